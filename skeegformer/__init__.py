@@ -1,0 +1,49 @@
+"""skeegformer: a scikit-learn transformer classifier for raw EEG, with explanations.
+
+Public names are resolved on first use, so that ``import skeegformer`` itself
+loads none of torch, MNE, MOABB or matplotlib.
+"""
+
+from importlib import import_module
+from importlib.metadata import version as _version
+
+__version__ = _version("skeegformer")
+
+_HOMES = {
+    "load_eegmmi": "datasets",
+    "make_simulated_eeg": "datasets",
+    "PhysionetEyes": "datasets",
+    "EyesParadigm": "datasets",
+    "BandPassFilter": "preprocessing",
+    "NotchFilter": "preprocessing",
+    "Resampler": "preprocessing",
+    "ChannelDropper": "preprocessing",
+    "ChannelPicker": "preprocessing",
+    "EuclideanAlignment": "preprocessing",
+    "EEGTransformer": "nn",
+    "EEGTransformerClassifier": "classifier",
+    "record_attention": "attention",
+    "attention_rollout": "attention",
+    "AttentionExplainer": "explain",
+    "Explanation": "explain",
+    "TopomapDisplay": "plotting",
+    "make_eeg_pipeline": "pipeline",
+    "make_baseline": "pipeline",
+    "cross_subject_scores": "evaluation",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name):
+    """Import the module that holds a public name when the name is first asked for."""
+    if name in _HOMES:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})
