@@ -1,0 +1,420 @@
+"""The one door through which epochs enter the package.
+
+Whatever a user or scikit-learn hands over (`mne.Epochs`, the list of Epochs that
+scikit-learn makes when it indexes them, 3-D or 2-D arrays, DataFrames) leaves it as an
+`EEGData`, checked, in the channel order of `fit`. Classifiers ask for float32
+microvolts (`validate_eeg`), transformers for the signal in its own unit and
+type (`validate_signal`).
+"""
+
+import sys
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import assert_all_finite, check_array, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, validate_data
+
+VOLTS_TO_MICROVOLTS = 1e6
+
+
+@dataclass(frozen=True)
+class EEGData:
+    """Checked epochs and what is known about their channels.
+
+    Attributes
+    ----------
+    data : ndarray of shape (n_epochs, n_chans, n_times)
+        The signal.
+    ch_names : list of str or None
+        Channel names; None for arrays.
+    sfreq : float or None
+        Sampling rate in Hz; None where neither X nor the estimator tells.
+    info : mne.Info or None
+        Measurement info of the Epochs; None for arrays.
+    epochs : mne.Epochs or None
+        The Epochs behind `data`, in volts.
+    is_flat : bool
+        Whether X was 2-D, so that the samples are scikit-learn's features.
+    """
+
+    data: np.ndarray
+    ch_names: list[str] | None = None
+    sfreq: float | None = None
+    info: Any = None
+    epochs: Any = None
+    is_flat: bool = False
+
+
+def is_epochs(X):
+    """Tell whether X is Epochs or a list of Epochs, without importing MNE.
+
+    Parameters
+    ----------
+    X : object
+        Anything.
+
+    Returns
+    -------
+    bool
+        Whether X is a `mne.Epochs` or a non-empty list or tuple that starts with one.
+    """
+    mne = sys.modules.get("mne")
+    if mne is None:
+        return False
+    if isinstance(X, list | tuple) and len(X):
+        X = X[0]
+    return isinstance(X, mne.BaseEpochs)
+
+
+def as_epochs(X):
+    """Make one loaded Epochs object of Epochs or of a list of Epochs.
+
+    Parameters
+    ----------
+    X : mne.Epochs or list of mne.Epochs
+        The epochs; never changed.
+
+    Returns
+    -------
+    mne.Epochs
+        X itself where it is loaded already, else a loaded copy.
+    """
+    import mne
+
+    if isinstance(X, mne.BaseEpochs):
+        return X if X.preload else X.copy().load_data()
+    kinds = {type(epochs).__name__ for epochs in X if not isinstance(epochs, mne.BaseEpochs)}
+    if kinds:
+        raise TypeError(
+            f"X is a list that mixes Epochs with {', '.join(sorted(kinds))}; "
+            "pass Epochs only, or one array."
+        )
+    first = X[0]
+    for epochs in X:
+        if epochs.ch_names != first.ch_names:
+            _refuse_channels(epochs.ch_names, first.ch_names, "its first element has")
+        if len(epochs.times) != len(first.times) or epochs.info["sfreq"] != first.info["sfreq"]:
+            raise ValueError(
+                f"X is a list of Epochs of different lengths or rates: {len(first.times)} samples "
+                f"at {first.info['sfreq']:g} Hz, then {len(epochs.times)} at "
+                f"{epochs.info['sfreq']:g} Hz. Crop and resample them alike."
+            )
+    return mne.concatenate_epochs(list(X), verbose="ERROR")
+
+
+def validate_eeg(estimator, X, *, reset):
+    """Check epochs for a classifier and bring them into the form it was fitted with.
+
+    With ``reset=True`` the estimator learns ``n_features_in_``,
+    ``feature_names_in_`` (where names are known), ``n_chans_``, ``n_times_``,
+    ``ch_names_``, ``sfreq_`` and ``info_``; otherwise X has to agree with them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What X is for; a parameter ``sfreq`` of its own gives the rate of arrays.
+    X : mne.Epochs, list of mne.Epochs or array-like
+        Epochs in volts, or an array of shape (n_epochs, n_chans, n_times) or
+        (n_epochs, n_times), which is taken as it is.
+    reset : bool
+        Whether this is `fit`.
+
+    Returns
+    -------
+    EEGData
+        With float32 data of shape (n_epochs, n_chans, n_times), Epochs in microvolts.
+    """
+    if is_epochs(X):
+        epochs = as_epochs(X)
+        picks = _eeg_picks(epochs)
+        ch_names = [epochs.ch_names[pick] for pick in picks]
+        data = epochs.get_data(picks=picks, copy=False) * VOLTS_TO_MICROVOLTS
+        data = _refuse_bad_values(data.astype(np.float32), ch_names)
+        info = _pick_info(epochs.info, picks)
+        eeg = EEGData(data, ch_names, float(info["sfreq"]), info)
+    else:
+        eeg = _open_array(estimator, X, reset=reset, dtype=np.float32)
+    if reset:
+        estimator._input_scale = _scale(eeg)
+        return _learn(estimator, eeg)
+    eeg = _agree(estimator, eeg, same_times=True)
+    _refuse_other_unit(estimator, eeg)
+    return eeg
+
+
+def validate_signal(estimator, X, *, reset, ch_names=None, sfreq=None):
+    """Check epochs for a transformer and keep their kind, unit and precision.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What X is for.
+    X : mne.Epochs, list of mne.Epochs or array-like
+        As in `validate_eeg`.
+    reset : bool
+        Whether this is `fit`.
+    ch_names : sequence of str or None
+        Channel names of an array.
+    sfreq : float or None
+        Sampling rate of an array in Hz.
+
+    Returns
+    -------
+    EEGData
+        For Epochs with ``epochs`` set, and their data in volts as MNE has them.
+    """
+    if is_epochs(X):
+        epochs = as_epochs(X)
+        data = _refuse_bad_values(epochs.get_data(copy=False), epochs.ch_names)
+        rate = float(epochs.info["sfreq"])
+        if sfreq is not None and not np.isclose(sfreq, rate):
+            raise ValueError(
+                f"X is sampled at {rate:g} Hz, but {type(estimator).__name__} was told "
+                f"{sfreq:g} Hz for arrays; leave that parameter at None for Epochs, or correct it."
+            )
+        eeg = EEGData(data, list(epochs.ch_names), rate, epochs.info, epochs)
+    else:
+        eeg = _open_array(estimator, X, reset=reset, dtype=(np.float64, np.float32))
+        if ch_names is not None and len(ch_names) != eeg.data.shape[1]:
+            raise ValueError(
+                f"X has {eeg.data.shape[1]} channels, but {type(estimator).__name__} was told the "
+                f"names of {len(ch_names)}."
+            )
+        names = None if ch_names is None else list(ch_names)
+        eeg = replace(eeg, ch_names=names, sfreq=sfreq)
+    return _learn(estimator, eeg) if reset else _agree(estimator, eeg, same_times=False)
+
+
+def validate_labels(estimator, y, n_epochs):
+    """Check class labels and encode them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What y is for; its ``classes_`` are set.
+    y : array-like of shape (n_epochs,)
+        Labels of any type that can be sorted.
+    n_epochs : int
+        How many there must be.
+
+    Returns
+    -------
+    ndarray of int64 of shape (n_epochs,)
+        Indices into ``classes_``.
+    """
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None."
+        )
+    y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
+    if len(y) != n_epochs:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: X has {n_epochs} epochs, "
+            f"y has {len(y)} labels. (Epochs that MNE dropped as bad take their labels with them: "
+            "use epochs.events after epochs.drop_bad().)"
+        )
+    estimator.classes_, codes = np.unique(y, return_inverse=True)
+    return codes.astype(np.int64)
+
+
+def validate_groups(groups, n_epochs):
+    """Check that there is one group, usually a subject, per epoch.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_epochs,) or None
+        Group labels.
+    n_epochs : int
+        How many there must be.
+
+    Returns
+    -------
+    ndarray of shape (n_epochs,) or None
+        The groups.
+    """
+    if groups is None:
+        return None
+    groups = column_or_1d(groups)
+    check_consistent_length(groups, np.empty(n_epochs))
+    return groups
+
+
+def _open_array(estimator, X, *, reset, dtype):
+    """Check an array and give it three dimensions."""
+    name = type(estimator).__name__
+    if type(X).__module__.startswith("mne.") and not is_epochs(X):
+        raise TypeError(
+            f"X is a {type(X).__name__}, but {name} works on epochs: cut it with mne.Epochs or "
+            "mne.make_fixed_length_epochs."
+        )
+    n_dims = _n_dims(X)
+    sfreq = getattr(estimator, "sfreq", None)
+    if n_dims < 3 or sparse.issparse(X):
+        # 2-D means epochs of one channel; scikit-learn's own door has the messages for it.
+        X = validate_data(estimator, X, dtype=dtype, reset=reset, order="C")
+        return EEGData(X[:, np.newaxis, :], sfreq=sfreq, is_flat=True)
+    if n_dims > 3:
+        raise ValueError(
+            f"X has shape {np.shape(X)}, but epochs are (n_epochs, n_chans, n_times), or "
+            "(n_epochs, n_times) for a single channel."
+        )
+    shape = np.shape(X)
+    if 0 in shape:
+        raise ValueError(
+            f"X is empty: its shape (n_epochs, n_chans, n_times) is {shape}. Each has to be at "
+            "least 1."
+        )
+    if np.iscomplexobj(X):
+        raise ValueError(
+            "Complex data not supported: X is complex. Pass the signal itself, or its magnitude."
+        )
+    X = check_array(X, dtype=dtype, order="C", allow_nd=True, ensure_all_finite=False)
+    return EEGData(_refuse_bad_values(X, None), sfreq=sfreq)
+
+
+def _n_dims(X):
+    """Count the dimensions of an array-like; ragged lists get a sentence."""
+    if hasattr(X, "ndim"):
+        return X.ndim
+    try:
+        return np.ndim(X)
+    except ValueError as error:
+        raise ValueError(
+            "X is a list whose elements have different shapes; every epoch needs the same number "
+            "of channels and samples."
+        ) from error
+
+
+def _refuse_bad_values(data, ch_names):
+    """Raise on NaN and infinity, and say where they are."""
+    if 0 in data.shape:
+        raise ValueError(f"X is empty: its shape (n_epochs, n_chans, n_times) is {data.shape}.")
+    # A sum is one pass without a temporary of X's size; only a bad one is looked into.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(data.sum(dtype=np.float64)):
+            return data
+    bad = ~np.isfinite(data)
+    if not bad.any():
+        return data
+    epochs = np.flatnonzero(bad.any(axis=(1, 2)))
+    channel = np.flatnonzero(bad[epochs[0]].any(axis=-1))[0]
+    what = "NaN" if np.isnan(data).any() else "infinity or a value too large for float32"
+    raise ValueError(
+        f"X contains {what} in {len(epochs)} of {len(data)} epochs; the first is epoch "
+        f"{epochs[0]}, channel {ch_names[channel] if ch_names else channel}. Drop or interpolate "
+        "what is broken before this step."
+    )
+
+
+def _eeg_picks(epochs):
+    """Pick the electrodes; stimulus, eye and miscellaneous channels are no part of X."""
+    import mne
+
+    picks = mne.pick_types(
+        epochs.info, meg=False, eeg=True, seeg=True, ecog=True, dbs=True, exclude=()
+    )
+    if len(picks) == 0:
+        kinds = sorted(set(epochs.get_channel_types()))
+        raise ValueError(
+            f"X has no EEG channels, only {', '.join(kinds)}; set their types with "
+            "epochs.set_channel_types."
+        )
+    return picks
+
+
+def _pick_info(info, picks):
+    import mne
+
+    return mne.pick_info(info, picks)
+
+
+def _learn(estimator, eeg):
+    """Remember in `fit` what later input has to look like."""
+    estimator.n_chans_ = eeg.data.shape[1]
+    estimator.n_times_ = eeg.data.shape[2]
+    estimator.sfreq_ = eeg.sfreq
+    estimator.ch_names_ = eeg.ch_names
+    estimator.info_ = eeg.info
+    if eeg.is_flat:
+        return eeg  # scikit-learn's own door has set n_features_in_ and feature_names_in_
+    estimator.n_features_in_ = estimator.n_chans_
+    if eeg.ch_names is not None:
+        estimator.feature_names_in_ = np.asarray(eeg.ch_names, dtype=object)
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+    return eeg
+
+
+def _agree(estimator, eeg, *, same_times):
+    """Compare input with what `fit` saw, and put its channels in the order of `fit`."""
+    name = type(estimator).__name__
+    fitted = estimator.ch_names_
+    if eeg.ch_names is not None and fitted is not None:
+        if set(eeg.ch_names) != set(fitted):
+            _refuse_channels(eeg.ch_names, fitted, f"this {name} was fitted with")
+        if eeg.ch_names != fitted:
+            eeg = _reorder(eeg, fitted)
+    elif eeg.data.shape[1] != estimator.n_chans_:
+        raise ValueError(
+            f"X has {eeg.data.shape[1]} channels, but this {name} was fitted with "
+            f"{estimator.n_chans_}."
+        )
+    if same_times and eeg.data.shape[2] != estimator.n_times_:
+        raise ValueError(
+            f"X has {eeg.data.shape[2]} samples an epoch, but this {name} was fitted with "
+            f"{estimator.n_times_}; crop the epochs (epochs.crop) or fit again."
+        )
+    rates = eeg.sfreq, estimator.sfreq_
+    if None not in rates and not np.isclose(*rates):
+        raise ValueError(
+            f"X is sampled at {rates[0]:g} Hz, but this {name} was fitted at {rates[1]:g} Hz; "
+            f"resample it, for example with Resampler({rates[1]:g})."
+        )
+    return eeg
+
+
+def _reorder(eeg, ch_names):
+    order = [eeg.ch_names.index(name) for name in ch_names]
+    epochs = None
+    if eeg.epochs is not None:
+        epochs = eeg.epochs.copy().reorder_channels(list(ch_names))
+    info = None if eeg.info is None else _pick_info(eeg.info, order)
+    return replace(eeg, data=eeg.data[:, order], ch_names=list(ch_names), info=info, epochs=epochs)
+
+
+def _scale(eeg):
+    """Measure the size of a typical channel's fluctuations."""
+    return float(np.median(eeg.data.std(axis=2)))
+
+
+def _refuse_other_unit(estimator, eeg):
+    """Raise where Epochs met an array in volts, which would be classified without a word."""
+    if (eeg.info is None) == (estimator.info_ is None) or estimator._input_scale == 0:
+        return
+    ratio = _scale(eeg) / estimator._input_scale
+    if 1e-7 < ratio < 1e-5 or 1e5 < ratio < 1e7:
+        raise ValueError(
+            f"X fluctuates by {_scale(eeg):.2g}, but what this {type(estimator).__name__} was "
+            f"fitted with by {estimator._input_scale:.2g}: one is in volts, the other in "
+            "microvolts. Epochs are scaled to microvolts, arrays are taken as they are; pass "
+            "arrays as epochs.get_data(units='uV')."
+        )
+
+
+def _refuse_channels(found, expected, who):
+    """Say which channels are missing, too many, or out of order."""
+    missing = [name for name in expected if name not in found]
+    extra = [name for name in found if name not in expected]
+    parts = [f"X has {len(found)} channels, but {who} {len(expected)}"]
+    if missing:
+        parts.append("missing: " + ", ".join(map(str, missing)))
+    if extra:
+        parts.append("extra: " + ", ".join(map(str, extra)))
+    if not missing and not extra:
+        parts.append("the same channels in another order")
+    raise ValueError("; ".join(parts) + ".")
