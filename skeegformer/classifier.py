@@ -1,0 +1,442 @@
+"""The scikit-learn classifier around the network; skorch does the training."""
+
+from functools import partial
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
+from sklearn.utils import check_random_state
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNetClassifier
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from skorch.dataset import Dataset
+from skorch.helper import predefined_split
+from torch import nn
+
+from skeegformer._validation import validate_eeg, validate_groups, validate_labels
+from skeegformer.attention import attention_rollout, record_attention
+from skeegformer.nn import EEGTransformer
+
+
+class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
+    """Transformer on raw EEG with channels as tokens, as a scikit-learn classifier.
+
+    Takes `mne.Epochs` as they are, or arrays, at the end of a
+    :class:`~sklearn.pipeline.Pipeline` or alone. The network is `EEGTransformer`, after
+    eeg-transformer [1]_; skorch trains it with AdamW, a linear warm-up and a cosine
+    schedule.
+
+    Parameters
+    ----------
+    tokenizer : {"spectral", "linear"}, default="spectral"
+        What a channel's token is made of: its log power spectrum, or its raw samples as in
+        the original.
+    n_time_tokens : int, default=1
+        Number of temporal tokens of each channel.
+    embed_dim : int, default=64
+        Size of a token inside the network.
+    n_layers : int, default=2
+        Number of transformer blocks.
+    n_heads : int, default=4
+        Number of attention heads; has to divide `embed_dim`.
+    ff_dim : int or None, default=None
+        Size of the hidden layer within a block; None means ``2 * embed_dim``.
+    drop_prob : float, default=0.2
+        Dropout probability.
+    token_drop_prob : float, default=0.0
+        Probability that a token is set to zero in training.
+    noise : float, default=0.0
+        Standard deviation of the noise added in training, relative to each channel's own.
+    shuffle_tokens : {"none", "channels", "temporal", "all"}, default="none"
+        Which tokens are shuffled in training.
+    max_epochs : int, default=40
+        Passes over the training data.
+    batch_size : int, default=64
+        Epochs of EEG in a training step.
+    lr : float, default=1e-3
+        Peak learning rate of AdamW.
+    weight_decay : float, default=0.05
+        Weight decay of AdamW.
+    warmup : float, default=0.1
+        Share of the training steps in which the learning rate rises from 0.
+    lr_schedule : {"cosine", "constant"}, default="cosine"
+        What the learning rate does after the warm-up.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the loss, as everywhere in scikit-learn.
+    early_stopping : bool, default=False
+        Hold out part of the training data, stop when its loss no longer falls, and return
+        to the best weights. With `groups` given to `fit`, whole groups are held out.
+    validation_fraction : float, default=0.15
+        Share of the groups, or of the epochs without groups, that `early_stopping` holds
+        out.
+    n_iter_no_change : int, default=10
+        After how many passes without a lower loss `early_stopping` ends the training.
+    callbacks : list of skorch.callbacks.Callback or None, default=None
+        Further callbacks, as skorch takes them.
+    sfreq : float or None, default=None
+        Sampling rate in Hz of arrays; Epochs know their own, and have to agree.
+    device : str, default="cpu"
+        Where torch computes, for example ``"cuda"``, or ``"auto"`` for a GPU if there is
+        one.
+    random_state : int, RandomState instance or None, default=None
+        Equal seeds give equal weights, to the bit, on the same machine. The global random
+        states of NumPy and torch are left as they were.
+    verbose : int, default=0
+        0: silent; 1: a progress bar; 2: skorch's table, a line per pass.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    feature_importances_ : ndarray of shape (n_chans,)
+        Share of each channel in the attention rollout of the class token, averaged over
+        the training epochs; non-negative, sums to 1. It tells where the model looks.
+    net_ : skorch.NeuralNetClassifier
+        The trained net; ``net_.module_`` is the `EEGTransformer`.
+    history_ : skorch.history.History
+        Losses of every pass.
+    n_chans_, n_times_ : int
+        Shape of an epoch.
+    sfreq_ : float or None
+        Sampling rate in Hz, where known.
+    info_ : mne.Info or None
+        Measurement info with the electrode positions, after `fit` on Epochs.
+    n_features_in_ : int
+        Number of channels; for 2-D input, which are epochs of one channel, of samples.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Channel names, after `fit` on Epochs.
+
+    See Also
+    --------
+    skeegformer.AttentionExplainer : Which channels it looked at, epoch by epoch.
+
+    References
+    ----------
+    .. [1] Thoelke et al. (2022), Decoding EEG with a transformer. Conference on
+       Cognitive Computational Neuroscience. doi:10.32470/CCN.2022.1240-0
+
+    Examples
+    --------
+    >>> from skeegformer import EEGTransformerClassifier, make_simulated_eeg
+    >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, random_state=0)
+    >>> classifier = EEGTransformerClassifier(max_epochs=5, random_state=0).fit(X, y)
+    >>> classifier.predict_proba(X[:3]).shape
+    (3, 2)
+    >>> classifier.feature_importances_.shape
+    (64,)
+    """
+
+    def __init__(
+        self,
+        *,
+        tokenizer="spectral",
+        n_time_tokens=1,
+        embed_dim=64,
+        n_layers=2,
+        n_heads=4,
+        ff_dim=None,
+        drop_prob=0.2,
+        token_drop_prob=0.0,
+        noise=0.0,
+        shuffle_tokens="none",
+        max_epochs=40,
+        batch_size=64,
+        lr=1e-3,
+        weight_decay=0.05,
+        warmup=0.1,
+        lr_schedule="cosine",
+        class_weight=None,
+        early_stopping=False,
+        validation_fraction=0.15,
+        n_iter_no_change=10,
+        callbacks=None,
+        sfreq=None,
+        device="cpu",
+        random_state=None,
+        verbose=0,
+    ):
+        self.tokenizer = tokenizer
+        self.n_time_tokens = n_time_tokens
+        self.embed_dim = embed_dim
+        self.n_layers = n_layers
+        self.n_heads = n_heads
+        self.ff_dim = ff_dim
+        self.drop_prob = drop_prob
+        self.token_drop_prob = token_drop_prob
+        self.noise = noise
+        self.shuffle_tokens = shuffle_tokens
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.warmup = warmup
+        self.lr_schedule = lr_schedule
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.callbacks = callbacks
+        self.sfreq = sfreq
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y, groups=None):
+        """Train the network from new weights.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or array-like
+            Epochs, or an array of shape (n_epochs, n_chans, n_times), or
+            (n_epochs, n_times) for a single channel. Arrays are best in microvolts; any
+            unit gives the same scores as long as `fit` and `predict` get the same.
+        y : array-like of shape (n_epochs,)
+            Labels of any type.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            Subjects; `early_stopping` holds out whole ones. Reaches the classifier in a
+            Pipeline by metadata routing: ``set_fit_request(groups=True)``.
+
+        Returns
+        -------
+        EEGTransformerClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If X holds NaN or infinity, has no epochs, channels or samples, does not fit y
+            or groups, or a parameter is out of its range.
+        """
+        _check_parameters(self)
+        eeg = validate_eeg(self, X, reset=True)
+        codes = validate_labels(self, y, len(eeg.data))
+        groups = validate_groups(groups, len(eeg.data))
+        random_state = check_random_state(self.random_state)
+        seed = random_state.randint(2**31 - 1)
+
+        train, held_out = self._split(codes, groups, random_state)
+        device = _pick_device(self.device)
+        with torch.random.fork_rng(devices=_cuda_indices(device)):
+            torch.manual_seed(seed)
+            self.net_ = self._make_net(eeg, codes, train, held_out, device)
+            self.net_.initialize()
+            self.net_.module_.learn_statistics(torch.from_numpy(eeg.data[train]))
+            self.net_.partial_fit(eeg.data[train], codes[train])
+        self.history_ = self.net_.history
+        self.feature_importances_ = self._rollout_importances(eeg.data[train])
+        return self
+
+    def decision_function(self, X):
+        """Compute the logits of epochs.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or array-like
+            Epochs as in `fit`; channels may come in another order where they have names.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs,) or (n_epochs, n_classes)
+            Logits; for two classes the log odds of the second.
+        """
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict_proba(self, X):
+        """Compute the probability of each class.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or array-like
+            Epochs as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs, n_classes)
+            Probabilities, in the order of ``classes_``.
+        """
+        return torch.softmax(torch.from_numpy(self._logits(X)), dim=1).numpy()
+
+    def predict(self, X):
+        """Predict the class of each epoch.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or array-like
+            Epochs as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs,)
+            Members of ``classes_``.
+        """
+        logits = self._logits(X)
+        return self.classes_[logits.argmax(axis=1)]
+
+    def _logits(self, X):
+        check_is_fitted(self)
+        return self.net_.forward(validate_eeg(self, X, reset=False).data).numpy()
+
+    def _split(self, codes, groups, random_state):
+        """Choose the epochs to train on, and those that early stopping watches."""
+        everything = np.arange(len(codes))
+        if not self.early_stopping:
+            return everything, None
+        options = {"test_size": self.validation_fraction, "random_state": random_state}
+        if groups is not None:
+            if len(np.unique(groups)) < 2:
+                raise ValueError(
+                    f"early_stopping holds out whole groups, but groups holds only {groups[0]!r}; "
+                    "pass more groups, none at all, or early_stopping=False."
+                )
+            splitter = GroupShuffleSplit(1, **options)
+        elif np.bincount(codes).min() >= 2:
+            splitter = StratifiedShuffleSplit(1, **options)
+        else:
+            splitter = ShuffleSplit(1, **options)
+        train, held_out = next(splitter.split(everything, codes, groups))
+        missing = np.setdiff1d(codes, codes[train])
+        if len(missing):
+            raise ValueError(
+                f"early_stopping held out every epoch of class {self.classes_[missing[0]]!r}; "
+                "lower validation_fraction, or set early_stopping=False."
+            )
+        return train, held_out
+
+    def _make_net(self, eeg, codes, train, held_out, device):
+        """Compose the skorch net."""
+        callbacks = [("lr_scheduler", self._make_schedule(len(train)))]
+        if held_out is not None:
+            callbacks.append(
+                ("early_stopping", EarlyStopping(patience=self.n_iter_no_change, load_best=True))
+            )
+        if self.verbose == 1:
+            callbacks.append(("progress", ProgressBar()))
+        class_weight = None
+        if self.class_weight is not None:
+            weights = compute_class_weight(
+                self.class_weight, classes=self.classes_, y=self.classes_[codes]
+            )
+            class_weight = torch.as_tensor(weights, dtype=torch.float32)
+        split = None
+        if held_out is not None:
+            split = predefined_split(Dataset(eeg.data[held_out], codes[held_out]))
+        net = NeuralNetClassifier(
+            EEGTransformer,
+            module__n_chans=self.n_chans_,
+            module__n_outputs=len(self.classes_),
+            module__n_times=self.n_times_,
+            module__sfreq=self.sfreq_,
+            module__tokenizer=self.tokenizer,
+            module__n_time_tokens=self.n_time_tokens,
+            module__embed_dim=self.embed_dim,
+            module__n_layers=self.n_layers,
+            module__n_heads=self.n_heads,
+            module__ff_dim=self.ff_dim,
+            module__drop_prob=self.drop_prob,
+            module__token_drop_prob=self.token_drop_prob,
+            module__noise=self.noise,
+            module__shuffle_tokens=self.shuffle_tokens,
+            criterion=nn.CrossEntropyLoss,
+            criterion__weight=class_weight,
+            optimizer=torch.optim.AdamW,
+            optimizer__weight_decay=self.weight_decay,
+            lr=self.lr,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            iterator_train__shuffle=True,
+            train_split=split,
+            classes=np.arange(len(self.classes_)),
+            callbacks=callbacks + list(self.callbacks or []),
+            device=device,
+            verbose=1 if self.verbose >= 2 else 0,
+        )
+        if self.verbose < 2:
+            net.set_params(callbacks__print_log=None)
+        return net
+
+    def _make_schedule(self, n_train):
+        n_steps = self.max_epochs * -(-n_train // self.batch_size)
+        factor = partial(
+            _lr_factor,
+            n_steps=n_steps,
+            n_warmup=round(self.warmup * n_steps),
+            cosine=self.lr_schedule == "cosine",
+        )
+        return LRScheduler(torch.optim.lr_scheduler.LambdaLR, lr_lambda=factor, step_every="batch")
+
+    def _rollout_importances(self, data):
+        """Average the class token's rollout over epochs."""
+        rollout = partial(attention_rollout, output="class")
+        with record_attention(self.net_.module_, reduce=rollout) as attention:
+            self.net_.forward(data)
+        tokens = attention.values().double().mean(dim=0)
+        importances = self.net_.module_.tokens_to_channels(tokens).sum(dim=-1)
+        return (importances / importances.sum()).numpy()
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+class ProgressBar(Callback):
+    """Show the passes of a training as one tqdm bar, with losses and time left."""
+
+    def on_train_begin(self, net, **kwargs):  # noqa: D102
+        from tqdm.auto import tqdm
+
+        self.bar_ = tqdm(total=net.max_epochs, desc="training", unit="epoch")
+
+    def on_epoch_end(self, net, **kwargs):  # noqa: D102
+        losses = {
+            name: f"{net.history[-1, name]:.3f}"
+            for name in ("train_loss", "valid_loss")
+            if name in net.history[-1]
+        }
+        self.bar_.set_postfix(losses)
+        self.bar_.update()
+
+    def on_train_end(self, net, **kwargs):  # noqa: D102
+        self.bar_.close()
+        del self.bar_  # an open terminal cannot be pickled
+
+
+def _lr_factor(step, *, n_steps, n_warmup, cosine):
+    """Scale the learning rate: up to 1 in the warm-up, then down to 0 or flat."""
+    if step < n_warmup:
+        return (step + 1) / n_warmup
+    if not cosine:
+        return 1.0
+    return 0.5 * (1 + np.cos(np.pi * (step - n_warmup) / max(1, n_steps - n_warmup)))
+
+
+def _check_parameters(classifier):
+    """Refuse numbers that torch would choke on, or take without a word."""
+    for name in ("n_time_tokens", "embed_dim", "n_layers", "n_heads", "max_epochs", "batch_size"):
+        value = getattr(classifier, name)
+        if not isinstance(value, int | np.integer) or value < 1:
+            raise ValueError(f"{name}={value!r} has to be a whole number of at least 1.")
+    for name in ("drop_prob", "token_drop_prob", "warmup", "validation_fraction"):
+        value = getattr(classifier, name)
+        if not 0 <= value < 1:
+            raise ValueError(f"{name}={value!r} has to lie in [0, 1).")
+    for name in ("lr", "weight_decay", "noise"):
+        value = getattr(classifier, name)
+        if not 0 <= value < np.inf:
+            raise ValueError(f"{name}={value!r} has to be a finite number of at least 0.")
+    if classifier.lr_schedule not in ("cosine", "constant"):
+        raise ValueError(f"lr_schedule={classifier.lr_schedule!r} is not 'cosine' or 'constant'.")
+
+
+def _pick_device(device):
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _cuda_indices(device):
+    device = torch.device(device)
+    return [device.index or 0] if device.type == "cuda" else []

@@ -1,0 +1,168 @@
+"""Cross-subject scores: several pipelines on the same folds, a row for every subject and seed."""
+
+import time
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GroupKFold
+from sklearn.utils import _safe_indexing
+from sklearn.utils.metadata_routing import get_routing_for_object
+
+
+def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), verbose=0):
+    """Score pipelines on subjects that they were not trained on.
+
+    Parameters
+    ----------
+    pipelines : dict of str to estimator
+        What to compare; every one is cloned for every fold.
+    X : mne.Epochs or ndarray of shape (n_epochs, n_chans, n_times)
+        Epochs of all subjects.
+    y : array-like of shape (n_epochs,)
+        Labels.
+    groups : array-like of shape (n_epochs,)
+        Subjects.
+    cv : int or splitter, default=4
+        Number of folds, each of which holds out whole subjects, or a scikit-learn
+        splitter that honours groups.
+    seeds : sequence of int, default=(0,)
+        Each repeats the whole comparison with another ``random_state``; pipelines
+        without one are run once, and their rows say seed 0.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for every pipeline, seed and test subject, with the columns ``pipeline``,
+        ``seed``, ``fold``, ``subject``, ``n_epochs``, ``balanced_accuracy``,
+        ``fit_seconds`` and ``predict_seconds`` (of the whole fold).
+
+    Raises
+    ------
+    ValueError
+        If there are fewer subjects than folds, or a splitter puts epochs of a subject on
+        both sides.
+
+    Examples
+    --------
+    >>> from skeegformer import cross_subject_scores, make_baseline, make_simulated_eeg
+    >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=4, random_state=0)
+    >>> pipelines = {"CSP+LDA": make_baseline("csp+lda")}
+    >>> scores = cross_subject_scores(pipelines, X, y, metadata["subject"])
+    >>> scores["subject"].tolist()
+    [1, 2, 3, 4]
+    """
+    y, groups = np.asarray(y), np.asarray(groups)
+    splitter = cv
+    if isinstance(cv, int):
+        if len(np.unique(groups)) < cv:
+            raise ValueError(
+                f"cv={cv} folds need as many subjects, but there are {len(np.unique(groups))}."
+            )
+        splitter = GroupKFold(cv)
+    splits = list(splitter.split(np.empty(len(y)), y, groups))
+    for train, test in splits:
+        both = np.intersect1d(groups[train], groups[test])
+        if len(both):
+            raise ValueError(f"The splitter puts epochs of subject {both[0]} on both sides.")
+
+    runs = [
+        (name, seed, fold)
+        for fold in range(len(splits))
+        for name, pipeline in pipelines.items()
+        for seed in (seeds if _seed_names(pipeline) else seeds[:1])
+    ]
+    rows = []
+    for name, seed, fold in _progress(runs, verbose):
+        train, test = splits[fold]
+        pipeline = clone(pipelines[name])
+        pipeline.set_params(**dict.fromkeys(_seed_names(pipeline), seed))
+        fitted = time.perf_counter()
+        pipeline.fit(_safe_indexing(X, train), y[train], **_routed(pipeline, "fit", groups[train]))
+        predicted = time.perf_counter()
+        y_pred = pipeline.predict(
+            _safe_indexing(X, test), **_routed(pipeline, "predict", groups[test])
+        )
+        end = time.perf_counter()
+        for subject in np.unique(groups[test]):
+            mask = groups[test] == subject
+            rows.append(
+                {
+                    "pipeline": name,
+                    "seed": seed,
+                    "fold": fold,
+                    "subject": subject,
+                    "n_epochs": int(mask.sum()),
+                    "balanced_accuracy": balanced_accuracy_score(y[test][mask], y_pred[mask]),
+                    "fit_seconds": predicted - fitted,
+                    "predict_seconds": end - predicted,
+                }
+            )
+    scores = pd.DataFrame(rows)
+    order = pd.Categorical(scores["pipeline"], categories=list(pipelines), ordered=True)
+    scores = scores.assign(pipeline=order).sort_values(["pipeline", "seed", "subject"])
+    return scores.astype({"pipeline": str}).reset_index(drop=True)
+
+
+def summarize_scores(scores):
+    """Average the scores of each pipeline over subjects.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        From `cross_subject_scores`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each pipeline, in the order of `scores`: mean and standard deviation over
+        subjects (each subject averaged over seeds first), the worst and the best subject,
+        the numbers of subjects and seeds, and the mean seconds of a `fit`.
+    """
+    subjects = scores.groupby(["pipeline", "subject"], sort=False)["balanced_accuracy"].mean()
+    by_pipeline = subjects.groupby("pipeline", sort=False)
+    folds = scores.drop_duplicates(["pipeline", "seed", "fold"]).groupby("pipeline", sort=False)
+    return pd.DataFrame(
+        {
+            "mean": by_pipeline.mean(),
+            "sd": by_pipeline.std(),
+            "worst": by_pipeline.min(),
+            "best": by_pipeline.max(),
+            "subjects": by_pipeline.size(),
+            "seeds": scores.groupby("pipeline", sort=False)["seed"].nunique(),
+            "fit_seconds": folds["fit_seconds"].mean(),
+        }
+    )
+
+
+def _seed_names(pipeline):
+    """Name the parameters that decide on a pipeline's randomness."""
+    last = pipeline.steps[-1] if hasattr(pipeline, "steps") else None
+    if last is not None and type(last[1]).__name__ == "DummyClassifier":
+        return []
+    return [
+        name
+        for name in pipeline.get_params()
+        if name == "random_state" or name.endswith("__random_state")
+    ]
+
+
+def _routed(pipeline, method, groups):
+    """Give groups to pipelines that ask for them."""
+    from sklearn import get_config
+
+    if not get_config()["enable_metadata_routing"]:
+        return {}
+    routing = get_routing_for_object(pipeline)
+    return {"groups": groups} if routing.consumes(method, ["groups"]) else {}
+
+
+def _progress(runs, verbose):
+    if not verbose:
+        return runs
+    from tqdm.auto import tqdm
+
+    return tqdm(runs, desc="cross-validation", unit="fit")

@@ -1,0 +1,560 @@
+"""The network: a transformer whose tokens are EEG channels.
+
+The data go through five steps, which are the five parts of this file::
+
+    standardise -> augment -> tokenize -> blocks of attention -> class token -> logits
+
+Token order, everywhere in the package: token 0 is the class token, then all temporal
+tokens of the first channel, then those of the second, and so on (channel-major).
+`tokens_to_channels` undoes it.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+TOKENIZERS = ("spectral", "linear")
+SHUFFLES = ("none", "channels", "temporal", "all")
+
+
+def tokens_to_channels(values, n_chans, n_time_tokens=1):
+    """Turn one value per token into one value per channel and temporal token.
+
+    Parameters
+    ----------
+    values : Tensor or ndarray of shape (..., n_tokens)
+        A value for each token, with the class token (``1 + n_chans * n_time_tokens``
+        values; the first is left out) or without (``n_chans * n_time_tokens``).
+    n_chans : int
+        Number of channels.
+    n_time_tokens : int, default=1
+        Number of temporal tokens of each channel.
+
+    Returns
+    -------
+    Tensor or ndarray of shape (..., n_chans, n_time_tokens)
+        The values, channel by channel.
+
+    Raises
+    ------
+    ValueError
+        If the number of tokens fits neither way.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skeegformer.nn import tokens_to_channels
+    >>> tokens_to_channels(np.array([9, 0, 1, 10, 11]), n_chans=2, n_time_tokens=2)
+    array([[ 0,  1],
+           [10, 11]])
+    """
+    n_tokens = n_chans * n_time_tokens
+    if values.shape[-1] == n_tokens + 1:
+        values = values[..., 1:]
+    if values.shape[-1] != n_tokens:
+        raise ValueError(
+            f"values has {values.shape[-1]} tokens, but {n_chans} channels with {n_time_tokens} "
+            f"temporal tokens each make {n_tokens}, or {n_tokens + 1} with the class token."
+        )
+    return values.reshape(*values.shape[:-1], n_chans, n_time_tokens)
+
+
+class Standardizer(nn.Module):
+    """Subtract a mean and divide by a standard deviation that are learnt once, not trained.
+
+    Parameters
+    ----------
+    *shape : int
+        Shape of the statistics; it has to broadcast against the input.
+    """
+
+    def __init__(self, *shape):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("std", torch.ones(shape))
+
+    @torch.no_grad()
+    def learn(self, mean, std):
+        """Set the statistics; what does not vary is centred and left at its scale.
+
+        Parameters
+        ----------
+        mean, std : Tensor
+            The statistics.
+        """
+        self.mean.copy_(mean)
+        self.std.copy_(torch.where(std > 0, std, 1.0))
+
+    def forward(self, x):
+        """Standardise.
+
+        Parameters
+        ----------
+        x : Tensor
+            The input.
+
+        Returns
+        -------
+        Tensor
+            The input in units of its standard deviation.
+        """
+        return (x - self.mean) / self.std
+
+
+class LinearTokenizer(nn.Module):
+    """The raw samples of a channel's segment are its token, as in eeg-transformer [1]_.
+
+    Parameters
+    ----------
+    n_chans, n_times : int
+        Shape of an epoch.
+    n_time_tokens : int
+        In how many segments a channel is cut; samples left over at the end are not used.
+
+    References
+    ----------
+    .. [1] Thoelke et al. (2022), Decoding EEG with a transformer. Conference on
+       Cognitive Computational Neuroscience. doi:10.32470/CCN.2022.1240-0
+    """
+
+    def __init__(self, n_chans, n_times, n_time_tokens):
+        super().__init__()
+        self.n_time_tokens = n_time_tokens
+        self.n_features = n_times // n_time_tokens
+
+    def forward(self, x):
+        """Cut channels into segments.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_chans, n_times)
+            Standardised epochs.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_chans, n_time_tokens, n_features)
+            The samples of every segment.
+        """
+        return _segment(x, self.n_time_tokens)
+
+
+class SpectralTokenizer(nn.Module):
+    """Log power spectrum of a channel's segment, averaged over short windows (Welch [1]_).
+
+    Oscillations differ in power and hardly ever in phase between epochs, so that power is
+    what cross-subject decoding lives on; the logarithm makes a channel's gain an offset.
+
+    Parameters
+    ----------
+    n_chans, n_times : int
+        Shape of an epoch.
+    n_time_tokens : int
+        In how many segments a channel is cut.
+    sfreq : float or None
+        Sampling rate in Hz. None: windows are a third of the segment.
+    window : float
+        Length of the (Hann) windows in seconds; they overlap by half.
+    f_max : float
+        Frequencies above are left out, in Hz; muscles rule there.
+
+    References
+    ----------
+    .. [1] Welch (1967), The use of fast Fourier transform for the estimation of power
+       spectra. IEEE Trans. Audio Electroacoust. 15(2). doi:10.1109/TAU.1967.1161901
+    """
+
+    def __init__(self, n_chans, n_times, n_time_tokens, sfreq=None, window=0.8, f_max=45.0):
+        super().__init__()
+        self.n_time_tokens = n_time_tokens
+        segment = n_times // n_time_tokens
+        length = round(window * sfreq) if sfreq else segment // 3
+        self.window_length = max(1, min(length, segment))
+        self.hop = max(1, self.window_length // 2)
+        n_freqs = self.window_length // 2 + 1
+        if sfreq:
+            n_freqs = max(1, min(n_freqs, int(f_max * self.window_length / sfreq) + 1))
+        # The mean of a window says nothing about oscillations: amplifiers drift.
+        self.freqs = slice(1 if n_freqs > 1 else 0, n_freqs)
+        self.n_features = self.freqs.stop - self.freqs.start
+        window = torch.hann_window(self.window_length, periodic=False)
+        self.register_buffer("window", window / window.norm(), persistent=False)
+
+    def forward(self, x):
+        """Compute log spectra.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_chans, n_times)
+            Standardised epochs.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_chans, n_time_tokens, n_features)
+            Logarithm of the power at every frequency.
+        """
+        windows = _segment(x, self.n_time_tokens).unfold(-1, self.window_length, self.hop)
+        spectrum = torch.fft.rfft(windows * self.window)[..., self.freqs]
+        power = spectrum.real.square() + spectrum.imag.square()
+        return torch.log(power.mean(dim=-2) + 1e-6)
+
+
+def _segment(x, n_segments):
+    """Cut the last axis into equal segments: (..., n_times) to (..., n_segments, length)."""
+    length = x.shape[-1] // n_segments
+    return x[..., : n_segments * length].unflatten(-1, (n_segments, length))
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention [1]_.
+
+    The weights exist as a tensor only while something records them: `recorder` is None,
+    or a function that takes the weights, of shape (batch, n_heads, n_tokens, n_tokens).
+
+    Parameters
+    ----------
+    embed_dim : int
+        Size of a token.
+    n_heads : int
+        Number of heads.
+    drop_prob : float
+        Dropout probability of the output.
+
+    References
+    ----------
+    .. [1] Vaswani et al. (2017), Attention is all you need. NeurIPS. arXiv:1706.03762
+    """
+
+    def __init__(self, embed_dim, n_heads, drop_prob):
+        super().__init__()
+        self.n_heads = n_heads
+        self.query_key_value = nn.Linear(embed_dim, 3 * embed_dim)
+        self.out = nn.Linear(embed_dim, embed_dim)
+        self.drop = nn.Dropout(drop_prob)
+        self.recorder = None
+
+    def forward(self, x):
+        """Let every token gather from all tokens.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_tokens, embed_dim)
+            The tokens.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_tokens, embed_dim)
+            What each token gathered.
+        """
+        q, k, v = (
+            part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+            for part in self.query_key_value(x).chunk(3, dim=-1)
+        )
+        if self.recorder is None:
+            gathered = F.scaled_dot_product_attention(q, k, v)
+        else:
+            weights = torch.softmax(q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5, dim=-1)
+            self.recorder(weights)
+            gathered = weights @ v
+        return self.drop(self.out(gathered.transpose(1, 2).flatten(2)))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: attention between tokens, then a network within each.
+
+    Parameters
+    ----------
+    embed_dim, n_heads : int
+        Size of a token and number of heads.
+    ff_dim : int
+        Size of the hidden layer.
+    drop_prob : float
+        Dropout probability of both branches.
+    """
+
+    def __init__(self, embed_dim, n_heads, ff_dim, drop_prob):
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(embed_dim)
+        self.attention = Attention(embed_dim, n_heads, drop_prob)
+        self.norm_feedforward = nn.LayerNorm(embed_dim)
+        self.feedforward = nn.Sequential(
+            nn.Linear(embed_dim, ff_dim),
+            nn.GELU(),
+            nn.Dropout(drop_prob),
+            nn.Linear(ff_dim, embed_dim),
+            nn.Dropout(drop_prob),
+        )
+
+    def forward(self, x):
+        """Transform the tokens.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_tokens, embed_dim)
+            The tokens.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_tokens, embed_dim)
+            The tokens after both branches.
+        """
+        x = x + self.attention(self.norm_attention(x))
+        return x + self.feedforward(self.norm_feedforward(x))
+
+
+class EEGTransformer(nn.Module):
+    """Transformer for EEG epochs with channels as tokens and a class token.
+
+    Follows eeg-transformer [1]_: each channel, or each of `n_time_tokens` segments of a
+    channel, is one token; a learned class token gathers what the classes need. Token 0
+    is the class token, the others are channel-major (see `tokens_to_channels`).
+
+    Parameters
+    ----------
+    n_chans : int
+        Number of channels.
+    n_outputs : int
+        Number of classes.
+    n_times : int
+        Number of samples in an epoch.
+    sfreq : float or None, default=None
+        Sampling rate in Hz; sets the windows and frequencies of the spectral tokenizer.
+    tokenizer : {"spectral", "linear"}, default="spectral"
+        What a token is made of: the log power spectrum of its samples (Welch's windows of
+        0.8 s), or the samples themselves as in the original.
+    n_time_tokens : int, default=1
+        Number of segments, and so tokens, of a channel. Samples left over at the end of
+        an epoch are not used.
+    embed_dim : int, default=64
+        Size of a token inside the network.
+    n_layers : int, default=2
+        Number of blocks.
+    n_heads : int, default=4
+        Number of attention heads; has to divide `embed_dim`.
+    ff_dim : int or None, default=None
+        Size of the hidden layer within a block; None means ``2 * embed_dim``.
+    drop_prob : float, default=0.2
+        Dropout probability.
+    token_drop_prob : float, default=0.0
+        Probability that a token is set to zero in training.
+    noise : float, default=0.0
+        Standard deviation of the white noise added in training, in units of the standard
+        deviation of each channel.
+    shuffle_tokens : {"none", "channels", "temporal", "all"}, default="none"
+        What is shuffled in each epoch of a training batch before positions are added: the
+        channels (all their temporal tokens together), the temporal tokens of all channels
+        in one order, or both.
+
+    Attributes
+    ----------
+    n_tokens : int
+        Number of tokens, the class token included.
+
+    References
+    ----------
+    .. [1] Thoelke et al. (2022), Decoding EEG with a transformer. Conference on
+       Cognitive Computational Neuroscience. doi:10.32470/CCN.2022.1240-0
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skeegformer import EEGTransformer
+    >>> network = EEGTransformer(n_chans=64, n_outputs=2, n_times=320, sfreq=160.0)
+    >>> network(torch.randn(8, 64, 320)).shape
+    torch.Size([8, 2])
+    >>> network(torch.randn(64, 320)).shape
+    torch.Size([2])
+    """
+
+    def __init__(
+        self,
+        n_chans,
+        n_outputs,
+        n_times,
+        sfreq=None,
+        *,
+        tokenizer="spectral",
+        n_time_tokens=1,
+        embed_dim=64,
+        n_layers=2,
+        n_heads=4,
+        ff_dim=None,
+        drop_prob=0.2,
+        token_drop_prob=0.0,
+        noise=0.0,
+        shuffle_tokens="none",
+    ):
+        super().__init__()
+        _check_one_of("tokenizer", tokenizer, TOKENIZERS)
+        _check_one_of("shuffle_tokens", shuffle_tokens, SHUFFLES)
+        if embed_dim % n_heads:
+            raise ValueError(f"n_heads={n_heads} does not divide embed_dim={embed_dim}.")
+        if not 1 <= n_time_tokens <= n_times:
+            raise ValueError(
+                f"n_time_tokens={n_time_tokens} has to lie between 1 and the number of samples, "
+                f"{n_times}."
+            )
+        self.n_chans, self.n_times, self.n_time_tokens = n_chans, n_times, n_time_tokens
+        self.n_tokens = 1 + n_chans * n_time_tokens
+        self.noise, self.token_drop_prob = noise, token_drop_prob
+        self.shuffle_tokens = shuffle_tokens
+
+        if tokenizer == "linear":
+            self.tokenizer = LinearTokenizer(n_chans, n_times, n_time_tokens)
+        else:
+            self.tokenizer = SpectralTokenizer(n_chans, n_times, n_time_tokens, sfreq)
+        self.standardize_input = Standardizer(n_chans, 1)
+        self.standardize_features = Standardizer(n_chans, 1, self.tokenizer.n_features)
+        self.embed = nn.Linear(self.tokenizer.n_features, embed_dim)
+        self.positions = nn.Parameter(0.02 * torch.randn(self.n_tokens, embed_dim))
+        self.class_token = nn.Parameter(0.02 * torch.randn(embed_dim))
+        self.drop = nn.Dropout(drop_prob)
+        self.blocks = nn.ModuleList(
+            Block(embed_dim, n_heads, ff_dim or 2 * embed_dim, drop_prob) for _ in range(n_layers)
+        )
+        self.norm = nn.LayerNorm(embed_dim)
+        self.head = nn.Linear(embed_dim, n_outputs)
+
+    @torch.no_grad()
+    def learn_statistics(self, x, batch_size=256):
+        """Learn the means and standard deviations that the network standardises with.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_epochs, n_chans, n_times)
+            Training epochs.
+        batch_size : int, default=256
+            How many epochs are worked on at once.
+        """
+        batches = x.split(batch_size)
+        device = self.standardize_input.mean.device
+        first = _Moments()
+        for batch in batches:
+            first.add(batch.double(), dims=(0, 2))
+        self.standardize_input.learn(*(value[:, None] for value in first.mean_and_std()))
+        second = _Moments()
+        for batch in batches:
+            tokens = self.tokenizer(self.standardize_input(batch.to(device)))
+            second.add(tokens.double(), dims=(0, 2))
+        self.standardize_features.learn(*(value[:, None] for value in second.mean_and_std()))
+
+    def forward(self, x):
+        """Classify epochs.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_chans, n_times) or (n_chans, n_times)
+            Epochs, or a single one.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_outputs) or (n_outputs,)
+            Logits.
+        """
+        if x.shape[-2:] != (self.n_chans, self.n_times) or x.ndim not in (2, 3):
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}, but this network takes (batch, {self.n_chans}, "
+                f"{self.n_times}) or ({self.n_chans}, {self.n_times})."
+            )
+        if x.ndim == 2:
+            return self.forward(x[None])[0]
+        tokens = self.embed_tokens(x)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.head(self.norm(tokens[:, 0]))
+
+    def tokens_to_channels(self, values):
+        """Turn one value per token of this network into one per channel and temporal token.
+
+        Parameters
+        ----------
+        values : Tensor or ndarray of shape (..., n_tokens) or (..., n_tokens - 1)
+            A value for each token, with the class token or without.
+
+        Returns
+        -------
+        Tensor or ndarray of shape (..., n_chans, n_time_tokens)
+            The values, channel by channel.
+        """
+        return tokens_to_channels(values, self.n_chans, self.n_time_tokens)
+
+    def embed_tokens(self, x):
+        """Turn epochs into the tokens that enter the first block.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_chans, n_times)
+            Epochs.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_tokens, embed_dim)
+            The class token, then the channels' tokens.
+        """
+        x = self.standardize_input(x)
+        if self.training and self.noise > 0:
+            x = x + self.noise * torch.randn_like(x)
+        features = self.standardize_features(self.tokenizer(x))
+        if self.training and self.shuffle_tokens != "none":
+            features = shuffle(features, self.shuffle_tokens)
+        tokens = self.embed(features).flatten(1, 2)
+        if self.training and self.token_drop_prob > 0:
+            keep = torch.rand(tokens.shape[:2], device=x.device) >= self.token_drop_prob
+            tokens = tokens * keep[..., None] / (1 - self.token_drop_prob)
+        class_token = self.class_token.expand(len(x), 1, -1)
+        return self.drop(torch.cat([class_token, tokens], dim=1) + self.positions)
+
+
+def shuffle(features, what):
+    """Shuffle channels or temporal tokens, in each epoch in another order.
+
+    Parameters
+    ----------
+    features : Tensor of shape (batch, n_chans, n_time_tokens, n_features)
+        Tokens by channel and time.
+    what : {"channels", "temporal", "all"}
+        Which axis; "all" shuffles both.
+
+    Returns
+    -------
+    Tensor of shape (batch, n_chans, n_time_tokens, n_features)
+        The same tokens elsewhere.
+    """
+    batch = torch.arange(len(features), device=features.device)[:, None]
+    if what in ("channels", "all"):
+        features = features[batch, _random_orders(features, axis=1)]
+    if what in ("temporal", "all"):
+        features = features.transpose(1, 2)[batch, _random_orders(features, axis=2)]
+        features = features.transpose(1, 2)
+    return features
+
+
+def _random_orders(features, axis):
+    """Draw one order of an axis for each epoch, of shape (batch, n)."""
+    draws = torch.rand(features.shape[0], features.shape[axis], device=features.device)
+    return draws.argsort(dim=1)
+
+
+class _Moments:
+    """Mean and standard deviation over many batches."""
+
+    def __init__(self):
+        self.count, self.sum, self.sum_of_squares, self.shift = 0, 0.0, 0.0, None
+
+    def add(self, x, dims):
+        if self.shift is None:
+            # Sums of squares about a nearby value keep their precision far from zero.
+            self.shift = x.mean(dims, keepdim=True)
+        x = x - self.shift
+        self.count += x.numel() // x.sum(dims).numel()
+        self.sum = self.sum + x.sum(dims)
+        self.sum_of_squares = self.sum_of_squares + x.square().sum(dims)
+
+    def mean_and_std(self):
+        mean = self.sum / self.count
+        variance = (self.sum_of_squares / self.count - mean.square()).clamp_min(0)
+        return mean + self.shift.reshape(mean.shape), variance.sqrt()
+
+
+def _check_one_of(name, value, allowed):
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, allowed))}.")
