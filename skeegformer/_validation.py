@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, validate_data
+from sklearn.utils.validation import validate_data
 
 VOLTS_TO_MICROVOLTS = 1e6
 
@@ -29,13 +29,14 @@ class EEGData:
     data : ndarray of shape (n_epochs, n_chans, n_times)
         The signal.
     ch_names : list of str or None
-        Channel names; None for arrays.
+        Names of the channels in `data`; None where neither X nor the estimator tells.
     sfreq : float or None
         Sampling rate in Hz; None where neither X nor the estimator tells.
     info : mne.Info or None
-        Measurement info of the Epochs; None for arrays.
+        Measurement info of the channels in `data`; None for arrays.
     epochs : mne.Epochs or None
-        The Epochs behind `data`, in volts.
+        The Epochs behind `data`, in volts and with their non-EEG channels. They may be the
+        user's own object.
     is_flat : bool
         Whether X was 2-D, so that the samples are scikit-learn's features.
     """
@@ -86,23 +87,9 @@ def as_epochs(X):
 
     if isinstance(X, mne.BaseEpochs):
         return X if X.preload else X.copy().load_data()
-    kinds = {type(epochs).__name__ for epochs in X if not isinstance(epochs, mne.BaseEpochs)}
-    if kinds:
-        raise TypeError(
-            f"X is a list that mixes Epochs with {', '.join(sorted(kinds))}; "
-            "pass Epochs only, or one array."
-        )
-    first = X[0]
-    for epochs in X:
-        if epochs.ch_names != first.ch_names:
-            _refuse_channels(epochs.ch_names, first.ch_names, "its first element has")
-        if len(epochs.times) != len(first.times) or epochs.info["sfreq"] != first.info["sfreq"]:
-            raise ValueError(
-                f"X is a list of Epochs of different lengths or rates: {len(first.times)} samples "
-                f"at {first.info['sfreq']:g} Hz, then {len(epochs.times)} at "
-                f"{epochs.info['sfreq']:g} Hz. Crop and resample them alike."
-            )
-    return mne.concatenate_epochs(list(X), verbose="ERROR")
+    if not all(isinstance(epochs, mne.BaseEpochs) for epochs in X):
+        _refuse_mixture({type(epochs) for epochs in X})
+    return _concatenate([as_epochs(epochs) for epochs in X])
 
 
 def validate_eeg(estimator, X, *, reset):
@@ -125,16 +112,21 @@ def validate_eeg(estimator, X, *, reset):
     Returns
     -------
     EEGData
-        With float32 data of shape (n_epochs, n_chans, n_times), Epochs in microvolts.
+        With float32 data of shape (n_epochs, n_chans, n_times), Epochs in microvolts and
+        without their non-EEG channels.
+
+    Raises
+    ------
+    TypeError
+        If X is no epochs, for example a `mne.io.Raw`, or a list that mixes kinds.
+    ValueError
+        If X is empty, complex or ragged, has NaN or infinity, or does not agree with `fit`.
     """
     if is_epochs(X):
-        epochs = as_epochs(X)
-        picks = _eeg_picks(epochs)
-        ch_names = [epochs.ch_names[pick] for pick in picks]
-        data = epochs.get_data(picks=picks, copy=False) * VOLTS_TO_MICROVOLTS
-        data = _refuse_bad_values(data.astype(np.float32), ch_names)
-        info = _pick_info(epochs.info, picks)
-        eeg = EEGData(data, ch_names, float(info["sfreq"]), info)
+        eeg = _open_epochs(X)
+        with np.errstate(over="ignore"):  # what gets infinite is refused in the next line
+            data = (eeg.data * VOLTS_TO_MICROVOLTS).astype(np.float32, order="C")
+        eeg = replace(eeg, data=_refuse_bad_values(data, eeg.ch_names), epochs=None)
     else:
         eeg = _open_array(estimator, X, reset=reset, dtype=np.float32)
     if reset:
@@ -145,7 +137,7 @@ def validate_eeg(estimator, X, *, reset):
     return eeg
 
 
-def validate_signal(estimator, X, *, reset, ch_names=None, sfreq=None):
+def validate_signal(estimator, X, *, reset, ch_names=None, sfreq=None, same_sfreq=True):
     """Check epochs for a transformer and keep their kind, unit and precision.
 
     Parameters
@@ -157,35 +149,47 @@ def validate_signal(estimator, X, *, reset, ch_names=None, sfreq=None):
     reset : bool
         Whether this is `fit`.
     ch_names : sequence of str or None
-        Channel names of an array.
+        Channel names of an array; those of Epochs have to be the same.
     sfreq : float or None
-        Sampling rate of an array in Hz.
+        Sampling rate of an array in Hz; that of Epochs has to be the same.
+    same_sfreq : bool
+        Whether later input must have the rate of `fit`.
 
     Returns
     -------
     EEGData
-        For Epochs with ``epochs`` set, and their data in volts as MNE has them.
+        For Epochs with ``epochs`` set, and the data of their EEG channels in volts as MNE has
+        them. Neither may be written to: both may be the user's own.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `validate_eeg`; another number of samples than in `fit` is no error.
     """
+    name = type(estimator).__name__
+    if ch_names is not None:
+        ch_names = validate_ch_names(ch_names, f"The list of channel names given to {name}")
     if is_epochs(X):
-        epochs = as_epochs(X)
-        data = _refuse_bad_values(epochs.get_data(copy=False), epochs.ch_names)
-        rate = float(epochs.info["sfreq"])
-        if sfreq is not None and not np.isclose(sfreq, rate):
+        eeg = _open_epochs(X)
+        _refuse_bad_values(eeg.data, eeg.ch_names)
+        if sfreq is not None and not np.isclose(sfreq, eeg.sfreq):
             raise ValueError(
-                f"X is sampled at {rate:g} Hz, but {type(estimator).__name__} was told "
-                f"{sfreq:g} Hz for arrays; leave that parameter at None for Epochs, or correct it."
+                f"X is sampled at {eeg.sfreq:g} Hz, but {name} was told {sfreq:g} Hz for arrays; "
+                "leave that parameter at None for Epochs, or correct it."
             )
-        eeg = EEGData(data, list(epochs.ch_names), rate, epochs.info, epochs)
+        if ch_names is not None and set(ch_names) != set(eeg.ch_names):
+            _refuse_channels(eeg.ch_names, ch_names, f"{name} was told the names of")
     else:
         eeg = _open_array(estimator, X, reset=reset, dtype=(np.float64, np.float32))
         if ch_names is not None and len(ch_names) != eeg.data.shape[1]:
             raise ValueError(
-                f"X has {eeg.data.shape[1]} channels, but {type(estimator).__name__} was told the "
-                f"names of {len(ch_names)}."
+                f"X has {eeg.data.shape[1]} channels, but {name} was told the names of "
+                f"{len(ch_names)}."
             )
-        names = None if ch_names is None else list(ch_names)
-        eeg = replace(eeg, ch_names=names, sfreq=sfreq)
-    return _learn(estimator, eeg) if reset else _agree(estimator, eeg, same_times=False)
+        eeg = replace(eeg, ch_names=ch_names, sfreq=sfreq)
+    if reset:
+        return _learn(estimator, eeg)
+    return _agree(estimator, eeg, same_times=False, same_sfreq=same_sfreq)
 
 
 def validate_labels(estimator, y, n_epochs):
@@ -236,45 +240,202 @@ def validate_groups(groups, n_epochs):
     -------
     ndarray of shape (n_epochs,) or None
         The groups.
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer groups than epochs, or one of them is missing.
     """
+    import pandas as pd
+
     if groups is None:
         return None
     groups = column_or_1d(groups)
-    check_consistent_length(groups, np.empty(n_epochs))
+    if len(groups) != n_epochs:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: X has {n_epochs} epochs, "
+            f"groups has {len(groups)} entries; pass one group, usually the subject, per epoch."
+        )
+    missing = np.flatnonzero(pd.isna(groups))
+    if len(missing):
+        raise ValueError(
+            f"groups is missing (NaN or None) for {len(missing)} of {n_epochs} epochs, the first "
+            f"of them epoch {missing[0]}; say which subject it belongs to, or drop it."
+        )
     return groups
+
+
+def validate_ch_names(ch_names, parameter):
+    """Check a list of channel names that a parameter holds.
+
+    Parameters
+    ----------
+    ch_names : str or sequence of str
+        Channel names.
+    parameter : str
+        The name of the parameter, for the message.
+
+    Returns
+    -------
+    list of str
+        The names.
+
+    Raises
+    ------
+    ValueError
+        If a name is no string or occurs twice.
+    """
+    ch_names = [ch_names] if isinstance(ch_names, str) else list(ch_names)
+    for ch_name in ch_names:
+        if not isinstance(ch_name, str):
+            raise ValueError(
+                f"{parameter} has {ch_name!r}, but has to be a list of channel names such as "
+                "['Cz', 'Pz']."
+            )
+    twice = sorted({ch_name for ch_name in ch_names if ch_names.count(ch_name) > 1})
+    if twice:
+        raise ValueError(
+            f"{parameter} has channels that occur twice: {', '.join(twice)}; name each one once."
+        )
+    return ch_names
+
+
+def _open_epochs(X):
+    """Take the EEG channels of Epochs, in volts and not yet checked for bad values."""
+    import mne
+
+    epochs = as_epochs(X)
+    picks = _eeg_picks(epochs)
+    every = len(picks) == len(epochs.ch_names)
+    data = epochs.get_data(copy=False) if every else epochs.get_data(picks=picks, copy=False)
+    if np.iscomplexobj(data):
+        _refuse_complex()
+    ch_names = [epochs.ch_names[pick] for pick in picks]
+    info = mne.pick_info(epochs.info, picks)
+    return EEGData(data, ch_names, float(info["sfreq"]), info, epochs)
+
+
+def _concatenate(parts):
+    """Join loaded Epochs that belong together.
+
+    MNE's own function takes most of a minute for the 2000 single epochs of a
+    cross-validation split, because each of them carries the drop log of all; it
+    also moves the events.
+    """
+    import mne
+    import pandas as pd
+
+    first = parts[0]
+    event_id = {}
+    for epochs in parts:
+        if epochs.ch_names != first.ch_names:
+            _refuse_channels(epochs.ch_names, first.ch_names, "its first element has")
+        if (
+            epochs.info["sfreq"] != first.info["sfreq"]
+            or len(epochs.times) != len(first.times)
+            or not np.allclose(epochs.times, first.times)
+        ):
+            raise ValueError(
+                "X is a list of Epochs of different lengths or rates: "
+                f"{_times(first)}, then {_times(epochs)}. Crop and resample them alike."
+            )
+        for name, code in epochs.event_id.items():
+            if event_id.setdefault(name, code) != code:
+                raise ValueError(
+                    f"X is a list of Epochs in which the event {name!r} is {event_id[name]} in one "
+                    f"element and {code} in another; give it the same number in all of them."
+                )
+    events = np.concatenate([epochs.events for epochs in parts])
+    if len(np.unique(events[:, 0])) < len(events):
+        # Several recordings, or an epoch drawn twice: Epochs need unequal event times.
+        events[:, 0] = np.arange(len(events))
+    metadata = [epochs.metadata for epochs in parts]
+    has_metadata = {frame is not None for frame in metadata}
+    if len(has_metadata) == 2:
+        raise ValueError(
+            "X is a list of Epochs of which only some have metadata; set epochs.metadata for all "
+            "of them or for none."
+        )
+    info = first.info.copy()
+    bads = {name for epochs in parts for name in epochs.info["bads"]}
+    info["bads"] = [name for name in first.ch_names if name in bads]
+    out = mne.EpochsArray(
+        np.concatenate([epochs.get_data(copy=False) for epochs in parts]),
+        info,
+        events=events,
+        event_id=event_id,
+        tmin=first.tmin,
+        metadata=pd.concat(metadata, ignore_index=True) if True in has_metadata else None,
+        on_missing="ignore",
+        proj=False,
+        verbose="ERROR",
+    )
+    if all(epochs.baseline == first.baseline for epochs in parts):
+        out.baseline = first.baseline  # a record of what was done, not a request to do it again
+    return out
+
+
+def _times(epochs):
+    return f"{len(epochs.times)} samples from {epochs.tmin:g} s at {epochs.info['sfreq']:g} Hz"
 
 
 def _open_array(estimator, X, *, reset, dtype):
     """Check an array and give it three dimensions."""
     name = type(estimator).__name__
-    if type(X).__module__.startswith("mne.") and not is_epochs(X):
-        raise TypeError(
-            f"X is a {type(X).__name__}, but {name} works on epochs: cut it with mne.Epochs or "
-            "mne.make_fixed_length_epochs."
-        )
+    _refuse_other_mne_objects(name, X)
     n_dims = _n_dims(X)
     sfreq = getattr(estimator, "sfreq", None)
+    if n_dims == 2 and not reset and not getattr(estimator, "_fitted_flat", True):
+        raise ValueError(
+            f"X has shape {np.shape(X)}, but this {name} was fitted with epochs of "
+            f"{estimator.n_chans_} channels; pass an array of shape (n_epochs, n_chans, n_times)."
+        )
     if n_dims < 3 or sparse.issparse(X):
         # 2-D means epochs of one channel; scikit-learn's own door has the messages for it.
         X = validate_data(estimator, X, dtype=dtype, reset=reset, order="C")
         return EEGData(X[:, np.newaxis, :], sfreq=sfreq, is_flat=True)
+    X = np.asarray(X)
     if n_dims > 3:
         raise ValueError(
-            f"X has shape {np.shape(X)}, but epochs are (n_epochs, n_chans, n_times), or "
+            f"X has shape {X.shape}, but epochs are (n_epochs, n_chans, n_times), or "
             "(n_epochs, n_times) for a single channel."
         )
-    shape = np.shape(X)
-    if 0 in shape:
+    if X.size == 0:
         raise ValueError(
-            f"X is empty: its shape (n_epochs, n_chans, n_times) is {shape}. Each has to be at "
+            f"X is empty: its shape (n_epochs, n_chans, n_times) is {X.shape}. Each has to be at "
             "least 1."
         )
     if np.iscomplexobj(X):
-        raise ValueError(
-            "Complex data not supported: X is complex. Pass the signal itself, or its magnitude."
-        )
+        _refuse_complex()
     X = check_array(X, dtype=dtype, order="C", allow_nd=True, ensure_all_finite=False)
     return EEGData(_refuse_bad_values(X, None), sfreq=sfreq)
+
+
+def _refuse_other_mne_objects(name, X):
+    """Raise on Raw, Evoked and their like, alone or in a list, before NumPy takes them apart."""
+    is_list = isinstance(X, list | tuple)
+    kinds = {type(x) for x in X} if is_list else {type(X)}
+    if not any(base.__module__.startswith("mne.") for kind in kinds for base in kind.__mro__):
+        return
+    if len(kinds) > 1:
+        _refuse_mixture(kinds)
+    raise TypeError(
+        f"X is a {'list of ' * is_list}{kinds.pop().__name__}, but {name} works on epochs: cut it "
+        "with mne.Epochs or mne.make_fixed_length_epochs."
+    )
+
+
+def _refuse_mixture(kinds):
+    names = sorted({kind.__name__ for kind in kinds})
+    raise TypeError(
+        f"X is a list that mixes {' and '.join(names)}; pass Epochs only, or one array."
+    )
+
+
+def _refuse_complex():
+    raise ValueError(
+        "Complex data not supported: X is complex. Pass the signal itself, or its magnitude."
+    )
 
 
 def _n_dims(X):
@@ -282,7 +443,7 @@ def _n_dims(X):
     if hasattr(X, "ndim"):
         return X.ndim
     try:
-        return np.ndim(X)
+        return np.asarray(X).ndim
     except ValueError as error:
         raise ValueError(
             "X is a list whose elements have different shapes; every epoch needs the same number "
@@ -327,12 +488,6 @@ def _eeg_picks(epochs):
     return picks
 
 
-def _pick_info(info, picks):
-    import mne
-
-    return mne.pick_info(info, picks)
-
-
 def _learn(estimator, eeg):
     """Remember in `fit` what later input has to look like."""
     estimator.n_chans_ = eeg.data.shape[1]
@@ -340,6 +495,7 @@ def _learn(estimator, eeg):
     estimator.sfreq_ = eeg.sfreq
     estimator.ch_names_ = eeg.ch_names
     estimator.info_ = eeg.info
+    estimator._fitted_flat = eeg.is_flat
     if eeg.is_flat:
         return eeg  # scikit-learn's own door has set n_features_in_ and feature_names_in_
     estimator.n_features_in_ = estimator.n_chans_
@@ -350,8 +506,11 @@ def _learn(estimator, eeg):
     return eeg
 
 
-def _agree(estimator, eeg, *, same_times):
-    """Compare input with what `fit` saw, and put its channels in the order of `fit`."""
+def _agree(estimator, eeg, *, same_times, same_sfreq=True):
+    """Compare input with what `fit` saw, and put its channels in the order of `fit`.
+
+    What an array does not tell, its channels' names and its rate, is taken to be as in `fit`.
+    """
     name = type(estimator).__name__
     fitted = estimator.ch_names_
     if eeg.ch_names is not None and fitted is not None:
@@ -370,20 +529,29 @@ def _agree(estimator, eeg, *, same_times):
             f"{estimator.n_times_}; crop the epochs (epochs.crop) or fit again."
         )
     rates = eeg.sfreq, estimator.sfreq_
-    if None not in rates and not np.isclose(*rates):
+    if same_sfreq and None not in rates and not np.isclose(*rates):
         raise ValueError(
             f"X is sampled at {rates[0]:g} Hz, but this {name} was fitted at {rates[1]:g} Hz; "
             f"resample it, for example with Resampler({rates[1]:g})."
         )
-    return eeg
+    return replace(
+        eeg,
+        ch_names=fitted if eeg.ch_names is None else eeg.ch_names,
+        sfreq=estimator.sfreq_ if eeg.sfreq is None else eeg.sfreq,
+    )
 
 
 def _reorder(eeg, ch_names):
+    """Put the EEG channels in this order; others that Epochs have come after them."""
     order = [eeg.ch_names.index(name) for name in ch_names]
-    epochs = None
-    if eeg.epochs is not None:
-        epochs = eeg.epochs.copy().reorder_channels(list(ch_names))
-    info = None if eeg.info is None else _pick_info(eeg.info, order)
+    info, epochs = eeg.info, eeg.epochs
+    if info is not None:
+        import mne
+
+        info = mne.pick_info(info, order)
+    if epochs is not None:
+        others = [name for name in epochs.ch_names if name not in set(ch_names)]
+        epochs = epochs.copy().reorder_channels([*ch_names, *others])
     return replace(eeg, data=eeg.data[:, order], ch_names=list(ch_names), info=info, epochs=epochs)
 
 

@@ -176,7 +176,8 @@ class SpectralTokenizer(nn.Module):
         # The mean of a window says nothing about oscillations: amplifiers drift.
         self.freqs = slice(1 if n_freqs > 1 else 0, n_freqs)
         self.n_features = self.freqs.stop - self.freqs.start
-        window = torch.hann_window(self.window_length, periodic=False)
+        # Without the zeros at both ends, which would leave nothing of very short windows.
+        window = torch.hann_window(self.window_length + 2, periodic=False)[1:-1]
         self.register_buffer("window", window / window.norm(), persistent=False)
 
     def forward(self, x):
@@ -279,7 +280,6 @@ class Block(nn.Module):
         self.feedforward = nn.Sequential(
             nn.Linear(embed_dim, ff_dim),
             nn.GELU(),
-            nn.Dropout(drop_prob),
             nn.Linear(ff_dim, embed_dim),
             nn.Dropout(drop_prob),
         )

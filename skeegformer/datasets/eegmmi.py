@@ -1,0 +1,224 @@
+"""The EEG Motor Movement/Imagery Dataset of PhysioNet, as epochs, labels and metadata."""
+
+from numbers import Integral
+
+import mne
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+
+from ._files import data_root, fetch
+from ._paradigms import CueParadigm, EyesParadigm, check_frequencies, check_times
+from ._recordings import N_SUBJECTS, PhysioMI, PhysionetEyes
+from ._tasks import TASKS
+
+_MOTOR_TMAX = 3.0  # seconds after the cue: the interval that MOABB gives this dataset
+
+
+def load_eegmmi(
+    task,
+    subjects=None,
+    *,
+    tmin=0.0,
+    tmax=None,
+    window=2.0,
+    l_freq=None,
+    h_freq=None,
+    resample=None,
+    return_epochs=True,
+    path=None,
+    n_jobs=1,
+):
+    """Load epochs of the EEG Motor Movement/Imagery Dataset.
+
+    109 subjects with 64 electrodes at 160 Hz, at rest with open and with closed eyes, and moving
+    or imagining to move the left or right fist, or both fists or both feet [1]_, [2]_. Recordings
+    that are missing are downloaded from PhysioNet; with all of them present, no network is used.
+
+    Parameters
+    ----------
+    task : str or list of str
+        One task, a list of tasks, or ``"all"`` for all five:
+
+        ======================== ============ ======================================
+        task                     runs         labels
+        ======================== ============ ======================================
+        "baseline-eyes"          1, 2         "eyes-open", "eyes-closed"
+        "fist-motion"            3, 7, 11     "left-fist-move", "right-fist-move"
+        "fist-imagination"       4, 8, 12     "left-fist-imag", "right-fist-imag"
+        "fist_feet-motion"       5, 9, 13     "fists-move", "feet-move"
+        "fist_feet-imagination"  6, 10, 14    "fists-imag", "feet-imag"
+        ======================== ============ ======================================
+    subjects : int or iterable of int or None
+        Subjects, 1 to 109; None for all. Repeated ones count once.
+    tmin : float
+        Motor tasks: start of an epoch relative to its cue, in seconds. ``"baseline-eyes"``
+        alone: where in the recording the first window starts.
+    tmax : float or None
+        Motor tasks: end of an epoch relative to its cue, in seconds; None for 3 s.
+        ``"baseline-eyes"`` alone: where in the recording the last window ends at the latest;
+        None for the end of the recording.
+    window : float
+        ``"baseline-eyes"``: length in seconds of the windows, which do not overlap. Motor tasks
+        without ``"baseline-eyes"`` do not use it.
+    l_freq : float or None
+        Lower edge of the pass band in Hz; None for none.
+    h_freq : float or None
+        Upper edge of the pass band in Hz; None for none.
+    resample : float or None
+        Sampling frequency in Hz of the result; None for 160 Hz.
+    return_epochs : bool
+        Whether X is ``mne.Epochs`` in volts (True) or an array in microvolts (False).
+    path : path-like or None
+        Folder that contains ``MNE-eegbci-data``, or into which to download it. It wins over
+        MNE's settings. None for the folder in ``MNE_DATASETS_EEGBCI_PATH`` or ``MNE_DATA``,
+        else ``~/mne_data``. No setting is ever written.
+    n_jobs : int
+        Number of subjects to load at the same time; -1 for one per processor. Each process has
+        to import MOABB first, which pays from some fifty subjects on.
+
+    Returns
+    -------
+    X : mne.Epochs or ndarray of shape (n_epochs, 64, n_times)
+        The epochs, task by task, subject by subject in the order asked for. Epochs name their
+        events as in `y` and carry `metadata`.
+    y : ndarray of str of shape (n_epochs,)
+        The labels.
+    metadata : pandas.DataFrame of shape (n_epochs, 4)
+        ``subject`` (int), ``session`` (always "0"), ``run`` (PhysioNet's number of the run, a
+        str such as "12") and ``task``.
+
+    Raises
+    ------
+    TypeError
+        If a subject is not an integer.
+    ValueError
+        If a task is unknown, a subject is outside 1 to 109, there is no task or no subject, times
+        or frequencies make no sense, or a file is not the one that PhysioNet published.
+    FileNotFoundError
+        If `path` does not exist, or recordings are missing and cannot be downloaded.
+
+    See Also
+    --------
+    PhysionetEyes : The runs at rest, for MOABB's evaluations.
+    make_simulated_eeg : Epochs with known sources, without any download.
+
+    Notes
+    -----
+    *Length of an epoch.* Windows of ``"baseline-eyes"`` have exactly ``window * sfreq`` samples,
+    320 by default. Epochs of motor tasks include the sample at `tmax`, as everywhere in MNE and
+    MOABB: 481 samples by default. When ``"baseline-eyes"`` is loaded together with motor tasks,
+    all epochs are `window` long to the sample: those of motor tasks start `tmin` after their
+    cues, `tmax` may be left out, and the resting recordings are used from their beginnings.
+
+    *Processing.* A recording is filtered (MNE's default FIR filter, zero phase), then resampled,
+    then cut; no baseline is subtracted. Subjects 88, 92 and 100 were recorded at 128 Hz and are
+    resampled to 160 Hz, also when loaded on their own, so that a subject's epochs never depend on
+    the company it is loaded in. The constant tail that fills recordings up to whole seconds is
+    cut off. Trials that the recording ends within are left out, and so are annotations other
+    than cues. The power line's 60 Hz are noted in ``X.info["line_freq"]``.
+
+    *Files.* Each file is compared with the checksum that PhysioNet published before it is read.
+
+    References
+    ----------
+    .. [1] Schalk, G., McFarland, D. J., Hinterberger, T., Birbaumer, N., & Wolpaw, J. R. (2004).
+       BCI2000: a general-purpose brain-computer interface (BCI) system. IEEE Transactions on
+       Biomedical Engineering, 51(6), 1034-1043. https://doi.org/10.1109/TBME.2004.827072
+    .. [2] Goldberger, A. L., et al. (2000). PhysioBank, PhysioToolkit, and PhysioNet.
+       Circulation, 101(23), e215-e220. https://doi.org/10.1161/01.CIR.101.23.e215
+
+    Examples
+    --------
+    >>> from skeegformer import load_eegmmi
+    >>> X, y, metadata = load_eegmmi("baseline-eyes", subjects=[1, 2])  # doctest: +SKIP
+    >>> X.get_data().shape  # doctest: +SKIP
+    (120, 64, 320)
+    >>> metadata.groupby(["subject", "run"]).size().tolist()  # doctest: +SKIP
+    [30, 30, 30, 30]
+    """
+    tasks = _check_tasks(task)
+    subjects = _check_subjects(subjects)
+    check_frequencies(l_freq, h_freq, resample)
+    paradigms = _make_paradigms(tasks, tmin, tmax, window, (l_freq, h_freq), resample)
+    root = data_root(path)
+    fetch(root, [(subject, run) for task in tasks for subject in subjects for run in task.runs])
+
+    parts = Parallel(n_jobs=n_jobs)(
+        delayed(_load_subject)(task, subject, paradigm, root, return_epochs)
+        for task, paradigm in zip(tasks, paradigms, strict=True)
+        for subject in subjects
+    )
+    return _join(parts, 0.0 if tasks == [TASKS["baseline-eyes"]] else tmin, return_epochs)
+
+
+def _check_tasks(task):
+    """Return the tasks that were asked for, once each."""
+    names = [task] if isinstance(task, str) else list(task)
+    if names == ["all"]:
+        names = list(TASKS)
+    unknown = [name for name in names if not isinstance(name, str) or name not in TASKS]
+    if unknown or not names:
+        problem = f"Unknown task {unknown[0]!r}" if unknown else "No task was given"
+        raise ValueError(f"{problem}; the tasks are {', '.join(TASKS)}, or 'all' on its own.")
+    return [TASKS[name] for name in dict.fromkeys(names)]
+
+
+def _check_subjects(subjects):
+    """Return the subjects that were asked for, once each, as plain integers."""
+    if subjects is None:
+        return list(range(1, N_SUBJECTS + 1))
+    subjects = [subjects] if isinstance(subjects, (Integral, str)) else list(subjects)
+    if not subjects:
+        raise ValueError(f"No subject was given; name some of 1 to {N_SUBJECTS}, or None for all.")
+    for subject in subjects:
+        if not isinstance(subject, Integral) or isinstance(subject, bool):
+            raise TypeError(f"Subject {subject!r} is not an integer from 1 to {N_SUBJECTS}.")
+        if not 1 <= subject <= N_SUBJECTS:
+            raise ValueError(f"Subject {subject} does not exist; subjects are 1 to {N_SUBJECTS}.")
+    return list(dict.fromkeys(int(subject) for subject in subjects))
+
+
+def _make_paradigms(tasks, tmin, tmax, window, band, resample):
+    """Return one paradigm per task, such that all epochs have the same length."""
+    check_times(tmin, tmax, window)
+    rest = any(task.is_rest for task in tasks)
+    if rest and len(tasks) == 1:
+        return [EyesParadigm(*band, window=window, tmin=tmin, tmax=tmax, resample=resample)]
+    if not rest:
+        tmax = _MOTOR_TMAX if tmax is None else tmax
+        check_times(tmin, tmax, window)
+        return [CueParadigm(*band, tmin=tmin, tmax=tmax, resample=resample)] * len(tasks)
+    if tmax is not None and not np.isclose(tmax - tmin, window):
+        raise ValueError(
+            f"tmin={tmin} s and tmax={tmax} s make epochs of {tmax - tmin:g} s, but the windows "
+            f"of 'baseline-eyes' last window={window} s, and all epochs must be equally long. "
+            "Leave tmax out, change `window`, or load 'baseline-eyes' on its own."
+        )
+    eyes = EyesParadigm(*band, window=window, resample=resample)
+    cued = CueParadigm(*band, tmin=tmin, tmax=tmin + window, closed=False, resample=resample)
+    return [eyes if task.is_rest else cued for task in tasks]
+
+
+def _load_subject(task, subject, paradigm, root, return_epochs):
+    """Load one task of one subject."""
+    if task.is_rest:
+        dataset = PhysionetEyes(subjects=[subject], path=root)
+    else:
+        dataset = PhysioMI(task, subjects=[subject], path=root)
+    X, y, metadata = paradigm.get_data(dataset, return_epochs=return_epochs)
+    return X, y, metadata.assign(task=task.name)
+
+
+def _join(parts, start, return_epochs):
+    """Join the parts into one X, one y and one metadata; epochs start at `start` seconds."""
+    blocks, labels, tables = zip(*parts, strict=True)
+    y = np.concatenate(labels)
+    metadata = pd.concat(tables, ignore_index=True)
+    if not return_epochs:
+        return np.concatenate(blocks), y, metadata
+    # Windows at rest have no cue to count from, but MNE joins only epochs whose times agree.
+    blocks = [block.shift_time(start, relative=False) for block in blocks]
+    X = mne.concatenate_epochs(blocks, verbose="ERROR")
+    X.metadata = metadata.copy()
+    return X, y, metadata

@@ -1,0 +1,56 @@
+"""Shared fixtures: simulated epochs for everything, real recordings where there are some."""
+
+import os
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+matplotlib.use("Agg")
+os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
+
+RECORDED_SUBJECTS = (1, 2, 3, 4, 5, 6, 7, 8, 56, 58, 60, 62)
+_SUMMARY = []
+
+
+@pytest.fixture(scope="session")
+def simulated():
+    """Epochs of four simulated subjects: X, y, metadata, truth."""
+    from skeegformer import make_simulated_eeg
+
+    return make_simulated_eeg(n_subjects=4, n_epochs=30, random_state=0)
+
+
+@pytest.fixture(scope="session")
+def recorded_subjects():
+    """Subjects of EEGMMI whose imagery and baseline recordings lie where MNE_DATA points."""
+    folder = Path(os.environ.get("MNE_DATA", Path.home() / "mne_data"))
+    folder = folder / "MNE-eegbci-data" / "files" / "eegmmidb" / "1.0.0"
+    found = [
+        subject
+        for subject in RECORDED_SUBJECTS
+        if all(
+            (folder / f"S{subject:03d}" / f"S{subject:03d}R{run:02d}.edf").exists()
+            for run in (1, 2, 4, 6, 8, 10, 12, 14)
+        )
+    ]
+    if len(found) < len(RECORDED_SUBJECTS):
+        pytest.skip(
+            f"needs EEGMMI recordings of subjects {', '.join(map(str, RECORDED_SUBJECTS))} where "
+            "MNE_DATA points"
+        )
+    return found
+
+
+@pytest.fixture
+def report():
+    """Take lines that are printed at the end of the test run."""
+    return _SUMMARY.append
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print what tests reported."""
+    if _SUMMARY:
+        terminalreporter.section("measured")
+        for line in _SUMMARY:
+            terminalreporter.write_line(line)

@@ -1,0 +1,48 @@
+"""scikit-learn's own checks, in full and with 2-D input left switched on."""
+
+from collections import Counter
+
+import pytest
+from sklearn.utils.estimator_checks import check_estimator
+
+from skeegformer import (
+    BandPassFilter,
+    ChannelDropper,
+    ChannelPicker,
+    EEGTransformerClassifier,
+    EuclideanAlignment,
+    NotchFilter,
+    Resampler,
+)
+
+ESTIMATORS = [
+    EEGTransformerClassifier(),
+    EEGTransformerClassifier(tokenizer="linear"),
+    BandPassFilter(1.0, 10.0, sfreq=100.0),
+    NotchFilter(10.0, sfreq=100.0),
+    Resampler(50.0, input_sfreq=100.0),
+    ChannelDropper(),
+    ChannelPicker(),
+    EuclideanAlignment(),
+]
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+def test_scikit_learns_checks(estimator, report):
+    assert estimator.__sklearn_tags__().input_tags.two_d_array
+    results = check_estimator(estimator, on_fail=None, on_skip=None)
+    counts = Counter(result["status"] for result in results)
+    skipped = [result["check_name"] for result in results if result["status"] == "skipped"]
+    report(
+        f"check_estimator({estimator!r}): {counts['passed']} of {len(results)} passed"
+        + (f", skipped: {', '.join(skipped)}" if skipped else "")
+    )
+    failed = {
+        result["check_name"]: repr(result["exception"])
+        for result in results
+        if result["status"] not in ("passed", "skipped")
+    }
+    assert not failed
+    assert set(skipped) <= {"check_array_api_input"}  # runs where SCIPY_ARRAY_API is set
+    assert counts["passed"] > 40

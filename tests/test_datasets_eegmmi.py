@@ -1,0 +1,608 @@
+"""Loading of EEGMMIDB: against the EDF files themselves, and with files that are not right."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import mne
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skeegformer.datasets import EyesParadigm, PhysionetEyes, _files, load_eegmmi
+from skeegformer.datasets._channels import CH_NAMES
+
+LAYOUT = Path("MNE-eegbci-data", "files", "eegmmidb", "1.0.0")
+SUBJECTS = [1, 2, 3, 4, 5, 6, 7, 8, 56, 58, 60, 62]
+ROOT = Path(os.environ.get("MNE_DATA", "~/mne_data")).expanduser()
+
+
+def edf(subject, run, root=ROOT):
+    return root / LAYOUT / f"S{subject:03d}" / f"S{subject:03d}R{run:02d}.edf"
+
+
+def needs(*recordings):
+    """Skip a test whose recordings are not on this machine; nothing is downloaded for tests."""
+    missing = [edf(*pair).name for pair in recordings if not edf(*pair).is_file()]
+    return pytest.mark.skipif(
+        bool(missing), reason=f"EEGMMIDB recordings not below MNE_DATA: {', '.join(missing[:3])}"
+    )
+
+
+needs_rest = needs(*[(subject, run) for subject in SUBJECTS for run in (1, 2)])
+needs_imagery = needs(*[(s, run) for s in SUBJECTS for run in (4, 8, 12, 6, 10, 14)])
+needs_first = needs(*[(1, run) for run in range(1, 15)])
+
+
+def read(subject, run):
+    """Read a recording without any code of ours; volts, and the annotations."""
+    raw = mne.io.read_raw_edf(edf(subject, run), preload=True, verbose="ERROR")
+    return raw.get_data(), raw.annotations
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Refuse every connection, with MOABB's provider left to itself; return the attempts."""
+    attempts = []
+
+    def refuse(*args, **kwargs):
+        attempts.append(args)
+        raise OSError("the network was touched")
+
+    monkeypatch.delenv("MOABB_DOWNLOAD_PROVIDER", raising=False)
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    return attempts
+
+
+@pytest.fixture(scope="module")
+def rest():
+    return load_eegmmi("baseline-eyes", SUBJECTS)
+
+
+# Real recordings --------------------------------------------------------------------------------
+
+
+@needs_rest
+def test_rest_windows_are_the_recording_cut_without_overlap(rest):
+    X, y, metadata = rest
+    assert len(X) == len(y) == len(metadata) == 12 * 60
+    assert X.get_data().shape[1:] == (64, 320)
+    for subject, run, label in ((1, 1, "eyes-open"), (62, 2, "eyes-closed")):
+        mine = ((metadata["subject"] == subject) & (metadata["run"] == str(run))).to_numpy()
+        assert set(y[mine]) == {label}
+        data, _ = read(subject, run)
+        windows = data[:, : 30 * 320].reshape(64, 30, 320).swapaxes(0, 1)
+        assert_allclose(X.get_data()[mine], windows, rtol=1e-12, atol=0)
+
+
+@needs_rest
+def test_alpha_is_stronger_with_closed_eyes_in_every_subject(rest):
+    X, y, metadata = rest
+    data = X.get_data(picks=["O1", "Oz", "O2"])
+    f = np.fft.rfftfreq(320, 1 / 160.0)
+    # Tapered: without, slow drifts leak into the alpha band.
+    power = abs(np.fft.rfft(data * np.hanning(320))[..., (f >= 8) & (f <= 13)]) ** 2
+    alpha = power.mean(axis=(1, 2))
+    for subject in SUBJECTS:
+        mine = (metadata["subject"] == subject).to_numpy()
+        closed, opened = mine & (y == "eyes-closed"), mine & (y == "eyes-open")
+        assert alpha[closed].mean() > alpha[opened].mean()
+
+
+@needs_rest
+def test_events_metadata_and_channels_belong_to_the_epochs(rest):
+    X, y, metadata = rest
+    names = {code: name for name, code in X.event_id.items()}
+    assert [names[code] for code in X.events[:, 2]] == y.tolist()
+    assert X.metadata.equals(metadata)
+    assert list(metadata.columns) == ["subject", "session", "run", "task"]
+    assert metadata["subject"].dtype.kind == "i"
+    assert metadata["subject"].unique().tolist() == SUBJECTS
+    assert set(metadata["task"]) == {"baseline-eyes"}
+    assert y.dtype.kind == "U"
+    assert X.ch_names == list(CH_NAMES)
+    assert set(X.get_channel_types()) == {"eeg"}
+    positions = X.get_montage().get_positions()["ch_pos"]
+    assert np.isfinite([positions[name] for name in CH_NAMES]).all()
+    assert len({tuple(np.round(positions[name], 6)) for name in CH_NAMES}) == 64
+
+
+@needs_imagery
+@pytest.mark.parametrize(
+    "task, runs, labels",
+    [
+        ("fist-imagination", (4, 8, 12), {"T1": "left-fist-imag", "T2": "right-fist-imag"}),
+        ("fist_feet-imagination", (6, 10, 14), {"T1": "fists-imag", "T2": "feet-imag"}),
+    ],
+)
+def test_trials_are_those_of_the_annotations(task, runs, labels):
+    subjects = [3, 56, 62]
+    X, y, metadata = load_eegmmi(task, subjects)
+    assert X.get_data().shape[1:] == (64, 481)
+    data = X.get_data()
+    k = 0
+    for subject in subjects:
+        for run in runs:
+            recording, annotations = read(subject, run)
+            for annotation in annotations:
+                if annotation["description"] == "T0":
+                    continue
+                assert y[k] == labels[annotation["description"]]
+                assert metadata.loc[k, ["subject", "run"]].tolist() == [subject, str(run)]
+                onset = round(annotation["onset"] * 160)
+                assert_allclose(data[k], recording[:, onset : onset + 481], rtol=1e-12, atol=0)
+                k += 1
+    assert k == len(y)
+
+
+@needs_first
+@pytest.mark.parametrize(
+    "task, runs, labels",
+    [
+        ("fist-motion", ["3", "7", "11"], ["left-fist-move", "right-fist-move"]),
+        ("fist_feet-motion", ["5", "9", "13"], ["feet-move", "fists-move"]),
+    ],
+)
+def test_executed_movements_load_from_their_runs(task, runs, labels):
+    _, y, metadata = load_eegmmi(task, 1)
+    assert metadata["run"].unique().tolist() == runs
+    assert np.unique(y).tolist() == labels
+    assert len(y) == 45
+
+
+@needs_first
+def test_samples_and_labels_are_those_of_moabb(tmp_path, monkeypatch):
+    """MOABB's own dataset and paradigm give the same trials."""
+    from moabb.datasets import PhysionetMI
+    from moabb.paradigms import MotorImagery
+
+    # MOABB writes settings; let it write them elsewhere.
+    monkeypatch.setenv("_MNE_FAKE_HOME_DIR", str(tmp_path))
+    monkeypatch.setenv("MOABB_DOWNLOAD_PROVIDER", "upstream")
+    dataset = PhysionetMI(subjects=[1])
+    dataset.feet_runs = []
+    paradigm = MotorImagery(events=["left_hand", "right_hand"], n_classes=2)
+    monkeypatch.setattr(paradigm, "_get_raw_pipelines", lambda: [None])  # no filter
+    theirs, labels, _ = paradigm.get_data(dataset)
+    X, y, _ = load_eegmmi("fist-imagination", 1, return_epochs=False)
+    assert_allclose(X, theirs, rtol=1e-9)
+    translation = {"left_hand": "left-fist-imag", "right_hand": "right-fist-imag"}
+    assert [translation[label] for label in labels] == y.tolist()
+
+
+@needs_first
+def test_arrays_are_the_epochs_in_microvolts():
+    X, y, metadata = load_eegmmi("baseline-eyes", 1)
+    Z, z, table = load_eegmmi("baseline-eyes", 1, return_epochs=False)
+    assert_allclose(Z, 1e6 * X.get_data())
+    assert_array_equal(y, z)
+    assert metadata.equals(table)
+    assert 10 < Z.std() < 200
+
+
+@needs_first
+def test_all_tasks_together_have_windows_of_one_length():
+    X, y, metadata = load_eegmmi("all", 1, tmin=0.5)
+    assert X.get_data().shape == (60 + 4 * 45, 64, 320)
+    assert X.times[0] == 0.5
+    assert len(set(y)) == len(X.event_id) == 10
+    assert metadata["task"].nunique() == 5
+    alone, _, _ = load_eegmmi("fist-motion", 1, tmin=0.5, tmax=3.0)
+    mine = (metadata["task"] == "fist-motion").to_numpy()
+    assert_array_equal(X.get_data()[mine], alone.get_data()[:, :, :320])
+
+
+@needs_first
+@pytest.mark.parametrize("tmin", [0.503125, -0.334, 0.2])
+def test_a_start_between_samples_changes_no_length(tmin):
+    X, _, _ = load_eegmmi(["baseline-eyes", "fist-imagination"], 1, tmin=tmin, window=1.0)
+    assert X.get_data().shape == (120 + 45, 64, 160)
+
+
+@needs_first
+def test_order_of_tasks_is_kept_and_the_time_of_the_cue_with_it():
+    X, y, _ = load_eegmmi(["fist-imagination", "baseline-eyes"], 1, tmin=1.0, tmax=3.0)
+    assert y[0].endswith("imag")
+    assert y[-1] == "eyes-closed"
+    assert X.times[0] == 1.0
+    assert len(X.times) == 320
+
+
+@needs_first
+def test_window_and_range_of_rest_are_to_the_sample():
+    data, _ = read(1, 2)
+    X, y, _ = load_eegmmi("baseline-eyes", 1, window=0.75, tmin=10.0, tmax=20.0)
+    closed = X.get_data()[y == "eyes-closed"]
+    assert closed.shape == (13, 64, 120)
+    assert_allclose(closed[0], data[:, 1600:1720], rtol=1e-12, atol=0)
+    assert_allclose(closed[12], data[:, 1600 + 12 * 120 : 1600 + 13 * 120], rtol=1e-12, atol=0)
+
+
+@needs_first
+def test_padding_at_the_end_of_a_recording_is_no_data():
+    data, _ = read(1, 1)
+    assert (data[:, 9640:] == data[:, -1:]).all()
+    X, y, _ = load_eegmmi("baseline-eyes", 1, window=1.0)
+    assert (y == "eyes-open").sum() == 60
+    assert X.get_data().std(axis=-1).min() > 1e-7
+
+
+@needs_first
+def test_filter_acts_on_the_recording_before_it_is_cut():
+    X, y, _ = load_eegmmi("baseline-eyes", 1, l_freq=8.0, h_freq=13.0)
+    raw = mne.io.read_raw_edf(edf(1, 2), preload=True, verbose="ERROR").crop(tmax=9631 / 160)
+    raw.filter(8.0, 13.0, verbose="ERROR")
+    closed = X.get_data()[y == "eyes-closed"]
+    windows = raw.get_data()[:, : 30 * 320].reshape(64, 30, 320).swapaxes(0, 1)
+    assert_allclose(closed, windows, atol=2e-7)
+    one_sided, _, _ = load_eegmmi("baseline-eyes", 1, h_freq=30.0)
+    f = np.fft.rfftfreq(320, 1 / 160.0)
+    power = (abs(np.fft.rfft(one_sided.get_data() * np.hanning(320))) ** 2).mean((0, 1))
+    assert power[f > 45].max() < 1e-3 * power[(f > 5) & (f < 20)].min()
+
+
+@needs_first
+@pytest.mark.parametrize("task, n_times", [("baseline-eyes", 200), ("fist-imagination", 301)])
+def test_resampling_sets_frequency_and_length(task, n_times):
+    X, _, _ = load_eegmmi(task, 1, resample=100)
+    assert X.info["sfreq"] == 100
+    assert X.get_data().shape[-1] == n_times
+
+
+@needs_rest
+def test_subjects_keep_their_order_and_count_once():
+    _, _, metadata = load_eegmmi("baseline-eyes", np.array([3, 1, 3]))
+    assert metadata["subject"].unique().tolist() == [3, 1]
+    assert len(metadata) == 120
+
+
+@needs_rest
+def test_jobs_change_nothing():
+    one = load_eegmmi("baseline-eyes", [1, 2], return_epochs=False)
+    two = load_eegmmi("baseline-eyes", [1, 2], return_epochs=False, n_jobs=2)
+    assert_array_equal(one[0], two[0])
+    assert_array_equal(one[1], two[1])
+    assert one[2].equals(two[2])
+
+
+@needs_first
+def test_no_warning_is_given():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_eegmmi(["baseline-eyes", "fist-imagination"], 1, l_freq=1.0, resample=100)
+
+
+@needs_first
+def test_only_the_runs_of_the_task_are_read(tmp_path, monkeypatch):
+    for run in (6, 10, 14):
+        target = edf(1, run, tmp_path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(edf(1, run))
+    _, _, metadata = load_eegmmi("fist_feet-imagination", 1, path=tmp_path)
+    assert len(metadata) == 45
+
+
+# MOABB ------------------------------------------------------------------------------------------
+
+
+@needs_rest
+@pytest.mark.parametrize("return_epochs", [False, True])
+def test_dataset_and_paradigm_serve_moabbs_evaluation(tmp_path, return_epochs, no_network):
+    from moabb.evaluations import CrossSubjectEvaluation
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    def log_power(X):
+        """Alpha power at the back of the head."""
+        data = X.get_data() * 1e6 if isinstance(X, mne.BaseEpochs) else X
+        return np.log((data[:, CH_NAMES.index("O1") :] ** 2).mean(axis=(1, 2)))[:, np.newaxis]
+
+    evaluation = CrossSubjectEvaluation(
+        paradigm=EyesParadigm(8.0, 13.0),
+        datasets=[PhysionetEyes(subjects=[1, 2, 3])],
+        hdf5_path=str(tmp_path),
+        overwrite=True,
+        return_epochs=return_epochs,
+    )
+    pipe = make_pipeline(FunctionTransformer(log_power), LinearDiscriminantAnalysis())
+    results = evaluation.process({"power": pipe})
+    assert sorted(results["subject"].astype(int)) == [1, 2, 3]
+    assert results["score"].min() > 0.8
+    assert no_network == []
+
+
+@needs_first
+def test_paradigm_picks_channels_and_events():
+    paradigm = EyesParadigm(events=["eyes-closed"], channels=["Oz", "Cz"], window=4.0)
+    X, y, _ = paradigm.get_data(PhysionetEyes(subjects=[1]), return_epochs=True)
+    assert X.ch_names == ["Oz", "Cz"]
+    assert X.get_data().shape == (15, 2, 640)
+    assert set(y) == {"eyes-closed"}
+
+
+def test_paradigm_knows_its_datasets():
+    from moabb.datasets import PhysionetMI
+
+    assert EyesParadigm().is_valid(PhysionetEyes())
+    assert not EyesParadigm().is_valid(PhysionetMI())
+    assert not EyesParadigm(events=["left_hand"]).is_valid(PhysionetEyes())
+    assert len(PhysionetEyes().subject_list) == 109
+
+
+@needs_first
+def test_dataset_names_its_files_and_recordings():
+    dataset = PhysionetEyes(subjects=[1])
+    assert dataset.data_path(1) == [str(edf(1, 1)), str(edf(1, 2))]
+    assert list(dataset.get_data()[1]["0"]) == ["1", "2"]
+    with pytest.raises(ValueError, match="Subject 2"):
+        dataset.data_path(2)
+
+
+# Files, folders and the network -----------------------------------------------------------------
+
+
+@needs_first
+def test_no_network_is_touched_when_files_are_there(no_network):
+    _, y, _ = load_eegmmi(["baseline-eyes", "fist-imagination"], 1)
+    assert len(y) == 105
+    assert no_network == []
+
+
+@needs_first
+def test_path_wins_over_settings_and_none_is_written(tmp_path, monkeypatch):
+    """A configuration folder of its own, so that a written setting would be seen."""
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.setenv("_MNE_FAKE_HOME_DIR", str(home))
+    monkeypatch.setenv("MNE_DATA", str(elsewhere))
+    before = dict(os.environ)
+    load_eegmmi("baseline-eyes", 1, path=str(ROOT))
+    monkeypatch.delenv("MNE_DATA")
+    load_eegmmi("baseline-eyes", 1, path=ROOT)
+    before.pop("MNE_DATA")
+    assert dict(os.environ) == before
+    assert list(home.iterdir()) == list(elsewhere.iterdir()) == []
+
+
+@needs_first
+def test_own_setting_of_the_dataset_wins_over_the_general_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("MNE_DATA", str(tmp_path))
+    monkeypatch.setenv("MNE_DATASETS_EEGBCI_PATH", str(ROOT))
+    assert len(load_eegmmi("baseline-eyes", 1)[1]) == 60
+
+
+@pytest.mark.parametrize("n_missing", [2, 20])
+def test_missing_files_are_named_when_they_cannot_be_had(
+    tmp_path, no_network, monkeypatch, n_missing
+):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with pytest.raises(FileNotFoundError) as caught:
+        load_eegmmi("baseline-eyes", range(1, n_missing // 2 + 1), path=tmp_path)
+    message = str(caught.value)
+    assert "S001R01.edf, S001R02.edf" in message
+    assert str(tmp_path / LAYOUT) in message
+    assert "`path`" in message
+    assert ("and 12 more" in message) == (n_missing == 20)
+    assert "ConnectionError" in message
+    assert caught.value.__cause__ is not None
+    assert no_network
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_downloads_are_kept_only_if_they_are_what_was_published(tmp_path, monkeypatch):
+    """A login page in place of a recording, as a captive portal serves it."""
+    import pooch
+
+    def serve_page(self, url, output_file, *args, **kwargs):
+        Path(output_file).write_bytes(b"<html>please log in</html>")
+
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", serve_page)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with pytest.raises(FileNotFoundError, match=r"S001R01\.edf") as caught:
+        load_eegmmi("baseline-eyes", 1, path=tmp_path)
+    assert "SHA256" in str(caught.value.__cause__)
+    assert not edf(1, 1, tmp_path).exists()
+
+
+def test_folders_that_do_not_exist_are_named(tmp_path, monkeypatch):
+    missing = tmp_path / "nowhere"
+    with pytest.raises(FileNotFoundError, match=r"path names .*nowhere"):
+        load_eegmmi("baseline-eyes", 1, path=missing)
+    monkeypatch.setenv("_MNE_FAKE_HOME_DIR", str(tmp_path))
+    monkeypatch.delenv("MNE_DATASETS_EEGBCI_PATH", raising=False)
+    monkeypatch.setenv("MNE_DATA", str(missing))
+    with pytest.raises(FileNotFoundError, match=r"MNE_DATA names .*nowhere"):
+        load_eegmmi("baseline-eyes", 1)
+
+
+def flip(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@needs_first
+@pytest.mark.parametrize(
+    "damage, fault",
+    [
+        (lambda content: b"<!DOCTYPE html><html>404</html>", "starts with HTML"),
+        (lambda content: b"", "is empty"),
+        (lambda content: content[: len(content) // 2], "is truncated"),
+        (lambda content: content[:200], "header that cannot be read"),
+        (lambda content: content + b"\0\0", "is too long"),
+        (lambda content: b"\x89PNG" + content, "does not start with an EDF header"),
+        (flip, "right size but altered content"),
+    ],
+)
+def test_damaged_files_are_refused_by_name(tmp_path, damage, fault):
+    for run in (1, 2):
+        target = edf(1, run, tmp_path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        content = edf(1, run).read_bytes()
+        target.write_bytes(damage(content) if run == 2 else content)
+    with pytest.raises(ValueError, match=fault) as caught:
+        load_eegmmi("baseline-eyes", 1, path=tmp_path)
+    message = str(caught.value)
+    assert str(edf(1, 2, tmp_path)) in message
+    assert len(re.findall(r"\b[0-9a-f]{64}\b", message)) == 2
+    assert "Delete the file" in message
+
+
+def test_checksums_of_all_recordings_are_known():
+    checksums = _files._published_checksums()
+    assert all(
+        f"S{s:03d}/S{s:03d}R{r:02d}.edf" in checksums for s in range(1, 110) for r in range(1, 15)
+    )
+
+
+def test_importing_the_package_loads_no_moabb():
+    code = (
+        "import sys; from skeegformer.datasets import make_simulated_eeg; "
+        "assert not {'moabb', 'torch', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Made-up recordings -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def made_up(tmp_path, monkeypatch):
+    """Return a function that writes a recording in PhysioNet's layout, trusted for the test."""
+    monkeypatch.setattr("skeegformer.datasets._recordings.verify", lambda *args: None)
+
+    def write(subject, run, sfreq, marks, duration=30.0):
+        names = [name.capitalize().ljust(4, ".") for name in CH_NAMES]
+        t = np.arange(round(duration * sfreq)) / sfreq
+        phase = np.arange(64)[:, np.newaxis] / 10
+        data = 50e-6 * np.sin(2 * np.pi * 10 * t + phase)
+        raw = mne.io.RawArray(data, mne.create_info(names, sfreq, "eeg"), verbose="ERROR")
+        raw.set_annotations(mne.Annotations(*zip(*marks, strict=True)))
+        target = edf(subject, run, tmp_path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        mne.export.export_raw(target, raw, physical_range=(-100, 100), verbose="ERROR")
+
+    return write
+
+
+def sine(epoch, sfreq, onset):
+    """Compare with the 10 Hz of the made-up recordings, away from the ends."""
+    t = onset + np.arange(epoch.shape[-1]) / sfreq
+    expected = 50e-6 * np.sin(2 * np.pi * 10 * t + np.arange(64)[:, np.newaxis] / 10)
+    assert_allclose(epoch, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("subjects", [[88, 1], [1, 88, 92], [88]])
+@pytest.mark.parametrize("resample", [None, 100.0])
+def test_subjects_at_128_hz_are_brought_to_the_frequency_of_the_others(
+    tmp_path, made_up, subjects, resample
+):
+    for subject in subjects:
+        for run in (1, 2):
+            made_up(subject, run, 160.0 if subject == 1 else 128.0, [(0.0, 30.0, "T0")])
+    X, _, metadata = load_eegmmi("baseline-eyes", subjects, resample=resample, path=tmp_path)
+    sfreq = resample or 160.0
+    assert X.info["sfreq"] == sfreq
+    assert metadata["subject"].value_counts(sort=False).to_dict() == dict.fromkeys(subjects, 30)
+    assert X.get_data().shape[-1] == 2 * sfreq
+    for k in range(5, len(X), 30):
+        sine(X.get_data()[k], sfreq, 10.0)
+
+
+def test_cues_of_a_subject_at_128_hz_stay_where_they_are(tmp_path, made_up):
+    marks = [(0.0, 4.0, "T0"), (5.25, 4.0, "T1"), (9.5, 4.0, "T0"), (13.125, 4.0, "T2")]
+    for run in (4, 8, 12):
+        made_up(88, run, 128.0, marks)
+    X, y, metadata = load_eegmmi("fist-imagination", 88, path=tmp_path)
+    assert y.tolist() == ["left-fist-imag", "right-fist-imag"] * 3
+    assert metadata["run"].tolist() == ["4", "4", "8", "8", "12", "12"]
+    sine(X.get_data()[0], 160.0, 5.25)
+    sine(X.get_data()[1], 160.0, 13.125)
+
+
+def test_stray_annotations_odd_counts_and_late_cues_do_no_harm(tmp_path, made_up):
+    made_up(104, 4, 160.0, [(1.0, 0.0, "T1"), (6.0, 4.0, "T9"), (6.0, 4.0, "artefact")])
+    made_up(104, 8, 160.0, [(0.5, 4.0, "T2"), (9.0, 4.0, "T2"), (28.5, 1.0, "T1")])
+    made_up(104, 12, 160.0, [(0.0, 4.0, "T0")])
+    with pytest.warns(UserWarning, match=r"S104R12\.edf holds no trial"):
+        _, y, metadata = load_eegmmi("fist-imagination", 104, path=tmp_path)
+    assert y.tolist() == ["left-fist-imag", "right-fist-imag", "right-fist-imag"]
+    assert metadata["run"].tolist() == ["4", "8", "8"]
+
+
+def test_a_subject_without_any_trial_is_an_error(tmp_path, made_up):
+    for run in (4, 8, 12):
+        made_up(104, run, 160.0, [(0.0, 4.0, "T0")])
+    with (
+        pytest.warns(UserWarning, match="holds no trial"),
+        pytest.raises(ValueError, match="subject 104 holds a trial"),
+    ):
+        load_eegmmi("fist-imagination", 104, path=tmp_path)
+
+
+def test_rest_needs_no_annotation_in_particular(tmp_path, made_up):
+    made_up(1, 1, 160.0, [(3.0, 2.0, "T0"), (12.0, 4.0, "T1")])
+    made_up(1, 2, 160.0, [(7.0, 2.0, "lights off")])
+    _, y, _ = load_eegmmi("baseline-eyes", 1, path=tmp_path)
+    assert y.tolist() == ["eyes-open"] * 15 + ["eyes-closed"] * 15
+
+
+def test_windows_and_epochs_that_fit_nowhere_are_refused(tmp_path, made_up):
+    for run in (1, 2, 4, 8, 12):
+        made_up(1, run, 160.0, [(5.0, 4.0, "T1")])
+    with pytest.raises(ValueError, match=r"No window of 40\.0 s fits"):
+        load_eegmmi("baseline-eyes", 1, window=40.0, path=tmp_path)
+    with pytest.raises(ValueError, match="within its recording of 30 s"):
+        load_eegmmi("fist-imagination", 1, tmax=40.0, path=tmp_path)
+
+
+# Requests that make no sense --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "task", ["eyes", ["baseline-eyes", "feet"], [], ["all", "fist-motion"], [3]]
+)
+def test_unknown_tasks_are_answered_with_the_five(task):
+    with pytest.raises((ValueError, TypeError), match="fist_feet-imagination, or 'all'"):
+        load_eegmmi(task, 1)
+
+
+@pytest.mark.parametrize(
+    "subjects, error, message",
+    [
+        (0, ValueError, "Subject 0 does not exist"),
+        ([1, 110], ValueError, "Subject 110 does not exist"),
+        ([], ValueError, "No subject"),
+        ("S001", TypeError, "'S001' is not an integer"),
+        ([1.5], TypeError, "1.5 is not an integer"),
+        (True, TypeError, "True is not an integer"),
+    ],
+)
+def test_unknown_subjects_are_refused(subjects, error, message):
+    with pytest.raises(error, match=message):
+        load_eegmmi("baseline-eyes", subjects)
+
+
+@pytest.mark.parametrize(
+    "task, options, message",
+    [
+        ("fist-motion", {"tmin": 1.0, "tmax": 1.0}, "tmax=1.0 s is not after tmin=1.0 s"),
+        ("fist-motion", {"tmin": 3.0}, "tmax=3.0 s is not after tmin=3.0 s"),
+        ("baseline-eyes", {"window": 0}, "window=0 s"),
+        ("baseline-eyes", {"tmin": -1.0}, "before the recording"),
+        ("all", {"tmax": 3.0}, "equally long"),
+        ("baseline-eyes", {"l_freq": 30.0, "h_freq": 8.0}, "from 30.0 Hz to 8.0 Hz is empty"),
+        ("baseline-eyes", {"resample": -1}, "resample=-1"),
+    ],
+)
+def test_inconsistent_times_and_frequencies_are_refused(task, options, message):
+    with pytest.raises(ValueError, match=message):
+        load_eegmmi(task, 1, **options)

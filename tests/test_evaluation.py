@@ -1,0 +1,88 @@
+"""Cross-subject scores against the same folds done by hand."""
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GroupKFold, ShuffleSplit
+
+from skeegformer import EEGTransformerClassifier, cross_subject_scores, make_baseline
+from skeegformer.evaluation import summarize_scores
+
+
+def test_scores_are_those_of_the_folds_done_by_hand(simulated):
+    X, y, metadata, _ = simulated
+    data, subjects = X.get_data(units="uV"), metadata["subject"].to_numpy()
+    baseline = make_baseline("csp+lda")
+    scores = cross_subject_scores({"csp": baseline}, data, y, subjects, cv=2)
+    expected = {}
+    for train, test in GroupKFold(2).split(data, y, subjects):
+        predicted = clone(baseline).fit(data[train], y[train]).predict(data[test])
+        for subject in np.unique(subjects[test]):
+            mask = subjects[test] == subject
+            expected[subject] = balanced_accuracy_score(y[test][mask], predicted[mask])
+    assert scores.set_index("subject")["balanced_accuracy"].to_dict() == expected
+    assert scores["n_epochs"].tolist() == [30] * 4
+
+
+def test_seeds_reach_what_is_random(simulated):
+    X, y, metadata, _ = simulated
+    small = EEGTransformerClassifier(embed_dim=8, n_heads=2, n_layers=1, max_epochs=1)
+    scores = cross_subject_scores(
+        {"small": small, "csp": make_baseline("csp+lda")},
+        X,
+        y,
+        metadata["subject"],
+        cv=2,
+        seeds=(3, 4),
+    )
+    assert small.random_state is None
+    assert scores.groupby("pipeline")["seed"].unique().map(list).to_dict() == {
+        "small": [3, 4],
+        "csp": [3],
+    }
+    summary = summarize_scores(scores)
+    assert summary.index.tolist() == ["small", "csp"]
+    per_subject = scores[scores["pipeline"] == "small"].groupby("subject")["balanced_accuracy"]
+    assert summary.loc["small", "mean"] == pytest.approx(per_subject.mean().mean())
+    assert summary.loc["small", "sd"] == pytest.approx(per_subject.mean().std())
+    assert summary["subjects"].tolist() == [4, 4]
+
+
+class _Spy(EEGTransformerClassifier):
+    """Keeps the groups that reach it."""
+
+    seen: ClassVar = []
+
+    def fit(self, X, y, groups=None):
+        self.seen.append(groups)
+        return super().fit(X, y)
+
+
+def test_groups_reach_those_who_ask(simulated):
+    X, y, metadata, _ = simulated
+    subjects = metadata["subject"].to_numpy()
+    with sklearn.config_context(enable_metadata_routing=True):
+        spy = _Spy(embed_dim=8, n_heads=2, n_layers=1, max_epochs=1).set_fit_request(groups=True)
+        cross_subject_scores({"spy": spy}, X, y, subjects, cv=2)
+    first = next(iter(GroupKFold(2).split(subjects, y, subjects)))[0]
+    np.testing.assert_array_equal(_Spy.seen[0], subjects[first])
+
+
+def test_leaks_and_missing_subjects_are_refused(simulated):
+    X, y, metadata, _ = simulated
+    with pytest.raises(ValueError, match="cv=5 folds need as many subjects, but there are 4"):
+        cross_subject_scores({}, X, y, metadata["subject"], cv=5)
+    with pytest.raises(ValueError, match="epochs of subject 1 on both sides"):
+        cross_subject_scores({}, X, y, metadata["subject"], cv=ShuffleSplit(2, random_state=0))
+
+
+def test_progress_bar(simulated, capsys):
+    X, y, metadata, _ = simulated
+    cross_subject_scores(
+        {"chance": make_baseline("chance")}, X, y, metadata["subject"], cv=2, verbose=1
+    )
+    assert "cross-validation: 100%" in capsys.readouterr().err

@@ -1,0 +1,37 @@
+"""What ``import skeegformer`` costs and offers."""
+
+import subprocess
+import sys
+
+import skeegformer
+
+
+def _run(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_import_is_light():
+    loaded = _run(
+        "import sys, skeegformer; "
+        "print(*{'torch', 'mne', 'moabb', 'matplotlib', 'skorch', 'sklearn'} & set(sys.modules))"
+    )
+    assert loaded == ""
+
+
+def test_import_is_fast():
+    code = (
+        "import time; t = time.perf_counter(); import skeegformer; print(time.perf_counter() - t)"
+    )
+    assert min(float(_run(code)) for _ in range(3)) < 0.3
+
+
+def test_every_public_name_exists():
+    for name in skeegformer.__all__:
+        assert getattr(skeegformer, name) is not None
+        assert name in dir(skeegformer)
+
+
+def test_unknown_name():
+    assert not hasattr(skeegformer, "no_such_name")

@@ -1,0 +1,761 @@
+"""The transformers do to a signal what they say, to Epochs and arrays alike."""
+
+import os
+import pickle
+import warnings
+from pathlib import Path
+
+import mne
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from scipy import signal
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.covariance import ledoit_wolf
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.fixes import parse_version
+
+from skeegformer.preprocessing import (
+    BandPassFilter,
+    ChannelDropper,
+    ChannelPicker,
+    EuclideanAlignment,
+    NotchFilter,
+    Resampler,
+)
+
+NAMES = ["Fz", "C3", "Cz", "C4", "Pz"]
+SFREQ = 160.0
+
+TRANSFORMERS = [
+    BandPassFilter(),
+    BandPassFilter(None, 10, sfreq=100),
+    BandPassFilter(1, 10, sfreq=100),
+    BandPassFilter(None, 10, method="fir", sfreq=100),
+    NotchFilter(20, sfreq=100),
+    Resampler(),
+    Resampler(50, input_sfreq=100),
+    Resampler(130, input_sfreq=100),
+    ChannelDropper(),
+    ChannelPicker(),
+    ChannelPicker(["Cz"], input_ch_names=["Cz"]),
+    EuclideanAlignment(),
+    EuclideanAlignment(shrinkage=0.0),
+]
+
+# What each transformer would be in a pipeline on `make_epochs`, which is at 160 Hz.
+ON_EPOCHS = [
+    BandPassFilter(8, 30),
+    BandPassFilter(8, 30, method="fir"),
+    NotchFilter(50),
+    Resampler(100),
+    ChannelDropper(["Cz", "EOG"]),
+    ChannelPicker(["C4", "C3"]),
+    EuclideanAlignment(),
+]
+
+
+def make_epochs(n_epochs=8, n_times=320, sfreq=SFREQ, seed=0, subjects=None, other=True):
+    """Simulate epochs with all that Epochs can have."""
+    rng = np.random.default_rng(seed)
+    names = [*NAMES, "EOG", "STI"] if other else NAMES
+    types = ["eeg"] * 5 + ["eog", "stim"] * other
+    info = mne.create_info(names, sfreq, types)
+    known = mne.channels.get_builtin_montages()
+    montage = "colin27_1005" if "colin27_1005" in known else "standard_1005"
+    info.set_montage(mne.channels.make_standard_montage(montage))
+    info["line_freq"] = 50.0
+    data = 10e-6 * rng.standard_normal((n_epochs, len(names), n_times))
+    metadata = pd.DataFrame({"trial": np.arange(n_epochs)})
+    if subjects is not None:
+        metadata["subject"] = subjects
+    return mne.EpochsArray(
+        data,
+        info,
+        events=np.c_[np.arange(n_epochs) * 400, np.zeros(n_epochs, int), np.arange(n_epochs) % 2],
+        event_id={"left": 0, "right": 1},
+        tmin=-0.5,
+        metadata=metadata,
+        verbose="ERROR",
+    )
+
+
+def sines(freqs, n_times=320, sfreq=SFREQ):
+    """Make one epoch with a sine of each frequency, each in a channel of its own."""
+    times = np.arange(n_times) / sfreq
+    return np.sin(2 * np.pi * np.multiply.outer(freqs, times))[np.newaxis]
+
+
+def decibels(found, reference):
+    """Compare the power in the middle of the epochs, away from the edges."""
+    middle = slice(reference.shape[-1] // 4, -(reference.shape[-1] // 4))
+    middle_found = slice(found.shape[-1] // 4, -(found.shape[-1] // 4))
+    power = np.mean(found[..., middle_found] ** 2, axis=(0, -1))
+    return 10 * np.log10(power / np.mean(reference[..., middle] ** 2, axis=(0, -1)))
+
+
+def mean_covariance(X):
+    return np.mean([epoch @ epoch.T / X.shape[-1] for epoch in X], axis=0)
+
+
+# ------------------------------------------------------------------ what all have in common
+
+
+@parametrize_with_checks(TRANSFORMERS)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("transformer", ON_EPOCHS, ids=str)
+def test_epochs_and_arrays_give_the_same(transformer):
+    epochs = make_epochs()
+    array = epochs.get_data(picks="eeg", units="uV")
+    params = {
+        "sfreq": SFREQ,
+        "freqs": [50],
+        "input_sfreq": SFREQ,
+        "input_ch_names": NAMES,
+    }
+    if isinstance(transformer, Resampler):
+        del params["sfreq"]
+    params = {key: value for key, value in params.items() if key in transformer.get_params()}
+    told = clone(transformer).set_params(**params)
+    if isinstance(transformer, ChannelDropper):
+        told.set_params(ch_names=["Cz"])
+    found = told.fit_transform(array)
+    fitted = clone(transformer).fit(epochs)
+    expected = fitted.transform(epochs).get_data(picks="eeg", units="uV")
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+    # Fitted on Epochs, an array needs nothing told, and the other way round.
+    np.testing.assert_allclose(fitted.transform(array), expected, rtol=1e-9, atol=1e-9)
+    back = told.transform(epochs.copy().pick("eeg")).get_data(units="uV")
+    np.testing.assert_allclose(back, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("transformer", ON_EPOCHS, ids=str)
+def test_epochs_keep_what_belongs_to_them(transformer):
+    epochs = make_epochs(subjects=[1, 1, 1, 1, 2, 2, 2, 2])
+    before = pickle.dumps(epochs)
+    for X in (epochs, [epochs[i] for i in range(len(epochs))]):
+        out = clone(transformer).fit_transform(X)
+        assert isinstance(out, mne.BaseEpochs)
+        assert out is not epochs
+        np.testing.assert_array_equal(out.events, epochs.events)
+        assert out.event_id == epochs.event_id
+        pd.testing.assert_frame_equal(out.metadata, epochs.metadata)
+        assert out.tmin == epochs.tmin
+        positions = epochs.get_montage().get_positions()["ch_pos"]
+        for name, position in out.get_montage().get_positions()["ch_pos"].items():
+            np.testing.assert_array_equal(position, positions[name])
+        if not isinstance(transformer, ChannelDropper | ChannelPicker):
+            assert out.ch_names == epochs.ch_names
+            if not isinstance(transformer, Resampler):
+                same = [out.get_data(picks=["EOG", "STI"]), epochs.get_data(picks=["EOG", "STI"])]
+                np.testing.assert_array_equal(*same)
+        assert not np.shares_memory(out.get_data(copy=False), epochs.get_data(copy=False))
+    assert pickle.dumps(epochs) == before
+
+
+@pytest.mark.parametrize("transformer", TRANSFORMERS, ids=str)
+def test_arrays_keep_their_kind(transformer):
+    X = np.random.default_rng(0).standard_normal((4, 1, 200))
+    before = X.copy()
+    for dtype, rtol in ((np.float64, 1e-12), (np.float32, 1e-3)):
+        deep = clone(transformer).fit_transform(X.astype(dtype))
+        flat = clone(transformer).fit_transform(X[:, 0].astype(dtype))
+        assert deep.dtype == flat.dtype == dtype
+        assert deep.ndim == 3
+        np.testing.assert_array_equal(deep[:, 0], flat)
+        expected = clone(transformer).fit_transform(X)
+        np.testing.assert_allclose(deep, expected, rtol=rtol, atol=rtol)
+        assert not np.shares_memory(clone(transformer).fit_transform(X), X)
+    np.testing.assert_array_equal(X, before)
+
+
+@pytest.mark.parametrize("transformer", ON_EPOCHS, ids=str)
+def test_pickles_and_lengths(transformer):
+    epochs = make_epochs()
+    fitted = pickle.loads(pickle.dumps(clone(transformer).fit(epochs)))
+    assert fitted.n_features_in_ == 5
+    assert fitted.feature_names_in_.tolist() == NAMES
+    cropped = epochs.copy().crop(-0.5, 1.0)
+    out = fitted.transform(cropped)
+    assert len(out.times) == round(len(cropped.times) * out.info["sfreq"] / SFREQ)
+    with pytest.raises(ValueError, match="missing: Pz"):
+        fitted.transform(epochs.copy().drop_channels(["Pz"]))
+    if not isinstance(transformer, Resampler):
+        with pytest.raises(ValueError, match=r"at 128 Hz, but this .* was fitted at 160 Hz"):
+            fitted.transform(make_epochs(sfreq=128.0))
+
+
+@pytest.mark.parametrize("transformer", ON_EPOCHS, ids=str)
+def test_channels_come_out_in_the_order_of_fit(transformer):
+    epochs = make_epochs()
+    fitted = clone(transformer).fit(epochs)
+    expected = fitted.transform(epochs)
+    found = fitted.transform(epochs.copy().reorder_channels(epochs.ch_names[::-1]))
+    eeg = expected.copy().pick("eeg").ch_names
+    assert found.copy().pick("eeg").ch_names == eeg
+    np.testing.assert_allclose(found.get_data(eeg), expected.get_data(eeg), atol=1e-18)
+
+
+@pytest.mark.parametrize("n_times", [1, 2, 3])
+@pytest.mark.parametrize(
+    "transformer",
+    [
+        *(BandPassFilter(*band, sfreq=SFREQ) for band in [(None, 30), (8, 30), (1, None)]),
+        BandPassFilter(8, 30, method="fir", sfreq=SFREQ),
+        NotchFilter(50, sfreq=SFREQ),
+        Resampler(10, input_sfreq=SFREQ),
+        Resampler(500, input_sfreq=SFREQ),
+        Resampler(320, input_sfreq=SFREQ),
+        EuclideanAlignment(),
+    ],
+    ids=str,
+)
+def test_epochs_of_a_few_samples(transformer, n_times):
+    X = np.random.default_rng(0).standard_normal((4, 3, n_times))
+    out = clone(transformer).fit_transform(X)
+    assert out.shape[:2] == (4, 3)
+    assert out.shape[2] >= 1
+    assert np.isfinite(out).all()
+
+
+def test_told_rates_and_names_have_to_agree_with_epochs():
+    epochs = make_epochs()
+    wrong = [BandPassFilter(8, 30, sfreq=250), NotchFilter(50, sfreq=250)]
+    wrong += [Resampler(80, input_sfreq=250)]
+    for transformer in wrong:
+        with pytest.raises(ValueError, match=r"sampled at 160 Hz, but .* was told 250 Hz"):
+            transformer.fit(epochs)
+    for transformer in (ChannelDropper(["Cz"]), ChannelPicker(["Cz"])):
+        transformer.set_params(input_ch_names=["Cz", "Oz"])
+        with pytest.raises(ValueError, match=r"told the names of 2; missing: Oz; extra"):
+            transformer.fit(epochs)
+
+
+def test_arrays_without_facts_are_refused():
+    X = np.zeros((2, 3, 100))
+    for transformer, parameter in [
+        (BandPassFilter(None, 30), "sfreq"),
+        (NotchFilter(50), "sfreq"),
+        (Resampler(80), "input_sfreq"),
+        (ChannelDropper(["Cz"]), "input_ch_names"),
+        (ChannelPicker(["Cz"]), "input_ch_names"),
+    ]:
+        name = type(transformer).__name__
+        with pytest.raises(ValueError, match=f"give {name} {parameter}, .* or pass Epochs"):
+            transformer.fit(X)
+
+
+class MeanPower(ClassifierMixin, BaseEstimator):
+    """Tell two classes apart by their power; enough for a pipeline on Epochs."""
+
+    def fit(self, X, y):
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        power = self._power(X)
+        self.limit_ = (power[codes == 0].mean() + power[codes == 1].mean()) / 2
+        return self
+
+    def predict(self, X):
+        return self.classes_[(self._power(X) > self.limit_).astype(int)]
+
+    def _power(self, X):
+        data = X.get_data() if isinstance(X, mne.BaseEpochs) else X
+        return np.log((data**2).mean(axis=(1, 2)))
+
+
+def test_grid_search_over_the_filter():
+    epochs = make_epochs(40, seed=1, other=False)
+    y = np.array(["rest", "task"])[np.arange(40) % 2]
+    # The classes differ at 12 Hz, under noise of 45 Hz that differs from epoch to epoch.
+    rng = np.random.default_rng(0)
+    loud = 60e-6 * rng.uniform(size=40)[:, np.newaxis, np.newaxis] * sines([45] * 5)
+    epochs._data += loud + 10e-6 * (y == "task")[:, np.newaxis, np.newaxis] * sines([12] * 5)
+    grid = {"bandpassfilter__h_freq": [9.0, 30.0, 70.0]}
+    scores = {}
+    for kind, X, sfreq in [("Epochs", epochs, None), ("array", epochs.get_data(), SFREQ)]:
+        pipe = make_pipeline(BandPassFilter(sfreq=sfreq), MeanPower())
+        search = GridSearchCV(pipe, grid, cv=4, error_score="raise").fit(X, y)
+        scores[kind] = search.cv_results_["mean_test_score"]
+        assert search.best_params_ == {"bandpassfilter__h_freq": 30.0}
+        assert search.best_score_ == 1.0
+    np.testing.assert_array_equal(scores["Epochs"], scores["array"])
+
+
+# -------------------------------------------------------------------------------- filters
+
+
+@pytest.mark.parametrize("method", ["iir", "fir"])
+def test_bands_are_kept_and_the_rest_is_removed(method):
+    freqs = np.array([2.0, 11, 15, 20, 25, 60, 75])
+    X = sines(freqs, n_times=1600)
+    out = BandPassFilter(8, 30, method=method, sfreq=SFREQ).fit_transform(X)
+    gain = decibels(out, X)
+    inside = (freqs > 8) & (freqs < 30)
+    assert np.all(np.abs(gain[inside]) < 1)
+    assert np.all(gain[~inside] < -40)
+    # No phase is shifted: what is inside the band is the sine that went in.
+    np.testing.assert_allclose(
+        out[:, 3, 400:-400], X[:, 3, 400:-400], atol=0.02 if method == "iir" else 0.005
+    )
+
+
+@pytest.mark.parametrize(
+    "band, kind", [((None, 30), "low"), ((8, None), "high"), ((8, 30), "band")]
+)
+def test_default_filter_is_a_zero_phase_butterworth(band, kind):
+    X = np.random.default_rng(0).standard_normal((3, 2, 3200))
+    out = BandPassFilter(*band, sfreq=SFREQ).fit_transform(X)
+    limits = [freq for freq in band if freq]
+    limits = limits if len(limits) == 2 else limits[0]
+    b, a = signal.butter(4, limits, kind, fs=SFREQ)
+    response = np.abs(signal.freqz(b, a, worN=1601, fs=SFREQ, include_nyquist=True)[1]) ** 2
+    expected = np.fft.irfft(np.fft.rfft(X) * response)
+    np.testing.assert_allclose(out[..., 800:-800], expected[..., 800:-800], atol=1e-6)
+
+
+@pytest.mark.parametrize("band", [(None, 30), (8, 30), (1, 40)])
+def test_default_filter_does_not_warn_on_two_seconds(band):
+    epochs = make_epochs()
+    with warnings.catch_warnings(), mne.use_log_level("WARNING"):
+        warnings.simplefilter("error")
+        out = BandPassFilter(*band).fit_transform(epochs)
+        BandPassFilter(*band, sfreq=SFREQ).fit_transform(epochs.get_data())
+    assert out.info["lowpass"] == band[1]
+    assert out.info["highpass"] == (band[0] or 0.0)
+    assert (epochs.info["lowpass"], epochs.info["highpass"]) == (SFREQ / 2, 0.0)
+
+
+def test_fir_longer_than_the_epochs_makes_mne_warn():
+    with mne.use_log_level("WARNING"), pytest.warns(RuntimeWarning, match="filter_length"):
+        BandPassFilter(0.5, 30, method="fir").fit_transform(make_epochs())
+
+
+def test_filter_removes_offsets():
+    X = sines([12, 20])
+    bandpass = BandPassFilter(1, 40, sfreq=SFREQ).fit(X)
+    np.testing.assert_allclose(bandpass.transform(1e4 + X), bandpass.transform(X), atol=1e-6)
+
+
+def test_bad_filter_parameters():
+    epochs = make_epochs()
+    for params, match in [
+        ({"l_freq": 30, "h_freq": 8}, r"l_freq \(30 Hz\) has to be below h_freq \(8 Hz\)"),
+        ({"l_freq": 8, "h_freq": 8}, "has to be below"),
+        ({"h_freq": 80}, "h_freq is 80 Hz, but a signal sampled at 160 Hz only .* below 80 Hz"),
+        ({"l_freq": 90}, "l_freq is 90 Hz"),
+        ({"l_freq": 0}, "l_freq is 0, but has to be a number above 0.* None means no lower limit"),
+        ({"h_freq": "30"}, "h_freq is '30', but has to be a number"),
+        ({"h_freq": np.nan}, "h_freq is nan"),
+        ({"h_freq": 30, "method": "fft"}, "method is 'fft', but has to be 'iir' or 'fir'"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            BandPassFilter(**params).fit(epochs)
+    with pytest.raises(ValueError, match="sfreq is -1, but has to be a number above 0"):
+        BandPassFilter(None, 30, sfreq=-1).fit(epochs.get_data())
+
+
+def test_notch_removes_the_line_and_nothing_else():
+    freqs = [30, 43, 50, 57, 93, 100, 107]
+    X = sines(freqs, n_times=1000, sfreq=500)
+    notch = NotchFilter([50, 100], sfreq=500).fit(X)
+    gain = dict(zip(freqs, decibels(notch.transform(X), X), strict=True))
+    assert notch.freqs_ == [50.0, 100.0]
+    assert gain[50] < -40
+    assert gain[100] < -40
+    assert all(abs(gain[freq]) < 0.5 for freq in (30, 43, 57, 93, 107))
+
+
+def test_notch_takes_the_line_frequency_of_epochs():
+    epochs = make_epochs(sfreq=500.0)
+    notch = NotchFilter().fit(epochs)
+    assert notch.freqs_ == [50.0, 100.0, 150.0, 200.0]
+    epochs._data[:, :5] += 1e-4 * sines([50, 100, 150, 200, 75], sfreq=500)
+    gain = decibels(notch.transform(epochs).get_data("eeg"), epochs.get_data("eeg"))
+    assert np.all(gain[:4] < -10)
+    assert abs(gain[4]) < 1
+    slow = make_epochs(sfreq=90.0)  # nothing of 50 Hz can be in there
+    np.testing.assert_array_equal(NotchFilter().fit_transform(slow).get_data(), slow.get_data())
+    epochs.info["line_freq"] = None
+    for unknown in (epochs, epochs.get_data()):
+        with pytest.raises(ValueError, match=r'not known: say which.*info\["line_freq"\]'):
+            NotchFilter(sfreq=500).fit(unknown)
+
+
+def test_bad_notch_parameters():
+    epochs = make_epochs()
+    with pytest.raises(ValueError, match="79 Hz, whose stop band from 77 to 81 Hz does not lie"):
+        NotchFilter([50, 79]).fit(epochs)
+    with pytest.raises(ValueError, match="1 Hz, whose stop band from -1 to 3 Hz"):
+        NotchFilter(1).fit(epochs)
+    with pytest.raises(ValueError, match="width is 0, but has to be"):
+        NotchFilter(50, width=0).fit(epochs)
+    with pytest.raises(ValueError, match="freqs is 'line', but has to be"):
+        NotchFilter("line").fit(epochs)
+
+
+# ----------------------------------------------------------------------------- resampling
+
+
+@pytest.mark.parametrize("sfreq", [80, 100, 128, 250])
+@pytest.mark.parametrize("n_times", [320, 481])
+def test_sines_are_resampled_to_sines(sfreq, n_times):
+    freqs = [5, 11, 23]
+    X = sines(freqs, n_times)
+    out = Resampler(sfreq, input_sfreq=SFREQ).fit_transform(X)
+    assert out.shape[-1] == round(n_times * sfreq / SFREQ)
+    expected = sines(freqs, out.shape[-1], sfreq)
+    middle = slice(out.shape[-1] // 4, -(out.shape[-1] // 4))
+    np.testing.assert_allclose(out[..., middle], expected[..., middle], atol=0.02)
+
+
+def test_resampling_does_not_alias():
+    X = sines([60, 70])
+    out = Resampler(80, input_sfreq=SFREQ).fit_transform(X)
+    assert np.all(decibels(out, X) < -40)
+
+
+def test_resampled_epochs_know_their_rate():
+    epochs = make_epochs()
+    out = Resampler(80).fit_transform(epochs)
+    assert out.info["sfreq"] == 80.0
+    assert out.info["lowpass"] == 40.0
+    assert out.get_data().shape[-1] == 160
+    assert epochs.info["sfreq"] == SFREQ
+    same = Resampler().fit_transform(epochs)
+    np.testing.assert_array_equal(same.get_data(), epochs.get_data())
+    with pytest.raises(ValueError, match=r"sfreq is 0, but .* None means no change"):
+        Resampler(0).fit(epochs)
+
+
+def test_resampler_brings_other_rates_to_one():
+    resampler = Resampler(100).fit(make_epochs())
+    out = resampler.transform(make_epochs(sfreq=128.0, n_times=256))
+    assert out.info["sfreq"] == 100.0
+    assert out.get_data().shape[-1] == 200
+    with pytest.raises(ValueError, match="at 128 Hz, but this Resampler was fitted at 160 Hz"):
+        Resampler().fit(make_epochs()).transform(make_epochs(sfreq=128.0))
+
+
+# ------------------------------------------------------------------------------- channels
+
+
+def test_dropper():
+    epochs = make_epochs()
+    dropper = ChannelDropper(["C4", "EOG", "Fz"]).fit(epochs)
+    out = dropper.transform(epochs)
+    assert out.ch_names == dropper.kept_ch_names_ == ["C3", "Cz", "Pz", "STI"]
+    np.testing.assert_array_equal(out.get_data(), epochs.get_data(dropper.kept_ch_names_))
+    X = epochs.get_data("eeg")
+    np.testing.assert_array_equal(dropper.transform(X), X[:, [1, 2, 4]])
+    assert ChannelDropper("Cz").fit(epochs).kept_ch_names_ == [*NAMES[:2], *NAMES[3:], "EOG", "STI"]
+
+
+def test_picker_keeps_the_order_given():
+    epochs = make_epochs()
+    picker = ChannelPicker(("Pz", "C3")).fit(epochs)
+    out = picker.transform(epochs)
+    assert out.ch_names == picker.kept_ch_names_ == ["Pz", "C3"]
+    np.testing.assert_array_equal(out.get_data(), epochs.get_data(["Pz", "C3"]))
+    X = epochs.get_data("eeg")
+    np.testing.assert_array_equal(picker.transform(X), X[:, [4, 1]])
+
+
+def test_bad_channel_choices():
+    epochs = make_epochs()
+    for transformer, match in [
+        (ChannelDropper(["T9", "Cz"]), "ch_names has T9, but X has no such channel"),
+        (ChannelDropper(["CZ"]), "ch_names has CZ, .*; near CZ it has Cz"),
+        (ChannelPicker(["C5", "T9"]), "ch_names has C5, T9, .*; near C5 it has C"),
+        (ChannelPicker(["xyz"]), r"only Fz, C3, Cz, C4, Pz, \.\.\."),
+        (ChannelPicker(["Cz", "Cz"]), "ch_names has channels that occur twice: Cz"),
+        (ChannelDropper(["Cz", "Cz"]), "ch_names has channels that occur twice: Cz"),
+        (ChannelPicker([]), "ch_names is empty, and no signal would be left"),
+        (ChannelDropper(epochs.ch_names), "ch_names has all 7 channels of X"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            transformer.fit(epochs)
+
+
+# ------------------------------------------------------------------------------ alignment
+
+
+@pytest.fixture
+def subjects():
+    """Two subjects with mixings of their own, and the groups that tell them apart."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((24, 4, 200))
+    groups = np.repeat(["Ada", "Emmy"], 12)
+    for name in ("Ada", "Emmy"):
+        X[groups == name] = rng.standard_normal((4, 4)) @ X[groups == name]
+    return X, groups
+
+
+def test_alignment_by_hand(subjects):
+    X, groups = subjects
+    aligned = EuclideanAlignment(shrinkage=0.0).fit_transform(X, groups=groups)
+    for name in ("Ada", "Emmy"):
+        own = X[groups == name]
+        reference = sum(epoch @ epoch.T for epoch in own) / len(own) / 200
+        values, vectors = np.linalg.eig(reference)
+        root = vectors @ np.diag(values**-0.5) @ np.linalg.inv(vectors)
+        expected = [root @ epoch for epoch in own]
+        np.testing.assert_allclose(aligned[groups == name], expected, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(mean_covariance(aligned[groups == name]), np.eye(4), atol=1e-9)
+
+
+def test_alignment_of_epochs_is_in_microvolts():
+    epochs = make_epochs(subjects=list("aaaabbbb"))
+    alignment = EuclideanAlignment(shrinkage=0.0).fit(epochs)
+    assert list(alignment.references_) == ["a", "b"]
+    out = alignment.transform(epochs).get_data("eeg", units="uV")
+    microvolts = epochs.get_data("eeg", units="uV")
+    for subject, rows in {"a": slice(4), "b": slice(4, 8)}.items():
+        np.testing.assert_allclose(mean_covariance(out[rows]), np.eye(5), atol=1e-9)
+        reference = alignment.references_[subject]
+        np.testing.assert_allclose(reference, mean_covariance(microvolts[rows]), atol=1e-9)
+
+
+def test_alignment_undoes_mixing(subjects):
+    X, _ = subjects
+    rng = np.random.default_rng(1)
+    alignment = EuclideanAlignment(shrinkage=0.0)
+    aligned = alignment.fit_transform(X)
+    rotation, _ = np.linalg.qr(rng.standard_normal((4, 4)))
+    rotated = alignment.fit_transform(rotation @ X)
+    np.testing.assert_allclose(rotated, rotation @ aligned, atol=1e-8)
+    np.testing.assert_allclose(alignment.fit_transform(1e-6 * X), aligned, atol=1e-8)
+    # Any other mixing leaves a rotation, and thus all inner products between samples.
+    mixed = alignment.fit_transform(rng.standard_normal((4, 4)) @ X)
+    np.testing.assert_allclose(
+        mixed[3].T @ mixed[20], aligned[3].T @ aligned[20], rtol=1e-6, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("loud", [1.0, 1e3])
+def test_alignment_of_rank_deficient_data(dtype, loud):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 8, 200)).astype(dtype)
+    X[:, 5] *= dtype(loud)
+    X[:, 3] = (X[:, 1] + X[:, 2]) / dtype(2)  # interpolated
+    X -= X.mean(axis=1, keepdims=True)  # average reference
+    X = np.concatenate([X, np.zeros((30, 1, 200), dtype)], axis=1)  # a dead channel
+    for shrinkage in (0.0, "auto"):
+        alignment = EuclideanAlignment(shrinkage=shrinkage).fit(X)
+        out = alignment.transform(X).astype(float)
+        values = np.linalg.eigvalsh(mean_covariance(out))
+        np.testing.assert_allclose(values[:3], 0, atol=1e-6)
+        if shrinkage == 0:
+            np.testing.assert_allclose(values[3:], 1, atol=1e-3)
+        else:
+            assert np.all((values[3:] > 0.05) & (values[3:] < 1.3))
+        assert np.abs(out).max() < 10
+        # Noise where the training data had none is not blown up.
+        noisy = alignment.transform(X + dtype(1e-3) * rng.standard_normal(X.shape).astype(dtype))
+        assert np.abs(noisy - out).max() < 0.1
+
+
+def test_loud_channels_do_not_hide_the_rest():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 4, 500)) * np.array([1, 1, 1, 1e5])[:, np.newaxis]
+    out = EuclideanAlignment(shrinkage=0.0).fit_transform(X.astype(np.float32))
+    np.testing.assert_allclose(mean_covariance(out), np.eye(4), atol=1e-3)
+
+
+def test_shrinkage(subjects):
+    X, _ = subjects
+    samples = np.concatenate(list(X), axis=1).T
+    scales = np.sqrt(np.mean(samples**2, axis=0))
+    expected, amount = ledoit_wolf(samples / scales, assume_centered=True)
+    expected *= np.outer(scales, scales)
+    alignment = EuclideanAlignment().fit(X)
+    np.testing.assert_allclose(alignment.references_[None], expected)
+    np.testing.assert_allclose(
+        alignment.whiteners_[None] @ expected @ alignment.whiteners_[None], np.eye(4), atol=1e-9
+    )
+    given = EuclideanAlignment(shrinkage=amount).fit(X)
+    np.testing.assert_allclose(given.references_[None], expected)
+    only_scaled = EuclideanAlignment(shrinkage=1).fit_transform(X)
+    np.testing.assert_allclose(only_scaled, X / scales[:, np.newaxis])
+    few = EuclideanAlignment().fit(X[:1, :, :10]).references_[None]
+    raw = mean_covariance(X[:1, :, :10])
+    assert np.linalg.cond(few) < np.linalg.cond(raw)
+    for wrong in (-0.1, 1.1, "oas", None):
+        with pytest.raises(ValueError, match="has to be 'auto' or a number from 0 to 1"):
+            EuclideanAlignment(shrinkage=wrong).fit(X)
+
+
+def test_seen_and_unseen_subjects(subjects):
+    X, groups = subjects
+    rng = np.random.default_rng(1)
+    new = rng.standard_normal((10, 4, 150)) * np.array([1, 2, 3, 4])[:, np.newaxis]
+    alignment = EuclideanAlignment(shrinkage=0.0).fit(X, groups=groups)
+
+    # Seen: the reference of fit, also for one epoch alone.
+    expected = alignment.whiteners_["Emmy"] @ new
+    np.testing.assert_allclose(alignment.transform(new, groups=["Emmy"] * 10), expected)
+    np.testing.assert_allclose(alignment.transform(new[:1], groups=["Emmy"]), expected[:1])
+    # Unseen: its own epochs, whoever else is there, in whatever order.
+    own = EuclideanAlignment(shrinkage=0.0).fit_transform(new)
+    np.testing.assert_allclose(mean_covariance(own), np.eye(4), atol=1e-9)
+    mixed = alignment.transform(
+        np.concatenate([new, new]), groups=["Emmy", "Hedy"] * 5 + ["x"] * 10
+    )
+    np.testing.assert_allclose(mixed[10:], own)
+    np.testing.assert_allclose(mixed[:10:2], expected[::2])
+    np.testing.assert_allclose(mean_covariance(mixed[1:10:2]), np.eye(4), atol=1e-9)
+    # Not told: one unseen subject.
+    np.testing.assert_allclose(alignment.transform(new), own)
+    assert list(alignment.references_) == ["Ada", "Emmy"]
+
+
+def test_without_groups_the_training_reference_serves_all(subjects):
+    X, _ = subjects
+    alignment = EuclideanAlignment(shrinkage=0.0).fit(X[:20])
+    assert list(alignment.references_) == [None]
+    together = alignment.transform(X[20:])
+    np.testing.assert_allclose(together, alignment.whiteners_[None] @ X[20:])
+    np.testing.assert_array_equal(alignment.transform(X[21:22]), together[1:2])
+    told = alignment.transform(X[20:], groups=["Hedy"] * 4)  # told, she is an unseen subject
+    np.testing.assert_allclose(mean_covariance(told), np.eye(4), atol=1e-9)
+
+
+def test_metadata_says_who_is_who(subjects):
+    epochs = make_epochs(subjects=[1, 2] * 4)
+    by_metadata = EuclideanAlignment().fit(epochs)
+    assert list(by_metadata.references_) == [1, 2]
+    by_groups = EuclideanAlignment().fit(epochs, groups=np.array([1, 2] * 4))
+    np.testing.assert_array_equal(by_metadata.references_[2], by_groups.references_[2])
+    np.testing.assert_array_equal(
+        by_metadata.transform(epochs).get_data(),
+        by_groups.transform(epochs, groups=[1, 2] * 4).get_data(),
+    )
+    # What is passed goes before what the metadata say.
+    passed = EuclideanAlignment().fit(epochs, groups=["a"] * 8)
+    assert list(passed.references_) == ["a"]
+
+
+def test_bad_groups(subjects):
+    X, groups = subjects
+    with pytest.raises(ValueError, match="X has 24 epochs, groups has 23 entries"):
+        EuclideanAlignment().fit(X, groups=groups[1:])
+    with pytest.raises(ValueError, match=r"missing .* for 1 of 24 epochs"):
+        EuclideanAlignment().fit(X, groups=[np.nan, *range(23)])
+    silent = X.copy()
+    silent[groups == "Emmy"] = 0
+    with pytest.raises(ValueError, match="The signal of subject 'Emmy' is zero throughout"):
+        EuclideanAlignment().fit(silent, groups=groups)
+
+
+class Recorder(ClassifierMixin, BaseEstimator):
+    """Predict from the first sample, so that predictions show what came in."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        self.seen_ = X
+        return self
+
+    def predict(self, X):
+        self.last_ = X
+        return np.repeat(self.classes_[:1], len(X))
+
+
+@pytest.mark.parametrize("name", ["groups", "subjects"])
+def test_groups_are_routed(subjects, name):
+    X, groups = subjects
+    y = np.arange(24) % 2
+    with sklearn.config_context(enable_metadata_routing=True):
+        request = True if name == "groups" else name
+        alignment = EuclideanAlignment(shrinkage=0.0)
+        alignment.set_fit_request(groups=request).set_transform_request(groups=request)
+        pipe = make_pipeline(alignment, Recorder()).fit(X, y, **{name: groups})
+        assert list(pipe[0].references_) == ["Ada", "Emmy"]
+        direct = EuclideanAlignment(shrinkage=0.0).fit_transform(X, groups=groups)
+        np.testing.assert_array_equal(pipe[-1].seen_, direct)
+
+        pipe.predict(X[:14], **{name: groups[:14]})
+        np.testing.assert_allclose(pipe[-1].last_, direct[:14])
+        pipe.predict(X[:14], **{name: ["x"] * 12 + ["y"] * 2})
+        np.testing.assert_allclose(mean_covariance(pipe[-1].last_[:12]), np.eye(4), atol=1e-9)
+        np.testing.assert_allclose(mean_covariance(pipe[-1].last_[12:]), np.eye(4), atol=1e-9)
+
+
+def test_without_routing_pipelines_take_groups_by_step_name(subjects):
+    X, groups = subjects
+    pipe = make_pipeline(EuclideanAlignment(), Recorder())
+    pipe.fit(X, np.arange(24) % 2, euclideanalignment__groups=groups)
+    assert list(pipe[0].references_) == ["Ada", "Emmy"]
+
+
+@pytest.fixture
+def loud_and_quiet():
+    """Four subjects of very different amplitudes, and classes that differ in theirs by half."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat([1, 2, 3, 4], 20)
+    y = np.tile([0, 1], 40)
+    epochs = make_epochs(80, other=False, subjects=groups)
+    epochs._data *= np.where(y == 1, 1.5, 1.0)[:, np.newaxis, np.newaxis]
+    epochs._data *= 10.0 ** rng.uniform(-2, 2, 4)[groups - 1][:, np.newaxis, np.newaxis]
+    return epochs, y, groups
+
+
+def test_cross_validation_of_epochs_needs_the_metadata_only(loud_and_quiet):
+    epochs, y, groups = loud_and_quiet
+    pipe = make_pipeline(EuclideanAlignment(), MeanPower())
+    assert cross_val_score(pipe, epochs, y, groups=groups, cv=GroupKFold(2)).mean() > 0.95
+    epochs.metadata = None
+    assert cross_val_score(pipe, epochs, y, groups=groups, cv=GroupKFold(2)).mean() < 0.8
+
+
+def test_cross_validation_of_arrays_needs_routing(loud_and_quiet):
+    epochs, y, groups = loud_and_quiet
+    X = epochs.get_data(units="uV")
+    with sklearn.config_context(enable_metadata_routing=True):
+        alignment = EuclideanAlignment().set_fit_request(groups=True)
+        pipe = make_pipeline(alignment.set_transform_request(groups=True), MeanPower())
+        routed = {"cv": GroupKFold(2), "params": {"groups": groups}}
+        if parse_version(sklearn.__version__) >= parse_version("1.8"):
+            assert cross_val_score(pipe, X, y, **routed).mean() > 0.95
+        # A scorer predicts without groups, and takes the two subjects of a fold for one.
+        assert cross_val_score(pipe, X, y, scoring="accuracy", **routed).mean() < 0.8
+
+
+# ------------------------------------------------------------------------ a real recording
+
+
+def test_real_recording():
+    root = os.environ.get("MNE_DATA", "")
+    file = Path(root) / "MNE-eegbci-data/files/eegmmidb/1.0.0/S001/S001R01.edf"
+    if not root or not file.is_file():
+        pytest.skip("MNE_DATA has no recording of EEGMMIDB (S001R01.edf)")
+    raw = mne.io.read_raw_edf(file, preload=True, verbose="ERROR")
+    mne.datasets.eegbci.standardize(raw)
+    raw.set_eeg_reference("average", verbose="ERROR")
+    epochs = mne.make_fixed_length_epochs(raw, duration=2.0, verbose="ERROR")
+    assert not epochs.preload
+    pipe = make_pipeline(
+        ChannelDropper(["T9", "T10", "Iz"]),
+        NotchFilter(60),
+        Resampler(128),
+        BandPassFilter(1, 40),
+        EuclideanAlignment(shrinkage=0.0),
+    )
+    with warnings.catch_warnings(), mne.use_log_level("WARNING"):
+        warnings.simplefilter("error")
+        out = pipe.fit_transform(epochs)
+    assert out.get_data().shape == (30, 61, 256)
+    assert (out.info["sfreq"], out.info["highpass"], out.info["lowpass"]) == (128.0, 1.0, 40.0)
+    np.testing.assert_array_equal(out.events, epochs.events)
+    np.testing.assert_allclose(mean_covariance(out.get_data(units="uV")), np.eye(61), atol=1e-6)
+    # With all 64 channels the average reference leaves 63 dimensions.
+    full = EuclideanAlignment(shrinkage=0.0).fit(epochs)
+    np.testing.assert_allclose(np.linalg.eigvalsh(full.whiteners_[None])[0], 0, atol=1e-9)
+    assert np.linalg.matrix_rank(full.references_[None], tol=1e-6) == 63
+    power = out.compute_psd(fmin=2, fmax=62, verbose="ERROR")
+    in_band = power.get_data(fmin=5, fmax=35).mean()
+    assert power.get_data(fmin=55, fmax=62).mean() < 1e-3 * in_band

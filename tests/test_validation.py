@@ -1,0 +1,478 @@
+"""The door: what comes in, what is refused, and in which words."""
+
+import pickle
+import time
+import warnings
+
+import mne
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import _safe_indexing
+
+from skeegformer._validation import (
+    EEGData,
+    as_epochs,
+    is_epochs,
+    validate_ch_names,
+    validate_eeg,
+    validate_groups,
+    validate_labels,
+    validate_signal,
+)
+
+NAMES = ["C3", "Cz", "C4", "Pz"]
+
+
+class Door(BaseEstimator):
+    """An estimator that does nothing but open the door."""
+
+    def __init__(self, sfreq=None):
+        self.sfreq = sfreq
+
+
+def make_epochs(n_epochs=6, names=NAMES, n_times=80, sfreq=160.0, seed=0, types="eeg", **kwargs):
+    rng = np.random.default_rng(seed)
+    data = 10e-6 * rng.standard_normal((n_epochs, len(names), n_times))
+    info = mne.create_info(list(names), sfreq, types)
+    return mne.EpochsArray(data, info, verbose="ERROR", **kwargs)
+
+
+def fitted(X, validate=validate_eeg, **params):
+    door = Door(**params)
+    validate(door, X, reset=True)
+    return door
+
+
+@pytest.fixture
+def unloaded():
+    """Epochs that are still to be cut from a recording in memory, and one of them rejected."""
+    rng = np.random.default_rng(0)
+    data = 10e-6 * rng.standard_normal((4, 1600))
+    data[0, 510:530] = 1.0
+    raw = mne.io.RawArray(data, mne.create_info(NAMES, 160.0, "eeg"), verbose="ERROR")
+    events = np.c_[np.arange(100, 1500, 200), np.zeros(7, int), np.ones(7, int)]
+    return mne.Epochs(
+        raw,
+        events,
+        tmin=0.0,
+        tmax=0.5,
+        baseline=None,
+        reject={"eeg": 0.1},
+        preload=False,
+        verbose="ERROR",
+    )
+
+
+# ------------------------------------------------------------------------- kinds of input
+
+
+def test_epochs_leave_as_float32_microvolts():
+    epochs = make_epochs()
+    door = Door()
+    eeg = validate_eeg(door, epochs, reset=True)
+    assert isinstance(eeg, EEGData)
+    assert eeg.data.dtype == np.float32
+    np.testing.assert_allclose(eeg.data, epochs.get_data(units="uV"), rtol=1e-6)
+    assert 5 < eeg.data.std() < 20  # scaled once: neither 1e-5 nor 1e7
+    assert eeg.ch_names == NAMES == list(door.feature_names_in_) == door.ch_names_
+    assert eeg.sfreq == door.sfreq_ == 160.0
+    assert (door.n_features_in_, door.n_chans_, door.n_times_) == (4, 4, 80)
+    assert eeg.info.ch_names == door.info_.ch_names == NAMES
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
+def test_arrays_are_taken_as_they_are(dtype):
+    X = (100 * np.random.default_rng(0).standard_normal((5, 3, 40))).astype(dtype)
+    door = Door(sfreq=128.0)
+    eeg = validate_eeg(door, X, reset=True)
+    np.testing.assert_array_equal(eeg.data, X.astype(np.float32))
+    assert eeg.ch_names is None
+    assert eeg.info is None
+    assert not eeg.is_flat
+    assert (eeg.sfreq, door.n_features_in_, door.n_times_) == (128.0, 3, 40)
+    assert not hasattr(door, "feature_names_in_")
+
+
+def test_2d_arrays_and_frames_are_epochs_of_one_channel():
+    X = np.random.default_rng(0).standard_normal((5, 40))
+    door = Door()
+    eeg = validate_eeg(door, X, reset=True)
+    assert eeg.is_flat
+    assert eeg.data.shape == (5, 1, 40)
+    assert (door.n_features_in_, door.n_chans_, door.n_times_) == (40, 1, 40)
+
+    frame = pd.DataFrame(X, columns=[f"t{i}" for i in range(40)])
+    door = Door()
+    np.testing.assert_array_equal(validate_eeg(door, frame, reset=True).data, eeg.data)
+    assert list(door.feature_names_in_) == list(frame.columns)
+    with pytest.raises(ValueError, match="feature names should match"):
+        validate_eeg(door, frame.rename(columns={"t0": "other"}), reset=False)
+
+
+def test_nested_lists_are_arrays():
+    X = np.random.default_rng(0).standard_normal((5, 3, 40))
+    expected = validate_eeg(Door(), X, reset=True).data
+    for same in (X.tolist(), list(X), tuple(X)):
+        np.testing.assert_array_equal(validate_eeg(Door(), same, reset=True).data, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_signal_keeps_its_precision_and_unit(dtype):
+    X = np.random.default_rng(0).standard_normal((5, 3, 40)).astype(dtype)
+    eeg = validate_signal(Door(), X, reset=True)
+    assert eeg.data.dtype == dtype
+    np.testing.assert_array_equal(eeg.data, X)
+    epochs = make_epochs()
+    eeg = validate_signal(Door(), epochs, reset=True)
+    assert eeg.epochs is epochs
+    np.testing.assert_array_equal(eeg.data, epochs.get_data())
+
+
+@pytest.mark.parametrize("validate", [validate_eeg, validate_signal])
+def test_other_channels_are_no_part_of_x(validate):
+    names, types = ["STI", "C3", "EOG", "Cz", "gaze"], ["stim", "eeg", "eog", "eeg", "misc"]
+    epochs = make_epochs(names=names, types=types)
+    epochs._data[:, 4] = np.nan  # eye trackers lose the eye
+    door = Door()
+    eeg = validate(door, epochs, reset=True)
+    assert eeg.ch_names == ["C3", "Cz"] == list(door.feature_names_in_)
+    assert eeg.data.shape == (6, 2, 80)
+    assert eeg.info.ch_names == ["C3", "Cz"]
+    without = validate(door, epochs.copy().pick("eeg"), reset=False)
+    np.testing.assert_array_equal(without.data, eeg.data)
+
+
+def test_epochs_without_eeg_are_refused():
+    with pytest.raises(ValueError, match=r"no EEG channels, only eog, stim; set their types"):
+        validate_eeg(Door(), make_epochs(names="ab", types=["eog", "stim"]), reset=True)
+
+
+def test_bad_channels_take_part():
+    epochs = make_epochs()
+    epochs.info["bads"] = ["Cz"]
+    assert validate_eeg(Door(), epochs, reset=True).ch_names == NAMES
+
+
+# ------------------------------------------------------------------- Epochs and their lists
+
+
+def test_is_epochs():
+    epochs = make_epochs()
+    assert is_epochs(epochs)
+    assert is_epochs([epochs])
+    assert is_epochs((epochs, epochs))
+    assert not any(map(is_epochs, (epochs.get_data(), [], [[1.0]], None, "Cz", epochs.average())))
+
+
+def test_unloaded_epochs_are_loaded_in_a_copy(unloaded):
+    eeg = validate_eeg(Door(), unloaded, reset=True)
+    assert len(eeg.data) == 6  # one of seven was rejected
+    assert not unloaded.preload
+    np.testing.assert_allclose(eeg.data, unloaded.copy().load_data().get_data(units="uV"), 1e-6)
+    joined = as_epochs([unloaded, unloaded.copy().load_data()])
+    assert len(joined) == 12
+    assert not unloaded.preload
+
+
+def test_loaded_epochs_are_not_copied():
+    epochs = make_epochs()
+    assert as_epochs(epochs) is epochs
+
+
+def test_list_of_epochs_is_what_was_indexed():
+    rng = np.random.default_rng(0)
+    events = np.c_[np.arange(6) * 500 + 77, np.zeros(6, int), [1, 2, 1, 2, 1, 2]]
+    metadata = pd.DataFrame({"subject": [1, 1, 1, 2, 2, 2], "word": list("abcdef")})
+    epochs = make_epochs(
+        events=events, event_id={"left": 1, "right": 2}, metadata=metadata, tmin=-0.2
+    )
+    epochs.apply_baseline((None, 0))
+    epochs.info["bads"] = ["C4"]
+    epochs.info["line_freq"] = 50.0
+    order = rng.permutation(6)[:5]
+    as_list = _safe_indexing(epochs, order)
+    assert isinstance(as_list, list)  # this is why the door takes lists
+
+    joined = as_epochs(as_list)
+    np.testing.assert_array_equal(joined.get_data(), epochs.get_data()[order])
+    np.testing.assert_array_equal(joined.events, events[order])
+    np.testing.assert_allclose(joined.times, epochs.times)
+    assert joined.event_id == epochs.event_id
+    assert joined.baseline == epochs.baseline
+    assert joined.metadata["word"].tolist() == metadata["word"].iloc[order].tolist()
+    assert joined.info["bads"] == ["C4"]
+    assert joined.info["line_freq"] == 50.0
+    np.testing.assert_array_equal(
+        validate_eeg(Door(), as_list, reset=True).data,
+        validate_eeg(Door(), epochs, reset=True).data[order],
+    )
+
+
+def test_epochs_drawn_twice_get_unequal_event_times():
+    epochs = make_epochs()
+    joined = as_epochs([epochs[0], epochs[1], epochs[0]])
+    assert len(np.unique(joined.events[:, 0])) == 3
+    np.testing.assert_array_equal(joined.get_data(), epochs.get_data()[[0, 1, 0]])
+
+
+def test_lists_of_unlike_epochs_are_refused():
+    epochs = make_epochs()
+    short = make_epochs(n_times=70)
+    with pytest.raises(ValueError, match=r"80 samples from 0 s at 160 Hz, then 70 samples"):
+        as_epochs([epochs, short])
+    with pytest.raises(ValueError, match=r"then 80 samples from 0 s at 128 Hz"):
+        as_epochs([epochs, make_epochs(sfreq=128.0)])
+    with pytest.raises(ValueError, match=r"then 80 samples from -0.5 s"):
+        as_epochs([epochs, make_epochs(tmin=-0.5)])
+    with pytest.raises(ValueError, match=r"its first element has 4; missing: Pz"):
+        as_epochs([epochs, make_epochs(names=NAMES[:3])])
+    with pytest.raises(ValueError, match=r"only some have metadata"):
+        as_epochs([epochs, make_epochs(metadata=pd.DataFrame({"a": range(6)}))])
+    events = np.c_[np.arange(6), np.zeros(6, int), np.full(6, 3)]
+    with pytest.raises(ValueError, match=r"event '1' is 1 in one element and 3 in another"):
+        as_epochs([epochs, make_epochs(events=events, event_id={"1": 3})])
+
+
+@pytest.mark.parametrize("turn", [list, reversed])
+def test_mixed_lists_are_refused(turn):
+    epochs = make_epochs()
+    mixture = list(turn([epochs, epochs.get_data()]))
+    with pytest.raises(TypeError, match="mixes EpochsArray and ndarray; pass Epochs only"):
+        validate_eeg(Door(), mixture, reset=True)
+
+
+def test_two_thousand_epochs_are_joined_quickly():
+    n = 2000
+    metadata = pd.DataFrame({"subject": np.arange(n) // 100})
+    events = np.c_[np.arange(n) * 400, np.zeros(n, int), 1 + np.arange(n) % 2]
+    epochs = make_epochs(n, n_times=160, events=events, metadata=metadata)
+    as_list = _safe_indexing(epochs, np.arange(n))
+    start = time.perf_counter()
+    joined = as_epochs(as_list)
+    assert time.perf_counter() - start < 5  # MNE's own concatenation takes most of a minute
+    np.testing.assert_array_equal(joined.get_data(), epochs.get_data())
+    np.testing.assert_array_equal(joined.metadata["subject"], metadata["subject"])
+
+
+# ---------------------------------------------------------------------------- bad signals
+
+
+@pytest.mark.parametrize("validate", [validate_eeg, validate_signal])
+@pytest.mark.parametrize("value, name", [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "inf")])
+def test_bad_values_are_found(validate, value, name):
+    epochs = make_epochs()
+    epochs._data[3, 2, 5] = epochs._data[4, 0, 0] = value
+    with pytest.raises(ValueError, match=f"{name}.* in 2 of 6 epochs.*epoch 3, channel C4"):
+        validate(Door(), epochs, reset=True)
+    with pytest.raises(ValueError, match=f"{name}.* in 2 of 6 epochs.*epoch 3, channel 2"):
+        validate(Door(), epochs.get_data(), reset=True)
+    with pytest.raises(ValueError, match=name):
+        validate(Door(), epochs.get_data()[:, 2], reset=True)
+
+
+def test_values_that_cancel_or_overflow():
+    X = np.ones((2, 2, 4))
+    X[0, 0, 0], X[1, 1, 1] = np.inf, -np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        validate_eeg(Door(), X, reset=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        large = np.full((2, 2, 4), 1e308)  # the sum overflows, the values are fine
+        np.testing.assert_array_equal(validate_signal(Door(), large, reset=True).data, large)
+        epochs = make_epochs()
+        epochs._data[0, 0, 0] = 1e35
+        with pytest.raises(ValueError, match="too large for float32"):
+            validate_eeg(Door(), epochs, reset=True)
+
+
+@pytest.mark.parametrize("validate", [validate_eeg, validate_signal])
+def test_other_things_are_refused_in_sentences(validate):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((5, 3, 40))
+
+    def refuse(X, kind, match):
+        with pytest.raises(kind, match=match):
+            validate(Door(), X, reset=True)
+
+    refuse(X + 1j, ValueError, "Complex data not supported.*or its magnitude")
+    refuse(make_epochs().apply_hilbert(), ValueError, "Complex data not supported")
+    refuse(sparse.csr_array(X[0]), TypeError, "[Ss]parse")
+    refuse(X[0, 0], ValueError, "Expected 2D array, got 1D array")
+    refuse(X[np.newaxis], ValueError, r"shape \(1, 5, 3, 40\), but epochs are \(n_epochs, n_chans")
+    refuse(X[:0], ValueError, r"X is empty: its shape .* is \(0, 3, 40\)")
+    refuse(X[:, :, :0], ValueError, "X is empty")
+    refuse(X[:0, 0], ValueError, "0 sample")
+    refuse(make_epochs()[:0], ValueError, "X is empty")
+    refuse([X[0], X[1, :2]], ValueError, "elements have different shapes")
+    refuse([[1.0, 2.0], [1.0]], ValueError, "elements have different shapes")
+    raw = mne.io.RawArray(X[0], mne.create_info(3, 160.0, "eeg"), verbose="ERROR")
+    refuse(raw, TypeError, "X is a RawArray, but Door works on epochs: cut it with mne.Epochs")
+    refuse([raw, raw], TypeError, "X is a list of RawArray, but Door")
+    refuse(make_epochs().average(), TypeError, "X is a EvokedArray, but Door")
+
+
+# --------------------------------------------------------------------- agreement with `fit`
+
+
+@pytest.mark.parametrize("validate", [validate_eeg, validate_signal])
+def test_channels_in_another_order_give_the_same_data(validate):
+    epochs = make_epochs(names=[*NAMES, "STI"], types=["eeg"] * 4 + ["stim"])
+    door = fitted(epochs, validate)
+    expected = validate(door, epochs, reset=False)
+    shuffled = epochs.copy().reorder_channels(["Pz", "STI", "C3", "C4", "Cz"])
+    found = validate(door, shuffled, reset=False)
+    np.testing.assert_array_equal(found.data, expected.data)
+    assert found.ch_names == found.info.ch_names == NAMES
+    assert shuffled.ch_names == ["Pz", "STI", "C3", "C4", "Cz"]
+    if found.epochs is not None:
+        assert found.epochs.ch_names == [*NAMES, "STI"]
+        np.testing.assert_array_equal(found.epochs.get_data(), epochs.get_data())
+
+
+@pytest.mark.parametrize("validate", [validate_eeg, validate_signal])
+def test_other_channels_than_in_fit_are_named(validate):
+    epochs = make_epochs()
+    door = fitted(epochs, validate)
+    match = "X has 3 channels, but this Door was fitted with 4; missing: Cz."
+    with pytest.raises(ValueError, match=match):
+        validate(door, epochs.copy().drop_channels(["Cz"]), reset=False)
+    with pytest.raises(ValueError, match=r"with 4; extra: Oz\."):
+        validate(door, make_epochs(names=[*NAMES, "Oz"]), reset=False)
+    with pytest.raises(ValueError, match=r"X has 4 channels.*missing: Cz; extra: Oz\."):
+        validate(door, epochs.copy().rename_channels({"Cz": "Oz"}), reset=False)
+    with pytest.raises(ValueError, match=r"X has 3 channels, but this Door was fitted with 4\."):
+        validate(door, 1e6 * epochs.get_data()[:, :3], reset=False)
+
+
+def test_lengths():
+    epochs, longer = make_epochs(), make_epochs(n_times=90)
+    with pytest.raises(ValueError, match="90 samples an epoch, but this Door was fitted with 80"):
+        validate_eeg(fitted(epochs), longer, reset=False)
+    door = fitted(epochs, validate_signal)
+    assert validate_signal(door, longer, reset=False).data.shape == (6, 4, 90)
+
+
+@pytest.mark.parametrize("validate", [validate_eeg, validate_signal])
+def test_other_rates_are_refused(validate):
+    door = fitted(make_epochs(), validate)
+    match = r"sampled at 128 Hz, but this Door was fitted at 160 Hz; .* Resampler\(160\)"
+    with pytest.raises(ValueError, match=match):
+        validate(door, make_epochs(sfreq=128.0), reset=False)
+    validate(door, make_epochs(sfreq=160.0 + 1e-9), reset=False)
+
+
+def test_signal_facts_told_for_arrays_have_to_agree_with_epochs():
+    epochs = make_epochs()
+    validate_signal(Door(), epochs, reset=True, sfreq=160, ch_names=NAMES[::-1])
+    with pytest.raises(ValueError, match="sampled at 160 Hz, but Door was told 250 Hz"):
+        validate_signal(Door(), epochs, reset=True, sfreq=250)
+    with pytest.raises(ValueError, match="told the names of 4; missing: Oz; extra: Pz"):
+        validate_signal(Door(), epochs, reset=True, ch_names=["C3", "Cz", "C4", "Oz"])
+    with pytest.raises(ValueError, match="has 4 channels, but Door was told the names of 2"):
+        validate_signal(Door(), epochs.get_data(), reset=True, ch_names=["C3", "Cz"])
+    with pytest.raises(ValueError, match="given to Door has channels that occur twice: C3"):
+        validate_signal(Door(), epochs, reset=True, ch_names=["C3", "C3", "C4", "Oz"])
+
+
+def test_arrays_are_taken_to_be_as_in_fit():
+    epochs = make_epochs()
+    door = fitted(epochs, validate_signal)
+    eeg = validate_signal(door, epochs.get_data(), reset=False)
+    assert eeg.ch_names == NAMES
+    assert eeg.sfreq == 160.0
+    assert eeg.epochs is None
+    # Told another order, they are brought into that of `fit`.
+    eeg = validate_signal(door, epochs.get_data()[:, ::-1], reset=False, ch_names=NAMES[::-1])
+    np.testing.assert_array_equal(eeg.data, epochs.get_data())
+
+
+def test_flat_and_deep_arrays():
+    rng = np.random.default_rng(0)
+    deep = fitted(rng.standard_normal((6, 4, 80)))
+    with pytest.raises(ValueError, match=r"shape \(6, 80\), but this Door was fitted with epochs"):
+        validate_eeg(deep, rng.standard_normal((6, 80)), reset=False)
+    flat = fitted(rng.standard_normal((6, 80)))
+    assert validate_eeg(flat, rng.standard_normal((6, 1, 80)), reset=False).data.shape[1] == 1
+    with pytest.raises(ValueError, match="X has 4 channels, but this Door was fitted with 1"):
+        validate_eeg(flat, rng.standard_normal((6, 4, 80)), reset=False)
+    with pytest.raises(ValueError, match="X has 79 features, but Door is expecting 80"):
+        validate_eeg(flat, rng.standard_normal((6, 79)), reset=False)
+
+
+def test_volts_and_microvolts_are_not_mixed_up():
+    epochs = make_epochs()
+    volts, microvolts = epochs.get_data(), epochs.get_data(units="uV")
+    door = fitted(epochs)
+    expected = validate_eeg(door, epochs, reset=False).data
+    found = validate_eeg(door, microvolts, reset=False).data
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"one is in volts.*get_data\(units='uV'\)"):
+        validate_eeg(door, volts, reset=False)
+    with pytest.raises(ValueError, match="one is in volts"):
+        validate_eeg(fitted(volts), epochs, reset=False)
+    validate_eeg(fitted(microvolts), epochs, reset=False)
+    validate_eeg(fitted(volts), microvolts, reset=False)  # arrays are taken as they are
+    validate_eeg(fitted(np.zeros_like(volts)), epochs, reset=False)  # nothing to compare with
+
+
+def test_fitting_again_forgets_what_was_learnt():
+    door = fitted(make_epochs())
+    validate_eeg(door, np.random.default_rng(0).standard_normal((3, 2, 10)), reset=True)
+    assert (door.n_chans_, door.n_times_, door.n_features_in_) == (2, 10, 2)
+    assert door.ch_names_ is None
+    assert door.sfreq_ is None
+    assert door.info_ is None
+    assert not hasattr(door, "feature_names_in_")
+
+
+@pytest.mark.parametrize("validate", [validate_eeg, validate_signal])
+def test_input_is_never_changed(validate, unloaded):
+    inputs = [make_epochs(), [make_epochs(seed=1), make_epochs(seed=2)], unloaded]
+    inputs += [make_epochs().get_data(), np.ones((3, 5), np.float32)]
+    for X in inputs:
+        before = pickle.dumps(X)
+        door = fitted(X, validate)
+        validate(door, X, reset=False)
+        assert pickle.dumps(X) == before
+    assert vars(clone(door)) == {"sfreq": None}
+
+
+# ----------------------------------------------------------- labels, groups, channel names
+
+
+def test_labels():
+    door = Door()
+    codes = validate_labels(door, np.array(["right", "left", "right"]), 3)
+    assert codes.tolist() == [1, 0, 1]
+    assert codes.dtype == np.int64
+    assert door.classes_.tolist() == ["left", "right"]
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        validate_labels(door, None, 3)
+    with pytest.raises(ValueError, match="X has 3 epochs, y has 2 labels"):
+        validate_labels(door, [0, 1], 3)
+    with pytest.raises(ValueError, match="NaN"):
+        validate_labels(door, [0.0, np.nan, 1.0], 3)
+    with pytest.raises(ValueError, match="Unknown label type"):
+        validate_labels(door, [0.1, 0.2, 0.35], 3)
+
+
+def test_groups():
+    assert validate_groups(None, 3) is None
+    assert validate_groups(pd.Series(["a", "b", "a"]), 3).tolist() == ["a", "b", "a"]
+    with pytest.raises(ValueError, match="X has 3 epochs, groups has 2 entries; pass one group"):
+        validate_groups([1, 2], 3)
+    for missing in (np.nan, None, pd.NA):
+        with pytest.raises(ValueError, match=r"missing .* for 1 of 3 epochs, .* epoch 1"):
+            validate_groups(np.array([1, missing, 2], dtype=object), 3)
+
+
+def test_channel_names():
+    assert validate_ch_names("Cz", "ch_names") == ["Cz"]
+    assert validate_ch_names(np.array(["Cz", "Pz"]), "ch_names") == ["Cz", "Pz"]
+    with pytest.raises(ValueError, match="ch_names has channels that occur twice: Cz, Pz"):
+        validate_ch_names(["Pz", "Cz", "Cz", "Pz"], "ch_names")
+    with pytest.raises(ValueError, match="ch_names has 3, but has to be a list of channel names"):
+        validate_ch_names([3], "ch_names")
