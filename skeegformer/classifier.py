@@ -19,6 +19,10 @@ from skeegformer._validation import validate_eeg, validate_groups, validate_labe
 from skeegformer.attention import attention_rollout, record_attention
 from skeegformer.nn import EEGTransformer
 
+# Training steps, and the limits of passes over the data, of ``max_epochs="auto"``.
+AUTO_STEPS = 600
+AUTO_PASSES = (20, 200)
+
 
 class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
     """Transformer on raw EEG with channels as tokens, as a scikit-learn classifier.
@@ -51,9 +55,11 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         Standard deviation of the noise added in training, relative to each channel's own.
     shuffle_tokens : {"none", "channels", "temporal", "all"}, default="none"
         Which tokens are shuffled in training.
-    max_epochs : int, default=40
-        Passes over the training data.
-    batch_size : int, default=64
+    max_epochs : int or "auto", default="auto"
+        Passes over the training data. "auto" makes as many as 600 training steps need, at
+        least 20 and at most 200, so that a few dozen epochs of EEG are learnt as well as
+        thousands.
+    batch_size : int, default=32
         Epochs of EEG in a training step.
     lr : float, default=1e-3
         Peak learning rate of AdamW.
@@ -114,7 +120,7 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
 
     References
     ----------
-    .. [1] Thoelke et al. (2022), Decoding EEG with a transformer. Conference on
+    .. [1] Thoelke et al. (2022), eeg-transformer. Conference on
        Cognitive Computational Neuroscience. doi:10.32470/CCN.2022.1240-0
 
     Examples
@@ -141,8 +147,8 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         token_drop_prob=0.0,
         noise=0.0,
         shuffle_tokens="none",
-        max_epochs=40,
-        batch_size=64,
+        max_epochs="auto",
+        batch_size=32,
         lr=1e-3,
         weight_decay=0.05,
         warmup=0.1,
@@ -277,7 +283,12 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
 
     def _logits(self, X):
         check_is_fitted(self)
-        return self.net_.forward(validate_eeg(self, X, reset=False).data).numpy()
+        return self._forward(validate_eeg(self, X, reset=False).data).numpy()
+
+    def _forward(self, data):
+        # Iterating a DataLoader draws from torch's global random state, shuffling or not.
+        with torch.random.fork_rng(devices=[]):
+            return self.net_.forward(data)
 
     def _split(self, codes, groups, random_state):
         """Choose the epochs to train on, and those that early stopping watches."""
@@ -288,8 +299,9 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         if groups is not None:
             if len(np.unique(groups)) < 2:
                 raise ValueError(
-                    f"early_stopping holds out whole groups, but groups holds only {groups[0]!r}; "
-                    "pass more groups, none at all, or early_stopping=False."
+                    "early_stopping holds out whole groups, but groups holds only "
+                    f"{groups.tolist()[0]!r}; pass more groups, none at all, or "
+                    "early_stopping=False."
                 )
             splitter = GroupShuffleSplit(1, **options)
         elif np.bincount(codes).min() >= 2:
@@ -307,7 +319,11 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
 
     def _make_net(self, eeg, codes, train, held_out, device):
         """Compose the skorch net."""
-        callbacks = [("lr_scheduler", self._make_schedule(len(train)))]
+        steps_per_pass = -(-len(train) // self.batch_size)
+        max_epochs = self.max_epochs
+        if max_epochs == "auto":
+            max_epochs = int(np.clip(round(AUTO_STEPS / steps_per_pass), *AUTO_PASSES))
+        callbacks = [("lr_scheduler", self._make_schedule(max_epochs * steps_per_pass))]
         if held_out is not None:
             callbacks.append(
                 ("early_stopping", EarlyStopping(patience=self.n_iter_no_change, load_best=True))
@@ -344,7 +360,7 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
             optimizer=torch.optim.AdamW,
             optimizer__weight_decay=self.weight_decay,
             lr=self.lr,
-            max_epochs=self.max_epochs,
+            max_epochs=max_epochs,
             batch_size=self.batch_size,
             iterator_train__shuffle=True,
             train_split=split,
@@ -357,8 +373,7 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
             net.set_params(callbacks__print_log=None)
         return net
 
-    def _make_schedule(self, n_train):
-        n_steps = self.max_epochs * -(-n_train // self.batch_size)
+    def _make_schedule(self, n_steps):
         factor = partial(
             _lr_factor,
             n_steps=n_steps,
@@ -371,7 +386,7 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         """Average the class token's rollout over epochs."""
         rollout = partial(attention_rollout, output="class")
         with record_attention(self.net_.module_, reduce=rollout) as attention:
-            self.net_.forward(data)
+            self._forward(data)
         tokens = attention.values().double().mean(dim=0)
         importances = self.net_.module_.tokens_to_channels(tokens).sum(dim=-1)
         return (importances / importances.sum()).numpy()
@@ -415,7 +430,10 @@ def _lr_factor(step, *, n_steps, n_warmup, cosine):
 
 def _check_parameters(classifier):
     """Refuse numbers that torch would choke on, or take without a word."""
-    for name in ("n_time_tokens", "embed_dim", "n_layers", "n_heads", "max_epochs", "batch_size"):
+    whole = ["n_time_tokens", "embed_dim", "n_layers", "n_heads", "batch_size", "n_iter_no_change"]
+    if classifier.max_epochs != "auto":
+        whole.append("max_epochs")
+    for name in whole:
         value = getattr(classifier, name)
         if not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name}={value!r} has to be a whole number of at least 1.")

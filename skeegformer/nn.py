@@ -113,7 +113,7 @@ class LinearTokenizer(nn.Module):
 
     References
     ----------
-    .. [1] Thoelke et al. (2022), Decoding EEG with a transformer. Conference on
+    .. [1] Thoelke et al. (2022), eeg-transformer. Conference on
        Cognitive Computational Neuroscience. doi:10.32470/CCN.2022.1240-0
     """
 
@@ -139,10 +139,12 @@ class LinearTokenizer(nn.Module):
 
 
 class SpectralTokenizer(nn.Module):
-    """Log power spectrum of a channel's segment, averaged over short windows (Welch [1]_).
+    """Log power spectrum of a channel's segment, and its waveform in outline.
 
-    Oscillations differ in power and hardly ever in phase between epochs, so that power is
-    what cross-subject decoding lives on; the logarithm makes a channel's gain an offset.
+    Oscillations differ in power and hardly ever in phase between epochs, so that power,
+    averaged over short windows (Welch [1]_), is what cross-subject decoding lives on; the
+    logarithm makes a channel's gain an offset. Potentials that follow an event are slow
+    and phase-locked: a coarse waveform keeps them and their sign.
 
     Parameters
     ----------
@@ -156,6 +158,8 @@ class SpectralTokenizer(nn.Module):
         Length of the (Hann) windows in seconds; they overlap by half.
     f_max : float
         Frequencies above are left out, in Hz; muscles rule there.
+    n_points : int
+        Number of points of the waveform: means of as many equal parts of the segment.
 
     References
     ----------
@@ -163,7 +167,9 @@ class SpectralTokenizer(nn.Module):
        spectra. IEEE Trans. Audio Electroacoust. 15(2). doi:10.1109/TAU.1967.1161901
     """
 
-    def __init__(self, n_chans, n_times, n_time_tokens, sfreq=None, window=0.8, f_max=45.0):
+    def __init__(
+        self, n_chans, n_times, n_time_tokens, sfreq=None, window=0.8, f_max=45.0, n_points=16
+    ):
         super().__init__()
         self.n_time_tokens = n_time_tokens
         segment = n_times // n_time_tokens
@@ -175,13 +181,14 @@ class SpectralTokenizer(nn.Module):
             n_freqs = max(1, min(n_freqs, int(f_max * self.window_length / sfreq) + 1))
         # The mean of a window says nothing about oscillations: amplifiers drift.
         self.freqs = slice(1 if n_freqs > 1 else 0, n_freqs)
-        self.n_features = self.freqs.stop - self.freqs.start
+        self.n_points = min(n_points, segment)
+        self.n_features = self.freqs.stop - self.freqs.start + self.n_points
         # Without the zeros at both ends, which would leave nothing of very short windows.
         window = torch.hann_window(self.window_length + 2, periodic=False)[1:-1]
         self.register_buffer("window", window / window.norm(), persistent=False)
 
     def forward(self, x):
-        """Compute log spectra.
+        """Compute log spectra and waveforms.
 
         Parameters
         ----------
@@ -191,12 +198,17 @@ class SpectralTokenizer(nn.Module):
         Returns
         -------
         Tensor of shape (batch, n_chans, n_time_tokens, n_features)
-            Logarithm of the power at every frequency.
+            Logarithm of the power at every frequency, then the points of the waveform.
         """
-        windows = _segment(x, self.n_time_tokens).unfold(-1, self.window_length, self.hop)
+        segments = _segment(x, self.n_time_tokens)
+        windows = segments.unfold(-1, self.window_length, self.hop)
         spectrum = torch.fft.rfft(windows * self.window)[..., self.freqs]
         power = spectrum.real.square() + spectrum.imag.square()
-        return torch.log(power.mean(dim=-2) + 1e-6)
+        waveform = F.adaptive_avg_pool1d(segments.flatten(1, 2), self.n_points)
+        return torch.cat(
+            [torch.log(power.mean(dim=-2) + 1e-6), waveform.unflatten(1, segments.shape[1:3])],
+            dim=-1,
+        )
 
 
 def _segment(x, n_segments):
@@ -351,7 +363,7 @@ class EEGTransformer(nn.Module):
 
     References
     ----------
-    .. [1] Thoelke et al. (2022), Decoding EEG with a transformer. Conference on
+    .. [1] Thoelke et al. (2022), eeg-transformer. Conference on
        Cognitive Computational Neuroscience. doi:10.32470/CCN.2022.1240-0
 
     Examples
@@ -405,8 +417,10 @@ class EEGTransformer(nn.Module):
         self.standardize_input = Standardizer(n_chans, 1)
         self.standardize_features = Standardizer(n_chans, 1, self.tokenizer.n_features)
         self.embed = nn.Linear(self.tokenizer.n_features, embed_dim)
-        self.positions = nn.Parameter(0.02 * torch.randn(self.n_tokens, embed_dim))
-        self.class_token = nn.Parameter(0.02 * torch.randn(embed_dim))
+        # As large as the embedded features: attention finds a channel by its position, and
+        # with the small values that are usual elsewhere it stays uniform on a few subjects.
+        self.positions = nn.Parameter(torch.randn(self.n_tokens - 1, embed_dim))
+        self.class_token = nn.Parameter(torch.randn(embed_dim))
         self.drop = nn.Dropout(drop_prob)
         self.blocks = nn.ModuleList(
             Block(embed_dim, n_heads, ff_dim or 2 * embed_dim, drop_prob) for _ in range(n_layers)
@@ -501,7 +515,7 @@ class EEGTransformer(nn.Module):
             keep = torch.rand(tokens.shape[:2], device=x.device) >= self.token_drop_prob
             tokens = tokens * keep[..., None] / (1 - self.token_drop_prob)
         class_token = self.class_token.expand(len(x), 1, -1)
-        return self.drop(torch.cat([class_token, tokens], dim=1) + self.positions)
+        return self.drop(torch.cat([class_token, tokens + self.positions], dim=1))
 
 
 def shuffle(features, what):

@@ -1,6 +1,7 @@
 """Ready-made Pipelines: ours, and the baselines that it has to beat on the same epochs."""
 
 import numpy as np
+import sklearn
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
@@ -32,7 +33,8 @@ def make_eeg_pipeline(
         Pass-band in Hz.
     align : bool, default=False
         Whether each subject is aligned (`EuclideanAlignment`), which uses the unlabelled
-        epochs of the subjects to predict: such scores are transductive.
+        epochs of the subjects to predict: such scores are transductive. Subjects are known
+        from the Epochs' metadata, or from `groups` where metadata routing is on.
     **params : dict
         Parameters of the `EEGTransformerClassifier`.
 
@@ -58,8 +60,10 @@ def make_eeg_pipeline(
     if len(drop):
         steps.insert(0, ChannelDropper(tuple(drop)))
     if align:
-        alignment = EuclideanAlignment()
-        steps.append(alignment.set_fit_request(groups=True).set_transform_request(groups=True))
+        # A request can only be made while routing is on; it does no harm where it is off.
+        with sklearn.config_context(enable_metadata_routing=True):
+            alignment = EuclideanAlignment().set_fit_request(groups=True)
+            steps.append(alignment.set_transform_request(groups=True))
     return make_pipeline(*steps, classifier)
 
 

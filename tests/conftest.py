@@ -6,6 +6,8 @@ from pathlib import Path
 import matplotlib
 import pytest
 
+# scikit-learn skips its check of the array API without this; SciPy reads it on import.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
 matplotlib.use("Agg")
 os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
 

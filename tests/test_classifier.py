@@ -32,7 +32,7 @@ def toy():
 
 def test_learns_a_rhythm_on_unseen_epochs(toy):
     X, y, _ = toy
-    classifier = _make(max_epochs=20).fit(X[:80], y[:80])
+    classifier = _make(max_epochs="auto").fit(X[:80], y[:80])
     assert balanced_accuracy_score(y[80:], classifier.predict(X[80:])) > 0.95
     losses = classifier.history_[:, "train_loss"]
     assert losses[-1] < losses[0]
@@ -44,8 +44,17 @@ def test_learns_a_waveform_on_unseen_epochs(toy):
     rng = np.random.default_rng(1)
     X = rng.normal(size=X.shape)
     X[:, 1] += np.where(y, 1.0, -1.0)[:, None] * np.sin(2 * np.pi * np.arange(160) / 160)
-    classifier = _make(max_epochs=20).fit(X[:80], y[:80])
+    classifier = _make(max_epochs="auto").fit(X[:80], y[:80])
     assert balanced_accuracy_score(y[80:], classifier.predict(X[80:])) > 0.95
+
+
+@pytest.mark.parametrize("n_epochs, passes", [(10, 200), (120, 150), (1000, 20)])
+def test_automatic_number_of_passes(toy, n_epochs, passes):
+    """600 training steps, but neither too few nor too many passes."""
+    X, y, _ = toy
+    rows = np.arange(n_epochs) % len(X)
+    classifier = _make(max_epochs="auto", embed_dim=4, n_heads=1)
+    assert len(classifier.fit(X[rows, :, :20], y[rows]).history_) == passes
 
 
 @pytest.mark.parametrize(
@@ -197,7 +206,7 @@ def test_class_weight_moves_the_decision(toy):
     X, y, _ = toy
     X = np.random.default_rng(0).normal(size=X.shape)
     shares = [
-        (_make(class_weight=weight).fit(X, y).predict(X) == 1).mean()
+        (_make(class_weight=weight, max_epochs=40).fit(X, y).predict(X) == 1).mean()
         for weight in ({0: 20, 1: 1}, {0: 1, 1: 20})
     ]
     assert shares[0] < 0.2

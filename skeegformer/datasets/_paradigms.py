@@ -5,8 +5,8 @@ import numpy as np
 from moabb.paradigms.base import BaseParadigm
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from ._recordings import PhysioMI, PhysionetEyes
-from ._tasks import TASKS
+from skeegformer.datasets._recordings import PhysioMI, PhysionetEyes
+from skeegformer.datasets._tasks import TASKS
 
 
 class _EEGMMIParadigm(BaseParadigm):

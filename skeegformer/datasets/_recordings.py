@@ -7,9 +7,9 @@ import numpy as np
 from moabb.datasets import PhysionetMI
 from moabb.datasets.base import BaseDataset
 
-from ._channels import SFREQ, electrode_montage
-from ._files import data_root, fetch, recording_path, verify
-from ._tasks import TASKS, event_id
+from skeegformer.datasets._channels import SFREQ, electrode_montage
+from skeegformer.datasets._files import data_root, fetch, recording_path, verify
+from skeegformer.datasets._tasks import TASKS, event_id
 
 N_SUBJECTS = 109
 

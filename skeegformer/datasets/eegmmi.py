@@ -7,10 +7,15 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from ._files import data_root, fetch
-from ._paradigms import CueParadigm, EyesParadigm, check_frequencies, check_times
-from ._recordings import N_SUBJECTS, PhysioMI, PhysionetEyes
-from ._tasks import TASKS
+from skeegformer.datasets._files import data_root, fetch
+from skeegformer.datasets._paradigms import (
+    CueParadigm,
+    EyesParadigm,
+    check_frequencies,
+    check_times,
+)
+from skeegformer.datasets._recordings import N_SUBJECTS, PhysioMI, PhysionetEyes
+from skeegformer.datasets._tasks import TASKS
 
 _MOTOR_TMAX = 3.0  # seconds after the cue: the interval that MOABB gives this dataset
 

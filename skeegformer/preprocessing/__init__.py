@@ -1,0 +1,20 @@
+"""EEG preprocessing that can stand in a scikit-learn Pipeline.
+
+MNE does the work; the transformers here let it be fitted on training epochs,
+cloned, searched over and applied to epochs never seen, be they `mne.Epochs` or
+arrays. What goes in comes out: Epochs stay Epochs, arrays stay arrays.
+"""
+
+from skeegformer.preprocessing.alignment import EuclideanAlignment
+from skeegformer.preprocessing.channels import ChannelDropper, ChannelPicker
+from skeegformer.preprocessing.filters import BandPassFilter, NotchFilter
+from skeegformer.preprocessing.resampling import Resampler
+
+__all__ = [
+    "BandPassFilter",
+    "NotchFilter",
+    "Resampler",
+    "ChannelDropper",
+    "ChannelPicker",
+    "EuclideanAlignment",
+]

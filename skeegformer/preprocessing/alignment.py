@@ -1,0 +1,265 @@
+"""Alignment of subjects by the covariance of their epochs."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.covariance import ledoit_wolf_shrinkage
+from sklearn.utils.validation import check_is_fitted
+
+from skeegformer._validation import VOLTS_TO_MICROVOLTS, as_epochs, is_epochs, validate_groups
+from skeegformer.preprocessing._base import (
+    SignalTransformer,
+    like_input,
+    with_data,
+    working_copy,
+)
+
+# A channel with less than this part of the loudest one's amplitude is dead.
+_DEAD_CHANNEL = 1e-6
+# Rounding to float32 leaves some 1e-15 of the variance where average reference or interpolation
+# left none; the weakest directions of real EEG have more than 1e-9 of it.
+_EMPTY_DIRECTION = 1e-12
+
+
+class EuclideanAlignment(SignalTransformer):
+    r"""Make subjects comparable by whitening each one's signal.
+
+    The epochs :math:`X_i` of a subject have the reference covariance
+    :math:`\bar R = \frac{1}{n} \sum_i X_i X_i^\top / n_{times}`, and are replaced by
+    :math:`\bar R^{-1/2} X_i`. After that every subject's mean covariance is the
+    identity, and what differs between subjects only by amplitude and by
+    spatial mixing is alike. No labels are used [1]_.
+
+    Parameters
+    ----------
+    shrinkage : "auto" or float between 0 and 1, default="auto"
+        How much the correlations between channels are drawn towards zero, which keeps weak
+        components from being blown up. "auto" is the Ledoit-Wolf estimate: next to nothing for
+        many epochs, more for few short ones. 0 makes the mean covariance the identity exactly,
+        1 only divides each channel by its amplitude.
+
+    Attributes
+    ----------
+    references_ : dict of {group: ndarray of shape (n_chans, n_chans)}
+        Reference covariance of each subject in `fit`, after shrinkage, in squared microvolts
+        for Epochs and in the squared unit of X for arrays. The only key is None where `fit` was
+        not told who the subjects are.
+    whiteners_ : dict of {group: ndarray of shape (n_chans, n_chans)}
+        Inverse square roots of the references.
+    n_chans_ : int
+        Number of EEG channels in `fit`.
+    ch_names_ : list of str or None
+        Their names; None for arrays.
+    n_features_in_ : int
+        Number of channels; of samples where X was 2-D.
+    feature_names_in_ : ndarray of str
+        Channel names, or the column names of a DataFrame; only where there are any.
+
+    See Also
+    --------
+    sklearn.covariance.ledoit_wolf_shrinkage : The estimate behind ``shrinkage="auto"``.
+
+    Notes
+    -----
+    **Who is a subject.** The `groups` passed to `fit` and to `transform` say so; where none are
+    passed, the column ``subject`` of ``epochs.metadata`` does. In a Pipeline, `groups` reach this
+    step by scikit-learn's metadata routing, which needs both requests::
+
+        sklearn.set_config(enable_metadata_routing=True)
+        alignment = EuclideanAlignment().set_fit_request(groups=True)
+        alignment.set_transform_request(groups=True)
+
+    The first one with ``groups="subjects"`` takes what the caller names ``subjects``.
+    ``cross_val_score(pipe, X, y, cv=cv, params={"groups": groups})`` then hands them on to
+    `fit`. To the prediction of test epochs it does so from scikit-learn 1.8 on, and only without
+    `scoring`, since scorers predict without groups; otherwise all epochs of a test fold are one
+    subject. With Epochs that have the metadata column nothing needs to be passed.
+
+    **What is used.** A subject seen in `fit` keeps the reference from `fit`, also when other
+    epochs of that subject are transformed. A subject not seen is aligned with its own epochs
+    given to `transform`, all at once and unlabelled: this is *transductive*. Its result for an
+    epoch depends on which others came along, and scores hold for applications in which a new
+    user's unlabelled epochs can be collected first. With few of them, and above all with a
+    single one, the reference is noisy and contains what is to be decoded: part of the
+    difference between classes is whitened away. Some twenty epochs or more are a sound choice,
+    from each class about as many as in training; else align with a calibration recording.
+
+    If `fit` was told groups and `transform` is not, all epochs of that call are one unseen
+    subject. If `fit` was not told either, all its epochs are one subject, whose reference
+    serves every epoch to come: this is plain whitening, which uses nothing but training data.
+
+    **Rank.** Average-referenced or interpolated channels depend linearly on others. Only
+    directions in which the subject's data vary are whitened and shrunk; nothing comes out along
+    the rest. Fewer samples than channels span only part of the space in the same way.
+
+    **Unit.** Aligned data have no unit. In aligned Epochs unit variance is written as 1 µV, so
+    that ``get_data(units="uV")`` is what an array in microvolts would give.
+
+    Channels that are not EEG pass unchanged. Bad channels take part: drop or interpolate them.
+
+    References
+    ----------
+    .. [1] He, H. and Wu, D. (2020). Transfer learning for brain-computer interfaces: a Euclidean
+       space data alignment approach. IEEE Transactions on Biomedical Engineering, 67(2),
+       399-410. https://doi.org/10.1109/TBME.2019.2913914
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skeegformer import EuclideanAlignment
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((20, 3, 200)) * np.array([1, 5, 9])[:, np.newaxis]
+    >>> groups = ["Ada"] * 10 + ["Emmy"] * 10
+    >>> aligned = EuclideanAlignment(shrinkage=0.0).fit_transform(X, groups=groups)
+    >>> mean_covariance = np.mean([epoch @ epoch.T / 200 for epoch in aligned[:10]], axis=0)
+    >>> bool(np.allclose(mean_covariance, np.eye(3)))
+    True
+    """
+
+    def __init__(self, shrinkage="auto"):
+        self.shrinkage = shrinkage
+
+    def fit(self, X, y=None, groups=None):
+        """Compute the reference covariance of each subject.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or array-like
+            Epochs, or an array of shape (n_epochs, n_chans, n_times) or
+            (n_epochs, n_times).
+        y : None
+            Ignored.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            The subject of each epoch. None takes the column ``subject`` of the metadata of
+            Epochs; where there is none, all epochs are one subject.
+
+        Returns
+        -------
+        self
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If there is not one group per epoch, a subject's signal is zero throughout, or
+            `shrinkage` is not allowed.
+        """
+        eeg = self._open(X, reset=True)
+        data = working_copy(eeg) * _unit(eeg)
+        self.references_, self.whiteners_ = {}, {}
+        for subject, rows in _subjects(eeg, groups):
+            reference, whitener = self._reference(subject, data[rows])
+            self.references_[subject], self.whiteners_[subject] = reference, whitener
+        return self
+
+    def fit_transform(self, X, y=None, groups=None):
+        """Align each subject with its own epochs.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or array-like
+            As in `fit`.
+        y : None
+            Ignored.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        mne.Epochs or ndarray
+            As in `transform`.
+        """
+        X = as_epochs(X) if is_epochs(X) else X
+        return self.fit(X, groups=groups).transform(X, groups=groups)
+
+    def transform(self, X, groups=None):
+        """Align epochs: of known subjects as in `fit`, of others with what is given here.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or array-like
+            Epochs with the channels of `fit`; never changed.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            The subject of each epoch. None takes the column ``subject`` of the metadata of
+            Epochs; where there is none, all epochs are the one subject of `fit`, or one unseen
+            subject if `fit` was told groups.
+
+        Returns
+        -------
+        mne.Epochs or ndarray
+            New Epochs for Epochs; for an array an array of the same shape and floating type.
+
+        Raises
+        ------
+        ValueError
+            If X does not agree with what was fitted, there is not one group per epoch, or the
+            signal of an unseen subject is zero throughout.
+        """
+        check_is_fitted(self)
+        eeg = self._open(X, reset=False)
+        data = working_copy(eeg) * _unit(eeg)
+        for subject, rows in _subjects(eeg, groups):
+            whitener = self.whiteners_.get(subject)
+            if whitener is None:
+                _, whitener = self._reference(subject, data[rows])
+            data[rows] = whitener @ data[rows]
+        if eeg.epochs is None:
+            return like_input(eeg, data)
+        return with_data(eeg, data / _unit(eeg))
+
+    def _reference(self, subject, data):
+        """Compute the covariance of (n_epochs, n_chans, n_times) data and its inverse root."""
+        n_chans = data.shape[1]
+        samples = data.transpose(1, 0, 2).reshape(n_chans, -1)
+        scales = np.sqrt(np.mean(samples**2, axis=1))
+        live = scales > _DEAD_CHANNEL * scales.max()
+        if not live.any():
+            whose = "" if subject is None else f" of subject {subject!r}"
+            raise ValueError(
+                f"The signal{whose} is zero throughout and cannot be aligned; drop these epochs."
+            )
+        # Rank and shrinkage are found with all channels at unit variance, because otherwise a
+        # single loud channel decides what counts as little.
+        samples, scales = samples[live] / scales[live, np.newaxis], scales[live]
+        variances, directions = np.linalg.eigh(samples @ samples.T / samples.shape[1])
+        in_range = variances > _EMPTY_DIRECTION * variances[-1]
+        variances, directions = variances[in_range], directions[:, in_range]
+        shrinkage = self._shrinkage(directions.T @ samples)
+        variances = (1 - shrinkage) * variances + shrinkage * variances.mean()
+
+        reference = np.zeros((n_chans, n_chans))
+        reference[np.ix_(live, live)] = (
+            directions * variances @ directions.T * scales * scales[:, np.newaxis]
+        )
+        variances, directions = np.linalg.eigh(reference)
+        variances, directions = variances[-in_range.sum() :], directions[:, -in_range.sum() :]
+        return reference, directions / np.sqrt(variances) @ directions.T
+
+    def _shrinkage(self, samples):
+        if self.shrinkage == "auto":
+            return ledoit_wolf_shrinkage(samples.T, assume_centered=True)
+        if isinstance(self.shrinkage, Real) and 0 <= self.shrinkage <= 1:
+            return float(self.shrinkage)
+        raise ValueError(
+            f"shrinkage is {self.shrinkage!r}, but has to be 'auto' or a number from 0 to 1."
+        )
+
+
+def _subjects(eeg, groups):
+    """List each subject with the rows of its epochs; who they are may be unknown."""
+    if groups is None and eeg.epochs is not None:
+        metadata = eeg.epochs.metadata
+        if metadata is not None and "subject" in metadata:
+            groups = metadata["subject"].to_numpy()
+    groups = validate_groups(groups, len(eeg.data))
+    if groups is None:
+        return [(None, np.arange(len(eeg.data)))]
+    rows = {}
+    for row, subject in enumerate(groups.tolist()):
+        rows.setdefault(subject, []).append(row)
+    return list(rows.items())
+
+
+def _unit(eeg):
+    """Tell what brings the data to microvolts, where it is known that they are volts."""
+    return 1.0 if eeg.epochs is None else VOLTS_TO_MICROVOLTS

@@ -1,0 +1,203 @@
+"""Filters in frequency; MNE computes them."""
+
+import mne
+import numpy as np
+
+from skeegformer.preprocessing._base import (
+    SignalTransformer,
+    known_rate,
+    optional_positive,
+    positive,
+)
+
+
+class BandPassFilter(SignalTransformer):
+    """Keep the frequencies between two limits.
+
+    Parameters
+    ----------
+    l_freq : float or None, default=None
+        Lower limit of the pass band in Hz; None filters nothing below.
+    h_freq : float or None, default=None
+        Upper limit of the pass band in Hz; None filters nothing above.
+    method : {"iir", "fir"}, default="iir"
+        "iir" is a Butterworth filter of order 4, run forwards and backwards, so that no
+        phase is shifted; each limit is its -6 dB point. "fir" is MNE's default, a
+        linear-phase window design. It is sharper, but with a lower limit of less than about
+        2 Hz longer than an epoch of 2 s, of which MNE warns.
+    sfreq : float or None, default=None
+        Sampling rate of arrays in Hz. Epochs know theirs; one given here has to be the same.
+
+    Attributes
+    ----------
+    n_chans_ : int
+        Number of EEG channels in `fit`.
+    ch_names_ : list of str or None
+        Their names; None for arrays.
+    sfreq_ : float or None
+        Sampling rate in `fit` in Hz.
+    n_features_in_ : int
+        Number of channels; of samples where X was 2-D.
+    feature_names_in_ : ndarray of str
+        Channel names, or the column names of a DataFrame; only where there are any.
+
+    See Also
+    --------
+    NotchFilter : Removes power-line noise.
+
+    Notes
+    -----
+    Epochs are filtered one by one, so that no epoch, and no fold of a
+    cross-validation, learns anything from another. Slow high-pass filters ring for longer than
+    short epochs last: where the continuous recording is at hand, high-pass that instead.
+
+    Channels that are no data (stimulus, eye, miscellaneous) pass unfiltered.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skeegformer import BandPassFilter
+    >>> times = np.arange(320) / 160
+    >>> X = np.sin(2 * np.pi * 10 * times) + np.sin(2 * np.pi * 50 * times)
+    >>> filtered = BandPassFilter(None, 30, sfreq=160).fit_transform(X[np.newaxis])
+    >>> filtered.shape
+    (1, 320)
+    >>> bool(abs(filtered - np.sin(2 * np.pi * 10 * times))[:, 40:-40].max() < 0.02)
+    True
+    """
+
+    def __init__(self, l_freq=None, h_freq=None, *, method="iir", sfreq=None):
+        self.l_freq = l_freq
+        self.h_freq = h_freq
+        self.method = method
+        self.sfreq = sfreq
+
+    def _prepare(self, eeg):
+        if self.method not in ("iir", "fir"):
+            raise ValueError(f"method is {self.method!r}, but has to be 'iir' or 'fir'.")
+        l_freq = optional_positive("l_freq", self.l_freq, "no lower limit")
+        h_freq = optional_positive("h_freq", self.h_freq, "no upper limit")
+        if l_freq is None and h_freq is None:
+            return
+        nyquist = known_rate(self, eeg) / 2
+        for name, freq in {"l_freq": l_freq, "h_freq": h_freq}.items():
+            if freq is not None and freq >= nyquist:
+                raise ValueError(
+                    f"{name} is {freq:g} Hz, but a signal sampled at {eeg.sfreq:g} Hz only has "
+                    f"frequencies below {nyquist:g} Hz; choose a lower one or None."
+                )
+        if l_freq is not None and h_freq is not None and l_freq >= h_freq:
+            raise ValueError(
+                f"l_freq ({l_freq:g} Hz) has to be below h_freq ({h_freq:g} Hz); to remove a band "
+                "use NotchFilter."
+            )
+
+    def _transform_data(self, data, eeg):
+        if self.l_freq is None and self.h_freq is None:
+            return data
+        return mne.filter.filter_data(
+            data, eeg.sfreq, self.l_freq, self.h_freq, copy=False, **self._filter_params()
+        )
+
+    def _transform_epochs(self, eeg):
+        epochs = eeg.epochs.copy()
+        if self.l_freq is None and self.h_freq is None:
+            return epochs
+        return epochs.filter(self.l_freq, self.h_freq, **self._filter_params())
+
+    def _filter_params(self):
+        # The padding is named because MNE's defaults differ between Epochs and arrays.
+        return {"method": self.method, "pad": "reflect_limited"}
+
+
+class NotchFilter(SignalTransformer):
+    """Remove power-line noise.
+
+    Parameters
+    ----------
+    freqs : float, sequence of float or None, default=None
+        Frequencies to remove in Hz. None takes the power-line frequency of Epochs,
+        ``info["line_freq"]``, and those of its multiples whose stop band fits below half the
+        sampling rate.
+    width : float, default=4.0
+        Width of the stop band in Hz: around 50 Hz, 48 to 52 Hz are removed.
+    sfreq : float or None, default=None
+        Sampling rate of arrays in Hz. Epochs know theirs; one given here has to be the same.
+
+    Attributes
+    ----------
+    freqs_ : list of float
+        The frequencies that are removed, in Hz.
+    n_chans_ : int
+        Number of EEG channels in `fit`.
+    ch_names_ : list of str or None
+        Their names; None for arrays.
+    sfreq_ : float or None
+        Sampling rate in `fit` in Hz.
+    n_features_in_ : int
+        Number of channels; of samples where X was 2-D.
+    feature_names_in_ : ndarray of str
+        Channel names, or the column names of a DataFrame; only where there are any.
+
+    See Also
+    --------
+    BandPassFilter : Keeps a band. Below 40 Hz it makes a notch filter unnecessary.
+
+    Notes
+    -----
+    A Butterworth band-stop of order 2, run forwards and backwards over each epoch. Narrow stop
+    bands ring for long: noise remains in the first and last half second of an epoch, and the
+    more the smaller `width` is. Where the continuous recording is at hand, filter that instead.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skeegformer import NotchFilter
+    >>> times = np.arange(500) / 250
+    >>> X = np.sin(2 * np.pi * 50 * times)[np.newaxis]
+    >>> notch = NotchFilter(50, sfreq=250).fit(X)
+    >>> bool(abs(notch.transform(X))[:, 150:-150].max() < 0.02)
+    True
+    """
+
+    def __init__(self, freqs=None, *, width=4.0, sfreq=None):
+        self.freqs = freqs
+        self.width = width
+        self.sfreq = sfreq
+
+    def _prepare(self, eeg):
+        half = positive("width", self.width) / 2
+        nyquist = known_rate(self, eeg) / 2
+        if self.freqs is None:
+            line = None if eeg.info is None else eeg.info["line_freq"]
+            if line is None:
+                raise ValueError(
+                    "freqs is None, but the power-line frequency is not known: say which, for "
+                    'example NotchFilter(50), or set epochs.info["line_freq"].'
+                )
+            multiples = line * np.arange(1, int(nyquist // line) + 1)
+            self.freqs_ = [float(freq) for freq in multiples if freq + half < nyquist]
+            return
+        self.freqs_ = [positive("freqs", freq) for freq in np.ravel(self.freqs).tolist()]
+        for freq in self.freqs_:
+            if freq - half <= 0 or freq + half >= nyquist:
+                raise ValueError(
+                    f"freqs has {freq:g} Hz, whose stop band from {freq - half:g} to "
+                    f"{freq + half:g} Hz does not lie between 0 and {nyquist:g} Hz, half the "
+                    "sampling rate; leave it out, or make width smaller."
+                )
+
+    def _transform_data(self, data, eeg):
+        for freq in self.freqs_:  # MNE's IIR filters have one stop band each
+            data = mne.filter.notch_filter(
+                data,
+                eeg.sfreq,
+                freq,
+                notch_widths=self.width,
+                trans_bandwidth=0.0,
+                method="iir",
+                # Half of MNE's order rings for a shorter time, which short epochs need.
+                iir_params={"order": 2, "ftype": "butter", "output": "sos"},
+                copy=False,
+            )
+        return data

@@ -1,0 +1,99 @@
+"""Change of the sampling rate."""
+
+from fractions import Fraction
+
+import mne
+import numpy as np
+
+from skeegformer._validation import validate_signal
+from skeegformer.preprocessing._base import SignalTransformer, known_rate, optional_positive
+
+
+class Resampler(SignalTransformer):
+    """Change the sampling rate.
+
+    Parameters
+    ----------
+    sfreq : float or None, default=None
+        The new sampling rate in Hz; None leaves the signal as it is.
+    input_sfreq : float or None, default=None
+        Sampling rate of arrays in Hz. Epochs know theirs; one given here has to be the same.
+
+    Attributes
+    ----------
+    n_chans_ : int
+        Number of EEG channels in `fit`.
+    ch_names_ : list of str or None
+        Their names; None for arrays.
+    sfreq_ : float or None
+        Sampling rate in `fit` in Hz. Unless `sfreq` is None, later input may have another:
+        all of it is brought to `sfreq`.
+    n_features_in_ : int
+        Number of channels; of samples where X was 2-D.
+    feature_names_in_ : ndarray of str
+        Channel names, or the column names of a DataFrame; only where there are any.
+
+    See Also
+    --------
+    BandPassFilter : Filters the signal; resampling brings its own anti-alias filter.
+
+    Notes
+    -----
+    Each epoch is resampled by itself, with a polyphase filter that also removes what would
+    alias, to ``round(n_times * sfreq / input_sfreq)`` samples, at least one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skeegformer import Resampler
+    >>> X = np.random.default_rng(0).standard_normal((5, 3, 320))
+    >>> Resampler(80, input_sfreq=160).fit_transform(X).shape
+    (5, 3, 160)
+    """
+
+    def __init__(self, sfreq=None, *, input_sfreq=None):
+        self.sfreq = sfreq
+        self.input_sfreq = input_sfreq
+
+    def _open(self, X, *, reset):
+        return validate_signal(
+            self, X, reset=reset, sfreq=self.input_sfreq, same_sfreq=self.sfreq is None
+        )
+
+    def _prepare(self, eeg):
+        optional_positive("sfreq", self.sfreq, "no change")
+        optional_positive("input_sfreq", self.input_sfreq, "the rate of Epochs")
+        if self.sfreq is not None:
+            known_rate(self, eeg, parameter="input_sfreq")
+
+    def _transform_data(self, data, eeg):
+        if self.sfreq is None or np.isclose(self.sfreq, eeg.sfreq):
+            return data
+        return _resample(data, self.sfreq, eeg.sfreq)
+
+    def _transform_epochs(self, eeg):
+        epochs = eeg.epochs.copy()
+        if self.sfreq is None or np.isclose(self.sfreq, eeg.sfreq):
+            return epochs
+        data = _resample(epochs.get_data(copy=True), self.sfreq, eeg.sfreq)
+        epochs.resample(self.sfreq, npad=0)  # for the rate, the times and all that hangs on them
+        epochs.get_data(copy=False)[:] = data
+        return epochs
+
+
+def _resample(data, new, old):
+    """Resample in the last axis, to samples exactly 1 / new apart.
+
+    MNE stretches a signal to the rounded number of samples, so that 481 samples at
+    160 Hz would run ahead of their times. Padded to a length that is rounded
+    to itself, they do not.
+    """
+    ratio = Fraction(new / old).limit_denominator(max(1000, int(2 * old / new)))
+    n_times = data.shape[-1]
+    n_new = max(round(n_times * ratio), 1)
+    padding = -n_times % ratio.denominator
+    # "symmetric" repeats the last sample; "reflect" does not, and SciPy crashes on a single one.
+    data = np.pad(data, [(0, 0), (0, 0), (0, padding)], mode="symmetric")
+    return mne.filter.resample(
+        data, up=ratio.numerator, down=ratio.denominator, method="polyphase", pad="symmetric"
+    )[..., :n_new]
