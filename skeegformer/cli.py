@@ -1,6 +1,7 @@
 """The command ``skeegformer``."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -68,6 +69,9 @@ def _parser():
     demo.add_argument("--folds", type=int, default=4, help="number of folds over subjects")
     demo.add_argument("--seed", type=int, default=0, help="seed of simulation and training")
     demo.add_argument(
+        "--jobs", type=int, default=-1, help="processes to train in; -1 for one per core"
+    )
+    demo.add_argument(
         "--output",
         type=Path,
         default=Path("skeegformer-demo"),
@@ -89,11 +93,12 @@ def _demo(args):
             f"{len(args.subjects)}."
         )
 
+    # In the environment, because it has to reach the processes that train as well.
+    os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
     # The drawing happens in files: no window, also on machines that could open one.
     import matplotlib
 
     matplotlib.use("Agg")
-    import mne
 
     from skeegformer import (
         AttentionExplainer,
@@ -102,7 +107,6 @@ def _demo(args):
         make_eeg_pipeline,
     )
 
-    mne.set_log_level("ERROR")
     X, y, metadata, name = _demo_data(args)
     subjects = metadata["subject"]
     counts = ", ".join(f"{(y == label).sum()} {label}" for label in sorted(set(y)))
@@ -115,7 +119,14 @@ def _demo(args):
         "EEGTransformer": transformer,
     }
     scores = cross_subject_scores(
-        pipelines, X, y, subjects, cv=args.folds, seeds=(args.seed,), verbose=1
+        pipelines,
+        X,
+        y,
+        subjects,
+        cv=args.folds,
+        seeds=(args.seed,),
+        n_jobs=args.jobs,
+        verbose=1,
     )
     print(_table(scores, args.folds), flush=True)
 

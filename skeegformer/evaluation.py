@@ -4,14 +4,19 @@ import time
 
 import numpy as np
 import pandas as pd
+from sklearn import get_config
 from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
+from sklearn.utils.parallel import Parallel, delayed
+from tqdm.auto import tqdm
+
+from skeegformer._validation import is_epochs
 
 
-def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), verbose=0):
+def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1, verbose=0):
     """Score pipelines on subjects that they were not trained on.
 
     Parameters
@@ -30,6 +35,8 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), verbose=0
     seeds : sequence of int, default=(0,)
         Each repeats the whole comparison with another ``random_state``; pipelines
         without one are run once, and their rows say seed 0.
+    n_jobs : int, default=1
+        How many processes share the fits; -1 takes one for every core.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -75,33 +82,14 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), verbose=0
         for name, pipeline in pipelines.items()
         for seed in (seeds if _seed_names(pipeline) else seeds[:1])
     ]
-    rows = []
-    for name, seed, fold in _progress(runs, verbose):
-        train, test = splits[fold]
-        pipeline = clone(pipelines[name])
-        pipeline.set_params(**dict.fromkeys(_seed_names(pipeline), seed))
-        fitted = time.perf_counter()
-        pipeline.fit(_safe_indexing(X, train), y[train], **_routed(pipeline, "fit", groups[train]))
-        predicted = time.perf_counter()
-        y_pred = pipeline.predict(
-            _safe_indexing(X, test), **_routed(pipeline, "predict", groups[test])
-        )
-        end = time.perf_counter()
-        for subject in np.unique(groups[test]):
-            mask = groups[test] == subject
-            rows.append(
-                {
-                    "pipeline": name,
-                    "seed": seed,
-                    "fold": fold,
-                    "subject": subject,
-                    "n_epochs": int(mask.sum()),
-                    "balanced_accuracy": balanced_accuracy_score(y[test][mask], y_pred[mask]),
-                    "fit_seconds": predicted - fitted,
-                    "predict_seconds": end - predicted,
-                }
-            )
-    scores = pd.DataFrame(rows)
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+    results = parallel(
+        delayed(_run_fold)(pipelines[name], X, y, groups, *splits[fold], name, seed, fold)
+        for name, seed, fold in runs
+    )
+    if verbose:
+        results = tqdm(results, total=len(runs), desc="cross-validation", unit="fit")
+    scores = pd.DataFrame([row for rows in results for row in rows])
     order = pd.Categorical(scores["pipeline"], categories=list(pipelines), ordered=True)
     scores = scores.assign(pipeline=order).sort_values(["pipeline", "seed", "subject"])
     return scores.astype({"pipeline": str}).reset_index(drop=True)
@@ -138,6 +126,39 @@ def summarize_scores(scores):
     )
 
 
+def _run_fold(pipeline, X, y, groups, train, test, name, seed, fold):
+    """Fit on one fold and score each of its test subjects."""
+    pipeline = clone(pipeline)
+    pipeline.set_params(**dict.fromkeys(_seed_names(pipeline), seed))
+    X_train, X_test = _take(X, train), _take(X, test)
+    start = time.perf_counter()
+    pipeline.fit(X_train, y[train], **_routed(pipeline, "fit", groups[train]))
+    fitted = time.perf_counter()
+    y_pred = pipeline.predict(X_test, **_routed(pipeline, "predict", groups[test]))
+    predicted = time.perf_counter()
+    rows = []
+    for subject in np.unique(groups[test]):
+        mask = groups[test] == subject
+        rows.append(
+            {
+                "pipeline": name,
+                "seed": seed,
+                "fold": fold,
+                "subject": subject,
+                "n_epochs": int(mask.sum()),
+                "balanced_accuracy": balanced_accuracy_score(y[test][mask], y_pred[mask]),
+                "fit_seconds": fitted - start,
+                "predict_seconds": predicted - fitted,
+            }
+        )
+    return rows
+
+
+def _take(X, rows):
+    """Index epochs; Epochs by themselves, since scikit-learn would take them apart one by one."""
+    return X[rows] if is_epochs(X) and not isinstance(X, list) else _safe_indexing(X, rows)
+
+
 def _seed_names(pipeline):
     """Name the parameters that decide on a pipeline's randomness."""
     return [
@@ -149,17 +170,7 @@ def _seed_names(pipeline):
 
 def _routed(pipeline, method, groups):
     """Give groups to pipelines that ask for them."""
-    from sklearn import get_config
-
     if not get_config()["enable_metadata_routing"]:
         return {}
     routing = get_routing_for_object(pipeline)
     return {"groups": groups} if routing.consumes(method, ["groups"]) else {}
-
-
-def _progress(runs, verbose):
-    if not verbose:
-        return runs
-    from tqdm.auto import tqdm
-
-    return tqdm(runs, desc="cross-validation", unit="fit")

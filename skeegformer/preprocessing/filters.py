@@ -107,7 +107,7 @@ class BandPassFilter(SignalTransformer):
 
     def _filter_params(self):
         # The padding is named because MNE's defaults differ between Epochs and arrays.
-        return {"method": self.method, "pad": "reflect_limited"}
+        return {"method": self.method, "pad": "reflect_limited", "verbose": "WARNING"}
 
 
 class NotchFilter(SignalTransformer):
@@ -199,5 +199,6 @@ class NotchFilter(SignalTransformer):
                 # Half of MNE's order rings for a shorter time, which short epochs need.
                 iir_params={"order": 2, "ftype": "butter", "output": "sos"},
                 copy=False,
+                verbose="WARNING",
             )
         return data

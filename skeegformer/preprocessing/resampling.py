@@ -76,7 +76,9 @@ class Resampler(SignalTransformer):
         if self.sfreq is None or np.isclose(self.sfreq, eeg.sfreq):
             return epochs
         data = _resample(epochs.get_data(copy=True), self.sfreq, eeg.sfreq)
-        epochs.resample(self.sfreq, npad=0)  # for the rate, the times and all that hangs on them
+        epochs.resample(
+            self.sfreq, npad=0, verbose="WARNING"
+        )  # for the rate, the times and all that hangs on them
         epochs.get_data(copy=False)[:] = data
         return epochs
 
@@ -95,5 +97,10 @@ def _resample(data, new, old):
     # "symmetric" repeats the last sample; "reflect" does not, and SciPy crashes on a single one.
     data = np.pad(data, [(0, 0), (0, 0), (0, padding)], mode="symmetric")
     return mne.filter.resample(
-        data, up=ratio.numerator, down=ratio.denominator, method="polyphase", pad="symmetric"
+        data,
+        up=ratio.numerator,
+        down=ratio.denominator,
+        method="polyphase",
+        pad="symmetric",
+        verbose="WARNING",
     )[..., :n_new]
