@@ -329,7 +329,7 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
                 ("early_stopping", EarlyStopping(patience=self.n_iter_no_change, load_best=True))
             )
         if self.verbose == 1:
-            callbacks.append(("progress", ProgressBar()))
+            callbacks.append(("progress", _ProgressBar()))
         class_weight = None
         if self.class_weight is not None:
             weights = compute_class_weight(
@@ -397,15 +397,15 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
 
-class ProgressBar(Callback):
+class _ProgressBar(Callback):
     """Show the passes of a training as one tqdm bar, with losses and time left."""
 
-    def on_train_begin(self, net, **kwargs):  # noqa: D102
+    def on_train_begin(self, net, **kwargs):
         from tqdm.auto import tqdm
 
         self.bar_ = tqdm(total=net.max_epochs, desc="training", unit="epoch")
 
-    def on_epoch_end(self, net, **kwargs):  # noqa: D102
+    def on_epoch_end(self, net, **kwargs):
         losses = {
             name: f"{net.history[-1, name]:.3f}"
             for name in ("train_loss", "valid_loss")
@@ -414,7 +414,7 @@ class ProgressBar(Callback):
         self.bar_.set_postfix(losses)
         self.bar_.update()
 
-    def on_train_end(self, net, **kwargs):  # noqa: D102
+    def on_train_end(self, net, **kwargs):
         self.bar_.close()
         del self.bar_  # an open terminal cannot be pickled
 
