@@ -8,7 +8,6 @@ pipeline, seed and subject to ``benchmarks/results/<task>.csv``, a table to ``<t
 """
 
 import argparse
-import os
 import re
 from pathlib import Path
 
@@ -75,8 +74,6 @@ def main():
     parser.add_argument("--folds", type=int, default=4)
     parser.add_argument("--readme", action="store_true", help="put the table into README.md")
     args = parser.parse_args()
-    # In the environment, because it has to reach the processes that train as well.
-    os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
     scores = run(args.task, args.subjects, args.seeds, args.folds)
     text = table(scores, args.task, args.folds)
     RESULTS.mkdir(exist_ok=True)

@@ -1,8 +1,8 @@
-from importlib.metadata import version
+import importlib.metadata
 
 project = "skeegformer"
 copyright = "2026, the skeegformer developers"
-release = version("skeegformer")
+release = version = importlib.metadata.version("skeegformer")
 
 extensions = [
     "sphinx.ext.autodoc",

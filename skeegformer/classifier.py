@@ -111,8 +111,8 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         Measurement info with the electrode positions, after `fit` on Epochs.
     n_features_in_ : int
         Number of channels; for 2-D input, which are epochs of one channel, of samples.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Channel names, after `fit` on Epochs.
+    feature_names_in_ : ndarray of str
+        Channel names after `fit` on Epochs, column names after `fit` on a DataFrame.
 
     See Also
     --------

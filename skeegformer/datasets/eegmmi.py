@@ -154,7 +154,9 @@ def load_eegmmi(
         for task, paradigm in zip(tasks, paradigms, strict=True)
         for subject in subjects
     )
-    return _join(parts, 0.0 if tasks == [TASKS["baseline-eyes"]] else tmin, return_epochs)
+    start = 0.0 if tasks == [TASKS["baseline-eyes"]] else tmin
+    with mne.use_log_level("WARNING"):
+        return _join(parts, start, return_epochs)
 
 
 def _check_tasks(task):
@@ -211,7 +213,8 @@ def _load_subject(task, subject, paradigm, root, return_epochs):
         dataset = PhysionetEyes(subjects=[subject], path=root)
     else:
         dataset = PhysioMI(task, subjects=[subject], path=root)
-    X, y, metadata = paradigm.get_data(dataset, return_epochs=return_epochs)
+    with mne.use_log_level("WARNING"):  # else a dozen lines for every run
+        X, y, metadata = paradigm.get_data(dataset, return_epochs=return_epochs)
     return X, y, metadata.assign(task=task.name)
 
 
