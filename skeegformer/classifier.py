@@ -359,6 +359,7 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
             criterion__weight=class_weight,
             optimizer=torch.optim.AdamW,
             optimizer__weight_decay=self.weight_decay,
+            optimizer__fused=torch.device(device).type in ("cpu", "cuda"),
             lr=self.lr,
             max_epochs=max_epochs,
             batch_size=self.batch_size,

@@ -17,7 +17,7 @@ from skeegformer import (
 
 ESTIMATORS = [
     EEGTransformerClassifier(),
-    EEGTransformerClassifier(tokenizer="linear"),
+    EEGTransformerClassifier(tokenizer="linear", max_epochs=20),
     BandPassFilter(1.0, 10.0, sfreq=100.0),
     NotchFilter(10.0, sfreq=100.0),
     Resampler(50.0, input_sfreq=100.0),

@@ -72,6 +72,7 @@ def test_groups_reach_those_who_ask(simulated):
     np.testing.assert_array_equal(_Spy.seen[0], subjects[first])
 
 
+@pytest.mark.filterwarnings("ignore:The groups parameter is ignored")
 def test_leaks_and_missing_subjects_are_refused(simulated):
     X, y, metadata, _ = simulated
     with pytest.raises(ValueError, match="cv=5 folds need as many subjects, but there are 4"):

@@ -27,6 +27,9 @@ from skeegformer.preprocessing import (
     Resampler,
 )
 
+# MNE's warning of FIR filters that are longer than an epoch is meant for users, and documented.
+pytestmark = pytest.mark.filterwarnings("ignore:filter_length .* is longer than the signal")
+
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz"]
 SFREQ = 160.0
 
