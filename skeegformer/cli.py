@@ -1,13 +1,12 @@
 """The command ``skeegformer``."""
 
 import argparse
+import itertools
 import os
 import sys
 from pathlib import Path
 
 from skeegformer.datasets._tasks import TASKS
-
-DEMO_SUBJECTS = tuple(range(1, 9))
 
 
 def main(argv=None):
@@ -62,7 +61,7 @@ def _parser():
     demo.add_argument(
         "--subjects",
         type=_subjects,
-        default=DEMO_SUBJECTS,
+        default="1-8",
         metavar="LIST",
         help="subjects, such as 1-8 or 1,2,5-9",
     )
@@ -74,9 +73,9 @@ def _parser():
     demo.add_argument(
         "--output",
         type=Path,
-        default=Path("skeegformer-demo"),
         metavar="DIR",
-        help="folder for scores.csv and topomap.png",
+        help="folder for scores.csv and topomap.png; by default a new one, skeegformer-demo or "
+        "skeegformer-demo-2 and so on",
     )
     demo.add_argument(
         "--overwrite", action="store_true", help="replace these files where DIR has them already"
@@ -86,12 +85,12 @@ def _parser():
 
 
 def _demo(args):
-    files = _claim(args.output, ("scores.csv", "topomap.png"), args.overwrite)
     if args.folds < 2 or len(args.subjects) < args.folds:
         raise ValueError(
             f"--folds {args.folds} needs at least 2 folds, and as many subjects; --subjects names "
             f"{len(args.subjects)}."
         )
+    files = _claim(args.output, ("scores.csv", "topomap.png"), args.overwrite)
 
     # In the environment, because it has to reach the processes that train as well.
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
@@ -197,8 +196,17 @@ def _subjects(text):
 
 
 def _claim(folder, names, overwrite):
-    """Make the output folder, and refuse to replace what is in it."""
+    """Make the output folder before anything is computed, and refuse to replace what is in it."""
+    if folder is None:
+        numbers = itertools.count(2)
+        folder = Path("skeegformer-demo")
+        while any((folder / name).exists() for name in names):
+            folder = Path(f"skeegformer-demo-{next(numbers)}")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--output {folder} is a file; name a folder.")
     folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"--output {folder} cannot be written to; name another folder.")
     files = {name: folder / name for name in names}
     taken = [str(path) for path in files.values() if path.exists()]
     if taken and not overwrite:

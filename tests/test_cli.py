@@ -8,7 +8,7 @@ import matplotlib.image
 import pandas as pd
 import pytest
 
-from skeegformer.cli import main
+from skeegformer.cli import _claim, _write, main
 
 
 def _run(*arguments, cwd):
@@ -54,6 +54,39 @@ def test_nothing_is_overwritten_unasked(tmp_path, capsys):
     assert main(["demo", "--output", str(tmp_path)]) == 2
     assert "scores.csv exist already; pass --overwrite" in capsys.readouterr().err
     assert (tmp_path / "scores.csv").read_text() == "mine"
+
+
+def test_the_default_folder_is_always_a_new_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = []
+    for _ in range(3):
+        files.append(_claim(None, ["scores.csv"], False)["scores.csv"])
+        files[-1].touch()
+    assert [file.parent.name for file in files] == [
+        "skeegformer-demo",
+        "skeegformer-demo-2",
+        "skeegformer-demo-3",
+    ]
+
+
+def test_output_that_is_a_file(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert main(["demo", "--output", str(tmp_path / "file")]) == 2
+    assert "file is a file; name a folder" in capsys.readouterr().err
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("mine")
+
+    def fail(partial):
+        partial.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        _write(path, fail)
+    assert path.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
