@@ -16,6 +16,8 @@ numpydoc_class_members_toctree = False
 numpydoc_show_class_members = False
 autosummary_generate = True
 autodoc_default_options = {"members": True, "inherited-members": False}
+# Single backticks link to whatever is documented under that name.
+default_role = "py:obj"
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

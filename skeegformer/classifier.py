@@ -35,8 +35,8 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     tokenizer : {"spectral", "linear"}, default="spectral"
-        What a channel's token is made of: its log power spectrum, or its raw samples as in
-        the original.
+        What a channel's token is made of: its log power spectrum and its waveform in outline,
+        or its raw samples as in the original.
     n_time_tokens : int, default=1
         Number of temporal tokens of each channel.
     embed_dim : int, default=64

@@ -332,7 +332,8 @@ class EEGTransformer(nn.Module):
         Sampling rate in Hz; sets the windows and frequencies of the spectral tokenizer.
     tokenizer : {"spectral", "linear"}, default="spectral"
         What a token is made of: the log power spectrum of its samples (Welch's windows of
-        0.8 s), or the samples themselves as in the original.
+        0.8 s, up to 45 Hz) and 16 points of their waveform, or the samples themselves as in
+        the original.
     n_time_tokens : int, default=1
         Number of segments, and so tokens, of a channel. Samples left over at the end of
         an epoch are not used.
