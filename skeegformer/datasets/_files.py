@@ -40,7 +40,7 @@ def data_root(path=None):
                 break
         else:
             return Path("~/mne_data").expanduser()
-    root = Path(chosen).expanduser().resolve()
+    root = Path(chosen).expanduser().absolute()
     if not root.is_dir():
         raise FileNotFoundError(
             f"{origin} names {str(chosen)!r}, which is not an existing folder. Create it, or name "
