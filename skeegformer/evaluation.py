@@ -1,6 +1,7 @@
 """Cross-subject scores: several pipelines on the same folds, a row for every subject and seed."""
 
 import time
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -89,7 +90,10 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
     )
     if verbose:
         results = tqdm(results, total=len(runs), desc="cross-validation", unit="fit")
-    scores = pd.DataFrame([row for rows in results for row in rows])
+    with warnings.catch_warnings():
+        # joblib replaces a process that has grown by what torch keeps for itself.
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
+        scores = pd.DataFrame([row for rows in results for row in rows])
     order = pd.Categorical(scores["pipeline"], categories=list(pipelines), ordered=True)
     scores = scores.assign(pipeline=order).sort_values(["pipeline", "seed", "subject"])
     return scores.astype({"pipeline": str}).reset_index(drop=True)
