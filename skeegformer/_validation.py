@@ -39,6 +39,8 @@ class EEGData:
         user's own object.
     is_flat : bool
         Whether X was 2-D, so that the samples are scikit-learn's features.
+    subjects : ndarray of shape (n_epochs,) or None
+        The subject of each epoch, where the metadata of Epochs tell.
     """
 
     data: np.ndarray
@@ -47,6 +49,7 @@ class EEGData:
     info: Any = None
     epochs: Any = None
     is_flat: bool = False
+    subjects: np.ndarray | None = None
 
 
 def is_epochs(X):
@@ -124,6 +127,7 @@ def validate_eeg(estimator, X, *, reset):
     """
     if is_epochs(X):
         eeg = _open_epochs(X)
+        _refuse_other_rate(estimator, eeg, getattr(estimator, "sfreq", None))
         with np.errstate(over="ignore"):  # what gets infinite is refused in the next line
             data = (eeg.data * VOLTS_TO_MICROVOLTS).astype(np.float32, order="C")
         eeg = replace(eeg, data=_refuse_bad_values(data, eeg.ch_names), epochs=None)
@@ -172,11 +176,7 @@ def validate_signal(estimator, X, *, reset, ch_names=None, sfreq=None, same_sfre
     if is_epochs(X):
         eeg = _open_epochs(X)
         _refuse_bad_values(eeg.data, eeg.ch_names)
-        if sfreq is not None and not np.isclose(sfreq, eeg.sfreq):
-            raise ValueError(
-                f"X is sampled at {eeg.sfreq:g} Hz, but {name} was told {sfreq:g} Hz for arrays; "
-                "leave that parameter at None for Epochs, or correct it."
-            )
+        _refuse_other_rate(estimator, eeg, sfreq)
         if ch_names is not None and set(ch_names) != set(eeg.ch_names):
             _refuse_channels(eeg.ch_names, ch_names, f"{name} was told the names of")
     else:
@@ -214,6 +214,7 @@ def validate_labels(estimator, y, n_epochs):
             f"{type(estimator).__name__} requires y to be passed, but the target y is None."
         )
     y = column_or_1d(y, warn=True)
+    _refuse_mixed("y", y)
     assert_all_finite(y, input_name="y")
     check_classification_targets(y)
     if len(y) != n_epochs:
@@ -262,6 +263,7 @@ def validate_groups(groups, n_epochs):
             f"groups is missing (NaN or None) for {len(missing)} of {n_epochs} epochs, the first "
             f"of them epoch {missing[0]}; say which subject it belongs to, or drop it."
         )
+    _refuse_mixed("groups", groups)
     return groups
 
 
@@ -312,7 +314,9 @@ def _open_epochs(X):
         _refuse_complex()
     ch_names = [epochs.ch_names[pick] for pick in picks]
     info = mne.pick_info(epochs.info, picks)
-    return EEGData(data, ch_names, float(info["sfreq"]), info, epochs)
+    known = epochs.metadata is not None and "subject" in epochs.metadata
+    subjects = epochs.metadata["subject"].to_numpy() if known else None
+    return EEGData(data, ch_names, float(info["sfreq"]), info, epochs, subjects=subjects)
 
 
 def _concatenate(parts):
@@ -383,6 +387,14 @@ def _open_array(estimator, X, *, reset, dtype):
     """Check an array and give it three dimensions."""
     name = type(estimator).__name__
     _refuse_other_mne_objects(name, X)
+    is_mapping = isinstance(X, dict) and not sparse.issparse(X)  # some sparse arrays are dicts
+    if X is None or is_mapping or np.isscalar(X):
+        raise ValueError(
+            f"X is {'None' if X is None else 'a ' + type(X).__name__}, but {name} takes epochs: "
+            "mne.Epochs, or an array of shape (n_epochs, n_chans, n_times). Reshape your data."
+        )
+    if getattr(X, "requires_grad", False):
+        X = X.detach()
     n_dims = _n_dims(X)
     sfreq = getattr(estimator, "sfreq", None)
     if n_dims == 2 and not reset and not getattr(estimator, "_fitted_flat", True):
@@ -558,6 +570,28 @@ def _reorder(eeg, ch_names):
 def _scale(eeg):
     """Measure the size of a typical channel's fluctuations."""
     return float(np.median(eeg.data.std(axis=2)))
+
+
+def _refuse_other_rate(estimator, eeg, sfreq):
+    """Raise where Epochs have another rate than a parameter says."""
+    if sfreq is not None and not np.isclose(sfreq, eeg.sfreq):
+        raise ValueError(
+            f"X is sampled at {eeg.sfreq:g} Hz, but {type(estimator).__name__} was told "
+            f"{sfreq:g} Hz for arrays; leave that parameter at None for Epochs, or correct it."
+        )
+
+
+def _refuse_mixed(name, labels):
+    """Raise on labels that have no order, such as text beside numbers."""
+    if labels.dtype != object:
+        return
+    kinds = sorted({type(label).__name__ for label in labels})
+    try:
+        np.unique(labels)
+    except TypeError as error:
+        raise ValueError(
+            f"{name} mixes {' and '.join(kinds)}; give labels of a single type, none missing."
+        ) from error
 
 
 def _refuse_other_unit(estimator, eeg):

@@ -3,6 +3,8 @@
 from contextlib import contextmanager
 
 import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from skeegformer.nn import Attention
 
@@ -75,7 +77,8 @@ def record_attention(estimator, reduce=None):
     Parameters
     ----------
     estimator : EEGTransformerClassifier, Pipeline or torch.nn.Module
-        A fitted classifier, a fitted Pipeline that ends with one, or a network.
+        A fitted classifier, a fitted Pipeline that ends with one, a fitted search over one
+        of them, or a network.
     reduce : callable or None, default=None
         Applied to each batch's weights as soon as the pass is complete, so that memory
         holds one batch's weights and the results; for example `attention_rollout`.
@@ -91,6 +94,8 @@ def record_attention(estimator, reduce=None):
     ------
     TypeError
         If there is no network with attention layers in `estimator`.
+    sklearn.exceptions.NotFittedError
+        If `estimator` is not fitted.
     RuntimeError
         If the network is being recorded already.
 
@@ -200,9 +205,12 @@ def attention_rollout(
 
 
 def _find_module(estimator):
-    """Find the network in a Pipeline, a fitted classifier, a skorch net or itself."""
+    """Find the network in a search, a Pipeline, a fitted classifier, a skorch net or itself."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
     if hasattr(estimator, "steps"):
         estimator = estimator.steps[-1][1]
+    if isinstance(estimator, BaseEstimator) and not isinstance(estimator, torch.nn.Module):
+        check_is_fitted(estimator)
     net = getattr(estimator, "net_", estimator)
     module = getattr(net, "module_", net)
     if not isinstance(module, torch.nn.Module):

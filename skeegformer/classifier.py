@@ -1,6 +1,11 @@
 """The scikit-learn classifier around the network; skorch does the training."""
 
+import copy
+import signal
+import threading
+from contextlib import contextmanager
 from functools import partial
+from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -73,10 +78,11 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         Weights of the classes in the loss, as everywhere in scikit-learn.
     early_stopping : bool, default=False
         Hold out part of the training data, stop when its loss no longer falls, and return
-        to the best weights. With `groups` given to `fit`, whole groups are held out.
+        to the best weights. Whole subjects are held out where they are known: from `groups`
+        given to `fit`, or from the column ``subject`` of the metadata of Epochs.
     validation_fraction : float, default=0.15
-        Share of the groups, or of the epochs without groups, that `early_stopping` holds
-        out.
+        Share of the subjects, or of the epochs where subjects are not known, that
+        `early_stopping` holds out.
     n_iter_no_change : int, default=10
         After how many passes without a lower loss `early_stopping` ends the training.
     callbacks : list of skorch.callbacks.Callback or None, default=None
@@ -107,6 +113,8 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         Shape of an epoch.
     sfreq_ : float or None
         Sampling rate in Hz, where known.
+    ch_names_ : list of str or None
+        Channel names, after `fit` on Epochs.
     info_ : mne.Info or None
         Measurement info with the electrode positions, after `fit` on Epochs.
     n_features_in_ : int
@@ -201,7 +209,8 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         y : array-like of shape (n_epochs,)
             Labels of any type.
         groups : array-like of shape (n_epochs,) or None, default=None
-            Subjects; `early_stopping` holds out whole ones. Reaches the classifier in a
+            Subjects; `early_stopping` holds out whole ones. None takes the column ``subject``
+            of the metadata of Epochs, where there is one. Reaches the classifier in a
             Pipeline by metadata routing: ``set_fit_request(groups=True)``.
 
         Returns
@@ -213,24 +222,33 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         ------
         ValueError
             If X holds NaN or infinity, has no epochs, channels or samples, does not fit y
-            or groups, or a parameter is out of its range.
+            or groups, a parameter is out of its range, or the training diverges.
         """
         _check_parameters(self)
+        vars(self).pop("net_", None)  # a fit that fails is no fit, also where there was one
         eeg = validate_eeg(self, X, reset=True)
         codes = validate_labels(self, y, len(eeg.data))
+        if groups is None and eeg.subjects is not None and len(np.unique(eeg.subjects)) > 1:
+            groups = eeg.subjects
         groups = validate_groups(groups, len(eeg.data))
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(2**31 - 1)
 
         train, held_out = self._split(codes, groups, random_state)
         device = _pick_device(self.device)
-        with torch.random.fork_rng(devices=_cuda_indices(device)):
-            torch.manual_seed(seed)
-            self.net_ = self._make_net(eeg, codes, train, held_out, device)
-            self.net_.initialize()
-            self.net_.module_.learn_statistics(torch.from_numpy(eeg.data[train]))
-            self.net_.partial_fit(eeg.data[train], codes[train])
-        self.history_ = self.net_.history
+        with _seeded(seed), _ctrl_c_ends_more_than_training():
+            net = self._make_net(eeg, codes, train, held_out, device)
+            net.initialize()
+            net.module_.learn_statistics(torch.from_numpy(eeg.data[train]))
+            net.partial_fit(eeg.data[train], codes[train])
+        if not np.isfinite(net.history[-1, "train_loss"]):
+            raise ValueError(
+                f"The training diverged: its loss is {net.history[-1, 'train_loss']}. Lower lr "
+                f"(now {self.lr}), or look for extreme values in X."
+            )
+        net.set_params(train_split=None)  # a saved model carries nobody's recordings
+        self.net_ = net
+        self.history_ = net.history
         self.feature_importances_ = self._rollout_importances(eeg.data[train])
         return self
 
@@ -282,7 +300,7 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[logits.argmax(axis=1)]
 
     def _logits(self, X):
-        check_is_fitted(self)
+        check_is_fitted(self, "net_")
         return self._forward(validate_eeg(self, X, reset=False).data).numpy()
 
     def _forward(self, data):
@@ -308,11 +326,19 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
             splitter = StratifiedShuffleSplit(1, **options)
         else:
             splitter = ShuffleSplit(1, **options)
-        train, held_out = next(splitter.split(everything, codes, groups))
+        try:
+            train, held_out = next(splitter.split(everything, codes, groups))
+        except ValueError as error:
+            raise ValueError(
+                f"early_stopping cannot hold out validation_fraction={self.validation_fraction} "
+                f"of {len(codes)} epochs with {len(self.classes_)} classes; change the fraction, "
+                "give more epochs, or set early_stopping=False."
+            ) from error
         missing = np.setdiff1d(codes, codes[train])
         if len(missing):
             raise ValueError(
-                f"early_stopping held out every epoch of class {self.classes_[missing[0]]!r}; "
+                "early_stopping held out every epoch of class "
+                f"{self.classes_[missing].tolist()[0]!r}; "
                 "lower validation_fraction, or set early_stopping=False."
             )
         return train, held_out
@@ -333,8 +359,13 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         class_weight = None
         if self.class_weight is not None:
             weights = compute_class_weight(
-                self.class_weight, classes=self.classes_, y=self.classes_[codes]
+                self.class_weight, classes=self.classes_, y=self.classes_[codes[train]]
             )
+            if weights.min() < 0 or weights.max() == 0:
+                raise ValueError(
+                    f"class_weight={self.class_weight!r} has to hold numbers of at least 0, not "
+                    "all of them 0."
+                )
             class_weight = torch.as_tensor(weights, dtype=torch.float32)
         split = None
         if held_out is not None:
@@ -366,7 +397,7 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
             iterator_train__shuffle=True,
             train_split=split,
             classes=np.arange(len(self.classes_)),
-            callbacks=callbacks + list(self.callbacks or []),
+            callbacks=callbacks + copy.deepcopy(list(self.callbacks or [])),
             device=device,
             verbose=1 if self.verbose >= 2 else 0,
         )
@@ -430,32 +461,97 @@ def _lr_factor(step, *, n_steps, n_warmup, cosine):
 
 
 def _check_parameters(classifier):
-    """Refuse numbers that torch would choke on, or take without a word."""
-    whole = ["n_time_tokens", "embed_dim", "n_layers", "n_heads", "batch_size", "n_iter_no_change"]
-    if classifier.max_epochs != "auto":
-        whole.append("max_epochs")
-    for name in whole:
-        value = getattr(classifier, name)
-        if not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name}={value!r} has to be a whole number of at least 1.")
+    """Refuse parameters that torch would choke on, or take without a word."""
+    for name in ("n_time_tokens", "embed_dim", "n_layers", "n_heads", "batch_size"):
+        _check_number(classifier, name, Integral, 1)
+    _check_number(classifier, "n_iter_no_change", Integral, 1)
+    if not isinstance(classifier.max_epochs, str) or classifier.max_epochs != "auto":
+        _check_number(classifier, "max_epochs", Integral, 1, or_else="'auto'")
+    if classifier.ff_dim is not None:
+        _check_number(classifier, "ff_dim", Integral, 1, or_else="None")
     for name in ("drop_prob", "token_drop_prob", "warmup", "validation_fraction"):
-        value = getattr(classifier, name)
-        if not 0 <= value < 1:
-            raise ValueError(f"{name}={value!r} has to lie in [0, 1).")
+        _check_number(classifier, name, Real, 0, below=1)
     for name in ("lr", "weight_decay", "noise"):
-        value = getattr(classifier, name)
-        if not 0 <= value < np.inf:
-            raise ValueError(f"{name}={value!r} has to be a finite number of at least 0.")
+        _check_number(classifier, name, Real, 0)
+    if classifier.sfreq is not None:
+        _check_number(classifier, "sfreq", Real, 1, or_else="None")
+    _check_number(classifier, "verbose", (Integral, bool), 0)
+    if not isinstance(classifier.early_stopping, bool | np.bool_):
+        raise ValueError(f"early_stopping={classifier.early_stopping!r} is not True or False.")
     if classifier.lr_schedule not in ("cosine", "constant"):
         raise ValueError(f"lr_schedule={classifier.lr_schedule!r} is not 'cosine' or 'constant'.")
+    callbacks = classifier.callbacks or []
+    if not isinstance(callbacks, list | tuple) or not all(map(_is_callback, callbacks)):
+        raise ValueError(
+            f"callbacks={classifier.callbacks!r} is not a list of skorch callbacks, or of pairs of "
+            "a name and a callback."
+        )
 
 
-def _pick_device(device):
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def _check_number(classifier, name, kind, least, *, below=np.inf, or_else=None):
+    value = getattr(classifier, name)
+    is_bool = isinstance(value, bool) and kind is not Real and bool not in np.ravel(kind)
+    if isinstance(value, kind) and not is_bool and least <= value < below:
+        return
+    what = "a whole number" if kind is not Real else "a number"
+    limits = f"at least {least}" + (f" and below {below}" if below < np.inf else "")
+    raise ValueError(
+        f"{name}={value!r} has to be {what} of {limits}" + (f", or {or_else}." if or_else else ".")
+    )
 
 
-def _cuda_indices(device):
-    device = torch.device(device)
-    return [device.index or 0] if device.type == "cuda" else []
+def _is_callback(callback):
+    if isinstance(callback, tuple) and len(callback) == 2 and isinstance(callback[0], str):
+        callback = callback[1]
+    is_class = isinstance(callback, type)
+    return issubclass(callback, Callback) if is_class else isinstance(callback, Callback)
+
+
+def _pick_device(name):
+    """Resolve ``"auto"``, and refuse what torch does not have here."""
+    if isinstance(name, str) and name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name).item()
+    except (RuntimeError, AssertionError, TypeError) as error:
+        there = "'cpu' and 'cuda'" if torch.cuda.is_available() else "'cpu'"
+        raise ValueError(
+            f"device={name!r} is not available to torch here, only {there}; 'auto' takes a GPU if "
+            "there is one."
+        ) from error
+    return name if name is not None else "cpu"
+
+
+@contextmanager
+def _seeded(seed):
+    """Seed torch on all devices inside a with block, and put all states back after it."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _ctrl_c_ends_more_than_training():
+    """Raise KeyboardInterrupt at the end of a with block in which the user pressed Ctrl-C.
+
+    skorch lets callbacks end a training by that exception, and so takes Ctrl-C for the same:
+    it would return a net that looks trained.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    pressed = []
+
+    def note(number, frame):
+        pressed.append(number)
+        handler(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if pressed:
+        raise KeyboardInterrupt

@@ -46,29 +46,36 @@ def _parser():
         help="score the transformer across subjects beside CSP+LDA, and draw its attention",
         description="Score chance, CSP+LDA and the transformer on subjects that they were not "
         "trained on, then draw the transformer's attention over the scalp.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     demo.add_argument(
         "--dataset",
         choices=("simulated", "eegmmi"),
         default="simulated",
         help="simulated epochs, or recordings of PhysioNet's EEG Motor Movement/Imagery Dataset, "
-        "taken from where MNE_DATA points or downloaded there",
+        "taken from where MNE_DATA points or downloaded there (default: %(default)s)",
     )
     demo.add_argument(
-        "--task", choices=tuple(TASKS), default="baseline-eyes", help="task of eegmmi"
+        "--task", choices=tuple(TASKS), help="task of eegmmi (default: baseline-eyes)"
     )
     demo.add_argument(
         "--subjects",
         type=_subjects,
         default="1-8",
         metavar="LIST",
-        help="subjects, such as 1-8 or 1,2,5-9",
+        help="subjects, such as 1-8 or 1,2,5-9; of simulated ones their number counts "
+        "(default: %(default)s)",
     )
-    demo.add_argument("--folds", type=int, default=4, help="number of folds over subjects")
-    demo.add_argument("--seed", type=int, default=0, help="seed of simulation and training")
     demo.add_argument(
-        "--jobs", type=int, default=-1, help="processes to train in; -1 for one per core"
+        "--folds", type=int, default=4, help="number of folds over subjects (default: %(default)s)"
+    )
+    demo.add_argument(
+        "--seed", type=int, default=0, help="seed of simulation and training (default: %(default)s)"
+    )
+    demo.add_argument(
+        "--jobs",
+        type=int,
+        default=-1,
+        help="processes to train in; -1, the default, for one per core",
     )
     demo.add_argument(
         "--output",
@@ -85,6 +92,10 @@ def _parser():
 
 
 def _demo(args):
+    if args.task and args.dataset == "simulated":
+        raise ValueError(f"--task {args.task} belongs to --dataset eegmmi; add that.")
+    if args.jobs == 0:
+        raise ValueError("--jobs 0 does no work; give a number of processes, or -1.")
     if args.folds < 2 or len(args.subjects) < args.folds:
         raise ValueError(
             f"--folds {args.folds} needs at least 2 folds, and as many subjects; --subjects names "
@@ -148,8 +159,9 @@ def _demo_data(args):
     if args.dataset == "eegmmi":
         from skeegformer import load_eegmmi
 
-        X, y, metadata = load_eegmmi(args.task, args.subjects)
-        return X, y, metadata, f"EEGMMI {args.task}"
+        task = args.task or "baseline-eyes"
+        X, y, metadata = load_eegmmi(task, args.subjects)
+        return X, y, metadata, f"EEGMMI {task}"
     from skeegformer import make_simulated_eeg
 
     X, y, metadata, _ = make_simulated_eeg(n_subjects=len(args.subjects), random_state=args.seed)

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from sklearn import get_config
 from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.parallel import Parallel, delayed
@@ -29,13 +31,14 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
     y : array-like of shape (n_epochs,)
         Labels.
     groups : array-like of shape (n_epochs,)
-        Subjects.
+        Subjects. Reach those pipelines that request ``groups`` or ``subjects``, where
+        metadata routing is on.
     cv : int or splitter, default=4
         Number of folds, each of which holds out whole subjects, or a scikit-learn
         splitter that honours groups.
     seeds : sequence of int, default=(0,)
         Each repeats the whole comparison with another ``random_state``; pipelines
-        without one are run once, and their rows say seed 0.
+        without one are run once, and their rows name the first seed.
     n_jobs : int, default=1
         How many processes share the fits; -1 takes one for every core.
     verbose : int, default=0
@@ -51,8 +54,8 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
     Raises
     ------
     ValueError
-        If there are fewer subjects than folds, or a splitter puts epochs of a subject on
-        both sides.
+        If X, y and groups do not have as many epochs, there are fewer subjects than folds,
+        no pipelines or no seeds, or a splitter puts epochs of a subject on both sides.
 
     Examples
     --------
@@ -63,14 +66,24 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
     >>> scores["subject"].tolist()
     [1, 2, 3, 4]
     """
-    y, groups = np.asarray(y), np.asarray(groups)
+    y, groups, seeds = np.asarray(y), np.asarray(groups), tuple(np.ravel(seeds).tolist())
+    if not isinstance(pipelines, dict) or not pipelines or not seeds:
+        raise ValueError(
+            f"pipelines={pipelines!r} and seeds={seeds!r}: give a dict of names and pipelines with "
+            "at least one, and at least one seed."
+        )
+    if not len(X) == len(y) == len(groups):
+        raise ValueError(
+            f"X has {len(X)} epochs, y {len(y)} labels and groups {len(groups)} subjects; there "
+            "has to be one of each for every epoch."
+        )
     splitter = cv
-    if isinstance(cv, int):
+    if isinstance(cv, Integral):
         if len(np.unique(groups)) < cv:
             raise ValueError(
                 f"cv={cv} folds need as many subjects, but there are {len(np.unique(groups))}."
             )
-        splitter = GroupKFold(cv)
+        splitter = GroupKFold(int(cv))
     splits = list(splitter.split(np.empty(len(y)), y, groups))
     for train, test in splits:
         both = np.intersect1d(groups[train], groups[test])
@@ -134,6 +147,8 @@ def _run_fold(pipeline, X, y, groups, train, test, name, seed, fold):
     """Fit on one fold and score each of its test subjects."""
     pipeline = clone(pipeline)
     pipeline.set_params(**dict.fromkeys(_seed_names(pipeline), seed))
+    if not isinstance(pipeline, Pipeline):
+        pipeline = make_pipeline(pipeline)  # knows by which name its step wants the groups
     X_train, X_test = _take(X, train), _take(X, test)
     start = time.perf_counter()
     pipeline.fit(X_train, y[train], **_routed(pipeline, "fit", groups[train]))
@@ -177,4 +192,6 @@ def _routed(pipeline, method, groups):
     if not get_config()["enable_metadata_routing"]:
         return {}
     routing = get_routing_for_object(pipeline)
-    return {"groups": groups} if routing.consumes(method, ["groups"]) else {}
+    # "subjects" is what MOABB calls them.
+    names = routing.consumes(method, ["groups", "subjects"])
+    return dict.fromkeys(names, groups)

@@ -71,11 +71,11 @@ class Standardizer(nn.Module):
     def __init__(self, *shape):
         super().__init__()
         self.register_buffer("mean", torch.zeros(shape))
-        self.register_buffer("std", torch.ones(shape))
+        self.register_buffer("scale", torch.ones(shape))
 
     @torch.no_grad()
     def learn(self, mean, std):
-        """Set the statistics; what does not vary is centred and left at its scale.
+        """Set the statistics; what does not vary is zero from now on, whatever comes.
 
         Parameters
         ----------
@@ -83,7 +83,7 @@ class Standardizer(nn.Module):
             The statistics.
         """
         self.mean.copy_(mean)
-        self.std.copy_(torch.where(std > 0, std, 1.0))
+        self.scale.copy_(torch.where(std > 0, 1 / std, 0.0))
 
     def forward(self, x):
         """Standardise.
@@ -98,7 +98,7 @@ class Standardizer(nn.Module):
         Tensor
             The input in units of its standard deviation.
         """
-        return (x - self.mean) / self.std
+        return (x - self.mean) * self.scale
 
 
 class LinearTokenizer(nn.Module):

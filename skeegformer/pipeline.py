@@ -2,13 +2,14 @@
 
 import numpy as np
 import sklearn
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import VOLTS_TO_MICROVOLTS, as_epochs, is_epochs
+from skeegformer._validation import validate_eeg
 from skeegformer.classifier import EEGTransformerClassifier
 from skeegformer.preprocessing import BandPassFilter, ChannelDropper, EuclideanAlignment
 
@@ -64,6 +65,8 @@ def make_eeg_pipeline(
         with sklearn.config_context(enable_metadata_routing=True):
             alignment = EuclideanAlignment().set_fit_request(groups=True)
             steps.append(alignment.set_transform_request(groups=True))
+            if isinstance(classifier, EEGTransformerClassifier):
+                classifier = sklearn.clone(classifier).set_fit_request(groups=True)
     return make_pipeline(*steps, classifier)
 
 
@@ -106,7 +109,7 @@ def make_baseline(name, *, random_state=None):
     >>> make_baseline("csp+lda").fit(X, y).predict(X[:2]).shape
     (2,)
     """
-    to_array = FunctionTransformer(to_microvolts)
+    to_array = ToMicrovolts()
     if name == "chance":
         return make_pipeline(to_array, DummyClassifier(random_state=random_state))
     if name == "csp+lda":
@@ -123,19 +126,43 @@ def make_baseline(name, *, random_state=None):
     raise ValueError(f"name={name!r} is not one of {', '.join(map(repr, BASELINES))}.")
 
 
-def to_microvolts(X):
-    """Turn Epochs into an array for estimators that only take arrays.
+class ToMicrovolts(TransformerMixin, BaseEstimator):
+    """Give Epochs to estimators that only take arrays, just as our classifier reads them.
 
-    Parameters
-    ----------
-    X : mne.Epochs, list of mne.Epochs or ndarray
-        Epochs in volts; arrays are returned as float64, otherwise as they are.
-
-    Returns
-    -------
-    ndarray of shape (n_epochs, n_chans, n_times)
-        The signal; microvolts where Epochs came in.
+    Epochs become microvolts, of EEG channels alone and in the order of `fit`; arrays stay
+    what they are.
     """
-    if is_epochs(X):
-        return as_epochs(X).get_data(copy=False) * VOLTS_TO_MICROVOLTS
-    return np.asarray(X, dtype=np.float64)
+
+    def fit(self, X, y=None):
+        """Remember the channels.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or ndarray
+            Epochs, or an array of shape (n_epochs, n_chans, n_times).
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ToMicrovolts
+            Itself.
+        """
+        validate_eeg(self, X, reset=True)
+        return self
+
+    def transform(self, X):
+        """Read epochs.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or ndarray
+            Epochs with the channels of `fit`.
+
+        Returns
+        -------
+        ndarray of float64 of shape (n_epochs, n_chans, n_times)
+            The signal.
+        """
+        check_is_fitted(self)
+        return validate_eeg(self, X, reset=False).data.astype(np.float64)

@@ -2,16 +2,20 @@
 
 import pickle
 import re
+import signal
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
-from skorch.callbacks import EpochScoring
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring
 
 from skeegformer import EEGTransformerClassifier, attention_rollout, record_attention
+from skeegformer.nn import LinearTokenizer
 
 
 def _make(**params):
@@ -120,10 +124,12 @@ def test_scores_do_not_depend_on_the_unit(toy, unit):
 
 def test_fit_changes_no_parameter_and_no_data(toy):
     X, y, groups = toy
-    classifier = _make(callbacks=[EpochScoring("accuracy", name="acc")], early_stopping=True)
-    before, X_before = {**classifier.get_params()}, X.copy()
+    classifier = _make(
+        callbacks=[EpochScoring("accuracy", name="acc")], max_epochs=2, early_stopping=True
+    )
+    before, X_before = list(map(repr, classifier.get_params().values())), X.copy()
     classifier.fit(X, y, groups=groups)
-    assert before == classifier.get_params()
+    assert before == list(map(repr, classifier.get_params().values()))
     np.testing.assert_array_equal(X, X_before)
     assert "acc" in classifier.history_[-1]
 
@@ -162,38 +168,204 @@ def test_feature_importances_are_the_mean_rollout(toy):
         np.testing.assert_allclose(importances, expected / expected.sum(), rtol=1e-5)
 
 
+class _Watch(Callback):
+    """Keeps what skorch trains on and what it holds out."""
+
+    seen: ClassVar = {}
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        self.seen["train"], self.seen["held out"] = dataset_train, dataset_valid
+
+
+def _groups_of(data, X, groups):
+    """Find by their values whose epochs these are."""
+    owners = {epoch.tobytes(): group for epoch, group in zip(np.float32(X), groups, strict=True)}
+    return [owners[np.asarray(epoch).tobytes()] for epoch in data]
+
+
 def test_early_stopping_holds_out_whole_groups(toy):
     X, y, groups = toy
-    classifier = _make(early_stopping=True, validation_fraction=0.34).fit(X, y, groups=groups)
-    held_out = classifier.net_.train_split.keywords["valid_ds"].X
-    sums = {float(np.float32(epoch.sum())) for epoch in held_out}
-    group_of = [
-        g
-        for epoch, g in zip(X.astype(np.float32), groups, strict=True)
-        if float(np.float32(epoch.sum())) in sums
-    ]
-    assert len(held_out) == 60
-    assert all(group_of.count(group) == 20 for group in set(group_of))
+    options = {"early_stopping": True, "validation_fraction": 0.34, "callbacks": [_Watch()]}
+    chosen = set()
+    for seed in range(4):
+        _make(random_state=seed, max_epochs=1, **options).fit(X, y, groups=groups)
+        held_out = _groups_of(_Watch.seen["held out"].X, X, groups)
+        trained = _groups_of(_Watch.seen["train"].X, X, groups)
+        assert len(held_out) == 60
+        assert not set(held_out) & set(trained)
+        assert all(held_out.count(group) == 20 for group in set(held_out))
+        chosen.add(tuple(sorted(set(held_out))))
+    assert len(chosen) > 1  # the seed decides
+
+
+def test_early_stopping_reads_subjects_from_the_metadata(simulated):
+    X, y, metadata, _ = simulated
+    _make(
+        sfreq=None, max_epochs=1, early_stopping=True, validation_fraction=0.3, callbacks=[_Watch()]
+    ).fit(X, y)
+    held_out = _groups_of(_Watch.seen["held out"].X, X.get_data() * 1e6, metadata["subject"])
+    assert {held_out.count(subject) for subject in set(held_out)} == {30}
+
+
+def test_nothing_is_learnt_from_held_out_epochs(toy):
+    """Statistics, class weights and importances are those of the training epochs."""
+    X, y, groups = toy
+    X = X * np.where(groups == 3, 50.0, 1.0)[:, None, None]
+    y = np.where(groups == 3, 0, y)
+    classifier = _make(
+        early_stopping=True, class_weight="balanced", max_epochs=1, callbacks=[_Watch()]
+    ).fit(X, y, groups=groups)
+    train, codes = np.asarray(_Watch.seen["train"].X), np.asarray(_Watch.seen["train"].y)
+    assert len(train) == 100
+    standardizer = classifier.net_.module_.standardize_input
+    np.testing.assert_allclose(standardizer.mean[:, 0], train.mean(axis=(0, 2)), atol=1e-4)
+    np.testing.assert_allclose(1 / standardizer.scale[:, 0], train.std(axis=(0, 2)), rtol=1e-4)
+    np.testing.assert_allclose(
+        classifier.net_.criterion_.weight, len(codes) / (2 * np.bincount(codes)), rtol=1e-6
+    )
+    with record_attention(classifier) as attention:
+        classifier.predict(train)
+    row = attention_rollout(attention.values(), output="class").numpy().mean(axis=0)
+    np.testing.assert_allclose(classifier.feature_importances_, row / row.sum(), rtol=1e-5)
+
+
+def test_every_parameter_arrives(toy):
+    X, y, _ = toy
+    params = {
+        "tokenizer": "linear",
+        "n_time_tokens": 2,
+        "embed_dim": 12,
+        "n_layers": 3,
+        "n_heads": 2,
+        "ff_dim": 20,
+        "drop_prob": 0.15,
+        "token_drop_prob": 0.25,
+        "noise": 0.35,
+        "shuffle_tokens": "temporal",
+    }
+    net = _make(max_epochs=1, weight_decay=0.45, batch_size=50, **params).fit(X, y).net_
+    module = net.module_
+    assert isinstance(module.tokenizer, LinearTokenizer)
+    assert (module.n_time_tokens, module.embed.out_features, len(module.blocks)) == (2, 12, 3)
+    block = module.blocks[0]
+    assert (block.attention.n_heads, block.feedforward[0].out_features) == (2, 20)
+    assert {part.p for part in module.modules() if isinstance(part, torch.nn.Dropout)} == {0.15}
+    assert (module.token_drop_prob, module.noise) == (0.25, 0.35)
+    assert module.shuffle_tokens == "temporal"
+    assert net.optimizer_.param_groups[0]["weight_decay"] == 0.45
+    assert [len(batch) for batch, _ in net.get_iterator(net.get_dataset(X, y))] == [50, 50, 20]
+
+
+def test_batches_are_shuffled(toy):
+    X, y, _ = toy
+    first = []
+
+    class Spy(Callback):
+        def on_batch_begin(self, net, batch=None, training=None, **kwargs):
+            first.append(batch[0][0, 0, 0].item())
+
+    _make(max_epochs=2, callbacks=[Spy()]).fit(X, y)
+    assert len(set(first)) == len(first)
+    assert first[0] != np.float32(X[0, 0, 0])
 
 
 def test_early_stopping_stops_and_returns_to_the_best_weights(toy):
     X, y, groups = toy
     rng = np.random.default_rng(0)
     y = rng.permutation(y)  # nothing to learn: the held-out loss soon rises
-    classifier = _make(early_stopping=True, max_epochs=200, lr=1e-2, n_iter_no_change=3)
-    classifier.fit(X, y, groups=groups)
+    classifier = _make(
+        early_stopping=True, max_epochs=200, lr=1e-2, n_iter_no_change=3, callbacks=[_Watch()]
+    ).fit(X, y, groups=groups)
     history = classifier.history_
     assert len(history) < 200
-    dataset = classifier.net_.train_split.keywords["valid_ds"]
-    logits = classifier.net_.forward(dataset.X)
-    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(dataset.y)).item()
-    assert loss == pytest.approx(min(history[:, "valid_loss"]), rel=1e-4)
+    dataset = _Watch.seen["held out"]
+    logits = torch.from_numpy(classifier.decision_function(dataset.X))
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits, torch.from_numpy(dataset.y).float()
+    )
+    assert loss.item() == pytest.approx(min(history[:, "valid_loss"]), rel=1e-4)
+
+
+def test_a_saved_classifier_carries_no_recordings(toy):
+    X, y, groups = toy
+    plain = _make(max_epochs=1).fit(X, y)
+    stopped = _make(max_epochs=1, early_stopping=True).fit(X, y, groups=groups)
+    assert len(pickle.dumps(stopped)) < len(pickle.dumps(plain)) + 50_000
+
+
+def test_interrupting_a_fit_is_no_fit(toy):
+    X, y, _ = toy
+
+    class PressCtrlC(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    classifier = _make(callbacks=[PressCtrlC()])
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(X, y)
+    with pytest.raises(NotFittedError):
+        classifier.predict(X)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_callbacks_may_end_the_training(toy):
+    """By raising KeyboardInterrupt, as is the custom in skorch."""
+    X, y, _ = toy
+
+    class Enough(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    assert len(_make(callbacks=[Enough()]).fit(X, y).history_) == 1
+
+
+def test_callbacks_are_left_as_they_were(toy):
+    X, y, _ = toy
+    stopping = EarlyStopping(monitor="train_loss", patience=1)
+    _make(callbacks=[stopping]).fit(X, y)
+    assert not hasattr(stopping, "best_epoch_")
+
+
+def test_a_channel_that_was_dead_in_training_says_nothing(toy):
+    X, y, _ = toy
+    X = X.copy()
+    X[:, 1] = 3.0
+    classifier = _make(max_epochs=1).fit(X, y)
+    alive = X.copy()
+    alive[:, 1] = 20 * np.random.default_rng(0).normal(size=(120, 160))
+    np.testing.assert_allclose(
+        classifier.predict_proba(alive), classifier.predict_proba(X), atol=1e-6
+    )
+
+
+def test_another_rate_than_told_is_refused(simulated):
+    X, y, _, _ = simulated
+    with pytest.raises(ValueError, match="sampled at 160 Hz, but EEGTransformer.* told 250 Hz"):
+        _make(sfreq=250.0).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "X", [None, {"a": 1}, "text", 5.0, torch.ones(2, 2, 8, requires_grad=True)[:0]]
+)
+def test_what_is_no_epochs(X):
+    with pytest.raises(ValueError, match="X is"):
+        _make().fit(X, [0, 1])
+
+
+def test_labels_that_have_no_order(toy):
+    X, y, _ = toy
+    mixed = np.array([1, "left"] * 60, dtype=object)
+    with pytest.raises(ValueError, match="y mixes int and str"):
+        _make().fit(X, mixed)
+    with pytest.raises(ValueError, match="groups mixes int and str"):
+        _make().fit(X, y, groups=mixed)
 
 
 def test_early_stopping_without_groups_keeps_the_classes(toy):
     X, y, _ = toy
-    classifier = _make(early_stopping=True, validation_fraction=0.1).fit(X, y)
-    assert np.bincount(classifier.net_.train_split.keywords["valid_ds"].y).tolist() == [6, 6]
+    _make(early_stopping=True, validation_fraction=0.1, callbacks=[_Watch()]).fit(X, y)
+    assert np.bincount(_Watch.seen["held out"].y).tolist() == [6, 6]
 
 
 def test_early_stopping_refuses_a_single_group(toy):
@@ -265,8 +437,20 @@ def test_grid_search_and_cross_validation_on_epochs(simulated):
     [
         ({"max_epochs": 0}, "max_epochs=0 has to be a whole number of at least 1"),
         ({"batch_size": 2.5}, "batch_size=2.5 has to be a whole number"),
-        ({"drop_prob": 1.0}, r"drop_prob=1.0 has to lie in \[0, 1\)"),
-        ({"lr": float("nan")}, "lr=nan has to be a finite number"),
+        ({"drop_prob": 1.0}, "drop_prob=1.0 has to be a number of at least 0 and below 1"),
+        ({"drop_prob": "a"}, "drop_prob='a' has to be a number"),
+        ({"n_heads": True}, "n_heads=True has to be a whole number"),
+        ({"ff_dim": 0}, "ff_dim=0 has to be a whole number of at least 1, or None"),
+        ({"sfreq": "160"}, "sfreq='160' has to be a number"),
+        ({"verbose": None}, "verbose=None has to be a whole number"),
+        ({"early_stopping": "yes"}, "early_stopping='yes' is not True or False"),
+        ({"callbacks": [5]}, r"callbacks=\[5\] is not a list of skorch callbacks"),
+        ({"device": "gpu"}, "device='gpu' is not available"),
+        ({"device": "meta"}, "device='meta' is not available"),
+        ({"class_weight": {0: -1, 1: 1}}, "class_weight=.* numbers of at least 0"),
+        ({"lr": 1e6}, "The training diverged: its loss is nan. Lower lr"),
+        ({"early_stopping": True, "validation_fraction": 0.0}, "early_stopping cannot hold out"),
+        ({"lr": float("nan")}, "lr=nan has to be a number of at least 0"),
         ({"lr_schedule": "linear"}, "lr_schedule='linear' is not"),
         ({"tokenizer": "words"}, "tokenizer='words' is not one of"),
         ({"n_heads": 3}, "n_heads=3 does not divide"),

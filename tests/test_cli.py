@@ -93,6 +93,8 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     "arguments, message",
     [
         (["--subjects", "1-3"], "--folds 4 needs .* as many subjects; --subjects names 3"),
+        (["--jobs", "0"], "--jobs 0 does no work"),
+        (["--task", "fist-imagination"], "belongs to --dataset eegmmi"),
         (["--folds", "1"], "--folds 1 needs at least 2 folds"),
         (["--dataset", "eegmmi", "--subjects", "1-4,200"], "Subject 200 does not exist"),
     ],

@@ -30,7 +30,7 @@ def test_scores_are_those_of_the_folds_done_by_hand(simulated):
 
 def test_seeds_reach_what_is_random(simulated):
     X, y, metadata, _ = simulated
-    small = EEGTransformerClassifier(embed_dim=8, n_heads=2, n_layers=1, max_epochs=1)
+    small = EEGTransformerClassifier(embed_dim=16, n_layers=1, max_epochs=15)
     scores = cross_subject_scores(
         {"small": small, "csp": make_baseline("csp+lda")},
         X,
@@ -40,6 +40,18 @@ def test_seeds_reach_what_is_random(simulated):
         seeds=(3, 4),
     )
     assert small.random_state is None
+    by_hand = []
+    for seed in (3, 4):
+        train, test = next(GroupKFold(2).split(y, y, metadata["subject"]))
+        fitted = clone(small).set_params(random_state=seed).fit(X[train], y[train])
+        predicted = fitted.predict(X[test])
+        first = metadata["subject"].to_numpy()[test] == metadata["subject"].to_numpy()[test][0]
+        by_hand.append(balanced_accuracy_score(y[test][first], predicted[first]))
+        subject = metadata["subject"].to_numpy()[test][0]
+        row = (scores["pipeline"] == "small") & (scores["seed"] == seed)
+        row &= scores["subject"] == subject
+        assert scores.loc[row, "balanced_accuracy"].tolist() == by_hand[-1:]
+    assert by_hand[0] != by_hand[1]
     assert scores.groupby("pipeline")["seed"].unique().map(list).to_dict() == {
         "small": [3, 4],
         "csp": [3],
@@ -61,24 +73,45 @@ class _Spy(EEGTransformerClassifier):
         self.seen.append(groups)
         return super().fit(X, y)
 
+    def predict(self, X, groups=None):
+        self.seen.append(groups)
+        return super().predict(X)
 
-def test_groups_reach_those_who_ask(simulated):
+
+@pytest.mark.parametrize("name", ["groups", "subjects"])
+def test_groups_reach_those_who_ask(simulated, name):
+    """MOABB calls them subjects."""
     X, y, metadata, _ = simulated
+    _Spy.seen.clear()
     subjects = metadata["subject"].to_numpy()
     with sklearn.config_context(enable_metadata_routing=True):
-        spy = _Spy(embed_dim=8, n_heads=2, n_layers=1, max_epochs=1).set_fit_request(groups=True)
+        spy = _Spy(embed_dim=8, n_heads=2, n_layers=1, max_epochs=1)
+        spy.set_fit_request(groups=name).set_predict_request(groups=name)
         cross_subject_scores({"spy": spy}, X, y, subjects, cv=2)
-    first = next(iter(GroupKFold(2).split(subjects, y, subjects)))[0]
-    np.testing.assert_array_equal(_Spy.seen[0], subjects[first])
+    train, test = next(iter(GroupKFold(2).split(subjects, y, subjects)))
+    np.testing.assert_array_equal(_Spy.seen[0], subjects[train])
+    np.testing.assert_array_equal(_Spy.seen[1], subjects[test])
+
+
+def test_what_does_not_fit_together_is_refused(simulated):
+    X, y, metadata, _ = simulated
+    pipelines = {"chance": make_baseline("chance")}
+    with pytest.raises(ValueError, match="X has 120 epochs, y 100 labels and groups 100 subjects"):
+        cross_subject_scores(pipelines, X, y[:100], metadata["subject"][:100])
+    for empty, seeds in (({}, (0,)), (pipelines, ())):
+        with pytest.raises(ValueError, match="at least one"):
+            cross_subject_scores(empty, X, y, metadata["subject"], seeds=seeds)
 
 
 @pytest.mark.filterwarnings("ignore:The groups parameter is ignored")
 def test_leaks_and_missing_subjects_are_refused(simulated):
     X, y, metadata, _ = simulated
     with pytest.raises(ValueError, match="cv=5 folds need as many subjects, but there are 4"):
-        cross_subject_scores({}, X, y, metadata["subject"], cv=5)
+        cross_subject_scores({"a": None}, X, y, metadata["subject"], cv=5)
     with pytest.raises(ValueError, match="epochs of subject 1 on both sides"):
-        cross_subject_scores({}, X, y, metadata["subject"], cv=ShuffleSplit(2, random_state=0))
+        cross_subject_scores(
+            {"a": None}, X, y, metadata["subject"], cv=ShuffleSplit(2, random_state=0)
+        )
 
 
 def test_progress_bar(simulated, capsys):

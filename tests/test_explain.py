@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
@@ -135,6 +136,28 @@ def test_repr_names_the_top_channels(fitted, simulated):
     explanation = AttentionExplainer().explain(fitted, X)
     top = explanation.ch_names[explanation.feature_importances_.argmax()]
     assert f"120 epochs, 61 channels x 2 temporal tokens, most on {top}" in repr(explanation)
+
+
+def test_info_is_matched_by_name(fitted, simulated):
+    X, y, _, _ = simulated
+    expected = AttentionExplainer().explain(fitted, X, y)
+    shuffled = X.copy().reorder_channels(X.ch_names[::-1])
+    found = AttentionExplainer().explain(fitted, shuffled, y, info=shuffled.info)
+    assert found.ch_names == expected.ch_names
+    np.testing.assert_array_equal(found.positions, expected.positions)
+    np.testing.assert_allclose(found.values, expected.values)
+
+
+def test_what_cannot_be_explained(fitted, simulated):
+    X, y, _, _ = simulated
+    with pytest.raises(NotFittedError):
+        AttentionExplainer().explain(EEGTransformerClassifier(), X)
+    with pytest.raises(TypeError, match="A EEGTransformer cannot be explained"):
+        AttentionExplainer().explain(fitted[-1].net_.module_, X)
+    with pytest.raises(ValueError, match="y holds 'up', which is none of the classes"):
+        AttentionExplainer().explain(fitted, X, np.where(y == "left", "up", y))
+    with pytest.raises(TypeError, match="info is a str"):
+        AttentionExplainer().explain(fitted, X, info="C3")
 
 
 def test_bad_input(fitted, simulated):

@@ -76,7 +76,7 @@ def test_moabb_cross_subject_evaluation(recorded_subjects, tmp_path):
     assert scores[True]["CSP+LDA", str(subjects[0])] == pytest.approx(by_hand, abs=1e-6)
 
 
-def test_closed_eyes_are_told_from_the_back_of_the_head(recorded_subjects, report):
+def test_from_recordings_to_a_score_and_a_map(recorded_subjects, report):
     """From recordings to a score on an unseen subject and a map, in one Pipeline."""
     X, y, metadata = load_eegmmi("baseline-eyes", recorded_subjects[:4])
     train = (metadata["subject"] != recorded_subjects[3]).to_numpy()

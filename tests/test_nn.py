@@ -107,7 +107,7 @@ def test_statistics_do_not_depend_on_batches():
     for name, value in whole.named_buffers():
         torch.testing.assert_close(value, dict(parts.named_buffers())[name], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(
-        whole.standardize_input.std[:, 0], x.numpy().std(axis=(0, 2)), rtol=1e-4
+        1 / whole.standardize_input.scale[:, 0], x.numpy().std(axis=(0, 2)), rtol=1e-4
     )
 
 
@@ -123,10 +123,18 @@ def test_logits_do_not_depend_on_the_unit(tokenizer):
     torch.testing.assert_close(logits[0], logits[2], rtol=1e-3, atol=1e-4)
 
 
-def test_constant_input_is_left_at_its_scale():
+def test_constant_input_is_zero():
     standardizer = Standardizer(2)
     standardizer.learn(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 4.0]))
-    assert standardizer(torch.tensor([1.5, 6.0])).tolist() == [0.5, 1.0]
+    assert standardizer(torch.tensor([1.5, 6.0])).tolist() == [0.0, 1.0]
+
+
+def test_the_class_token_decides():
+    """Only the class token is read: without blocks, no channel can change the logits."""
+    network = _network(n_layers=0).eval()
+    torch.testing.assert_close(network(torch.randn(1, 5, 160)), network(torch.randn(1, 5, 160)))
+    network = _network().eval()
+    assert not torch.equal(network(torch.randn(1, 5, 160)), network(torch.randn(1, 5, 160)))
 
 
 def test_shuffle_moves_what_it_says():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
@@ -53,3 +54,34 @@ def test_bad_input():
         make_baseline("svm")
     with pytest.raises(ValueError, match="n_layers would go to an EEGTransformerClassifier"):
         make_eeg_pipeline(make_baseline("chance"), n_layers=3)
+
+
+@pytest.mark.parametrize("as_array", [False, True])
+def test_alignment_end_to_end_with_routing(simulated, as_array):
+    X, y, metadata, _ = simulated
+    groups = metadata["subject"].to_numpy()
+    if as_array:
+        X, options = X.get_data(units="uV"), {"drop": (), "h_freq": None}
+    else:
+        options = {}
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipeline = make_eeg_pipeline(align=True, max_epochs=1, random_state=0, **options)
+        pipeline.fit(X, y, groups=groups)
+        routed = pipeline.predict_proba(X, groups=groups)
+    assert sorted(pipeline["euclideanalignment"].references_) == [1, 2, 3, 4]
+    assert routed.shape == (120, 2)
+
+
+def test_csp_has_six_components():
+    assert make_baseline("csp+lda")["csp"].n_components == 6
+
+
+def test_baselines_read_channels_as_the_classifier_does(simulated):
+    """Other channel types are left out, and another order is put right."""
+    X, y, _, _ = simulated
+    with_eog = X.copy().set_channel_types({"Fp1": "eog"}, on_unit_change="ignore")
+    baseline = make_baseline("csp+lda").fit(with_eog, y)
+    expected = baseline.predict_proba(with_eog)
+    shuffled = with_eog.copy().reorder_channels(with_eog.ch_names[::-1])
+    np.testing.assert_allclose(baseline.predict_proba(shuffled), expected)
+    np.testing.assert_allclose(baseline.predict_proba(with_eog.copy().pick("eeg")), expected)

@@ -1,6 +1,7 @@
 """Topomaps: what is drawn, with which limits, on which axes."""
 
 import matplotlib.pyplot as plt
+import mne
 import numpy as np
 import pytest
 
@@ -69,6 +70,18 @@ def test_from_estimator(simulated):
     expected = AttentionExplainer().explain(pipeline, X, y).class_means()
     for label, mean in expected.items():
         np.testing.assert_allclose(display.values[label], 100 * mean)
+
+
+def test_predicted_classes_are_called_so(simulated):
+    X, y, _, _ = simulated
+    pipeline = make_eeg_pipeline(embed_dim=16, max_epochs=1, random_state=0).fit(X, y)
+    titles = TopomapDisplay.from_estimator(pipeline, X).values
+    assert set(titles) <= {"left (predicted)", "right (predicted)"}
+
+
+def test_too_few_channels(explanation):
+    with pytest.raises(ValueError, match="at least 3 channels, not 1"):
+        TopomapDisplay({"one": np.ones(1)}, mne.pick_info(explanation.info, [0])).plot()
 
 
 def test_unknown_grouping(explanation):

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from skeegformer.attention import attention_rollout, record_attention
 from skeegformer.explain.explanation import Explanation
@@ -71,8 +72,9 @@ class AttentionExplainer(BaseEstimator):
         y : array-like of shape (n_epochs,) or None, default=None
             True labels, for averages per class; without them predicted ones are used.
         info : mne.Info or None, default=None
-            Channel names and positions of the channels that reach the classifier; needed
-            for topomaps where the classifier was fitted on arrays.
+            Names and positions of the channels that reach the classifier; needed for topomaps
+            where the classifier was fitted on arrays. Where it was fitted on Epochs, channels
+            are matched by name.
         **transform_params : dict
             Metadata for the steps before the classifier, such as `groups`, routed by
             scikit-learn.
@@ -87,6 +89,10 @@ class AttentionExplainer(BaseEstimator):
         ValueError
             If `method` is unknown, y or `info` do not fit X, or X is refused by the
             classifier.
+        TypeError
+            If the last step is no EEGTransformerClassifier.
+        sklearn.exceptions.NotFittedError
+            If `estimator` is not fitted.
         """
         if self.method not in METHODS:
             raise ValueError(
@@ -96,8 +102,14 @@ class AttentionExplainer(BaseEstimator):
         classifier = estimator
         if hasattr(estimator, "steps"):
             classifier = estimator[-1]
-            if len(estimator.steps) > 1:
-                X = estimator[:-1].transform(X, **transform_params)
+        if not hasattr(classifier, "predict_proba") or not isinstance(classifier, BaseEstimator):
+            raise TypeError(
+                f"A {type(classifier).__name__} cannot be explained: pass a fitted "
+                "EEGTransformerClassifier, or a Pipeline that ends with one."
+            )
+        check_is_fitted(classifier)
+        if classifier is not estimator and len(estimator.steps) > 1:
+            X = estimator[:-1].transform(X, **transform_params)
         rollout = partial(
             attention_rollout,
             head_fusion=self.head_fusion,
@@ -113,6 +125,12 @@ class AttentionExplainer(BaseEstimator):
         if y is not None:
             y = column_or_1d(y)
             check_consistent_length(y, probabilities)
+            unknown = np.setdiff1d(y, classifier.classes_)
+            if len(unknown):
+                raise ValueError(
+                    f"y holds {unknown.tolist()[0]!r}, which is none of the classes "
+                    f"{', '.join(map(repr, classifier.classes_.tolist()))}."
+                )
         return Explanation(
             token_values=tokens,
             probabilities=probabilities,
@@ -125,12 +143,20 @@ class AttentionExplainer(BaseEstimator):
 
 def _channels(classifier, info):
     """Take names and positions from `info`, or from what the classifier was fitted on."""
+    fitted = classifier.ch_names_
     if info is None:
-        info = classifier.info_
-    elif len(info["ch_names"]) != classifier.n_chans_:
+        return {"ch_names": fitted, "info": classifier.info_}
+    if not hasattr(info, "ch_names"):
+        raise TypeError(f"info is a {type(info).__name__}, but has to be a mne.Info.")
+    import mne
+
+    if isinstance(info, mne.BaseEpochs | mne.io.BaseRaw):
+        info = info.info
+    if fitted is not None and set(fitted) <= set(info.ch_names):
+        info = mne.pick_info(info, [info.ch_names.index(name) for name in fitted])
+    elif fitted is not None or len(info.ch_names) != classifier.n_chans_:
         raise ValueError(
-            f"info has {len(info['ch_names'])} channels, but {classifier.n_chans_} reach the "
+            f"info has {len(info.ch_names)} channels, but {classifier.n_chans_} reach the "
             "classifier; pick the same ones, for example with mne.pick_info."
         )
-    names = classifier.ch_names_ if info is None else info["ch_names"]
-    return {"ch_names": None if names is None else list(np.asarray(names)), "info": info}
+    return {"ch_names": list(info.ch_names), "info": info}

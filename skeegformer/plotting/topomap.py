@@ -81,7 +81,9 @@ class TopomapDisplay:
         if by is None:
             maps = {f"all {len(explanation.values)} epochs": explanation.feature_importances_}
         else:
-            maps = {str(label): mean for label, mean in explanation.class_means().items()}
+            predicted = " (predicted)" if explanation.y is None else ""
+            means = explanation.class_means()
+            maps = {f"{label}{predicted}": mean for label, mean in means.items()}
         percent = {title: 100 * value for title, value in maps.items()}
         return cls(percent, explanation.info).plot(**kwargs)
 
@@ -139,6 +141,10 @@ class TopomapDisplay:
         import matplotlib.pyplot as plt
         import mne
 
+        if len(self.info["ch_names"]) < 3:
+            raise ValueError(
+                f"A topomap needs at least 3 channels, not {len(self.info['ch_names'])}."
+            )
         n_maps = len(self.values)
         if ax is None:
             _, ax = plt.subplots(

@@ -247,11 +247,7 @@ class EuclideanAlignment(SignalTransformer):
 
 def _subjects(eeg, groups):
     """List each subject with the rows of its epochs; who they are may be unknown."""
-    if groups is None and eeg.epochs is not None:
-        metadata = eeg.epochs.metadata
-        if metadata is not None and "subject" in metadata:
-            groups = metadata["subject"].to_numpy()
-    groups = validate_groups(groups, len(eeg.data))
+    groups = validate_groups(eeg.subjects if groups is None else groups, len(eeg.data))
     if groups is None:
         return [(None, np.arange(len(eeg.data)))]
     rows = {}
