@@ -293,6 +293,15 @@ def test_a_saved_classifier_carries_no_recordings(toy):
     assert len(pickle.dumps(stopped)) < len(pickle.dumps(plain)) + 50_000
 
 
+@pytest.fixture
+def _ctrl_c_raises():
+    """Undo what a shell does to jobs in the background: it tells them to ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c_raises")
 def test_interrupting_a_fit_is_no_fit(toy):
     X, y, _ = toy
 
@@ -300,14 +309,12 @@ def test_interrupting_a_fit_is_no_fit(toy):
         def on_epoch_end(self, net, **kwargs):
             signal.raise_signal(signal.SIGINT)
 
-    before = signal.default_int_handler
-    signal.signal(signal.SIGINT, before)  # a job in the background may have been told to ignore it
     classifier = _make(callbacks=[PressCtrlC()])
     with pytest.raises(KeyboardInterrupt):
         classifier.fit(X, y)
     with pytest.raises(NotFittedError):
         classifier.predict(X)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_callbacks_may_end_the_training(toy):
