@@ -123,12 +123,11 @@ def test_events_metadata_and_channels_belong_to_the_epochs(rest):
     ],
 )
 def test_trials_are_those_of_the_annotations(task, runs, labels):
-    subjects = [3, 56, 62]
-    X, y, metadata = load_eegmmi(task, subjects)
+    X, y, metadata = load_eegmmi(task, SUBJECTS)
     assert X.get_data().shape[1:] == (64, 481)
     data = X.get_data()
     k = 0
-    for subject in subjects:
+    for subject in SUBJECTS:
         for run in runs:
             recording, annotations = read(subject, run)
             for annotation in annotations:
