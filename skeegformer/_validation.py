@@ -133,6 +133,8 @@ def validate_eeg(estimator, X, *, reset):
         eeg = replace(eeg, data=_refuse_bad_values(data, eeg.ch_names), epochs=None)
     else:
         eeg = _open_array(estimator, X, reset=reset, dtype=np.float32)
+        # torch warns of arrays that may only be read, such as joblib's memory maps.
+        eeg = replace(eeg, data=np.require(eeg.data, requirements="W"))
     if reset:
         estimator._input_scale = _scale(eeg)
         return _learn(estimator, eeg)
@@ -265,6 +267,27 @@ def validate_groups(groups, n_epochs):
         )
     _refuse_mixed("groups", groups)
     return groups
+
+
+def check_one_of(name, value, allowed):
+    """Refuse a parameter that is none of its allowed values.
+
+    Parameters
+    ----------
+    name : str
+        The parameter.
+    value : object
+        What it was given.
+    allowed : sequence
+        What it may be.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, allowed))}.")
 
 
 def validate_ch_names(ch_names, parameter):

@@ -6,6 +6,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skeegformer._validation import check_one_of
 from skeegformer.nn import Attention
 
 HEAD_FUSIONS = ("mean", "max", "min")
@@ -181,13 +182,9 @@ def attention_rollout(
             f"attn has shape {tuple(attn.shape)}, but has to be (batch, n_layers, n_heads, "
             "n_tokens, n_tokens)."
         )
-    for name, value, allowed in (
-        ("head_fusion", head_fusion, HEAD_FUSIONS),
-        ("convention", convention, CONVENTIONS),
-        ("output", output, ("tokens", "class")),
-    ):
-        if value not in allowed:
-            raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, allowed))}.")
+    check_one_of("head_fusion", head_fusion, HEAD_FUSIONS)
+    check_one_of("convention", convention, CONVENTIONS)
+    check_one_of("output", output, ("tokens", "class"))
 
     original = convention == "eeg-transformer"
     layers = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}[head_fusion](attn, dim=2)
@@ -209,7 +206,7 @@ def _find_module(estimator):
     estimator = getattr(estimator, "best_estimator_", estimator)
     if hasattr(estimator, "steps"):
         estimator = estimator.steps[-1][1]
-    if isinstance(estimator, BaseEstimator) and not isinstance(estimator, torch.nn.Module):
+    if isinstance(estimator, BaseEstimator):
         check_is_fitted(estimator)
     net = getattr(estimator, "net_", estimator)
     module = getattr(net, "module_", net)

@@ -20,7 +20,12 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import nn
 
-from skeegformer._validation import validate_eeg, validate_groups, validate_labels
+from skeegformer._validation import (
+    check_one_of,
+    validate_eeg,
+    validate_groups,
+    validate_labels,
+)
 from skeegformer.attention import attention_rollout, record_attention
 from skeegformer.nn import EEGTransformer
 
@@ -228,19 +233,22 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         vars(self).pop("net_", None)  # a fit that fails is no fit, also where there was one
         eeg = validate_eeg(self, X, reset=True)
         codes = validate_labels(self, y, len(eeg.data))
-        if groups is None and eeg.subjects is not None and len(np.unique(eeg.subjects)) > 1:
-            groups = eeg.subjects
         groups = validate_groups(groups, len(eeg.data))
+        if groups is None and self.early_stopping:  # nothing else needs to know the subjects
+            subjects = validate_groups(eeg.subjects, len(eeg.data))
+            if subjects is not None and len(np.unique(subjects)) > 1:
+                groups = subjects
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(2**31 - 1)
 
         train, held_out = self._split(codes, groups, random_state)
+        data = eeg.data if held_out is None else eeg.data[train]
         device = _pick_device(self.device)
         with _seeded(seed), _ctrl_c_ends_more_than_training():
             net = self._make_net(eeg, codes, train, held_out, device)
             net.initialize()
-            net.module_.learn_statistics(torch.from_numpy(eeg.data[train]))
-            net.partial_fit(eeg.data[train], codes[train])
+            net.module_.learn_statistics(torch.from_numpy(data))
+            net.partial_fit(data, codes[train])
         if not np.isfinite(net.history[-1, "train_loss"]):
             raise ValueError(
                 f"The training diverged: its loss is {net.history[-1, 'train_loss']}. Lower lr "
@@ -249,7 +257,7 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         net.set_params(train_split=None)  # a saved model carries nobody's recordings
         self.net_ = net
         self.history_ = net.history
-        self.feature_importances_ = self._rollout_importances(eeg.data[train])
+        self.feature_importances_ = self._rollout_importances(data)
         return self
 
     def decision_function(self, X):
@@ -478,8 +486,7 @@ def _check_parameters(classifier):
     _check_number(classifier, "verbose", (Integral, bool), 0)
     if not isinstance(classifier.early_stopping, bool | np.bool_):
         raise ValueError(f"early_stopping={classifier.early_stopping!r} is not True or False.")
-    if classifier.lr_schedule not in ("cosine", "constant"):
-        raise ValueError(f"lr_schedule={classifier.lr_schedule!r} is not 'cosine' or 'constant'.")
+    check_one_of("lr_schedule", classifier.lr_schedule, ("cosine", "constant"))
     callbacks = classifier.callbacks or []
     if not isinstance(callbacks, list | tuple) or not all(map(_is_callback, callbacks)):
         raise ValueError(

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from skeegformer._validation import check_one_of
+
 TOKENIZERS = ("spectral", "linear")
 SHUFFLES = ("none", "channels", "temporal", "all")
 
@@ -397,8 +399,8 @@ class EEGTransformer(nn.Module):
         shuffle_tokens="none",
     ):
         super().__init__()
-        _check_one_of("tokenizer", tokenizer, TOKENIZERS)
-        _check_one_of("shuffle_tokens", shuffle_tokens, SHUFFLES)
+        check_one_of("tokenizer", tokenizer, TOKENIZERS)
+        check_one_of("shuffle_tokens", shuffle_tokens, SHUFFLES)
         if embed_dim % n_heads:
             raise ValueError(f"n_heads={n_heads} does not divide embed_dim={embed_dim}.")
         if not 1 <= n_time_tokens <= n_times:
@@ -568,8 +570,3 @@ class _Moments:
         mean = self.sum / self.count
         variance = (self.sum_of_squares / self.count - mean.square()).clamp_min(0)
         return mean + self.shift.reshape(mean.shape), variance.sqrt()
-
-
-def _check_one_of(name, value, allowed):
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, allowed))}.")

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import validate_eeg
+from skeegformer._validation import check_one_of, validate_eeg
 from skeegformer.classifier import EEGTransformerClassifier
 from skeegformer.preprocessing import BandPassFilter, ChannelDropper, EuclideanAlignment
 
@@ -109,6 +109,7 @@ def make_baseline(name, *, random_state=None):
     >>> make_baseline("csp+lda").fit(X, y).predict(X[:2]).shape
     (2,)
     """
+    check_one_of("name", name, BASELINES)
     to_array = ToMicrovolts()
     if name == "chance":
         return make_pipeline(to_array, DummyClassifier(random_state=random_state))
@@ -116,14 +117,12 @@ def make_baseline(name, *, random_state=None):
         from mne.decoding import CSP
 
         return make_pipeline(to_array, CSP(n_components=6), LinearDiscriminantAnalysis())
-    if name == "ts+lr":
-        from pyriemann.estimation import Covariances
-        from pyriemann.tangentspace import TangentSpace
+    from pyriemann.estimation import Covariances
+    from pyriemann.tangentspace import TangentSpace
 
-        return make_pipeline(
-            to_array, Covariances("oas"), TangentSpace(), LogisticRegression(max_iter=1000)
-        )
-    raise ValueError(f"name={name!r} is not one of {', '.join(map(repr, BASELINES))}.")
+    return make_pipeline(
+        to_array, Covariances("oas"), TangentSpace(), LogisticRegression(max_iter=1000)
+    )
 
 
 class ToMicrovolts(TransformerMixin, BaseEstimator):

@@ -114,6 +114,14 @@ def test_global_random_states_are_left_alone(toy):
     np.testing.assert_array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
 
 
+@pytest.mark.filterwarnings("error")
+def test_arrays_that_may_only_be_read(toy):
+    X, y, _ = toy
+    X = X.astype(np.float32)
+    X.setflags(write=False)
+    _make(max_epochs=1).fit(X, y).predict(X)
+
+
 @pytest.mark.parametrize("unit", [1e-6, 1e6])
 def test_scores_do_not_depend_on_the_unit(toy, unit):
     X, y, _ = toy
@@ -205,6 +213,17 @@ def test_early_stopping_reads_subjects_from_the_metadata(simulated):
     ).fit(X, y)
     held_out = _groups_of(_Watch.seen["held out"].X, X.get_data() * 1e6, metadata["subject"])
     assert {held_out.count(subject) for subject in set(held_out)} == {30}
+
+
+def test_odd_subjects_in_the_metadata_matter_to_early_stopping_alone(simulated):
+    X, y, metadata, _ = simulated
+    odd = metadata.astype({"subject": object})
+    odd.loc[3, "subject"] = "S7"
+    X = X.copy()
+    X.metadata = odd
+    _make(sfreq=None, max_epochs=1).fit(X, y)
+    with pytest.raises(ValueError, match="groups mixes int and str"):
+        _make(sfreq=None, max_epochs=1, early_stopping=True).fit(X, y)
 
 
 def test_nothing_is_learnt_from_held_out_epochs(toy):

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
+from skeegformer._validation import check_one_of
 from skeegformer.attention import attention_rollout, record_attention
 from skeegformer.explain.explanation import Explanation
 
@@ -94,10 +95,7 @@ class AttentionExplainer(BaseEstimator):
         sklearn.exceptions.NotFittedError
             If `estimator` is not fitted.
         """
-        if self.method not in METHODS:
-            raise ValueError(
-                f"method={self.method!r} is not one of {', '.join(map(repr, METHODS))}."
-            )
+        check_one_of("method", self.method, METHODS)
         estimator = getattr(estimator, "best_estimator_", estimator)
         classifier = estimator
         if hasattr(estimator, "steps"):

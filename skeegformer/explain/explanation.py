@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from skeegformer._validation import check_one_of
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Explanation:
@@ -113,8 +115,7 @@ class Explanation:
         return TopomapDisplay.from_explanation(self, by=by, **kwargs)
 
     def _labels(self, labels):
-        if labels not in ("auto", "true", "predicted"):
-            raise ValueError(f"labels={labels!r} is not 'auto', 'true' or 'predicted'.")
+        check_one_of("labels", labels, ("auto", "true", "predicted"))
         if labels == "predicted" or (labels == "auto" and self.y is None):
             return self.predictions
         if self.y is None:
