@@ -26,7 +26,7 @@ from skeegformer._validation import (
     validate_groups,
     validate_labels,
 )
-from skeegformer.attention import attention_rollout, record_attention
+from skeegformer.attention import RolloutFold, record_attention
 from skeegformer.nn import EEGTransformer
 
 # Training steps, and the limits of passes over the data, of ``max_epochs="auto"``.
@@ -424,7 +424,7 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
 
     def _rollout_importances(self, data):
         """Average the class token's rollout over epochs."""
-        rollout = partial(attention_rollout, output="class")
+        rollout = RolloutFold(output="class")
         with record_attention(self.net_.module_, reduce=rollout) as attention:
             self._forward(data)
         tokens = attention.values().double().mean(dim=0)

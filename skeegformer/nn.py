@@ -113,6 +113,11 @@ class LinearTokenizer(nn.Module):
     n_time_tokens : int
         In how many segments a channel is cut; samples left over at the end are not used.
 
+    Attributes
+    ----------
+    frequencies : list of None
+        A sample has no frequency.
+
     References
     ----------
     .. [1] Thoelke et al. (2022), eeg-transformer. Conference on
@@ -123,6 +128,7 @@ class LinearTokenizer(nn.Module):
         super().__init__()
         self.n_time_tokens = n_time_tokens
         self.n_features = n_times // n_time_tokens
+        self.frequencies = [None] * self.n_features
 
     def forward(self, x):
         """Cut channels into segments.
@@ -163,6 +169,11 @@ class SpectralTokenizer(nn.Module):
     n_points : int
         Number of points of the waveform: means of as many equal parts of the segment.
 
+    Attributes
+    ----------
+    frequencies : list of float or None
+        Frequency of each feature in Hz; None for the waveform's.
+
     References
     ----------
     .. [1] Welch (1967), The use of fast Fourier transform for the estimation of power
@@ -185,6 +196,10 @@ class SpectralTokenizer(nn.Module):
         self.freqs = slice(1 if n_freqs > 1 else 0, n_freqs)
         self.n_points = min(n_points, segment)
         self.n_features = self.freqs.stop - self.freqs.start + self.n_points
+        self.frequencies = [None] * self.n_features
+        if sfreq:
+            bins = range(self.freqs.start, self.freqs.stop)
+            self.frequencies[: len(bins)] = [k * sfreq / self.window_length for k in bins]
         # Without the zeros at both ends, which would leave nothing of very short windows.
         window = torch.hann_window(self.window_length + 2, periodic=False)[1:-1]
         self.register_buffer("window", window / window.norm(), persistent=False)
@@ -474,7 +489,41 @@ class EEGTransformer(nn.Module):
             )
         if x.ndim == 2:
             return self.forward(x[None])[0]
-        tokens = self.embed_tokens(x)
+        return self.classify_features(self.extract_features(x))
+
+    def extract_features(self, x):
+        """Turn epochs into the standardised features that become tokens.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_chans, n_times)
+            Epochs.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_chans, n_time_tokens, n_features)
+            Features in units of their standard deviation over the training epochs; 0 is
+            their mean.
+        """
+        x = self.standardize_input(x)
+        if self.training and self.noise > 0:
+            x = x + self.noise * torch.randn_like(x)
+        return self.standardize_features(self.tokenizer(x))
+
+    def classify_features(self, features):
+        """Classify epochs by the features of their tokens.
+
+        Parameters
+        ----------
+        features : Tensor of shape (batch, n_chans, n_time_tokens, n_features)
+            From `extract_features`.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_outputs)
+            Logits.
+        """
+        tokens = self.embed_features(features)
         for block in self.blocks:
             tokens = block(tokens)
         return self.head(self.norm(tokens[:, 0]))
@@ -494,30 +543,26 @@ class EEGTransformer(nn.Module):
         """
         return tokens_to_channels(values, self.n_chans, self.n_time_tokens)
 
-    def embed_tokens(self, x):
-        """Turn epochs into the tokens that enter the first block.
+    def embed_features(self, features):
+        """Turn features into the tokens that enter the first block.
 
         Parameters
         ----------
-        x : Tensor of shape (batch, n_chans, n_times)
-            Epochs.
+        features : Tensor of shape (batch, n_chans, n_time_tokens, n_features)
+            From `extract_features`.
 
         Returns
         -------
         Tensor of shape (batch, n_tokens, embed_dim)
             The class token, then the channels' tokens.
         """
-        x = self.standardize_input(x)
-        if self.training and self.noise > 0:
-            x = x + self.noise * torch.randn_like(x)
-        features = self.standardize_features(self.tokenizer(x))
         if self.training and self.shuffle_tokens != "none":
             features = shuffle(features, self.shuffle_tokens)
         tokens = self.embed(features).flatten(1, 2)
         if self.training and self.token_drop_prob > 0:
-            keep = torch.rand(tokens.shape[:2], device=x.device) >= self.token_drop_prob
+            keep = torch.rand(tokens.shape[:2], device=tokens.device) >= self.token_drop_prob
             tokens = tokens * keep[..., None] / (1 - self.token_drop_prob)
-        class_token = self.class_token.expand(len(x), 1, -1)
+        class_token = self.class_token.expand(len(tokens), 1, -1)
         return self.drop(torch.cat([class_token, tokens + self.positions], dim=1))
 
 

@@ -14,6 +14,10 @@ from skeegformer.nn import (
 )
 
 
+def _embed(network, x):
+    return network.embed_features(network.extract_features(x))
+
+
 def _network(**params):
     torch.manual_seed(0)
     options = {"n_chans": 5, "n_outputs": 3, "n_times": 160, "sfreq": 160.0, "embed_dim": 16}
@@ -26,7 +30,7 @@ def test_shapes_with_and_without_batch(tokenizer, n_time_tokens):
     network = _network(tokenizer=tokenizer, n_time_tokens=n_time_tokens).eval()
     x = torch.randn(4, 5, 160)
     assert network(x).shape == (4, 3)
-    assert network.embed_tokens(x).shape == (4, 1 + 5 * n_time_tokens, 16)
+    assert _embed(network, x).shape == (4, 1 + 5 * n_time_tokens, 16)
     torch.testing.assert_close(network(x[2]), network(x)[2])
 
 
@@ -40,7 +44,7 @@ def test_token_order_is_channel_major(tokenizer, n_time_tokens):
     changed = x.clone()
     length = 160 // n_time_tokens
     changed[0, channel, segment * length : (segment + 1) * length] *= 3
-    difference = (network.embed_tokens(x) - network.embed_tokens(changed))[0].abs().sum(dim=-1)
+    difference = (_embed(network, x) - _embed(network, changed))[0].abs().sum(dim=-1)
     by_channel = tokens_to_channels(difference, 5, n_time_tokens)
     assert difference[0] == 0  # the class token
     assert torch.nonzero(by_channel).tolist() == [[channel, segment]]
@@ -169,8 +173,8 @@ def test_augmentation_acts_in_training_only(params):
 def test_token_dropout_keeps_the_mean():
     network = _network(drop_prob=0.0, token_drop_prob=0.4, embed_dim=8)
     x = torch.randn(1, 5, 160).expand(4000, 5, 160)
-    dropped = network.embed_tokens(x)[:, 1:] - network.positions
-    kept = network.eval().embed_tokens(x[:1])[:, 1:] - network.positions
+    dropped = _embed(network, x)[:, 1:] - network.positions
+    kept = _embed(network.eval(), x[:1])[:, 1:] - network.positions
     share = (dropped.abs().sum(-1) < 1e-5).float().mean()
     assert abs(share - 0.4) < 0.02
     torch.testing.assert_close(dropped.mean(0), kept[0], rtol=0.1, atol=0.06)

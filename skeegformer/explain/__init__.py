@@ -1,6 +1,7 @@
-"""Which channels a fitted classifier looked at."""
+"""What a fitted classifier looked at, what it used, and what it needed."""
 
 from skeegformer.explain.explainer import AttentionExplainer
-from skeegformer.explain.explanation import Explanation
+from skeegformer.explain.explanation import Explanation, concatenate_explanations
+from skeegformer.explain.methods import METHODS
 
-__all__ = ["AttentionExplainer", "Explanation"]
+__all__ = ["AttentionExplainer", "Explanation", "METHODS", "concatenate_explanations"]

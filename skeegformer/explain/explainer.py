@@ -11,7 +11,7 @@ from skeegformer._validation import check_one_of
 from skeegformer.attention import attention_rollout, record_attention
 from skeegformer.explain.explanation import Explanation
 
-METHODS = ("rollout",)
+from skeegformer.explain.methods import METHODS
 
 
 class AttentionExplainer(BaseEstimator):

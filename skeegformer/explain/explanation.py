@@ -1,23 +1,45 @@
 """The result of an explainer: a value for every epoch and channel, and what belongs to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
+from sklearn.utils import Bunch
 
 from skeegformer._validation import check_one_of
+from skeegformer.explain.methods import METHODS
+
+# What has one entry for every epoch, and so is indexed together.
+_PER_EPOCH = ("token_values", "probabilities", "y", "targets", "subjects", "layer_values")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an explanation was made from, for those who want to put it to the test.
+
+    Parameters
+    ----------
+    classifier : EEGTransformerClassifier
+        The model that was explained.
+    data : ndarray of shape (n_epochs, n_chans, n_times)
+        The epochs as they enter its network.
+    """
+
+    classifier: Any
+    data: np.ndarray
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Explanation:
-    """How much a classifier looked at each channel, epoch by epoch.
+    """What a classifier made of each channel, epoch by epoch.
 
     Made by `AttentionExplainer.explain`.
 
     Parameters
     ----------
-    token_values : ndarray of shape (n_epochs, n_chans, n_time_tokens)
-        A value for every temporal token of every channel; each epoch sums to 1.
+    token_values : ndarray of shape (n_epochs, n_chans, n_parts)
+        A value for every part of every channel. Parts are the channel's temporal tokens,
+        or frequency bands.
     probabilities : ndarray of shape (n_epochs, n_classes)
         What the classifier predicted for these epochs.
     classes : ndarray of shape (n_classes,)
@@ -29,7 +51,28 @@ class Explanation:
     info : mne.Info or None
         Measurement info with the electrode positions, where known.
     method : str
-        How the values were computed.
+        How the values were computed; a key of `skeegformer.explain.METHODS`.
+    parts : tuple of str, default=("epoch",)
+        Names of the parts.
+    part_kind : {"time", "band"}, default="time"
+        What the parts are.
+    targets : ndarray of shape (n_epochs,) or None, default=None
+        The class whose score was explained in each epoch; None for methods that are the
+        same for all classes.
+    subjects : ndarray of shape (n_epochs,) or None, default=None
+        The subject of each epoch, where known.
+    layer_values : ndarray of shape (n_epochs, n_layers, n_chans) or None, default=None
+        The values after each layer, for methods that go through the layers.
+    connections : ndarray of shape (n_epochs, n_chans, n_chans) or None, default=None
+        How much each channel (row, query) takes from each channel (column, key), where it
+        was asked for.
+    permutation : sklearn.utils.Bunch or None, default=None
+        For the method "permutation": ``importances`` of shape (n_chans, n_repeats),
+        ``importances_mean`` and ``importances_std``, as scikit-learn has them.
+    settings : dict, default={}
+        The explainer's parameters, and figures of its computation.
+    source : Source or None, default=None
+        Model and epochs; not saved.
 
     See Also
     --------
@@ -43,16 +86,33 @@ class Explanation:
     ch_names: list[str] | None
     info: Any
     method: str
+    parts: tuple = ("epoch",)
+    part_kind: str = "time"
+    targets: np.ndarray | None = None
+    subjects: np.ndarray | None = None
+    layer_values: np.ndarray | None = None
+    connections: np.ndarray | None = None
+    permutation: Bunch | None = None
+    settings: dict = field(default_factory=dict)
+    source: Source | None = None
+
+    def __len__(self):
+        return len(self.token_values)
 
     @property
     def values(self):
-        """Value of each channel, summed over its temporal tokens: (n_epochs, n_chans)."""
+        """Value of each channel, summed over its parts: (n_epochs, n_chans)."""
         return self.token_values.sum(axis=-1)
 
     @property
     def predictions(self):
         """Predicted labels: (n_epochs,)."""
         return self.classes[self.probabilities.argmax(axis=1)]
+
+    @property
+    def confidences(self):
+        """Probability of the predicted label: (n_epochs,)."""
+        return self.probabilities.max(axis=1)
 
     @property
     def positions(self):
@@ -63,10 +123,20 @@ class Explanation:
         return positions if np.isfinite(positions).all() and positions.any() else None
 
     @property
+    def unit(self):
+        """Unit of the values, for figures."""
+        return METHODS[self.method].unit
+
+    @property
     def feature_importances_(self):
-        """Mean over epochs, non-negative and of sum 1: (n_chans,)."""
-        importances = self.values.mean(axis=0)
-        return importances / importances.sum()
+        """One non-negative number per channel, of sum 1: (n_chans,).
+
+        The mean over epochs. Of signed methods, what channels speak against the class
+        in the mean counts as 0.
+        """
+        importances = self.values.mean(axis=0).clip(min=0)
+        total = importances.sum()
+        return importances / total if total > 0 else importances
 
     def class_means(self, labels="auto"):
         """Average the values of the epochs of each class.
@@ -87,8 +157,104 @@ class Explanation:
         ValueError
             If true labels are asked for and were not given.
         """
-        y = self._labels(labels)
+        y = self.labels(labels)
         return {label: self.values[y == label].mean(axis=0) for label in self.classes if label in y}
+
+    def part_means(self):
+        """Average over epochs, part by part.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n_chans,)
+            For each temporal token or band.
+        """
+        means = self.token_values.mean(axis=0)
+        return {part: means[:, k] for k, part in enumerate(self.parts)}
+
+    def labels(self, labels="auto"):
+        """Choose the label of each epoch.
+
+        Parameters
+        ----------
+        labels : {"auto", "true", "predicted"}, default="auto"
+            "auto" takes the true ones where they are known.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs,)
+            The labels.
+
+        Raises
+        ------
+        ValueError
+            If true labels are asked for and are not known.
+        """
+        check_one_of("labels", labels, ("auto", "true", "predicted"))
+        if labels == "predicted" or (labels == "auto" and self.y is None):
+            return self.predictions
+        if self.y is None:
+            raise ValueError("The true labels are not known: pass y to explain.")
+        return self.y
+
+    def select(self, epochs=None, *, label=None, subject=None, correct=None, min_confidence=0.0):
+        """Keep some epochs.
+
+        Parameters
+        ----------
+        epochs : array-like or None, default=None
+            Indices or a mask.
+        label : object or None, default=None
+            Keep epochs of this class (true labels where known, else predicted).
+        subject : object or None, default=None
+            Keep epochs of this subject.
+        correct : bool or None, default=None
+            Keep what was predicted correctly (True), or wrongly (False).
+        min_confidence : float, default=0.0
+            Keep predictions of at least this probability.
+
+        Returns
+        -------
+        Explanation
+            Of the epochs that meet all conditions; permutation importance belongs to all
+            epochs and is dropped.
+
+        Raises
+        ------
+        ValueError
+            If no epoch is left, or labels or subjects are asked for and not known.
+        """
+        keep = np.zeros(len(self), dtype=bool)
+        keep[slice(None) if epochs is None else np.asarray(epochs)] = True
+        if label is not None:
+            check_one_of("label", label, self.classes.tolist())
+            keep &= self.labels() == label
+        if subject is not None:
+            if self.subjects is None:
+                raise ValueError("The subjects are not known: pass groups to explain.")
+            check_one_of("subject", subject, np.unique(self.subjects).tolist())
+            keep &= self.subjects == subject
+        if correct is not None:
+            keep &= (self.predictions == self.labels("true")) == correct
+        if not 0 <= min_confidence <= 1:
+            raise ValueError(f"min_confidence={min_confidence} is not a probability.")
+        keep &= self.confidences >= min_confidence
+        if not keep.any():
+            raise ValueError(
+                f"No epoch of {len(self)} is left: the highest confidence is "
+                f"{self.confidences.max():.2f}, and "
+                f"{np.mean(self.predictions == self.y) if self.y is not None else 0:.0%} are known "
+                "to be correct."
+            )
+        changes = {
+            name: getattr(self, name)[keep]
+            for name in (*_PER_EPOCH, "connections")
+            if getattr(self, name) is not None
+        }
+        if self.source is not None:
+            changes["source"] = replace(self.source, data=self.source.data[keep])
+        if not keep.all():
+            changes["permutation"] = None
+        return replace(self, **changes)
 
     def plot_topomap(self, by="class", **kwargs):
         """Draw the values over the scalp.
@@ -114,20 +280,58 @@ class Explanation:
 
         return TopomapDisplay.from_explanation(self, by=by, **kwargs)
 
-    def _labels(self, labels):
-        check_one_of("labels", labels, ("auto", "true", "predicted"))
-        if labels == "predicted" or (labels == "auto" and self.y is None):
-            return self.predictions
-        if self.y is None:
-            raise ValueError("The true labels are not known: pass y to explain.")
-        return self.y
-
     def __repr__(self):
-        n_epochs, n_chans, n_time_tokens = self.token_values.shape
+        n_epochs, n_chans, n_parts = self.token_values.shape
         order = np.argsort(self.feature_importances_)[::-1][:3]
         names = [str(self.ch_names[i]) if self.ch_names else f"channel {i}" for i in order]
+        kind = {"time": "temporal token", "band": "band"}[self.part_kind]
         return (
             f"<Explanation | {self.method}, {n_epochs} epochs, {n_chans} channels x "
-            f"{n_time_tokens} temporal token{'s' * (n_time_tokens > 1)}, "
+            f"{n_parts} {kind}{'s' * (n_parts > 1)}, "
             f"most on {', '.join(names)}>"
         )
+
+
+def concatenate_explanations(explanations):
+    """Join explanations of different epochs, for example of the test subjects of each fold.
+
+    Parameters
+    ----------
+    explanations : list of Explanation
+        By one method, of the same channels, parts and classes.
+
+    Returns
+    -------
+    Explanation
+        Of all epochs. It has no model of its own: explanations of several models cannot be
+        put to the test together.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to join, or they do not belong together.
+    """
+    explanations = list(explanations)
+    if not explanations:
+        raise ValueError("There are no explanations to join.")
+    first = explanations[0]
+    for name in ("method", "ch_names", "parts", "part_kind"):
+        found = [getattr(explanation, name) for explanation in explanations]
+        if any(value != found[0] for value in found):
+            raise ValueError(f"The explanations differ in {name}, and cannot be joined.")
+    if any(list(one.classes) != list(first.classes) for one in explanations):
+        raise ValueError("The explanations differ in classes, and cannot be joined.")
+    joined = {}
+    for name in (*_PER_EPOCH, "connections"):
+        values = [getattr(explanation, name) for explanation in explanations]
+        known = all(value is not None for value in values)
+        joined[name] = np.concatenate(values) if known else None
+    models = {id(one.source.classifier) for one in explanations if one.source is not None}
+    source = None
+    if len(models) == 1 and all(one.source is not None for one in explanations):
+        data = np.concatenate([one.source.data for one in explanations])
+        source = replace(first.source, data=data)
+    return replace(first, **joined, permutation=None, source=source)
+
+
+FIELDS = tuple(part.name for part in fields(Explanation))
