@@ -202,7 +202,10 @@ class SpectralTokenizer(nn.Module):
             self.frequencies[: len(bins)] = [k * sfreq / self.window_length for k in bins]
         # Without the zeros at both ends, which would leave nothing of very short windows.
         window = torch.hann_window(self.window_length + 2, periodic=False)[1:-1]
-        self.register_buffer("window", window / window.norm(), persistent=False)
+        spectrum = torch.fft.rfft(torch.diag(window / window.norm()))[:, self.freqs]
+        # A product with the few frequencies that are kept is faster than an FFT of all.
+        basis = torch.cat([spectrum.real, spectrum.imag], dim=1)
+        self.register_buffer("basis", basis, persistent=False)
 
     def forward(self, x):
         """Compute log spectra and waveforms.
@@ -219,11 +222,12 @@ class SpectralTokenizer(nn.Module):
         """
         segments = _segment(x, self.n_time_tokens)
         windows = segments.unfold(-1, self.window_length, self.hop)
-        spectrum = torch.fft.rfft(windows * self.window)[..., self.freqs]
-        power = spectrum.real.square() + spectrum.imag.square()
+        parts = windows.reshape(-1, self.window_length) @ self.basis
+        power = (parts * parts).unflatten(0, windows.shape[:-1]).mean(dim=-2)
+        real, imaginary = power.chunk(2, dim=-1)
         waveform = F.adaptive_avg_pool1d(segments.flatten(1, 2), self.n_points)
         return torch.cat(
-            [torch.log(power.mean(dim=-2) + 1e-6), waveform.unflatten(1, segments.shape[1:3])],
+            [torch.log(real + imaginary + 1e-6), waveform.unflatten(1, segments.shape[1:3])],
             dim=-1,
         )
 
@@ -262,23 +266,29 @@ class Attention(nn.Module):
         self.drop = nn.Dropout(drop_prob)
         self.recorder = None
 
-    def forward(self, x):
-        """Let every token gather from all tokens.
+    def forward(self, x, n_queries=None):
+        """Let tokens gather from all tokens.
 
         Parameters
         ----------
         x : Tensor of shape (batch, n_tokens, embed_dim)
             The tokens.
+        n_queries : int or None, default=None
+            How many tokens, from the first, gather; None for all.
 
         Returns
         -------
-        Tensor of shape (batch, n_tokens, embed_dim)
+        Tensor of shape (batch, n_queries, embed_dim)
             What each token gathered.
         """
-        q, k, v = (
-            part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
-            for part in self.query_key_value(x).chunk(3, dim=-1)
-        )
+        if n_queries is None:
+            parts = self.query_key_value(x).chunk(3, dim=-1)
+        else:
+            weight, bias = self.query_key_value.weight, self.query_key_value.bias
+            size = x.shape[-1]
+            query = F.linear(x[:, :n_queries], weight[:size], bias[:size])
+            parts = query, *F.linear(x, weight[size:], bias[size:]).chunk(2, dim=-1)
+        q, k, v = (part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for part in parts)
         if self.recorder is None:
             gathered = F.scaled_dot_product_attention(q, k, v)
         else:
@@ -313,20 +323,22 @@ class Block(nn.Module):
             nn.Dropout(drop_prob),
         )
 
-    def forward(self, x):
-        """Transform the tokens.
+    def forward(self, x, n_queries=None):
+        """Transform tokens.
 
         Parameters
         ----------
         x : Tensor of shape (batch, n_tokens, embed_dim)
             The tokens.
+        n_queries : int or None, default=None
+            How many tokens, from the first, are wanted; None for all.
 
         Returns
         -------
-        Tensor of shape (batch, n_tokens, embed_dim)
+        Tensor of shape (batch, n_queries, embed_dim)
             The tokens after both branches.
         """
-        x = x + self.attention(self.norm_attention(x))
+        x = x[:, :n_queries] + self.attention(self.norm_attention(x), n_queries)
         return x + self.feedforward(self.norm_feedforward(x))
 
 
@@ -524,8 +536,11 @@ class EEGTransformer(nn.Module):
             Logits.
         """
         tokens = self.embed_features(features)
-        for block in self.blocks:
-            tokens = block(tokens)
+        for index, block in enumerate(self.blocks):
+            # The class token alone is read out; whoever records wants to see all of them.
+            is_last = index == len(self.blocks) - 1
+            only_class = is_last and block.attention.recorder is None
+            tokens = block(tokens, n_queries=1 if only_class else None)
         return self.head(self.norm(tokens[:, 0]))
 
     def tokens_to_channels(self, values):
