@@ -330,7 +330,7 @@ def _open_epochs(X):
     import mne
 
     epochs = as_epochs(X)
-    picks = _eeg_picks(epochs)
+    picks = eeg_picks(epochs)
     every = len(picks) == len(epochs.ch_names)
     data = epochs.get_data(copy=False) if every else epochs.get_data(picks=picks, copy=False)
     if np.iscomplexobj(data):
@@ -507,8 +507,24 @@ def _refuse_bad_values(data, ch_names):
     )
 
 
-def _eeg_picks(epochs):
-    """Pick the electrodes; stimulus, eye and miscellaneous channels are no part of X."""
+def eeg_picks(epochs):
+    """Pick the electrodes; stimulus, eye and miscellaneous channels are no part of X.
+
+    Parameters
+    ----------
+    epochs : mne.Epochs
+        The epochs.
+
+    Returns
+    -------
+    ndarray of int
+        Indices of the EEG channels, intracranial ones included.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
     import mne
 
     picks = mne.pick_types(

@@ -6,16 +6,15 @@ from numbers import Integral
 
 import numpy as np
 import pandas as pd
-from sklearn import get_config
 from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import _safe_indexing
-from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
+from skeegformer._routing import routed_groups
 from skeegformer._validation import is_epochs
 
 
@@ -151,9 +150,9 @@ def _run_fold(pipeline, X, y, groups, train, test, name, seed, fold):
         pipeline = make_pipeline(pipeline)  # knows by which name its step wants the groups
     X_train, X_test = _take(X, train), _take(X, test)
     start = time.perf_counter()
-    pipeline.fit(X_train, y[train], **_routed(pipeline, "fit", groups[train]))
+    pipeline.fit(X_train, y[train], **routed_groups(pipeline, "fit", groups[train]))
     fitted = time.perf_counter()
-    y_pred = pipeline.predict(X_test, **_routed(pipeline, "predict", groups[test]))
+    y_pred = pipeline.predict(X_test, **routed_groups(pipeline, "predict", groups[test]))
     predicted = time.perf_counter()
     rows = []
     for subject in np.unique(groups[test]):
@@ -185,13 +184,3 @@ def _seed_names(pipeline):
         for name in pipeline.get_params()
         if name == "random_state" or name.endswith("__random_state")
     ]
-
-
-def _routed(pipeline, method, groups):
-    """Give groups to pipelines that ask for them."""
-    if not get_config()["enable_metadata_routing"]:
-        return {}
-    routing = get_routing_for_object(pipeline)
-    # "subjects" is what MOABB calls them.
-    names = routing.consumes(method, ["groups", "subjects"])
-    return dict.fromkeys(names, groups)

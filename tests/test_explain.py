@@ -34,7 +34,7 @@ def test_values_are_the_normalised_class_row(fitted, simulated):
     np.testing.assert_allclose(explanation.token_values, row.reshape(len(y), 61, 2), rtol=1e-5)
     np.testing.assert_allclose(explanation.values, row.reshape(len(y), 61, 2).sum(-1), rtol=1e-5)
     np.testing.assert_allclose(explanation.values.sum(axis=1), 1.0)
-    np.testing.assert_array_equal(explanation.probabilities, probabilities)
+    np.testing.assert_allclose(explanation.probabilities, probabilities, atol=1e-6)
     np.testing.assert_array_equal(explanation.predictions, fitted.predict(X))
 
 

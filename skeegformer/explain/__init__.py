@@ -3,5 +3,12 @@
 from skeegformer.explain.explainer import AttentionExplainer
 from skeegformer.explain.explanation import Explanation, concatenate_explanations
 from skeegformer.explain.methods import METHODS
+from skeegformer.explain.perturbation import channel_permutation_importance
 
-__all__ = ["AttentionExplainer", "Explanation", "METHODS", "concatenate_explanations"]
+__all__ = [
+    "AttentionExplainer",
+    "Explanation",
+    "METHODS",
+    "channel_permutation_importance",
+    "concatenate_explanations",
+]

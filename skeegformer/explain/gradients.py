@@ -4,37 +4,11 @@ import numpy as np
 import torch
 
 from skeegformer.attention import attention_gradients, gradient_rollout
+from skeegformer.explain._model import batches, log_odds
 
 # Below this change of the log odds, the error of completeness is not measured relative to it.
 _SMALL_CHANGE = 0.05
 _STEPS = (16, 32, 64, 128, 256, 512)
-
-
-def log_odds(logits, codes):
-    """Compute how much a class is favoured over all others.
-
-    Parameters
-    ----------
-    logits : Tensor of shape (batch, n_outputs)
-        What the network says.
-    codes : Tensor of shape (batch,)
-        Index of the class, epoch by epoch.
-
-    Returns
-    -------
-    Tensor of shape (batch,)
-        ``log(p / (1 - p))`` of the class; the difference of the logits where there are two.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skeegformer.explain.gradients import log_odds
-    >>> log_odds(torch.tensor([[1.0, 3.0]]), torch.tensor([1]))
-    tensor([2.])
-    """
-    own = torch.nn.functional.one_hot(codes, logits.shape[1]).bool()
-    others = logits.masked_fill(own, -torch.inf).logsumexp(dim=1)
-    return logits.gather(1, codes[:, None])[:, 0] - others
 
 
 def explain_gradient_rollout(network, data, codes, *, batch_size=64):
@@ -59,7 +33,7 @@ def explain_gradient_rollout(network, data, codes, *, batch_size=64):
         Relevance between tokens after the last layer.
     """
     rows, matrices = [], []
-    for x, code in _batches(network, data, codes, batch_size):
+    for x, code in batches(network, data, codes, batch_size=batch_size):
         weights, gradients, _ = attention_gradients(
             network, x, lambda logits, code=code: log_odds(logits, code)
         )
@@ -125,7 +99,7 @@ def integrated_gradients(network, data, codes, *, tolerance=1e-3, batch_size=32)
     try:
         found = [
             _integrate(network, x, code, tolerance)
-            for x, code in _batches(network, data, codes, batch_size)
+            for x, code in batches(network, data, codes, batch_size=batch_size)
         ]
     finally:
         network.train(training)
@@ -162,11 +136,3 @@ def _quadrature(network, features, codes, n_steps):
             score = log_odds(network.classify_features(point), codes).sum()
         total += float(weight) * torch.autograd.grad(score, point)[0]
     return features * total
-
-
-def _batches(network, data, codes, batch_size):
-    """Cut epochs and classes into batches on the network's device."""
-    device = next(network.parameters()).device
-    data, codes = torch.from_numpy(np.ascontiguousarray(data)), torch.as_tensor(codes)
-    for x, code in zip(data.split(batch_size), codes.split(batch_size), strict=True):
-        yield x.to(device), code.to(device)

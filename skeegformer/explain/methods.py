@@ -98,7 +98,7 @@ METHODS = {
         signed=True,
         additive=False,
         class_specific=True,
-        parts=("time", "band"),
+        parts=(),
         reference="Breiman (2001), doi:10.1023/A:1010933404324",
     ),
 }

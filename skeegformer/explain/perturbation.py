@@ -1,0 +1,495 @@
+"""Explanations from what happens when a channel, or a band of it, is taken away."""
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from sklearn.metrics import check_scoring
+from sklearn.utils import Bunch, check_random_state
+
+from skeegformer._validation import (
+    as_epochs,
+    check_one_of,
+    eeg_picks,
+    is_epochs,
+    validate_groups,
+)
+from skeegformer.explain._model import log_odds, predict_logits
+
+BANDS = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0)}
+REPLACEMENTS = ("swap", "interpolate", "mean", "zero")
+
+
+def occlude(network, data, codes, *, substitute, parts, sets, n_repeats=1):
+    """Measure how much the log odds of a class fall when channels are replaced.
+
+    Zeiler and Fergus [1]_, with channels of EEG in the place of patches of an image.
+
+    Parameters
+    ----------
+    network : EEGTransformer
+        The network.
+    data : ndarray of shape (n_epochs, n_chans, n_times)
+        Epochs.
+    codes : ndarray of shape (n_epochs,)
+        Index of the class, epoch by epoch.
+    substitute : callable
+        ``substitute(channels, repeat)`` returns what to put there: (n_epochs, n_channels,
+        n_times). See `make_substitute`.
+    parts : dict of str to callable
+        Takes a signal's share of each part. See `make_parts`.
+    sets : list of list of int
+        The channels that are replaced together.
+    n_repeats : int, default=1
+        How many substitutes are tried.
+
+    Returns
+    -------
+    drops : ndarray of shape (n_repeats, n_epochs, n_sets, n_parts)
+        Log odds as they are, minus log odds with the substitute.
+    predictions : ndarray of int of shape (n_repeats, n_epochs, n_sets, n_parts)
+        Index of the class that is predicted with the substitute.
+
+    References
+    ----------
+    .. [1] Zeiler and Fergus (2014), Visualizing and understanding convolutional networks.
+       ECCV. arXiv:1311.2901
+    """
+    codes = torch.as_tensor(codes)
+    intact = log_odds(predict_logits(network, data), codes)
+    drops = np.empty((n_repeats, len(data), len(sets), len(parts)))
+    predictions = np.empty(drops.shape, dtype=int)
+    changed = data.copy()
+    for s, channels in enumerate(sets):
+        for repeat in range(n_repeats):
+            change = substitute(channels, repeat) - data[:, channels]
+            for p, take in enumerate(parts.values()):
+                changed[:, channels] = data[:, channels] + take(change)
+                logits = predict_logits(network, changed)
+                drops[repeat, :, s, p] = (intact - log_odds(logits, codes)).numpy()
+                predictions[repeat, :, s, p] = logits.argmax(dim=1).numpy()
+        changed[:, channels] = data[:, channels]
+    return drops, predictions
+
+
+def make_substitute(kind, data, *, info=None, subjects=None, orders=None, random_state=None):
+    """Choose what replaces a channel.
+
+    Parameters
+    ----------
+    kind : {"swap", "interpolate", "mean", "zero"}
+        "swap": the same channel in another epoch, of the same subject where subjects are
+        known, so that the signal stays one that the model knows; "interpolate": a spherical
+        spline through all other electrodes, which leaves what neighbours know; "mean": the
+        channel's average over epochs; "zero": nothing.
+    data : ndarray of shape (n_epochs, n_chans, n_times)
+        Epochs.
+    info : mne.Info or None, default=None
+        Electrode positions, for "interpolate".
+    subjects : ndarray of shape (n_epochs,) or None, default=None
+        Subject of each epoch, for "swap".
+    orders : list of ndarray of shape (n_epochs,) or None, default=None
+        For "swap": from which epoch to take, repeat by repeat; None draws them.
+    random_state : int, RandomState instance or None, default=None
+        Draws the orders.
+
+    Returns
+    -------
+    callable
+        ``substitute(channels, repeat)``, see `occlude`.
+
+    Raises
+    ------
+    ValueError
+        If `kind` is unknown, or positions or a second epoch are missing.
+    """
+    check_one_of("replacement", kind, REPLACEMENTS)
+    if kind == "zero":
+        return lambda channels, repeat: np.zeros_like(data[:, channels])
+    if kind == "mean":
+        means = data.mean(axis=0, keepdims=True)
+        return lambda channels, repeat: np.repeat(means[:, channels], len(data), axis=0)
+    if kind == "interpolate":
+        return lambda channels, repeat: np.einsum(
+            "bc,nct->nbt", _spline_weights(info, channels), data
+        ).astype(data.dtype)
+    if len(data) < 2:
+        raise ValueError(
+            "replacement='swap' takes a channel from another epoch, but there is only one; give "
+            "more epochs, or another replacement."
+        )
+    if orders is None:
+        orders = _Derangements(subjects, len(data), random_state)
+    return lambda channels, repeat: data[orders[repeat]][:, channels]
+
+
+def make_parts(kind, *, n_times, n_time_tokens=1, sfreq=None, bands=None):
+    """Divide signals into temporal tokens, or into bands.
+
+    Parameters
+    ----------
+    kind : {"time", "band"}
+        Along what.
+    n_times : int
+        Number of samples.
+    n_time_tokens : int, default=1
+        Number of temporal tokens.
+    sfreq : float or None, default=None
+        Sampling rate in Hz.
+    bands : dict of str to tuple of float, or None, default=None
+        Lower and upper frequency in Hz by name; None for delta, theta, alpha and beta.
+
+    Returns
+    -------
+    dict of str to callable
+        By name, a function that takes from signals of shape (..., n_times) what belongs to
+        the part.
+
+    Raises
+    ------
+    ValueError
+        If the sampling rate is not known, or a band does not lie below half of it.
+    """
+    if kind == "time":
+        length = n_times // n_time_tokens
+        names = part_names(n_time_tokens, length, sfreq)
+        if n_time_tokens == 1:
+            return {names[0]: lambda signal: signal}
+        return {
+            name: _window(k * length, (k + 1) * length, n_times) for k, name in enumerate(names)
+        }
+    return {name: _band_pass(low, high, sfreq) for name, (low, high) in check_bands(bands, sfreq)}
+
+
+def part_names(n_time_tokens, length, sfreq):
+    """Name the temporal tokens by their time in seconds, or by number.
+
+    Parameters
+    ----------
+    n_time_tokens : int
+        Number of temporal tokens.
+    length : int
+        Samples in each.
+    sfreq : float or None
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    tuple of str
+        The names; ``("epoch",)`` where there is a single one.
+    """
+    if n_time_tokens == 1:
+        return ("epoch",)
+    if not sfreq:
+        return tuple(f"token {k + 1}" for k in range(n_time_tokens))
+    edges = [k * length / sfreq for k in range(n_time_tokens + 1)]
+    return tuple(f"{start:.2f}-{stop:.2f} s" for start, stop in pairwise(edges))
+
+
+def check_bands(bands, sfreq):
+    """Check frequency bands.
+
+    Parameters
+    ----------
+    bands : dict of str to tuple of float, or None
+        Lower and upper frequency in Hz by name; None for delta, theta, alpha and beta.
+    sfreq : float or None
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    list of tuple
+        Name and limits.
+    """
+    if not sfreq:
+        raise ValueError(
+            "Bands need a sampling rate, and the classifier was fitted on arrays without one: "
+            "give it sfreq=, or fit on Epochs."
+        )
+    bands = BANDS if bands is None else bands
+    for name, limits in bands.items():
+        if len(limits) != 2 or not 0 < limits[0] < limits[1] < sfreq / 2:
+            raise ValueError(
+                f"The band {name!r} is {limits}, but has to be a lower and a higher frequency "
+                f"between 0 and {sfreq / 2:g} Hz."
+            )
+    return list(bands.items())
+
+
+def neighborhoods(info):
+    """Find the neighbours of each electrode.
+
+    Parameters
+    ----------
+    info : mne.Info
+        Electrode positions.
+
+    Returns
+    -------
+    list of list of int
+        For each channel, itself and its neighbours in the montage (Delaunay triangulation).
+
+    Raises
+    ------
+    ValueError
+        If positions are not known.
+    """
+    import mne
+
+    _need_positions(info, "Neighbours")
+    adjacency, names = mne.channels.find_ch_adjacency(info, "eeg")
+    order = [names.index(name) for name in info.ch_names]
+    adjacency = adjacency.toarray()[np.ix_(order, order)] | np.eye(len(order), dtype=bool)
+    return [np.flatnonzero(row).tolist() for row in adjacency]
+
+
+def channel_permutation_importance(
+    estimator,
+    X,
+    y,
+    *,
+    scoring=None,
+    n_repeats=5,
+    channel_groups=None,
+    groups=None,
+    random_state=None,
+):
+    """Measure how much a score falls when a channel is permuted across epochs.
+
+    Breiman [1]_; what `sklearn.inspection.permutation_importance` does for tables, for
+    epochs. Works for any fitted classifier or Pipeline on epochs, baselines as well.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    X : mne.Epochs, list of mne.Epochs or array-like of shape (n_epochs, n_chans, n_times)
+        Epochs, best ones that it was not fitted on.
+    y : array-like of shape (n_epochs,)
+        True labels.
+    scoring : str, callable or None, default=None
+        As everywhere in scikit-learn; None for the estimator's own score.
+    n_repeats : int, default=5
+        How often each channel is permuted.
+    channel_groups : dict of str to list, "neighbors" or None, default=None
+        Channels, by name or index, that are permuted together, such as a region; each
+        channel with its neighbours in the montage (Epochs only); or None for each channel
+        by itself. Channels that know the same hide each other's importance.
+    groups : array-like of shape (n_epochs,) or None, default=None
+        Subjects; epochs are then permuted within each one only, so that differences
+        between people stay what they are.
+    random_state : int, RandomState instance or None, default=None
+        Draws the permutations.
+
+    Returns
+    -------
+    sklearn.utils.Bunch
+        ``importances`` of shape (n_sets, n_repeats), ``importances_mean``,
+        ``importances_std``, as scikit-learn has them, and ``names``, a list with the name
+        of each channel or group.
+
+    Raises
+    ------
+    ValueError
+        If a channel of `channel_groups` does not exist, or X, y and groups do not fit.
+
+    References
+    ----------
+    .. [1] Breiman (2001), Random forests. Machine Learning 45. doi:10.1023/A:1010933404324
+
+    Examples
+    --------
+    >>> from skeegformer import channel_permutation_importance, make_baseline
+    >>> from skeegformer import make_simulated_eeg
+    >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, random_state=0)
+    >>> baseline = make_baseline("csp+lda").fit(X, y)
+    >>> areas = {"left": ["C3", "C5", "CP3"], "right": ["C4", "C6", "CP4"], "front": ["Fpz"]}
+    >>> result = channel_permutation_importance(
+    ...     baseline, X, y, channel_groups=areas, groups=metadata["subject"], random_state=0
+    ... )
+    >>> result.importances.shape
+    (3, 5)
+    """
+    epochs = as_epochs(X) if is_epochs(X) else None
+    data = np.asarray(X, dtype=float) if epochs is None else epochs.get_data()
+    if data.ndim != 3:
+        raise ValueError(f"X has shape {data.shape}, but epochs are (n_epochs, n_chans, n_times).")
+    groups = validate_groups(groups, len(data))
+    names, sets = _channel_sets(channel_groups, data.shape[1], epochs)
+    scorer = check_scoring(estimator, scoring=scoring)
+
+    def score(changed):
+        return scorer(estimator, changed if epochs is None else _with_data(epochs, changed), y)
+
+    intact = score(data)
+    # One seed for all channels, as scikit-learn has it, so that they see equal permutations.
+    seed = check_random_state(random_state).randint(np.iinfo(np.int32).max + 1)
+    importances = np.empty((len(sets), n_repeats))
+    changed = data.copy()
+    for s, channels in enumerate(sets):
+        for repeat, order in enumerate(shuffled_orders(len(data), groups, seed, n_repeats)):
+            changed[:, channels] = data[order][:, channels]
+            importances[s, repeat] = intact - score(changed)
+        changed[:, channels] = data[:, channels]
+    return importance_bunch(importances, names)
+
+
+def importance_bunch(importances, names):
+    """Summarise importances as scikit-learn does.
+
+    Parameters
+    ----------
+    importances : ndarray of shape (n_sets, n_repeats)
+        Drops of a score.
+    names : list of str
+        Name of each set.
+
+    Returns
+    -------
+    sklearn.utils.Bunch
+        With ``importances``, ``importances_mean``, ``importances_std`` and ``names``.
+    """
+    return Bunch(
+        importances=importances,
+        importances_mean=importances.mean(axis=1),
+        importances_std=importances.std(axis=1),
+        names=names,
+    )
+
+
+def shuffled_orders(n_epochs, groups, seed, n_repeats):
+    """Shuffle epochs again and again, within groups where there are some.
+
+    Parameters
+    ----------
+    n_epochs : int
+        How many there are.
+    groups : ndarray of shape (n_epochs,) or None
+        Subjects.
+    seed : int
+        Equal seeds give equal orders, and those of scikit-learn where there are no groups.
+    n_repeats : int
+        How many orders.
+
+    Returns
+    -------
+    list of ndarray of int of shape (n_epochs,)
+        From which epoch to take, epoch by epoch.
+    """
+    rng = check_random_state(seed)
+    members = [np.arange(n_epochs)]
+    if groups is not None:
+        members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    # Shuffled on and on, never anew: so does scikit-learn.
+    shuffled = [np.arange(len(rows)) for rows in members]
+    order, orders = np.arange(n_epochs), []
+    for _ in range(n_repeats):
+        for rows, positions in zip(members, shuffled, strict=True):
+            rng.shuffle(positions)
+            order[rows] = order[rows][positions]
+        orders.append(order.copy())
+    return orders
+
+
+class _Derangements:
+    """Orders in which no epoch stays where it is, drawn when they are asked for."""
+
+    def __init__(self, subjects, n_epochs, random_state):
+        self._rng = check_random_state(random_state)
+        self._members = [np.arange(n_epochs)]
+        if subjects is not None:
+            members = [np.flatnonzero(subjects == subject) for subject in np.unique(subjects)]
+            if min(map(len, members)) > 1:
+                self._members = members
+        self._orders = []
+
+    def __getitem__(self, repeat):
+        while len(self._orders) <= repeat:
+            order = np.empty(sum(map(len, self._members)), dtype=int)
+            for members in self._members:
+                shuffled = self._rng.permutation(members)
+                order[shuffled] = np.roll(shuffled, 1)
+            self._orders.append(order)
+        return self._orders[repeat]
+
+
+def _window(start, stop, n_times):
+    mask = np.zeros(n_times, dtype=np.float32)
+    mask[start:stop] = 1
+    return lambda signal: signal * mask
+
+
+def _band_pass(low, high, sfreq):
+    import mne
+
+    def take(signal):
+        filtered = mne.filter.filter_data(
+            signal.astype(float), sfreq, low, high, method="iir", verbose="ERROR"
+        )
+        return filtered.astype(signal.dtype)
+
+    return take
+
+
+def _spline_weights(info, channels):
+    """Return how MNE's spherical spline makes channels of the others: (n_channels, n_chans)."""
+    import mne
+
+    _need_positions(info, "replacement='interpolate'")
+    unit = mne.EvokedArray(np.eye(len(info.ch_names)), info.copy(), verbose="ERROR")
+    unit.info["bads"] = [info.ch_names[channel] for channel in channels]
+    return unit.interpolate_bads(reset_bads=False, verbose="ERROR").data[channels]
+
+
+def _need_positions(info, what):
+    found = info is not None and all(
+        np.isfinite(channel["loc"][:3]).all() and channel["loc"][:3].any()
+        for channel in info["chs"]
+    )
+    if not found:
+        raise ValueError(
+            f"{what} needs electrode positions: fit on Epochs with a montage "
+            "(epochs.set_montage), or give explain an info=."
+        )
+
+
+def _channel_sets(channel_groups, n_chans, epochs):
+    """Name the sets of channels that are permuted together, and list their indices."""
+    ch_names, picks = None, list(range(n_chans))
+    if epochs is not None:
+        ch_names, picks = list(epochs.ch_names), eeg_picks(epochs).tolist()
+    own = [ch_names[pick] if ch_names else str(pick) for pick in picks]
+    if channel_groups is None:
+        return own, [[pick] for pick in picks]
+    if isinstance(channel_groups, str):
+        check_one_of("channel_groups", channel_groups, ("neighbors",))
+        import mne
+
+        sets = neighborhoods(None if epochs is None else mne.pick_info(epochs.info, picks))
+        return own, [[picks[channel] for channel in members] for members in sets]
+    sets = []
+    for name, members in channel_groups.items():
+        known = range(n_chans) if ch_names is None else [*ch_names, *range(n_chans)]
+        unknown = [member for member in members if member not in known]
+        if unknown or not len(members):
+            what = f"the channel {unknown[0]!r}, which X does not have" if unknown else "no channel"
+            raise ValueError(f"channel_groups[{name!r}] names {what}.")
+        sets.append([m if not isinstance(m, str) else ch_names.index(m) for m in members])
+    return [str(name) for name in channel_groups], sets
+
+
+def _with_data(epochs, data):
+    """Return the same epochs with another signal."""
+    import mne
+
+    return mne.EpochsArray(
+        data,
+        epochs.info,
+        events=epochs.events,
+        tmin=epochs.tmin,
+        event_id=epochs.event_id,
+        metadata=epochs.metadata,
+        proj=False,
+        on_missing="ignore",
+        verbose="ERROR",
+    )

@@ -1,0 +1,257 @@
+"""Occlusion and permutation against scikit-learn, MNE and brute force."""
+
+import mne
+import numpy as np
+import pytest
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.inspection import permutation_importance
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+
+from skeegformer import (
+    AttentionExplainer,
+    EEGTransformerClassifier,
+    channel_permutation_importance,
+    make_baseline,
+)
+from skeegformer.explain.perturbation import (
+    make_parts,
+    make_substitute,
+    neighborhoods,
+    shuffled_orders,
+)
+
+
+CHANNELS = "FC3 FC1 FCz FC2 FC4 C5 C3 C1 Cz C2 C4 C6 CP3 CPz CP4 Oz".split()
+
+
+@pytest.fixture(scope="module")
+def simulated(simulated):
+    """The same epochs with a quarter of the electrodes: every one is a forward pass more."""
+    X, y, metadata, truth = simulated
+    return X.copy().pick(CHANNELS), y, metadata, truth
+
+
+@pytest.fixture(scope="module")
+def fitted(simulated):
+    X, y, _, _ = simulated
+    return EEGTransformerClassifier(embed_dim=16, max_epochs=8, random_state=0).fit(X, y)
+
+
+class Flattened(ClassifierMixin, BaseEstimator):
+    """Logistic regression on epochs of a single sample per channel, 2-D or 3-D."""
+
+    def fit(self, X, y):
+        self.model_ = LogisticRegression().fit(np.reshape(X, (len(X), -1)), y)
+        self.classes_ = self.model_.classes_
+        return self
+
+    def predict(self, X):
+        return self.model_.predict(np.reshape(X, (len(X), -1)))
+
+
+def test_permutation_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 6, 1))
+    y = (X[:, 2, 0] + 0.5 * X[:, 4, 0] + 0.1 * rng.normal(size=80) > 0).astype(int)
+    model = Flattened().fit(X, y)
+    options = {"scoring": "balanced_accuracy", "n_repeats": 7, "random_state": 3}
+    expected = permutation_importance(model, X[:, :, 0], y, **options)
+    found = channel_permutation_importance(model, X, y, **options)
+    np.testing.assert_allclose(found.importances, expected.importances)
+    np.testing.assert_allclose(found.importances_mean, expected.importances_mean)
+    np.testing.assert_allclose(found.importances_std, expected.importances_std)
+
+
+def test_permuting_within_subjects():
+    """A channel that tells subjects apart, and nothing else, is worth nothing within them."""
+    rng = np.random.default_rng(0)
+    subjects = np.repeat([0, 1], 40)
+    X = 0.1 * rng.normal(size=(80, 2, 1))
+    X[:, 0, 0] += subjects
+    y = subjects
+    model = Flattened().fit(X, y)
+    across = channel_permutation_importance(model, X, y, random_state=0)
+    within = channel_permutation_importance(model, X, y, groups=subjects, random_state=0)
+    assert across.importances_mean[0] > 0.3
+    np.testing.assert_allclose(within.importances[0], 0)
+    for order in shuffled_orders(80, subjects, 0, 3):
+        np.testing.assert_array_equal(np.sort(order), np.arange(80))
+        np.testing.assert_array_equal(subjects[order], subjects)
+
+
+def test_permutation_of_a_baseline_on_epochs_finds_the_sources(simulated):
+    X, y, metadata, _ = simulated
+    baseline = make_baseline("csp+lda").fit(X, y)
+    groups = {"left": ["C3", "C1", "C5", "FC3", "CP3"], "right": ["C4", "C2", "C6", "FC4", "CP4"]}
+    groups["middle"] = ["Oz"]
+    before = X.get_data().copy()
+    result = channel_permutation_importance(
+        baseline, X, y, channel_groups=groups, groups=metadata["subject"], random_state=0
+    )
+    np.testing.assert_array_equal(X.get_data(), before)
+    assert result.names == ["left", "right", "middle"]
+    assert min(result.importances_mean[:2]) > result.importances_mean[2] + 0.02
+    single = channel_permutation_importance(baseline, X[:30], y[:30], n_repeats=1)
+    assert single.names == X.ch_names
+    around = channel_permutation_importance(
+        baseline, X[:30], y[:30], n_repeats=1, channel_groups="neighbors"
+    )
+    assert around.importances.shape == (16, 1)
+
+
+def test_explainers_permutation_is_the_function_on_the_classifier(fitted, simulated):
+    X, y, metadata, _ = simulated
+    explanation = AttentionExplainer("permutation", n_repeats=3, random_state=0).explain(
+        fitted, X, y
+    )
+    bunch = explanation.permutation
+    assert bunch.importances.shape == (16, 3)
+    assert bunch.names == X.ch_names
+    # By hand, for one channel: same orders, score from the classifier itself.
+    seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
+    orders = shuffled_orders(len(y), metadata["subject"].to_numpy(), seed, 3)
+    data = X.get_data(units="uV")
+    channel = X.ch_names.index("C3")
+    intact = balanced_accuracy_score(y, fitted.predict(data))
+    drops = []
+    for repeat, order in enumerate(orders):
+        changed = data.copy()
+        changed[:, channel] = data[order][:, channel]
+        score = balanced_accuracy_score(y, fitted.predict(changed))
+        assert bunch.importances[channel, repeat] == pytest.approx(intact - score)
+        drops.append(_log_odds(fitted, data, explanation) - _log_odds(fitted, changed, explanation))
+    np.testing.assert_allclose(explanation.values[:, channel], np.mean(drops, axis=0), atol=1e-4)
+
+
+def _log_odds(classifier, data, explanation):
+    sign = np.where(explanation.targets == classifier.classes_[1], 1, -1)
+    return sign * classifier.decision_function(data)
+
+
+@pytest.mark.parametrize("replacement", ["zero", "mean", "interpolate"])
+def test_occlusion_by_brute_force(fitted, simulated, replacement):
+    X, _, _, _ = simulated
+    few = X[:16]
+    explanation = AttentionExplainer("occlusion", replacement=replacement).explain(fitted, few)
+    data = few.get_data(units="uV")
+    for name in ("C3", "Oz"):
+        channel = few.ch_names.index(name)
+        changed = data.copy()
+        if replacement == "zero":
+            changed[:, channel] = 0
+        elif replacement == "mean":
+            changed[:, channel] = data[:, channel].mean(axis=0)
+        else:
+            broken = few.copy()
+            broken.info["bads"] = [name]
+            changed = broken.interpolate_bads(verbose="ERROR").get_data(units="uV")
+        drop = _log_odds(fitted, data, explanation) - _log_odds(fitted, changed, explanation)
+        np.testing.assert_allclose(explanation.values[:, channel], drop, atol=2e-4)
+
+
+def test_swap_stays_within_subjects_and_moves_every_epoch():
+    data = np.arange(10.0)[:, None, None] * np.ones((10, 2, 3))
+    subjects = np.repeat([1, 2], 5)
+    substitute = make_substitute("swap", data, subjects=subjects, random_state=0)
+    for repeat in range(4):
+        other = substitute([0], repeat)[:, 0, 0].astype(int)
+        assert (other != np.arange(10)).all()
+        np.testing.assert_array_equal(subjects[other], subjects)
+        np.testing.assert_array_equal(other, substitute([1], repeat)[:, 0, 0])
+
+
+def test_band_occlusion_takes_the_band_and_nothing_else():
+    times = np.arange(320) / 160
+    waves = {"theta": 6, "alpha": 10, "beta": 20}
+    signal = sum(np.sin(2 * np.pi * f * times) for f in waves.values())[None]
+    parts = make_parts("band", n_times=320, sfreq=160.0)
+    assert list(parts) == ["delta", "theta", "alpha", "beta"]
+    middle = slice(80, 240)
+    for name, frequency in waves.items():
+        wave = np.sin(2 * np.pi * frequency * times)[None]
+        taken = parts[name](signal)
+        assert np.corrcoef(taken[0, middle], wave[0, middle])[0, 1] > 0.97
+    with pytest.raises(ValueError, match="'gamma' is"):
+        make_parts("band", n_times=320, sfreq=160.0, bands={"gamma": (40, 90)})
+    with pytest.raises(ValueError, match="Bands need a sampling rate"):
+        make_parts("band", n_times=320)
+
+
+def test_the_band_that_carries_the_class(simulated):
+    X, y, _, _ = simulated
+    classifier = EEGTransformerClassifier(max_epochs=40, random_state=0).fit(X, y)
+    explanation = AttentionExplainer(
+        "occlusion", parts="band", n_repeats=1, target="true", random_state=0
+    ).explain(classifier, X, y)
+    assert explanation.parts == ("delta", "theta", "alpha", "beta")
+    by_band = explanation.token_values.mean(axis=0)
+    channel, band = np.unravel_index(by_band.argmax(), by_band.shape)
+    assert explanation.ch_names[channel] in ("C3", "C4")
+    assert explanation.parts[band] == "alpha"
+
+
+def test_temporal_tokens_are_occluded_one_by_one(simulated):
+    X, y, _, _ = simulated
+    classifier = EEGTransformerClassifier(
+        embed_dim=16, n_time_tokens=2, max_epochs=2, random_state=0
+    ).fit(X, y)
+    explanation = AttentionExplainer("occlusion", replacement="zero").explain(classifier, X[:6])
+    assert explanation.parts == ("0.00-1.00 s", "1.00-2.00 s")
+    data = X[:6].get_data(units="uV")
+    changed = data.copy()
+    changed[:, 10, 160:] = 0
+    drop = _log_odds(classifier, data, explanation) - _log_odds(classifier, changed, explanation)
+    np.testing.assert_allclose(explanation.token_values[:, 10, 1], drop, atol=1e-4)
+
+
+def test_neighborhoods_are_those_of_the_montage(simulated):
+    X = simulated[0]
+    sets = neighborhoods(X.info)
+    c3 = {X.ch_names[k] for k in sets[X.ch_names.index("C3")]}
+    assert {"C3", "C1", "C5", "FC3", "CP3"} <= c3
+    assert "C4" not in c3
+    shuffled = mne.pick_info(X.info, np.arange(16)[::-1])
+    other = neighborhoods(shuffled)
+    assert {shuffled.ch_names[k] for k in other[shuffled.ch_names.index("C3")]} == c3
+
+
+def test_neighbors_are_taken_away_together(fitted, simulated):
+    X, _, _, _ = simulated
+    explanation = AttentionExplainer("occlusion", replacement="zero", neighbors=True).explain(
+        fitted, X[:6]
+    )
+    data = X[:6].get_data(units="uV")
+    changed = data.copy()
+    changed[:, neighborhoods(X.info)[8]] = 0
+    drop = _log_odds(fitted, data, explanation) - _log_odds(fitted, changed, explanation)
+    np.testing.assert_allclose(explanation.values[:, 8], drop, atol=1e-4)
+
+
+def test_equal_seeds_give_equal_values(fitted, simulated):
+    X, _, _, _ = simulated
+    explainer = AttentionExplainer("occlusion", n_repeats=2, random_state=5)
+    first = explainer.explain(fitted, X[:20])
+    state = torch.random.get_rng_state()
+    np.testing.assert_array_equal(first.values, explainer.explain(fitted, X[:20]).values)
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_what_perturbation_refuses(fitted, simulated):
+    X, y, _, _ = simulated
+    with pytest.raises(ValueError, match="only one; give more epochs"):
+        AttentionExplainer("occlusion").explain(fitted, X[:1])
+    with pytest.raises(ValueError, match="compares scores: pass y"):
+        AttentionExplainer("permutation").explain(fitted, X)
+    with pytest.raises(ValueError, match="n_repeats=0 is not a whole number"):
+        AttentionExplainer("occlusion", n_repeats=0).explain(fitted, X)
+    with pytest.raises(ValueError, match="replacement='noise' is not one of"):
+        AttentionExplainer("occlusion", replacement="noise").explain(fitted, X)
+    array = EEGTransformerClassifier(embed_dim=16, max_epochs=1).fit(X.get_data()[:20], y[:20])
+    with pytest.raises(ValueError, match="needs electrode positions"):
+        AttentionExplainer("occlusion", replacement="interpolate").explain(array, X.get_data()[:5])
+    with pytest.raises(ValueError, match=r"channel_groups\['a'\] names the channel 'Q9'"):
+        channel_permutation_importance(fitted, X, y, channel_groups={"a": ["Q9"]})
+    with pytest.raises(ValueError, match="X has shape"):
+        channel_permutation_importance(fitted, X.get_data()[0], y)

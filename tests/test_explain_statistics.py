@@ -1,0 +1,398 @@
+"""Statistics of explanations against pandas, SciPy, MNE and data whose truth is known."""
+
+from dataclasses import replace
+
+import mne
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from scipy.spatial.distance import cdist
+
+from skeegformer.explain import Explanation
+from skeegformer.explain.statistics import (
+    bootstrap_intervals,
+    compare_conditions,
+    seed_stability,
+    subject_means,
+)
+
+CLASSES = np.array(["left", "right"])
+
+
+@pytest.fixture(scope="module")
+def info(simulated):
+    return simulated[0].info
+
+
+def make_explanation(values, y, subjects, info=None, **changes):
+    """Make one of values (n_epochs, n_chans) or (n_epochs, n_chans, n_parts)."""
+    values = np.asarray(values, dtype=float)
+    values = values[:, :, None] if values.ndim == 2 else values
+    options = {
+        "token_values": values,
+        "probabilities": np.tile([0.7, 0.3], (len(values), 1)),
+        "classes": CLASSES,
+        "y": None if y is None else np.asarray(y),
+        "ch_names": None if info is None else info["ch_names"],
+        "info": info,
+        "method": "integrated-gradients",
+        "subjects": None if subjects is None else np.asarray(subjects),
+    }
+    return Explanation(**{**options, **changes})
+
+
+def spatial_noise(info, shape, rng, length=0.04):
+    """Draw noise that neighbouring electrodes share, as (*shape, n_chans)."""
+    positions = np.array([channel["loc"][:3] for channel in info["chs"]])
+    covariance = np.exp(-(cdist(positions, positions) ** 2) / (2 * length**2))
+    root = np.linalg.cholesky(covariance + 1e-6 * np.eye(len(positions)))
+    return rng.normal(size=(*shape, len(positions))) @ root.T
+
+
+def null_explanation(info, rng, n_subjects=12, n_epochs=3):
+    """No difference between the classes; every subject has a map of its own."""
+    maps = spatial_noise(info, (n_subjects, 1), rng)
+    values = maps + spatial_noise(info, (n_subjects, 2 * n_epochs), rng)
+    y = np.tile(np.repeat(CLASSES, n_epochs), n_subjects)
+    subjects = np.repeat(np.arange(n_subjects), 2 * n_epochs)
+    return make_explanation(values.reshape(-1, values.shape[-1]), y, subjects, info)
+
+
+def test_subject_means_are_those_of_pandas(info):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(50, 64, 2))
+    y, subjects = rng.choice(CLASSES, 50), rng.choice([3, 1, 2], 50)
+    explanation = make_explanation(values, y, subjects, info, parts=("a", "b"))
+    frame = pd.DataFrame(values.sum(axis=2), columns=info["ch_names"])
+    tables = subject_means(explanation)
+    assert list(tables) == ["left", "right"]
+    for label, table in tables.items():
+        expected = frame[y == label].groupby(subjects[y == label]).mean()
+        pd.testing.assert_frame_equal(table, expected, check_names=False)
+        assert table.index.name == "subject"
+    whole = subject_means(explanation, by=None)
+    pd.testing.assert_frame_equal(whole, frame.groupby(subjects).mean(), check_names=False)
+    parts = subject_means(explanation, by="part")
+    np.testing.assert_allclose(parts["b"].loc[2], values[subjects == 2, :, 1].mean(axis=0))
+    predicted = subject_means(explanation, labels="predicted")
+    pd.testing.assert_frame_equal(predicted["left"], whole)  # all are predicted left
+
+
+def test_a_subject_counts_once_however_many_epochs_it_has():
+    values = np.concatenate([np.zeros((97, 1)), np.ones((3, 1))])
+    subjects = np.repeat(["many", "one", "two", "three"], [97, 1, 1, 1])
+    explanation = make_explanation(values, None, subjects)
+    intervals = bootstrap_intervals(explanation, by=None, random_state=0)
+    assert intervals["mean"].tolist() == [0.75]
+    assert intervals.index.tolist() == ["channel 0"]
+
+
+def test_unknown_subjects_and_broken_values_are_refused():
+    with pytest.raises(ValueError, match="subjects are not known: pass groups"):
+        subject_means(make_explanation(np.ones((4, 2)), None, None))
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        subject_means(make_explanation([[1.0], [np.nan]], None, [1, 2]))
+    with pytest.raises(ValueError, match="by='subject' is not one of"):
+        subject_means(make_explanation(np.ones((4, 2)), None, [1] * 4), by="subject")
+
+
+def test_intervals_resample_whole_subjects():
+    """An independent bootstrap, one row of subjects after the other, finds the same."""
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(200, 2)) * [1, 5]
+    found = bootstrap_intervals(values, random_state=0, n_resamples=5000)
+    draws = np.array([values[rng.integers(200, size=200)].mean(axis=0) for _ in range(5000)])
+    np.testing.assert_allclose(found["mean"], values.mean(axis=0))
+    np.testing.assert_allclose(found["low"], np.quantile(draws, 0.025, axis=0), atol=0.06)
+    np.testing.assert_allclose(found["high"], np.quantile(draws, 0.975, axis=0), atol=0.06)
+    again = bootstrap_intervals(values, random_state=0, n_resamples=5000)
+    pd.testing.assert_frame_equal(found, again)
+    assert not found.equals(bootstrap_intervals(values, random_state=1, n_resamples=5000))
+    narrow = bootstrap_intervals(values, level=0.5, random_state=0)
+    assert (narrow["low"] > found["low"]).all()
+
+
+def test_intervals_of_twelve_subjects_hold_the_mean_as_often_as_they_say():
+    values = np.random.default_rng(0).normal(size=(12, 1500))  # each channel is one experiment
+    intervals = bootstrap_intervals(values, random_state=0, n_resamples=1000)
+    covered = ((intervals["low"] <= 0) & (intervals["high"] >= 0)).sum()
+    assert stats.binomtest(int(covered), 1500, 0.95).pvalue > 0.01
+    assert covered / 1500 > 0.92
+
+
+def test_intervals_by_class_and_where_nothing_varies(info):
+    explanation = null_explanation(info, np.random.default_rng(0))
+    explanation.token_values[:, 5] = 0.1
+    intervals = bootstrap_intervals(explanation, random_state=0, n_resamples=200)
+    table = intervals["right"]
+    assert table.index.tolist() == info["ch_names"]
+    np.testing.assert_allclose(table.iloc[5], 0.1)
+    others = table.drop(info["ch_names"][5])
+    assert (others["low"] < others["mean"]).all()
+    assert (others["mean"] < others["high"]).all()
+    np.testing.assert_allclose(table["mean"], subject_means(explanation)["right"].mean())
+
+
+def test_intervals_refuse_what_they_cannot_use():
+    with pytest.raises(ValueError, match="at least 3, but the values are of 2"):
+        bootstrap_intervals(np.ones((2, 4)))
+    with pytest.raises(ValueError, match="of 'right' are of 1"):
+        bootstrap_intervals(
+            make_explanation(np.eye(7), ["left"] * 6 + ["right"], [1, 2, 3, 4, 5, 6, 6])
+        )
+    with pytest.raises(ValueError, match="level=95 is not between 0 and 1"):
+        bootstrap_intervals(np.ones((5, 4)), level=95)
+    with pytest.raises(ValueError, match="n_resamples=0 is not a whole number"):
+        bootstrap_intervals(np.ones((5, 4)), n_resamples=0)
+    with pytest.raises(ValueError, match=r"shape \(5,\)"):
+        bootstrap_intervals(np.ones(5))
+
+
+def test_t_values_and_difference_are_those_of_scipy(info):
+    explanation = null_explanation(info, np.random.default_rng(0))
+    tables = subject_means(explanation)
+    expected = stats.ttest_rel(tables["left"], tables["right"])
+    for tail in (-1, 0, 1):
+        test = compare_conditions(explanation, "left", "right", tail=tail, n_permutations=50)
+        np.testing.assert_allclose(test.t_values, expected.statistic)
+        np.testing.assert_allclose(test.difference, (tables["left"] - tables["right"]).mean())
+    assert test.n_subjects == 12
+
+
+def test_clusters_and_p_values_are_those_of_every_sign_flip(info):
+    """A chain of 8 channels and 6 subjects, small enough to go through all of it."""
+    rng = np.random.default_rng(3)
+    chain = np.eye(8, k=1) + np.eye(8, k=-1)
+    differences = rng.normal(size=(6, 8)) + np.array([2, 2, 0, 0, 0, -1, -1, 0])
+    values = np.concatenate([differences, np.zeros((6, 8))])
+    y, subjects = np.repeat(CLASSES, 6), np.tile(np.arange(6), 2)
+    explanation = make_explanation(values, y, subjects)
+    test = compare_conditions(explanation, "left", "right", adjacency=chain)
+
+    def masses(x):
+        """Sum t over runs of neighbours beyond the threshold, of one sign."""
+        t = stats.ttest_1samp(x, 0).statistic
+        sign = np.where(np.abs(t) > stats.t.isf(0.025, 5), np.sign(t), 0)
+        found, start = [], 0
+        for end in range(1, 9):
+            if end == 8 or sign[end] != sign[start]:
+                if sign[start]:
+                    found.append((t[start:end].sum(), range(start, end)))
+                start = end
+        return found
+
+    flips = [[1 - 2 * (k >> i & 1) for i in range(6)] for k in range(2**6)]
+    largest = [
+        max((abs(mass) for mass, _ in masses(differences * np.array(f)[:, None])), default=0)
+        for f in flips
+    ]
+    expected = sorted(
+        (np.mean(np.array(largest) >= abs(mass) - 1e-9), list(run))
+        for mass, run in masses(differences)
+    )
+    assert len(expected) >= 2
+    assert test.exact
+    assert test.n_permutations == 32  # a flip and its mirror image are the same two-sided
+    np.testing.assert_allclose(test.p_values, [p for p, _ in expected])
+    assert [np.flatnonzero(cluster).tolist() for cluster in test.clusters] == [
+        run for _, run in expected
+    ]
+
+
+def test_false_alarms_stay_at_alpha(info):
+    rng = np.random.default_rng(0)
+    n_runs = 200
+    alarms = sum(
+        compare_conditions(
+            null_explanation(info, rng),
+            "left",
+            "right",
+            alpha=0.05,
+            n_permutations=40,  # the data's own is among the 2 largest of 40 in 5 % of runs
+            random_state=rng.integers(2**31),
+        ).mask.any()
+        for _ in range(n_runs)
+    )
+    assert stats.binomtest(int(alarms), n_runs, 0.05, alternative="greater").pvalue > 0.01
+    assert alarms > 0  # or it would never find anything
+
+
+def test_a_true_difference_is_found_where_it_is(info):
+    rng = np.random.default_rng(0)
+    explanation = null_explanation(info, rng)
+    near = [info["ch_names"].index(name) for name in ("C3", "C1", "C5", "FC3", "CP3")]
+    left = np.flatnonzero(explanation.y == "left")
+    explanation.token_values[np.ix_(left, near)] += 2.0
+    test = compare_conditions(explanation, "left", "right", random_state=0)
+    assert test.mask[near].all()
+    far = [info["ch_names"].index(name) for name in ("C4", "C2", "C6", "FC4", "CP4", "O2")]
+    assert not test.mask[far].any()
+    assert test.p_values[0] == test.smallest_possible_p == 1 / 2**11
+    assert "The conditions differ (p = 0.00049)." in repr(test)
+    assert "higher for left (p = 0.00049): " in repr(test)
+    assert "no finding about place or extent" in repr(test)
+    other_way = compare_conditions(explanation, "right", "left", random_state=0)
+    np.testing.assert_array_equal(other_way.mask, test.mask)
+    np.testing.assert_allclose(other_way.t_values, -test.t_values)
+    assert compare_conditions(explanation, "left", "right", tail=1).mask[near].all()
+    assert not compare_conditions(explanation, "left", "right", tail=-1).mask[near].any()
+    enhanced = compare_conditions(
+        explanation, "left", "right", threshold={"start": 0, "step": 0.5}, n_permutations=100
+    )
+    assert enhanced.mask[near].all()
+    assert not enhanced.mask[far].any()
+    np.testing.assert_allclose(enhanced.t_values, test.t_values)
+    assert repr(enhanced).count("higher for left") == 1
+
+
+def test_neighbours_are_those_of_the_montage(info):
+    test = compare_conditions(
+        null_explanation(info, np.random.default_rng(0)), "left", "right", n_permutations=20
+    )
+    expected, names = mne.channels.find_ch_adjacency(info, "eeg")
+    assert names == test.ch_names
+    np.testing.assert_array_equal(test.adjacency, expected.toarray().astype(bool))
+    assert test.adjacency[names.index("C3"), names.index("C1")]
+    assert not test.adjacency[names.index("C3"), names.index("C4")]
+
+
+def test_equal_random_states_give_equal_p_values(info):
+    explanation = null_explanation(info, np.random.default_rng(4))
+    first, again, other = (
+        compare_conditions(
+            explanation, "left", "right", n_permutations=64, threshold=1.0, random_state=seed
+        ).p_values
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("threshold", [None, {"start": 0, "step": 0.5}])
+def test_channels_without_variance_have_finite_t(info, threshold):
+    """One channel is the same in both conditions, one differs by the same in all subjects."""
+    explanation = null_explanation(info, np.random.default_rng(0))
+    values = explanation.token_values
+    values[:, 0] = 0.3
+    values[:, 1] = 0.3
+    values[explanation.y == "left", 2] = 1.3
+    values[explanation.y == "right", 2] = 0.3
+    test = compare_conditions(
+        explanation, "left", "right", n_permutations=40, threshold=threshold, random_state=0
+    )
+    assert np.isfinite(test.t_values).all()
+    assert test.t_values[0] == test.t_values[1] == 0
+    assert test.t_values[2] == pytest.approx(100 * np.sqrt(12))
+    assert test.mask[2]
+    assert not test.mask[0]
+
+
+def test_rounding_of_means_is_no_difference():
+    """0.1 averaged over 3 epochs and over 1 differs in the last digit, in every subject."""
+    y = np.tile(["left", "left", "left", "right"], 8)
+    explanation = make_explanation(np.full((32, 3), 0.1), y, np.repeat(np.arange(8), 4))
+    tables = subject_means(explanation)
+    assert (tables["left"] != tables["right"]).any(axis=None)
+    test = compare_conditions(explanation, "left", "right", adjacency=np.ones((3, 3)))
+    np.testing.assert_array_equal(test.t_values, 0.0)
+    assert test.clusters.shape == (0, 3)
+    assert not test.mask.any()
+    assert "no channel's t reaches the threshold" in test.summary
+    assert "no evidence that the conditions are the same" in test.summary
+
+
+def test_subjects_without_a_condition_are_left_out_and_named(info):
+    explanation = null_explanation(info, np.random.default_rng(0))
+    keep = ~((explanation.subjects == 7) & (explanation.y == "right"))
+    with pytest.warns(UserWarning, match="Subjects 7 have no epochs of 'left' or of 'right'"):
+        test = compare_conditions(explanation.select(keep), "left", "right", n_permutations=50)
+    assert test.n_subjects == 11
+    without = explanation.select(explanation.subjects != 7)
+    expected = compare_conditions(without, "left", "right", n_permutations=50)
+    np.testing.assert_array_equal(test.t_values, expected.t_values)
+
+
+def test_too_few_subjects_are_told_what_they_cannot_show(info):
+    explanation = null_explanation(info, np.random.default_rng(0), n_subjects=5)
+    with pytest.warns(UserWarning, match=r"With 5 subjects the smallest possible p is 0.0625"):
+        test = compare_conditions(explanation, "left", "right")
+    assert "cannot find a difference" in test.summary
+    assert not test.mask.any()
+    one = explanation.select(subject=0)
+    with pytest.raises(ValueError, match="1 of 1 subjects have epochs of both 'left' and 'right'"):
+        compare_conditions(one, "left", "right")
+    with (
+        pytest.warns(match="Subjects 0, 1, 2, 3, 4 have no"),
+        pytest.raises(ValueError, match="0 of 5 subjects have"),
+    ):
+        compare_conditions(explanation.select(label="left"), "left", "right")
+
+
+def test_parts_can_be_compared():
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(20, 3, 2))
+    values[:, 1, 1] += 3
+    explanation = make_explanation(
+        values, None, np.repeat(np.arange(10), 2), parts=("theta", "alpha"), part_kind="band"
+    )
+    test = compare_conditions(explanation, "alpha", "theta", by="part", adjacency=np.eye(3))
+    assert test.mask.tolist() == [False, True, False]
+    assert test.conditions == ("alpha", "theta")
+
+
+def test_what_compare_conditions_refuses(info):
+    explanation = null_explanation(info, np.random.default_rng(0))
+
+    def compare(a="left", b="right", explanation=explanation, **options):
+        return compare_conditions(explanation, a, b, **options)
+
+    with pytest.raises(ValueError, match="b='up' is not one of 'left', 'right'"):
+        compare(b="up")
+    with pytest.raises(ValueError, match="a and b are both 'left'"):
+        compare(b="left")
+    with pytest.raises(ValueError, match="alpha=5 is not between 0 and 1"):
+        compare(alpha=5)
+    with pytest.raises(ValueError, match="n_permutations=10 is not a whole number of at least 20"):
+        compare(n_permutations=10)
+    for threshold in (-1.0, {"start": 0}, "tfce", np.nan):
+        with pytest.raises(ValueError, match="is not an absolute t above 0, a dict"):
+            compare(threshold=threshold)
+    with pytest.raises(ValueError, match=r"adjacency has shape \(3, 3\).*\(64, 64\)"):
+        compare(adjacency=np.eye(3))
+    with pytest.raises(ValueError, match="need electrode positions"):
+        compare(explanation=replace(explanation, info=None))
+    two, values = mne.pick_info(info, [0, 1]), np.ones((72, 2, 1))
+    with pytest.raises(ValueError, match="neighbours of 2 channels cannot be found"):
+        compare(explanation=replace(explanation, token_values=values, info=two, ch_names=None))
+
+
+def test_seed_stability_is_spearman():
+    rng = np.random.default_rng(0)
+    importances = rng.dirichlet(np.ones(10), size=4)
+    explanations = [make_explanation(row[None], None, None) for row in importances]
+    stability = seed_stability(explanations)
+    expected = stats.spearmanr(importances, axis=1).statistic
+    np.testing.assert_allclose(stability.correlations, expected)
+    pairs = expected[np.triu_indices(4, k=1)]
+    found = [stability.mean, stability.low, stability.high]
+    np.testing.assert_allclose(found, [pairs.mean(), pairs.min(), pairs.max()])
+    ranks = pd.DataFrame(importances).rank(axis=1)
+    np.testing.assert_allclose(stability.rank_sd, ranks.std())
+    assert f"rho = {pairs.mean():.2f}" in repr(stability)
+    same = seed_stability(explanations[:1] * 3)
+    assert same.mean == pytest.approx(1)
+    np.testing.assert_array_equal(same.rank_sd, 0)
+
+
+def test_what_seed_stability_refuses(info):
+    rng = np.random.default_rng(0)
+    explanation = make_explanation(rng.normal(size=(5, 64)), None, None, info)
+    with pytest.raises(ValueError, match="at least 2 explanations, not 1"):
+        seed_stability([explanation])
+    shuffled = replace(explanation, ch_names=info["ch_names"][::-1])
+    with pytest.raises(ValueError, match="Explanation 1 is of other channels"):
+        seed_stability([explanation, shuffled])
+    flat = replace(explanation, token_values=-np.ones((5, 64, 1)))
+    with pytest.raises(ValueError, match="Explanation 1 finds all channels equally important"):
+        seed_stability([explanation, flat])
