@@ -100,6 +100,11 @@ class RolloutFold:
     output : {"tokens", "class", "layers"}, default="tokens"
         See `attention_rollout`.
 
+    Attributes
+    ----------
+    needs_all : bool
+        Whether the rows of all tokens are needed in the last layer.
+
     Examples
     --------
     >>> import torch
@@ -122,6 +127,8 @@ class RolloutFold:
         self.original = convention == "eeg-transformer"
         self.residual = residual and not self.original
         self.output = output
+        # The class token's row of A_L ... A_1 starts with its row of A_L.
+        self.needs_all = output == "tokens" or self.original
 
     def step(self, state, weights):
         """Multiply one more layer on.
@@ -131,7 +138,8 @@ class RolloutFold:
         state : list of Tensor or None
             From the layer below; None for the first.
         weights : Tensor of shape (batch, n_heads, n_tokens, n_tokens)
-            The layer's attention.
+            The layer's attention; of the last one, the class token's row is enough where
+            no more is asked for.
 
         Returns
         -------
@@ -216,7 +224,7 @@ def record_attention(estimator, reduce=None):
     """
     module = find_network(estimator)
     record = AttentionRecord(len(_attention_layers(module)), reduce)
-    with _listening(module, record._take):
+    with _listening(module, record._take, getattr(reduce, "needs_all", True)):
         yield record
 
 
@@ -470,8 +478,11 @@ def _attention_layers(module):
 
 
 @contextmanager
-def _listening(module, take):
-    """Hand every layer's weights to ``take(index, weights)``, in evaluation mode."""
+def _listening(module, take, needs_all=True):
+    """Hand every layer's weights to ``take(index, weights)``, in evaluation mode.
+
+    `needs_all`: the last layer's rows of all tokens, not of the class token alone.
+    """
     layers = _attention_layers(module)
     if any(layer.recorder is not None for layer in layers):
         raise RuntimeError("This network's attention is being recorded already.")
@@ -480,10 +491,12 @@ def _listening(module, take):
         module.eval()
         for index, layer in enumerate(layers):
             layer.recorder = lambda weights, index=index: take(index, weights)
+            layer.records_all = needs_all
         yield
     finally:
         for layer in layers:
             layer.recorder = None
+            layer.records_all = False
         for part, training in modes.items():
             part.training = training
 

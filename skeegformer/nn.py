@@ -242,7 +242,9 @@ class Attention(nn.Module):
     """Multi-head self-attention [1]_.
 
     The weights exist as a tensor only while something records them: `recorder` is None,
-    or a function that takes the weights, of shape (batch, n_heads, n_tokens, n_tokens).
+    or a function that takes the weights, of shape (batch, n_heads, n_queries, n_tokens).
+    `records_all` says whether it wants to see all tokens' queries, or, of the last block,
+    only the class token's.
 
     Parameters
     ----------
@@ -265,6 +267,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(embed_dim, embed_dim)
         self.drop = nn.Dropout(drop_prob)
         self.recorder = None
+        self.records_all = False
 
     def forward(self, x, n_queries=None):
         """Let tokens gather from all tokens.
@@ -537,9 +540,9 @@ class EEGTransformer(nn.Module):
         """
         tokens = self.embed_features(features)
         for index, block in enumerate(self.blocks):
-            # The class token alone is read out; whoever records wants to see all of them.
+            # The class token alone is read out, but who records may want to see all tokens.
             is_last = index == len(self.blocks) - 1
-            only_class = is_last and block.attention.recorder is None
+            only_class = is_last and not block.attention.records_all
             tokens = block(tokens, n_queries=1 if only_class else None)
         return self.head(self.norm(tokens[:, 0]))
 

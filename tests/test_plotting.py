@@ -1,9 +1,13 @@
-"""Topomaps: what is drawn, with which limits, on which axes."""
+"""Topomaps: what is drawn, where, with which limits, on which axes."""
+
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import mne
 import numpy as np
 import pytest
+from explanation_factory import CH_NAMES, make_explanation
+from scipy.interpolate import RegularGridInterpolator
 
 from skeegformer import AttentionExplainer, TopomapDisplay, make_eeg_pipeline
 
@@ -59,7 +63,7 @@ def test_given_axes_and_limits(explanation):
     assert display.images_[0].get_clim() == (0, 5)
     assert display.images_[0].get_cmap().name == "magma"
     assert "Cz" in {text.get_text() for text in axes[0].texts}
-    with pytest.raises(ValueError, match="There are 2 maps, but 1 axes"):
+    with pytest.raises(ValueError, match="There are 2 panels, but 1 axes"):
         explanation.plot_topomap(ax=axes[0])
 
 
@@ -84,6 +88,144 @@ def test_too_few_channels(explanation):
         TopomapDisplay({"one": np.ones(1)}, mne.pick_info(explanation.info, [0])).plot()
 
 
+def electrodes(axes):
+    """Return where the names of the channels are written: (n_chans, 2), in their order."""
+    places = {text.get_text(): text.xy for text in axes.texts}
+    return np.array([places[name] for name in CH_NAMES])
+
+
+def test_the_map_has_each_channels_value_at_its_electrode():
+    display = make_explanation().plot_topomap(names=True)
+    for axes, values in zip(display.axes_, display.values.values(), strict=True):
+        (image,) = axes.images
+        picture = np.asarray(image.get_array())
+        left, right, bottom, top = image.get_extent()
+        grid = np.linspace(bottom, top, len(picture)), np.linspace(left, right, len(picture))
+        read = RegularGridInterpolator(grid, picture)(electrodes(axes)[:, ::-1])
+        np.testing.assert_allclose(read, values, atol=0.03 * np.ptp(values))
+
+
+def test_a_difference_is_taken_before_scaling_and_drawn_around_zero():
+    one = make_explanation()
+    display = one.plot_topomap(difference=("right", "left"))
+    raw = one.values[one.y == "right"].mean(axis=0) - one.values[one.y == "left"].mean(axis=0)
+    assert list(display.values) == ["right", "left"]
+    np.testing.assert_allclose(display.differences["right − left"], 100 * raw)
+    low, high = display.images_[2].get_clim()
+    assert high == -low == pytest.approx(100 * abs(raw).max())
+    # The maps of the conditions keep their own limits and colours.
+    both = np.concatenate(list(display.values.values()))
+    assert display.images_[0].get_clim() == display.images_[1].get_clim()
+    np.testing.assert_allclose(display.images_[0].get_clim(), (both.min(), both.max()))
+    assert [image.get_cmap().name for image in display.images_] == ["viridis", "viridis", "RdBu_r"]
+    assert display.difference_colorbar_.ax.get_ylabel() == "difference (% points)"
+
+
+def test_signed_values_are_symmetric_around_zero_and_not_in_percent():
+    one = make_explanation("integrated-gradients", parts=("alpha", "beta"), part_kind="band")
+    display = one.plot_topomap(by="part")
+    assert list(display.values) == ["alpha", "beta"]
+    means = one.token_values.mean(axis=0)
+    np.testing.assert_allclose(display.values["beta"], means[:, 1])
+    for image in display.images_:
+        assert image.get_clim() == pytest.approx((-abs(means).max(), abs(means).max()))
+        assert image.get_cmap().name == "RdBu_r"
+    assert display.colorbar_.ax.get_ylabel() == "log odds of the class"
+
+
+def test_a_grid_of_classes_by_parts():
+    one = make_explanation(parts=("0.0-1.0 s", "1.0-2.0 s", "2.0-3.0 s"))
+    display = one.plot_topomap(by="class and part", difference=("left", "right"))
+    assert len(display.axes_) == 9
+    left, right = (one.token_values[one.y == label].mean(axis=0) for label in ("left", "right"))
+    np.testing.assert_allclose(display.values["right", "1.0-2.0 s"], 100 * right[:, 1])
+    np.testing.assert_allclose(
+        display.differences["left − right", "2.0-3.0 s"], 100 * (left - right)[:, 2]
+    )
+    assert [axes.get_title() for axes in display.axes_[:4]] == [*one.parts, ""]
+    rows = [axes.texts[0].get_text() for axes in display.axes_[::3]]
+    assert rows == ["left", "right", "left\n− right"]
+
+
+def test_subjects_and_layers():
+    one = make_explanation()
+    by_subject = one.plot_topomap(by="subject").values
+    assert list(by_subject) == ["subject 3", "subject 5", "subject 8", "subject 9"]
+    np.testing.assert_allclose(by_subject["subject 5"], 100 * one.values[6:12].mean(axis=0))
+    by_layer = one.plot_topomap(by="layer").values
+    assert list(by_layer) == ["layer 1", "layer 2", "layer 3"]
+    np.testing.assert_allclose(by_layer["layer 2"], 100 * one.layer_values[:, 1].mean(axis=0))
+
+
+def marked(axes, marker="o"):
+    """Return the channels whose dots are marked."""
+    (marks,) = (line for line in axes.lines if line.get_marker() == marker)
+    distances = np.linalg.norm(electrodes(axes) - marks.get_xydata()[:, np.newaxis], axis=2)
+    assert distances.min(axis=1).max() < 1e-6
+    return [CH_NAMES[i] for i in distances.argmin(axis=1)]
+
+
+def test_the_mask_marks_its_electrodes():
+    one = make_explanation()
+    mask = np.isin(CH_NAMES, ["C3", "O2"])
+    assert marked(one.plot_topomap(by=None, mask=mask, names=True).ax_) == ["C3", "O2"]
+    display = one.plot_topomap(difference=("left", "right"), mask=mask, names=True)
+    assert marked(display.axes_[2]) == ["C3", "O2"]
+    for axes in display.axes_[:2]:  # a test of the difference says nothing of the conditions
+        assert not [line for line in axes.lines if line.get_marker() == "o"]
+    display = one.plot_topomap(mask={"right": ~mask}, mask_params={"marker": "s"}, names=True)
+    assert len(marked(display.axes_[1], "s")) == len(CH_NAMES) - 2
+    with pytest.raises(ValueError, match="has to be boolean with one entry for each of 23"):
+        one.plot_topomap(mask=mask[:5])
+    with pytest.raises(ValueError, match="mask has a map 'up', but there are only 'left', 'right'"):
+        one.plot_topomap(mask={"up": mask})
+
+
+def test_names_of_the_largest_channels():
+    one = make_explanation()
+    display = one.plot_topomap(names=1)
+    assert [axes.texts[0].get_text() for axes in display.axes_] == ["C4", "C3"]
+    assert [len(axes.texts) for axes in display.axes_] == [1, 1]
+
+
+def test_names_are_no_formulas(tmp_path):
+    one = make_explanation()
+    info = one.info.copy()
+    info.rename_channels({"C3": "$C_3$", "C4": r"$\broken{"})
+    one = replace(one, info=info, ch_names=info.ch_names)
+    display = one.plot_topomap(names=2)
+    display.figure_.savefig(tmp_path / "names.png")
+    assert r"$\broken{" in {text.get_text() for text in display.ax_.texts}
+
+
+def test_bad_requests():
+    one = make_explanation()
+    with pytest.raises(ValueError, match="by='class' gives left, right"):
+        one.plot_topomap(difference=("left", "up"))
+    with pytest.raises(ValueError, match="compares 'left' with itself"):
+        one.plot_topomap(difference=("left", "left"))
+    with pytest.raises(ValueError, match="has to be a pair"):
+        one.plot_topomap(difference="left")
+    with pytest.raises(ValueError, match="give explain groups="):
+        replace(one, subjects=None).plot_topomap(by="subject")
+    with pytest.raises(ValueError, match="value after each layer"):
+        replace(one, layer_values=None).plot_topomap(by="layer")
+    with pytest.raises(ValueError, match="lower and a higher limit"):
+        one.plot_topomap(vlim=(1, 1))
+    with pytest.raises(ValueError, match="names='C3' is not a number"):
+        one.plot_topomap(names="C3")
+    with pytest.raises(ValueError, match=r"shape \(3,\), but info has 23 channels"):
+        TopomapDisplay({"short": np.ones(3)}, one.info).plot()
+    with pytest.raises(ValueError, match="'hole' has 1 values that are NaN"):
+        TopomapDisplay({"hole": np.r_[np.nan, np.ones(22)]}, one.info).plot()
+
+
+def test_equal_values_everywhere():
+    display = TopomapDisplay({"flat": np.full(23, 2.0)}, make_explanation().info).plot()
+    low, high = display.images_[0].get_clim()
+    assert low < 2 < high
+
+
 def test_unknown_grouping(explanation):
-    with pytest.raises(ValueError, match="by='subject' is not 'class' or None"):
-        explanation.plot_topomap(by="subject")
+    with pytest.raises(ValueError, match="by='epoch' is not one of 'class', 'subject'"):
+        explanation.plot_topomap(by="epoch")

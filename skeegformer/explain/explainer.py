@@ -436,6 +436,7 @@ class _RowsAndProduct(RolloutFold):
 
     def __init__(self, head_fusion, residual, convention):
         super().__init__(head_fusion, residual, convention, output="layers")
+        self.needs_all = True
 
     def finish(self, state):
         """Put the rows above the product: (batch, n_layers + n_tokens, n_tokens)."""

@@ -256,6 +256,32 @@ class Explanation:
             changes["permutation"] = None
         return replace(self, **changes)
 
+    def evaluate(self, estimator=None, X=None, **options):
+        """Put the explanation to the test on its own model and epochs.
+
+        Parameters
+        ----------
+        estimator, X : optional
+            Model and epochs, for an explanation that was loaded from a file.
+        **options : dict
+            See `skeegformer.explain.evaluate_explanation`: ``truth``, ``n_repeats``,
+            ``n_random``, ``n_randomizations``, ``label_randomization``, ``max_epochs``,
+            ``random_state``.
+
+        Returns
+        -------
+        Faithfulness
+            Deletion and insertion curves, figures and a plain verdict; print it.
+
+        Warns
+        -----
+        UserWarning
+            Where the map and what the model needs disagree.
+        """
+        from skeegformer.explain.faithfulness import evaluate_explanation
+
+        return evaluate_explanation(self, estimator, X, **options)
+
     def plot_topomap(self, by="class", **kwargs):
         """Draw the values over the scalp.
 

@@ -1,5 +1,15 @@
 """Figures; every one is a Display class in scikit-learn's manner."""
 
+from skeegformer.plotting.bars import ChannelBarDisplay
+from skeegformer.plotting.faithfulness import FaithfulnessDisplay
+from skeegformer.plotting.layers import LayerDisplay
+from skeegformer.plotting.matrix import TokenMatrixDisplay
 from skeegformer.plotting.topomap import TopomapDisplay
 
-__all__ = ["TopomapDisplay"]
+__all__ = [
+    "ChannelBarDisplay",
+    "FaithfulnessDisplay",
+    "LayerDisplay",
+    "TokenMatrixDisplay",
+    "TopomapDisplay",
+]

@@ -1,0 +1,334 @@
+"""Channel values as bars, with intervals."""
+
+import numpy as np
+
+from skeegformer.plotting._regions import (
+    HEMISPHERES,
+    REGIONS,
+    channel_hemispheres,
+    channel_regions,
+)
+from skeegformer.plotting._style import (
+    OKABE_ITO,
+    REGION_COLOURS,
+    check_finite,
+    display_names,
+    open_axes,
+)
+from skeegformer.plotting._summaries import bootstrap_intervals, explain, scale_of
+
+_MARKERS = dict(zip(HEMISPHERES, ("<", "o", ">", "D"), strict=True))
+
+
+class ChannelBarDisplay:
+    """A bar for each channel, coloured by scalp region, with intervals.
+
+    Best made by `from_explanation` or `from_estimator`.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_chans,)
+        Lengths of the bars.
+    ch_names : list of str or None, default=None
+        Names; None calls them "channel 0" and so on.
+    intervals : ndarray of shape (n_chans, 2) or None, default=None
+        Lower and upper end of an interval for each channel.
+    unit : str, default="share of attention (%)"
+        Label of the axis.
+    interval_label : str or None, default=None
+        What the intervals are.
+
+    Attributes
+    ----------
+    figure_ : matplotlib.figure.Figure
+        The figure.
+    axes_ : ndarray of matplotlib.axes.Axes of shape (1,) or (2,)
+        Channels, and regions if they were asked for.
+    ax_ : matplotlib.axes.Axes
+        The channels' axes.
+    bars_ : matplotlib.container.BarContainer
+        The channels' bars, from top to bottom.
+    order_ : ndarray of int
+        The channel of each of them.
+    interval_lines_ : matplotlib.collections.LineCollection or None
+        Their intervals.
+    region_bars_ : matplotlib.container.BarContainer or None
+        The regions' bars, from top to bottom.
+
+    See Also
+    --------
+    TopomapDisplay : The same values over the scalp.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from skeegformer.plotting import ChannelBarDisplay
+    >>> display = ChannelBarDisplay([20.0, 50.0, 30.0], ["C3", "Cz", "C4"]).plot()
+    >>> [label.get_text() for label in display.ax_.get_yticklabels()]
+    ['Cz', 'C4', 'C3']
+    """
+
+    def __init__(
+        self,
+        values,
+        ch_names=None,
+        intervals=None,
+        *,
+        unit="share of attention (%)",
+        interval_label=None,
+    ):
+        self.values = values
+        self.ch_names = ch_names
+        self.intervals = intervals
+        self.unit = unit
+        self.interval_label = interval_label
+
+    @classmethod
+    def from_explanation(
+        cls,
+        explanation,
+        *,
+        intervals="bootstrap",
+        interval_label=None,
+        level=0.95,
+        n_resamples=2000,
+        random_state=0,
+        **kwargs,
+    ):
+        """Draw the mean of an explanation over its epochs.
+
+        For a single class pass ``explanation.select(label=...)``.
+
+        Parameters
+        ----------
+        explanation : Explanation
+            What to draw.
+        intervals : "bootstrap", ndarray of shape (n_chans, 2) or None, default="bootstrap"
+            "bootstrap" draws subjects with replacement, all their epochs together, and takes
+            percentiles of the mean; where subjects are not known, or there is one, it draws
+            epochs. An array holds intervals in the unit of ``explanation.values``.
+        interval_label : str or None, default=None
+            What the intervals of an array are.
+        level : float, default=0.95
+            Coverage of bootstrap intervals.
+        n_resamples : int, default=2000
+            Number of bootstrap samples.
+        random_state : int, RandomState instance or None, default=0
+            Seed of the bootstrap.
+        **kwargs : dict
+            Passed to `plot`.
+
+        Returns
+        -------
+        ChannelBarDisplay
+            Drawn.
+
+        Raises
+        ------
+        ValueError
+            If `level` is not between 0 and 1, `n_resamples` is less than 1, or `intervals` is
+            something else.
+        """
+        if isinstance(intervals, str):
+            if intervals != "bootstrap":
+                raise ValueError(f"intervals={intervals!r} is not 'bootstrap', an array or None.")
+            if not 0 < level < 1:
+                raise ValueError(f"level={level!r} is not between 0 and 1; 0.95 is usual.")
+            if n_resamples < 1:
+                raise ValueError(f"n_resamples={n_resamples!r} has to be at least 1.")
+            intervals, interval_label = bootstrap_intervals(
+                explanation, level=level, n_resamples=n_resamples, random_state=random_state
+            )
+        scale = scale_of(explanation)
+        return cls(
+            scale.factor * explanation.values.mean(axis=0),
+            explanation.ch_names,
+            None if intervals is None else scale.factor * np.asarray(intervals, dtype=float),
+            unit=scale.unit,
+            interval_label=interval_label,
+        ).plot(**kwargs)
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y=None, *, groups=None, method="rollout", **kwargs):
+        """Explain the predictions for X, and draw that.
+
+        Parameters
+        ----------
+        estimator : Pipeline or EEGTransformerClassifier
+            Fitted.
+        X : mne.Epochs, list of mne.Epochs or array-like of shape (n_epochs, n_chans, n_times)
+            Epochs to explain.
+        y : array-like of shape (n_epochs,) or None, default=None
+            True labels.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            Subjects; None takes those of Epochs' metadata, where there are any.
+        method : str, default="rollout"
+            The method of `AttentionExplainer`.
+        **kwargs : dict
+            Passed to `from_explanation`.
+
+        Returns
+        -------
+        ChannelBarDisplay
+            Drawn.
+        """
+        return cls.from_explanation(explain(estimator, X, y, groups, method=method), **kwargs)
+
+    def plot(self, ax=None, *, n_top=20, regions=False):
+        """Draw the bars.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, sequence of two of them or None, default=None
+            Two with `regions`; None makes a figure.
+        n_top : int or None, default=20
+            How many channels to show, those with the largest absolute values; None shows all.
+        regions : bool, default=False
+            Whether to show beside them the mean over the channels of each region, and of each
+            region's left, middle and right part.
+
+        Returns
+        -------
+        ChannelBarDisplay
+            Itself, drawn.
+
+        Raises
+        ------
+        ValueError
+            If names, intervals or axes do not fit the values, or regions are not known.
+        """
+        values, intervals = self._check(n_top)
+        names = display_names(self.ch_names, len(values))
+        of_channel = channel_regions(names)
+        if regions and set(of_channel) == {"other"}:
+            raise ValueError(
+                "Means of regions need channel names of the 10-20 system such as 'Cz', and these "
+                f"channels are called {', '.join(names[:3])}, ...; rename them, for example with "
+                "epochs.rename_channels, or leave out regions=True."
+            )
+        largest = np.argsort(-np.abs(values), kind="stable")[:n_top]
+        self.order_ = largest[np.argsort(-values[largest], kind="stable")]
+        n_bars = len(self.order_)
+        self.axes_ = open_axes(
+            ax,
+            1 + bool(regions),
+            ncols=1 + bool(regions),
+            figsize=(4.6 + 3.4 * bool(regions), 1.1 + (0.22 if n_bars <= 30 else 0.15) * n_bars),
+        )
+        self.ax_ = self.axes_[0]
+        self.figure_ = self.ax_.figure
+        self._draw_channels(values, intervals, names, of_channel)
+        self.region_bars_ = None
+        if regions:
+            self._draw_regions(self.axes_[1], values, of_channel, channel_hemispheres(names))
+        return self
+
+    def _check(self, n_top):
+        values = np.asarray(self.values, dtype=float)
+        if values.ndim != 1:
+            raise ValueError(
+                f"The values have shape {values.shape}, but bars need (n_chans,): average them."
+            )
+        check_finite("The bars", values)
+        if n_top is not None and n_top < 1:
+            raise ValueError(f"n_top={n_top!r} leaves no channel; give at least 1, or None.")
+        if self.intervals is None:
+            return values, None
+        intervals = np.asarray(self.intervals, dtype=float)
+        if intervals.shape != (len(values), 2):
+            raise ValueError(
+                f"The intervals have shape {intervals.shape}, but {len(values)} channels need "
+                f"({len(values)}, 2): a lower and an upper end for each."
+            )
+        check_finite("The array of intervals", intervals)
+        if (intervals[:, 0] > intervals[:, 1]).any():
+            raise ValueError("The lower end of some interval lies above its upper end.")
+        return values, intervals
+
+    def _draw_channels(self, values, intervals, names, of_channel):
+        from matplotlib.patches import Patch
+
+        ax, order = self.ax_, self.order_
+        places = np.arange(len(order))
+        shown = [of_channel[i] for i in order]
+        known = set(shown) != {"other"}
+        colours = [REGION_COLOURS[region] if known else OKABE_ITO[0] for region in shown]
+        self.bars_ = ax.barh(places, values[order], height=0.75, color=colours)
+        self.interval_lines_ = None
+        if intervals is not None:
+            low, high = intervals[order].T
+            self.interval_lines_ = ax.hlines(places, low, high, color="black", linewidth=1.2)
+        size = "small" if len(order) <= 30 else "x-small"
+        ax.set_yticks(places, [names[i] for i in order], fontsize=size, parse_math=False)
+        label = self.unit
+        if intervals is not None and self.interval_label:
+            label += f"\nlines: {self.interval_label}"
+        _finish(ax, len(order), label, has_negative=(values[order] < 0).any())
+        if known:
+            _legend_above(
+                ax, [Patch(color=REGION_COLOURS[r], label=r) for r in REGIONS if r in shown]
+            )
+
+    def _draw_regions(self, ax, values, of_channel, sides):
+        """Draw the mean of each region, and of its parts as markers that point to their side."""
+        present = [region for region in REGIONS if region in of_channel]
+        groups = [np.array(of_channel) == region for region in present]
+        self.region_bars_ = ax.barh(
+            range(len(present)),
+            [values[group].mean() for group in groups],
+            height=0.6,
+            color=[REGION_COLOURS[region] for region in present],
+            alpha=0.6,
+        )
+        for side, offset in zip(HEMISPHERES[:3], (-0.2, 0.0, 0.2), strict=True):
+            on_side = np.array(sides) == side
+            places = [k for k, group in enumerate(groups) if (group & on_side).any()]
+            means = np.array([values[groups[k] & on_side].mean() for k in places])
+            ax.plot(
+                means,
+                np.array(places) + offset,
+                marker=_MARKERS[side],
+                color="black",
+                linestyle="none",
+                markersize=6,
+                label=side,
+            )
+        sizes = [group.sum() for group in groups]
+        ax.set_yticks(
+            range(len(present)),
+            [f"{region} ({size})" for region, size in zip(present, sizes, strict=True)],
+        )
+        has_negative = any((line.get_xdata() < 0).any() for line in ax.lines)
+        label = f"mean of the region's channels\n{self.unit}"
+        _finish(ax, len(present), label, has_negative=has_negative)
+        _legend_above(ax, ax.get_legend_handles_labels()[0])
+
+
+def _finish(ax, n_bars, label, *, has_negative):
+    """Put the first bar on top and take away what carries no information."""
+    ax.margins(x=0.06)
+    ax.set_ylim(n_bars - 0.4, -0.6)
+    ax.set_xlabel(label, parse_math=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x", color="0.9")
+    ax.set_axisbelow(True)
+    if has_negative:
+        ax.axvline(0, color="black", linewidth=0.8)
+        ax.spines["left"].set_visible(False)
+
+
+def _legend_above(ax, handles):
+    """Write the legend above the axes, where no bar can be."""
+    ax.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=3,
+        fontsize="small",
+        frameon=False,
+        borderaxespad=0.2,
+        columnspacing=1.0,
+        handlelength=1.2,
+    )

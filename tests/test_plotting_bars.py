@@ -1,0 +1,157 @@
+"""Bars: their lengths, intervals, order and colours."""
+
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from explanation_factory import CH_NAMES, make_explanation
+from scipy import stats
+
+from skeegformer import make_eeg_pipeline
+from skeegformer.plotting import ChannelBarDisplay
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def labels(display):
+    return [label.get_text() for label in display.ax_.get_yticklabels()]
+
+
+def ends(display):
+    """Return the drawn intervals, from top to bottom."""
+    return np.array([segment[:, 0] for segment in display.interval_lines_.get_segments()])
+
+
+def test_bars_are_the_means_from_the_largest_on():
+    one = make_explanation()
+    display = ChannelBarDisplay.from_explanation(one, n_top=5)
+    means = 100 * one.values.mean(axis=0)
+    largest = np.sort(means)[::-1][:5]
+    np.testing.assert_allclose([bar.get_width() for bar in display.bars_], largest)
+    assert labels(display) == [CH_NAMES[i] for i in np.argsort(-means)[:5]]
+    assert display.ax_.yaxis_inverted()  # the first bar is on top
+
+
+def test_bootstrap_over_subjects():
+    """Subjects of equal size, without noise inside: SciPy's bootstrap of their means."""
+    one = make_explanation()
+    means = one.values.reshape(4, 6, -1).mean(axis=1)
+    one = replace(one, token_values=np.repeat(means, 6, axis=0)[..., np.newaxis])
+    display = ChannelBarDisplay.from_explanation(one, n_top=None, n_resamples=20_000)
+    expected = stats.bootstrap(
+        (means,), np.mean, axis=0, method="percentile", n_resamples=20_000, rng=1
+    ).confidence_interval
+    drawn = ends(display)
+    scale = 100 * means.std(axis=0).max()
+    np.testing.assert_allclose(drawn[:, 0], 100 * expected.low[display.order_], atol=0.05 * scale)
+    np.testing.assert_allclose(drawn[:, 1], 100 * expected.high[display.order_], atol=0.05 * scale)
+    assert "95 % bootstrap interval over 4 subjects" in display.ax_.get_xlabel()
+
+
+def test_a_large_subject_weighs_as_much_as_in_the_mean():
+    """Of two subjects, one is drawn twice in every other sample, and each once in the others."""
+    one = make_explanation().select(epochs=[0, 1, 2, 3, 4, 5, 6, 7])
+    first, second = 100 * one.values[:6].mean(axis=0), 100 * one.values[6:].mean(axis=0)
+    wide = ChannelBarDisplay.from_explanation(one, level=0.9, n_top=None)
+    expected = np.sort([first, second], axis=0)[:, wide.order_]
+    np.testing.assert_allclose(ends(wide).T, expected)
+    narrow = ChannelBarDisplay.from_explanation(one, level=0.2, n_top=None)
+    np.testing.assert_allclose(ends(narrow)[:, 0], [bar.get_width() for bar in narrow.bars_])
+
+
+@pytest.mark.parametrize("subjects", [None, np.ones(24)])
+def test_bootstrap_over_epochs_where_there_are_no_subjects_to_draw(subjects):
+    one = replace(make_explanation(), subjects=subjects)
+    display = ChannelBarDisplay.from_explanation(one, n_top=None, n_resamples=20_000)
+    assert "over 24 epochs" in display.ax_.get_xlabel()
+    error = 100 * one.values.std(axis=0) / np.sqrt(24)
+    widths = np.ptp(ends(display), axis=1)
+    np.testing.assert_allclose(widths, 2 * 1.96 * error[display.order_], rtol=0.08)
+
+
+def test_given_intervals_are_scaled_like_the_values():
+    one = make_explanation()
+    means = one.values.mean(axis=0)
+    given = np.column_stack([means - 0.01, means + 0.03])
+    display = ChannelBarDisplay.from_explanation(one, intervals=given, interval_label="range")
+    np.testing.assert_allclose(ends(display), 100 * given[display.order_])
+    assert display.ax_.get_xlabel() == "share of attention (%)\nlines: range"
+
+
+def test_one_epoch_has_no_interval():
+    display = ChannelBarDisplay.from_explanation(make_explanation().select(epochs=[3]))
+    assert display.interval_lines_ is None
+    assert display.ax_.get_xlabel() == "share of attention (%)"
+
+
+def test_colours_are_of_regions_and_signs_of_values():
+    one = make_explanation("integrated-gradients")
+    display = ChannelBarDisplay.from_explanation(one, n_top=None)
+    widths = [bar.get_width() for bar in display.bars_]
+    assert min(widths) < 0 < max(widths)
+    assert widths == sorted(widths, reverse=True)
+    colours = {
+        name: bar.get_facecolor() for name, bar in zip(labels(display), display.bars_, strict=True)
+    }
+    assert colours["C3"] == colours["CP4"] != colours["O1"] == colours["Oz"]
+    legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert legend == ["frontal", "central", "temporal", "parietal", "occipital"]
+
+
+def test_means_of_regions_and_their_sides():
+    values = np.arange(23.0)
+    display = ChannelBarDisplay(values, CH_NAMES).plot(regions=True)
+    names = np.array(CH_NAMES)
+    frontal = np.isin(names, CH_NAMES[:8])
+    assert display.region_bars_[0].get_width() == values[frontal].mean()
+    regions = display.axes_[1]
+    assert regions.get_yticklabels()[0].get_text() == "frontal (8)"
+    sides = {line.get_label(): line for line in regions.lines}
+    for side, those in {"left": "Fp1 F7 F3", "midline": "Fpz Fz", "right": "Fp2 F4 F8"}.items():
+        assert sides[side].get_xdata()[0] == values[np.isin(names, those.split())].mean()
+    assert len(sides["midline"].get_xdata()) == 4  # the temporal region has no midline
+
+
+def test_unnamed_channels_and_names_that_look_like_formulas(tmp_path):
+    display = ChannelBarDisplay([1.0, 3.0, 2.0]).plot()
+    assert labels(display) == ["channel 1", "channel 2", "channel 0"]
+    assert display.ax_.get_legend() is None
+    with pytest.raises(ValueError, match="called channel 0, channel 1, channel 2, ...; rename"):
+        ChannelBarDisplay([1.0, 3.0, 2.0]).plot(regions=True)
+    display = ChannelBarDisplay([1.0, 2.0], ["$x", r"$\nothing{$"]).plot()
+    display.figure_.savefig(tmp_path / "names.png")
+    assert labels(display) == [r"$\nothing{$", "$x"]
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="values of 2 channels, but 1 names"):
+        ChannelBarDisplay([1.0, 2.0], ["Cz"]).plot()
+    with pytest.raises(ValueError, match=r"shape \(2, 2\), but bars need \(n_chans,\)"):
+        ChannelBarDisplay(np.ones((2, 2))).plot()
+    with pytest.raises(ValueError, match=r"shape \(1, 2\), but 2 channels need \(2, 2\)"):
+        ChannelBarDisplay([1.0, 2.0], intervals=[[0, 1]]).plot()
+    with pytest.raises(ValueError, match="lies above its upper end"):
+        ChannelBarDisplay([1.0, 2.0], intervals=[[0, 1], [3, 1]]).plot()
+    with pytest.raises(ValueError, match="The bars has 1 values that are NaN"):
+        ChannelBarDisplay([1.0, np.nan]).plot()
+    with pytest.raises(ValueError, match="n_top=0 leaves no channel"):
+        ChannelBarDisplay([1.0, 2.0]).plot(n_top=0)
+    with pytest.raises(ValueError, match="level=95 is not between 0 and 1"):
+        ChannelBarDisplay.from_explanation(make_explanation(), level=95)
+    with pytest.raises(ValueError, match="intervals='sem' is not 'bootstrap'"):
+        ChannelBarDisplay.from_explanation(make_explanation(), intervals="sem")
+
+
+def test_from_estimator_takes_the_method(simulated):
+    X, y, _, _ = simulated
+    pipeline = make_eeg_pipeline(embed_dim=16, max_epochs=1, random_state=0).fit(X, y)
+    display = ChannelBarDisplay.from_estimator(
+        pipeline, X[:8], y[:8], groups=[1, 1, 2, 2, 3, 3, 4, 4], method="gradient-rollout"
+    )
+    assert "over 4 subjects" in display.ax_.get_xlabel()
+    assert display.unit == "share of relevance (%)"

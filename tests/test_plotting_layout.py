@@ -1,0 +1,82 @@
+"""Where electrodes go on the plane, and which region their names say."""
+
+import mne
+import numpy as np
+import pytest
+from explanation_factory import CH_NAMES, make_info
+
+from skeegformer.plotting._layout import head_layout
+from skeegformer.plotting._regions import channel_hemispheres, channel_regions, region_order
+
+
+def on_sphere(names, polar, azimuth, *, tilt=0.0, radius=0.09):
+    """Return an Info with electrodes on a sphere whose top leans back by an angle."""
+    x, y = np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth)
+    z = np.cos(polar)
+    y, z = np.cos(tilt) * y - np.sin(tilt) * z, np.sin(tilt) * y + np.cos(tilt) * z
+    places = radius * np.column_stack([x, y, z]) + [0.001, 0.02, 0.04]
+    info = mne.create_info(names, 100.0, "eeg")
+    for channel, place in zip(info["chs"], places, strict=True):
+        channel["loc"][:3] = place
+    return info
+
+
+@pytest.mark.parametrize("tilt", [0.0, -0.15])
+def test_distance_from_the_centre_is_the_angle_from_the_top(tilt):
+    rng = np.random.default_rng(0)
+    polar, azimuth = rng.uniform(0.1, 2.0, 22), rng.uniform(-np.pi, np.pi, 22)
+    polar[:2], azimuth[:2] = np.pi / 2, (np.pi / 2, -np.pi / 2)
+    names = ["Fpz", "Oz", *(f"E{k}" for k in range(20))]
+    places = head_layout(on_sphere(names, polar, azimuth, tilt=tilt))
+    expected = polar / (np.pi / 2) * [np.cos(azimuth), np.sin(azimuth)]
+    np.testing.assert_allclose(places.T, expected, atol=1e-6)
+
+
+def test_the_template_has_its_equator_on_the_circle():
+    places = dict(zip(CH_NAMES, head_layout(make_info()), strict=True))
+    np.testing.assert_allclose(places["Cz"], (0, 0), atol=0.06)
+    np.testing.assert_allclose(places["Oz"], (0, -1), atol=0.06)
+    np.testing.assert_allclose(places["Fpz"], (0, 1), atol=0.06)
+    np.testing.assert_allclose(places["C3"] * [-1, 1], places["C4"], atol=0.06)
+
+
+def test_too_few_electrodes_or_none_of_a_head_tell_no_sphere():
+    assert head_layout(make_info(CH_NAMES[:8])) is None
+    angles = np.linspace(0.1, 1.5, 20)
+    huge = on_sphere([f"E{k}" for k in range(20)], angles, 7 * angles, radius=0.4)
+    assert head_layout(huge) is None
+
+
+def test_every_electrode_of_the_10_05_system_has_a_region():
+    montage = mne.channels.make_standard_montage("standard_1005")
+    names = [name for name in montage.ch_names if name not in ("A1", "A2", "M1", "M2")]
+    regions = dict(zip(names, channel_regions(names), strict=True))
+    assert "other" not in regions.values()
+    # The names agree with where the electrodes are: back of the head, sides, front.
+    y = {name: place[1] for name, place in montage.get_positions()["ch_pos"].items()}
+    means = {r: np.mean([y[n] for n in names if regions[n] == r]) for r in set(regions.values())}
+    assert means["frontal"] > means["central"] > means["parietal"] > means["occipital"]
+    x = {name: place[0] for name, place in montage.get_positions()["ch_pos"].items()}
+    sides = dict(zip(names, channel_hemispheres(names), strict=True))
+    assert all((x[name] < 0) == (sides[name] == "left") for name in names if abs(x[name]) > 0.005)
+
+
+def test_spelling_and_what_is_no_position():
+    assert channel_regions(["fc5", "FC5", "Fc5.", "Afz", "IZ"]) == [
+        *["central"] * 3,
+        "frontal",
+        "occipital",
+    ]
+    others = ["A1", "M2", "E12", "EOG", "C", "C33", "C0", "Status", "$C3$", "channel 3"]
+    assert set(channel_regions(others)) == {"other"}
+    assert set(channel_hemispheres(others)) == {"unknown"}
+
+
+def test_biosemi_names_are_not_taken_for_the_10_20_system():
+    assert channel_regions(["A1", "B7", "C3", "C4", "D2"]) == ["other"] * 5
+
+
+def test_order_is_by_region_then_side_then_row():
+    names = ["O2", "X", "C4", "Cz", "FC3", "C3", "C1", "Fp1", "T8", "Pz", "Y"]
+    ordered = [names[i] for i in region_order(names)]
+    assert ordered == ["Fp1", "FC3", "C3", "C1", "Cz", "C4", "T8", "Pz", "O2", "X", "Y"]

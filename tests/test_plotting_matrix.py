@@ -1,0 +1,95 @@
+"""Matrices of connections: order, diagonal, limits, differences."""
+
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from explanation_factory import CH_NAMES, make_explanation
+
+from skeegformer import make_eeg_pipeline
+from skeegformer.plotting import TokenMatrixDisplay
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def test_rows_and_columns_are_ordered_by_region():
+    names = ["O1", "C3", "Fz"]
+    matrix = np.array([[1.0, 12, 13], [21, 2, 23], [31, 32, 3]])
+    display = TokenMatrixDisplay({"one": matrix}, names).plot(diagonal=True)
+    np.testing.assert_array_equal(
+        display.images_[0].get_array(), [[3, 32, 31], [23, 2, 21], [13, 12, 1]]
+    )
+    for ticks in (display.ax_.get_xticklabels(), display.ax_.get_yticklabels()):
+        assert [tick.get_text() for tick in ticks] == ["Fz", "C3", "O1"]
+    assert "query" in display.ax_.get_ylabel()
+    assert "key" in display.ax_.get_xlabel()
+
+
+def test_the_diagonal_does_not_take_the_range_of_colours():
+    one = make_explanation()
+    mean = 100 * one.connections.mean(axis=0)
+    others = mean[~np.eye(len(mean), dtype=bool)]
+    hidden = TokenMatrixDisplay.from_explanation(one)
+    np.testing.assert_allclose(hidden.images_[0].get_clim(), (others.min(), others.max()))
+    assert np.ma.getmaskarray(hidden.images_[0].get_array()).diagonal().all()
+    shown = TokenMatrixDisplay.from_explanation(one, diagonal=True)
+    np.testing.assert_allclose(shown.images_[0].get_clim(), (mean.min(), mean.max()))
+
+
+def test_a_difference_between_classes():
+    one = make_explanation()
+    display = TokenMatrixDisplay.from_explanation(one, by="class", difference=("left", "right"))
+    assert [axes.get_title() for axes in display.axes_] == ["left", "right", "left − right"]
+    raw = one.connections[one.y == "left"].mean(0) - one.connections[one.y == "right"].mean(0)
+    np.testing.assert_allclose(display.differences["left − right"], 100 * raw)
+    np.fill_diagonal(raw, 0)
+    assert display.images_[2].get_clim() == pytest.approx(
+        (-100 * abs(raw).max(), 100 * abs(raw).max())
+    )
+    assert display.images_[0].get_clim() == display.images_[1].get_clim()
+    assert display.difference_colorbar_.ax.get_ylabel() == "difference (% points)"
+
+
+def test_many_channels_are_labelled_by_region_and_separated():
+    display = TokenMatrixDisplay.from_explanation(make_explanation(), names=False)
+    regions = ["frontal", "central", "temporal", "parietal", "occipital"]
+    assert [tick.get_text() for tick in display.ax_.get_xticklabels()] == regions
+    # 8 frontal channels lie at 0 to 7: their label in the middle, the first line behind them.
+    assert display.ax_.get_xticks()[0] == 3.5
+    vertical = [
+        line.get_xdata()[0] for line in display.ax_.lines if len(set(line.get_xdata())) == 1
+    ]
+    assert vertical == [7.5, 12.5, 14.5, 19.5]
+
+
+def test_unnamed_channels_keep_their_order():
+    one = make_explanation(named=False)
+    display = TokenMatrixDisplay.from_explanation(one)
+    np.testing.assert_array_equal(display.order_, np.arange(len(CH_NAMES)))
+    assert display.ax_.get_xticklabels()[2].get_text() == "channel 2"
+    assert not display.ax_.lines
+
+
+def test_bad_input():
+    one = make_explanation()
+    with pytest.raises(ValueError, match=r"AttentionExplainer\(connections=True\)"):
+        TokenMatrixDisplay.from_explanation(replace(one, connections=None))
+    with pytest.raises(ValueError, match="by='part' is not one of"):
+        TokenMatrixDisplay.from_explanation(one, by="part")
+    with pytest.raises(ValueError, match=r"shape \(2, 3\), but has to be \(2, 2\)"):
+        TokenMatrixDisplay({"one": np.ones((2, 3))}).plot()
+    with pytest.raises(ValueError, match="within a single channel"):
+        TokenMatrixDisplay({"one": np.ones((1, 1))}).plot()
+
+
+def test_from_estimator(simulated):
+    X, y, _, _ = simulated
+    pipeline = make_eeg_pipeline(embed_dim=16, max_epochs=1, random_state=0).fit(X, y)
+    display = TokenMatrixDisplay.from_estimator(pipeline, X[:6], y[:6], by="class")
+    assert list(display.values) == ["left", "right"]
+    assert display.images_[0].get_array().shape == (61, 61)

@@ -1,0 +1,582 @@
+"""Channels are chosen as scikit-learn would choose features, and by known truth."""
+
+import pickle
+
+import mne
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+from sklearn.cluster import KMeans
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.feature_selection import RFE, RFECV, SelectFromModel
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    StratifiedKFold,
+    cross_val_predict,
+    cross_val_score,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import check_estimator
+
+from skeegformer import (
+    BandPassFilter,
+    ChannelDropper,
+    ChannelPicker,
+    EEGTransformerClassifier,
+    EuclideanAlignment,
+    make_simulated_eeg,
+)
+from skeegformer.selection import ChannelSelector, RecursiveChannelElimination
+
+CHANNELS = ["Fp1", "Fp2", "F3", "Fz", "F4", "T7", "C3", "Cz", "C4", "T8", "P3", "Pz", "P4", "O1"]
+
+
+class OneFeatureEach(BaseEstimator):
+    """Give an estimator one feature of each channel: its only sample, or its log variance."""
+
+    def __init__(self, estimator=None):
+        self.estimator = estimator
+
+    def fit(self, X, y):
+        self.estimator_ = clone(self.estimator).fit(self._features(X), y)
+        for name in ("classes_", "coef_", "feature_importances_"):
+            if hasattr(self.estimator_, name):
+                setattr(self, name, getattr(self.estimator_, name))
+        return self
+
+    def predict(self, X):
+        return self.estimator_.predict(self._features(X))
+
+    def _features(self, X):
+        if isinstance(X, mne.BaseEpochs):
+            return np.log(X.get_data(picks="eeg", units="uV").var(axis=2))
+        return X.reshape(len(X), -1)
+
+
+class Classifier(ClassifierMixin, OneFeatureEach):
+    pass
+
+
+class Regressor(RegressorMixin, OneFeatureEach):
+    pass
+
+
+class GivenImportances(ClassifierMixin, BaseEstimator):
+    """Knows what it is told to know."""
+
+    def __init__(self, importances=(), attribute="feature_importances_"):
+        self.importances = importances
+        self.attribute = attribute
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        setattr(self, self.attribute, np.asarray(self.importances))
+        return self
+
+
+class KeepsGroups(GivenImportances):
+    def fit(self, X, y, groups=None):
+        self.groups_ = groups
+        return super().fit(X, y)
+
+
+def features(n_classes=3, n_chans=12, seed=0):
+    """Return features of which every other one differs between classes, and labels."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(120) % n_classes
+    return rng.standard_normal((120, n_chans)) + (np.arange(n_chans) % 2) * y[:, None] * 0.7, y
+
+
+def named_epochs(*, ch_names=("C3", "Cz", "C4", "Pz"), stim=False):
+    """Make random Epochs, perhaps with a stimulus channel after the first."""
+    X, y = np.random.default_rng(1).standard_normal((20, len(ch_names), 50)), np.arange(20) % 2
+    ch_names, types = list(ch_names), ["eeg"] * len(ch_names)
+    if stim:
+        X = np.insert(X, 1, 7.0, axis=1)
+        ch_names.insert(1, "STI")
+        types.insert(1, "stim")
+    info = mne.create_info(ch_names, 100.0, types)
+    return mne.EpochsArray(X * 1e-6, info, verbose="ERROR"), y
+
+
+def small(**params):
+    params = {"max_epochs": 2, "embed_dim": 8, "random_state": 0} | params
+    return EEGTransformerClassifier(**params)
+
+
+def loss_without(estimator, X, y):
+    """Measure how much each channel's permutation over epochs costs in log loss."""
+    rows, columns = np.arange(len(y)), np.searchsorted(estimator.classes_, y)
+    order = np.random.default_rng(0).permutation(len(y))
+    data = X.get_data(copy=False)
+
+    def loss(data):
+        shuffled = mne.EpochsArray(data, X.info, verbose="ERROR")
+        return -np.log(estimator.predict_proba(shuffled)[rows, columns] + 1e-9).mean()
+
+    losses = []
+    for channel in range(data.shape[1]):
+        copy = data.copy()
+        copy[:, channel] = data[order, channel]
+        losses.append(loss(copy))
+    return np.array(losses) - loss(data)
+
+
+@pytest.fixture(scope="module")
+def rhythms():
+    """Epochs in which C3 tells one class, C4 another, and neither the third."""
+    sources = {"left": ["C3"], "right": ["C4"], "rest": []}
+    X, y, metadata, _ = make_simulated_eeg(3, 36, sources=sources, snr=10.0, random_state=0)
+    return X.copy().pick(CHANNELS), y, metadata["subject"].to_numpy()
+
+
+LINEAR = Classifier(LogisticRegression(max_iter=1000))
+FOREST = Classifier(RandomForestClassifier(20, random_state=0))
+
+
+# --- the same as scikit-learn's for features -------------------------------------------------
+
+
+@pytest.mark.parametrize("estimator", [LINEAR, FOREST], ids=["coef", "importances"])
+@pytest.mark.parametrize("threshold", [None, "mean", "median", "1.25*mean", "0.5 * median", 0.1])
+def test_selects_as_select_from_model(estimator, threshold):
+    X, y = features()
+    theirs = SelectFromModel(estimator, threshold=threshold).fit(X, y)
+    ours = ChannelSelector(estimator, threshold=threshold).fit(X[:, :, None], y)
+    assert 0 < theirs.get_support().sum() <= 12
+    np.testing.assert_array_equal(ours.get_support(), theirs.get_support())
+    assert ours.threshold_ == pytest.approx(theirs.threshold_)
+    np.testing.assert_array_equal(ours.transform(X[:, :, None])[:, :, 0], theirs.transform(X))
+
+
+@pytest.mark.parametrize("n_channels", [1, 5, 12, 0.3])
+def test_selects_as_many_as_select_from_model(n_channels):
+    X, y = features()
+    n_features = n_channels if n_channels != 0.3 else 3
+    theirs = SelectFromModel(LINEAR, max_features=n_features, threshold=-np.inf).fit(X, y)
+    ours = ChannelSelector(LINEAR, n_channels=n_channels).fit(X[:, :, None], y)
+    np.testing.assert_array_equal(ours.support_, theirs.get_support())
+    assert ours.n_channels_ == n_features
+    assert ours.threshold_ == ours.importances_[ours.support_].min()
+
+
+@pytest.mark.parametrize("estimator", [LINEAR, FOREST], ids=["coef", "importances"])
+@pytest.mark.parametrize("n_channels, step", [(None, 1), (5, 0.3), (0.25, 4), (12, 3)])
+def test_eliminates_as_rfe(estimator, n_channels, step):
+    X, y = features()
+    theirs = RFE(estimator, n_features_to_select=n_channels, step=step).fit(X, y)
+    ours = RecursiveChannelElimination(estimator, n_channels=n_channels, step=step)
+    ours.fit(X[:, :, None], y)
+    np.testing.assert_array_equal(ours.support_, theirs.support_)
+    np.testing.assert_array_equal(ours.ranking_, theirs.ranking_)
+    assert ours.n_channels_ == theirs.n_features_
+    np.testing.assert_array_equal(ours.predict(X[:, :, None]), theirs.predict(X))
+    assert ours.score(X[:, :, None], y) == theirs.score(X, y)
+
+
+@pytest.mark.parametrize("scoring", [None, "neg_log_loss", "balanced_accuracy"])
+@pytest.mark.parametrize("step, min_channels", [(1, 1), (0.3, 2)])
+def test_cross_validates_as_rfecv(scoring, step, min_channels):
+    X, y = features()
+    estimator = LINEAR if scoring != "neg_log_loss" else LogisticRegression3D()
+    cv = StratifiedKFold(3)
+    theirs = RFECV(
+        estimator, step=step, cv=cv, scoring=scoring, min_features_to_select=min_channels
+    ).fit(X, y)
+    ours = RecursiveChannelElimination(
+        estimator, step=step, cv=cv, scoring=scoring, min_channels=min_channels
+    ).fit(X[:, :, None], y)
+    np.testing.assert_array_equal(ours.support_, theirs.support_)
+    np.testing.assert_array_equal(ours.ranking_, theirs.ranking_)
+    results = theirs.cv_results_
+    np.testing.assert_array_equal(ours.cv_results_["n_channels"], results["n_features"])
+    for name in ("mean_test_score", "std_test_score", "split0_test_score", "split2_test_score"):
+        np.testing.assert_allclose(ours.cv_results_[name], results[name])
+    for k in range(3):
+        expected = [
+            tuple(f"x{i}" for i in np.flatnonzero(mask)) for mask in results[f"split{k}_support"]
+        ]
+        assert list(ours.cv_results_[f"split{k}_ch_names"]) == expected
+    assert len(pd.DataFrame(ours.cv_results_)) == len(results["n_features"])
+
+
+class LogisticRegression3D(Classifier):
+    def __init__(self):
+        super().__init__(LogisticRegression(max_iter=1000))
+
+    def get_params(self, deep=True):
+        return {}
+
+    def predict_proba(self, X):
+        return self.estimator_.predict_proba(self._features(X))
+
+
+def test_regressors_select_and_predict():
+    X, _ = features()
+    y = X[:, 3] - 2 * X[:, 8]
+    estimator = Regressor(Ridge())
+    ours = RecursiveChannelElimination(estimator, cv=3, step=1).fit(X[:, :, None], y)
+    theirs = RFECV(estimator, cv=3, step=1).fit(X, y)
+    np.testing.assert_array_equal(ours.support_, theirs.support_)
+    assert ours.__sklearn_tags__().estimator_type == "regressor"
+    assert ours.get_support(indices=True).tolist() == [3, 8]
+
+
+# --- known truth, Epochs, pipelines ----------------------------------------------------------
+
+
+def test_finds_the_electrodes_above_the_sources(rhythms):
+    X, y, _ = rhythms
+    X = BandPassFilter(8.0, 12.0).fit_transform(X)
+    selector = ChannelSelector(LINEAR, n_channels=2).fit(X, y)
+    assert selector.kept_ch_names_ == ["C3", "C4"]
+    elimination = RecursiveChannelElimination(LINEAR, cv=GroupKFold(3), step=2).fit(X, y)
+    assert {"C3", "C4"} <= set(elimination.kept_ch_names_)
+    assert elimination.cv_results_["split1_ch_names"][1] == ("C3", "C4")
+    mean = elimination.cv_results_["mean_test_score"]
+    assert elimination.n_channels_ == elimination.cv_results_["n_channels"][mean.argmax()]
+    assert mean.max() > 0.8 > 0.75 > mean[0]  # a single channel cannot tell three classes apart
+
+
+def test_finds_what_the_transformer_needs(rhythms):
+    X, y, _ = rhythms
+    classifier = small(max_epochs=40, embed_dim=16, lr=1e-2)
+    selector = ChannelSelector(classifier, n_channels=2, importance_getter=loss_without)
+    assert selector.fit(X, y).kept_ch_names_ == ["C3", "C4"]
+
+
+def test_groups_of_metadata_and_groups_passed_split_alike(rhythms):
+    X, y, subjects = rhythms
+    selector = RecursiveChannelElimination(LINEAR, cv=GroupKFold(3), step=5)
+    by_metadata = selector.fit(X, y).cv_results_
+    plain = mne.EpochsArray(X.get_data(), X.info, verbose="ERROR")
+    by_groups = clone(selector).fit(plain, y, groups=subjects).cv_results_
+    pd.testing.assert_frame_equal(pd.DataFrame(by_metadata), pd.DataFrame(by_groups))
+    train = subjects != 1
+    alone = clone(LINEAR).fit(X[train], y[train]).score(X[~train], y[~train])
+    splits = [by_metadata[f"split{k}_test_score"][-1] for k in range(3)]
+    assert alone in splits
+    with pytest.raises(ValueError, match="groups"):
+        clone(selector).fit(plain, y)
+
+
+def test_searches_inside_a_pipeline_on_epochs(rhythms):
+    X, y, subjects = rhythms
+    pipe = make_pipeline(ChannelSelector(LINEAR), LINEAR)
+    search = GridSearchCV(pipe, {"channelselector__n_channels": [1, 4]}, cv=GroupKFold(3))
+    search.fit(X, y, groups=subjects)
+    assert search.best_params_ == {"channelselector__n_channels": 4}
+    # By hand, with the training epochs alone.
+    train = next(GroupKFold(3).split(X, y, subjects))[0]
+    test = np.setdiff1d(np.arange(len(y)), train)
+    selector = ChannelSelector(LINEAR, n_channels=4).fit(X[train], y[train])
+    model = clone(LINEAR).fit(selector.transform(X[train]), y[train])
+    by_hand = model.score(selector.transform(X[test]), y[test])
+    assert search.cv_results_["split0_test_score"][1] == by_hand
+
+
+def test_elimination_is_a_classifier_in_cross_validation(rhythms):
+    X, y, subjects = rhythms
+    elimination = RecursiveChannelElimination(small(), n_channels=3, step=6)
+    proba = cross_val_predict(
+        elimination, X, y, groups=subjects, cv=GroupKFold(2), method="predict_proba"
+    )
+    assert proba.shape == (len(y), 3)
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0, rtol=1e-5)
+    fitted = elimination.fit(X, y)
+    np.testing.assert_array_equal(fitted.classes_, ["left", "rest", "right"])
+    expected = fitted.estimator_.decision_function(X.copy().pick(fitted.kept_ch_names_))
+    np.testing.assert_allclose(fitted.decision_function(X), expected, rtol=1e-5, atol=1e-6)
+    assert fitted.estimator_.ch_names_ == fitted.kept_ch_names_
+    assert not hasattr(RecursiveChannelElimination(LINEAR), "predict_proba")
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [ChannelSelector(small(), n_channels=5), RecursiveChannelElimination(small(), step=4)],
+    ids=["selector", "elimination"],
+)
+def test_equal_seeds_choose_equally_also_after_pickling(rhythms, selection):
+    X, y, _ = rhythms
+    first, again = clone(selection).fit(X, y), clone(selection).fit(X, y)
+    np.testing.assert_array_equal(first.support_, again.support_)
+    copy = pickle.loads(pickle.dumps(first))
+    assert copy.transform(X).ch_names == first.transform(X).ch_names == first.kept_ch_names_
+
+
+def test_the_default_estimator_can_be_repeated():
+    X, y = named_epochs()
+    first = ChannelSelector(n_channels=2).fit(X, y)
+    again = ChannelSelector(EEGTransformerClassifier(random_state=0), n_channels=2).fit(X, y)
+    np.testing.assert_array_equal(first.importances_, again.importances_)
+    assert isinstance(first.estimator_, EEGTransformerClassifier)
+    assert first.estimator is None
+
+
+# --- what comes out --------------------------------------------------------------------------
+
+
+def test_epochs_keep_other_channels_their_order_and_themselves():
+    X, y = named_epochs(stim=True)
+    before = X.get_data(copy=True)
+    selector = ChannelSelector(GivenImportances([0, 3, 1, 2]), n_channels=2).fit(X, y)
+    out = selector.transform(X)
+    assert out.ch_names == ["STI", "Cz", "Pz"]
+    np.testing.assert_array_equal(out.get_data(), before[:, [1, 2, 4]])
+    np.testing.assert_array_equal(X.get_data(), before)
+    assert selector.get_feature_names_out().tolist() == ["Cz", "Pz"]
+    assert selector.kept_ch_names_ == ["Cz", "Pz"]
+    shuffled = X.copy().reorder_channels(["Pz", "C4", "STI", "Cz", "C3"])
+    np.testing.assert_array_equal(selector.transform(shuffled).get_data("eeg"), before[:, [2, 4]])
+    parts = [X[i] for i in range(len(X))]  # what cross-validation makes of Epochs
+    np.testing.assert_array_equal(clone(selector).fit_transform(parts, y).get_data(), out)
+
+
+def test_arrays_keep_their_type_and_are_not_changed():
+    X = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
+    selector = ChannelSelector(GivenImportances([0, 3, 1, 2]), n_channels=2).fit(X, [0, 1])
+    out = selector.transform(X)
+    np.testing.assert_array_equal(out, X[:, [1, 3]])
+    assert out.dtype == np.float32
+    assert selector.get_feature_names_out().tolist() == ["x1", "x3"]
+    assert selector.kept_ch_names_ is None
+    assert selector.get_support(indices=True).tolist() == [1, 3]
+    out[:] = 0
+    assert X[0, 1, 0] == 3
+
+
+def test_2d_input_is_one_channel_and_stays():
+    X = np.random.default_rng(0).standard_normal((20, 30))
+    y = np.arange(20) % 2
+    for selection in (ChannelSelector(small()), RecursiveChannelElimination(small(), cv=2)):
+        out = selection.fit(X, y).transform(X)
+        np.testing.assert_array_equal(out, X)
+        out[:] = 0
+        assert X.any()
+        assert selection.n_channels_ == 1
+        assert len(selection.get_feature_names_out()) == 30
+    with pytest.raises(ValueError, match=r"coef_ of Log.*\(30,\), but X has 1 channel\. 2-D X is"):
+        ChannelSelector(LogisticRegression()).fit(X, y)
+
+
+def test_equal_importances_keep_every_channel():
+    X, y = np.zeros((4, 10, 5)), [0, 1, 0, 1]
+    for importances in (np.full(10, 0.1), np.full(10, 1 / 3), np.full(10, -0.7)):
+        assert ChannelSelector(GivenImportances(importances)).fit(X, y).support_.all()
+
+
+def test_negative_importances_are_less_than_none():
+    X, y = np.zeros((4, 3, 5)), [0, 1, 0, 1]
+    selector = ChannelSelector(GivenImportances([-5.0, 0.0, 1.0]), n_channels=2).fit(X, y)
+    assert selector.support_.tolist() == [False, True, True]
+    by_size = ChannelSelector(GivenImportances([-5.0, 0.0, 1.0], "coef_"), n_channels=2).fit(X, y)
+    assert by_size.support_.tolist() == [True, False, True]
+
+
+# --- groups ----------------------------------------------------------------------------------
+
+
+def test_groups_reach_an_estimator_that_takes_them():
+    X, y, groups = np.zeros((4, 3, 5)), [0, 1, 0, 1], np.array([1, 1, 2, 2])
+    for selection in (ChannelSelector, RecursiveChannelElimination):
+        fitted = selection(KeepsGroups([1, 2, 3]), n_channels=2).fit(X, y, groups=groups)
+        np.testing.assert_array_equal(fitted.estimator_.groups_, groups)
+        selection(GivenImportances([1, 2, 3]), n_channels=2).fit(X, y, groups=groups)
+    with pytest.raises(ValueError, match="groups has 3 entries"):
+        ChannelSelector(KeepsGroups([1, 2, 3])).fit(X, y, groups=groups[:3])
+
+
+def test_groups_are_routed_to_the_selection_and_into_its_pipeline():
+    rng = np.random.default_rng(0)
+    X, y, groups = rng.standard_normal((24, 3, 40)), np.arange(24) % 2, np.repeat([1, 2, 3], 8)
+    with sklearn.config_context(enable_metadata_routing=True):
+        inner = make_pipeline(
+            EuclideanAlignment().set_fit_request(groups=True).set_transform_request(groups=True),
+            KeepsGroups([1, 2, 3]).set_fit_request(groups=False),
+        )
+        selector = ChannelSelector(inner, n_channels=2).set_fit_request(groups=True)
+        last = small().set_fit_request(groups=False)
+        pipe = make_pipeline(selector, last).fit(X, y, groups=groups)
+        alignment = pipe[0].estimator_[0]
+        assert sorted(alignment.references_) == [1, 2, 3]
+        scores = cross_val_score(
+            RecursiveChannelElimination(LINEAR, cv=GroupKFold(2)).set_fit_request(groups=True),
+            X[:, :, :1],
+            y,
+            cv=GroupKFold(3),
+            params={"groups": groups},
+        )
+    assert np.isfinite(scores).all()
+
+
+# --- where importances come from -------------------------------------------------------------
+
+
+def test_importances_are_read_from_pipelines_searches_paths_and_functions(rhythms):
+    X, y, _ = rhythms
+    expected = ChannelSelector(small(), n_channels=4).fit(X, y).importances_
+    sources = {
+        "pipeline": (make_pipeline(ChannelDropper(), small()), "auto"),
+        "search": (GridSearchCV(small(), {"max_epochs": [2]}, cv=2), "auto"),
+        "path": (
+            make_pipeline(FunctionTransformer(), small()),
+            "named_steps.eegtransformerclassifier.feature_importances_",
+        ),
+        "function": (small(), lambda estimator, X, y: estimator.feature_importances_.tolist()),
+        "frozen": (FrozenEstimator(small().fit(X, y)), "auto"),
+    }
+    for name, (estimator, getter) in sources.items():
+        selector = ChannelSelector(estimator, n_channels=4, importance_getter=getter).fit(X, y)
+        np.testing.assert_array_equal(selector.importances_, expected, err_msg=name)
+
+
+def test_a_stimulus_channel_in_a_pipeline_is_no_change_of_channels():
+    X, y = named_epochs(stim=True)
+    pipe = make_pipeline(ChannelDropper(), small())
+    assert ChannelSelector(pipe, n_channels=2).fit(X, y).n_channels_ == 2
+
+
+@pytest.mark.parametrize("as_array", [False, True])
+@pytest.mark.parametrize(
+    "step",
+    [
+        ChannelDropper(["Cz"], input_ch_names=["C3", "Cz", "C4", "Pz"]),
+        ChannelPicker(["Pz", "C3", "Cz", "C4"], input_ch_names=["C3", "Cz", "C4", "Pz"]),
+        ChannelSelector(GivenImportances([0, 1, 2, 3]), n_channels=2),
+    ],
+    ids=["dropper", "picker", "selector"],
+)
+def test_refuses_importances_of_other_channels(step, as_array):
+    X, y = named_epochs()
+    if as_array:
+        X = X.get_data(units="uV")
+    for selection in (ChannelSelector, RecursiveChannelElimination):
+        with pytest.raises(ValueError, match="in front of the selection"):
+            selection(make_pipeline(step, small())).fit(X, y)
+
+
+def test_refuses_importances_behind_a_spatial_filter(rhythms):
+    X, y, _ = rhythms
+    data = X.get_data(units="uV")
+    csp = mne.decoding.CSP(n_components=len(CHANNELS))
+    with pytest.raises(ValueError, match="comes out of CSP need not be the channels"):
+        ChannelSelector(make_pipeline(csp, LogisticRegression())).fit(data, y)
+
+
+def test_a_fitted_estimator_is_used_as_it_is(rhythms):
+    X, y, _ = rhythms
+    fitted = small().fit(X, y)
+    selector = ChannelSelector(fitted, n_channels=3, prefit=True).fit(X)
+    np.testing.assert_array_equal(selector.importances_, fitted.feature_importances_)
+    assert selector.estimator_ is not fitted
+    best = np.sort(np.argsort(-fitted.feature_importances_)[:3])
+    assert selector.transform(X).ch_names == [CHANNELS[i] for i in best]
+    data = X.get_data(units="uV")
+    on_arrays = ChannelSelector(small().fit(data, y), prefit=True)
+    with pytest.raises(ValueError, match=r"shape \(14,\), but X has 10 channels.*same channels"):
+        on_arrays.fit(data[:, :10])
+    with pytest.raises(ValueError, match=r"12 channels, but .* with 14; missing: Fp1, Fp2\. Pick"):
+        selector.fit(X.copy().drop_channels(["Fp1", "Fp2"]))
+    with pytest.raises(ValueError, match="another order"):
+        selector.fit(X.copy().reorder_channels(CHANNELS[::-1]))
+    with pytest.raises(NotFittedError, match="FrozenEstimator"):
+        clone(selector).fit(X)
+
+
+# --- bad input -------------------------------------------------------------------------------
+
+EIGHT = GivenImportances(np.arange(8) / 10)
+
+
+@pytest.mark.parametrize(
+    "selection, message",
+    [
+        (ChannelSelector(EIGHT, n_channels=9), "n_channels=9 is more than the 8 channels of X"),
+        (ChannelSelector(EIGHT, n_channels=0), "n_channels=0 has to be"),
+        (ChannelSelector(EIGHT, n_channels=1.5), "n_channels=1.5 has to be"),
+        (ChannelSelector(EIGHT, n_channels=True), "n_channels=True has to be"),
+        (ChannelSelector(EIGHT, n_channels="4"), "n_channels='4' has to be"),
+        (ChannelSelector(EIGHT, n_channels=2, threshold="mean"), "both given"),
+        (ChannelSelector(EIGHT, threshold=0.9), r"leaves no channel: .* one, 7, has 0\.7"),
+        (ChannelSelector(EIGHT, threshold="3*mean"), "leaves no channel"),
+        (ChannelSelector(EIGHT, threshold="max"), "threshold='max' has to be"),
+        (ChannelSelector(EIGHT, threshold="a*mean"), r"threshold='a\*mean' has to be"),
+        (ChannelSelector(EIGHT, threshold=np.nan), "threshold=nan has to be"),
+        (ChannelSelector(EIGHT, prefit="no"), "prefit='no'"),
+        (ChannelSelector(EIGHT, importance_getter=3), "importance_getter=3 is neither"),
+        (ChannelSelector(EIGHT, importance_getter="nope_"), "'nope_' is no attribute"),
+        (ChannelSelector(EIGHT, importance_getter=lambda *_: [1, 2]), r"\(2,\), but X has 8"),
+        (ChannelSelector(GivenImportances([np.nan] * 8)), "is nan for 8 of 8 channels"),
+        (ChannelSelector(GivenImportances(np.ones((2, 8)))), r"\(2, 8\), but X has 8 channels"),
+        (ChannelSelector(Classifier(KMeans(2, n_init=1))), "neither feature_importances_ nor"),
+        (RecursiveChannelElimination(Classifier(KMeans(2, n_init=1))), "neither feature_imp"),
+        (RecursiveChannelElimination(EIGHT, n_channels=9), "more than the 8 channels"),
+        (RecursiveChannelElimination(EIGHT, step=0), "step=0 has to be"),
+        (RecursiveChannelElimination(EIGHT, step=1.0), "step=1.0 has to be"),
+        (RecursiveChannelElimination(EIGHT, step=True), "step=True has to be"),
+        (RecursiveChannelElimination(EIGHT, n_channels=2, cv=2), "both given.*min_channels"),
+        (RecursiveChannelElimination(EIGHT, cv=2, min_channels=9), "min_channels=9 is more"),
+        # What does not fit anew is noticed in the second round.
+        (RecursiveChannelElimination(EIGHT, n_channels=6), r"has shape \(8,\), but X has 7"),
+        (
+            RecursiveChannelElimination(LINEAR, cv=2, scoring=lambda *_: np.nan),
+            "split 0 with 8 channels is nan",
+        ),
+    ],
+    ids=str,
+)
+def test_bad_input_gets_a_sentence(selection, message):
+    X, y = np.random.default_rng(0).standard_normal((8, 8, 1)), [0, 0, 1, 1] * 2
+    with pytest.raises(ValueError, match=message):
+        selection.fit(X, y)
+    with pytest.raises(NotFittedError):
+        selection.transform(X)
+
+
+def test_what_cannot_be_fitted_is_refused():
+    X, y = np.zeros((4, 3, 5)), [0, 1, 0, 1]
+    for estimator in (EEGTransformerClassifier, "svm"):
+        with pytest.raises(TypeError, match="cannot be fitted"):
+            ChannelSelector(estimator).fit(X, y)
+    with pytest.raises(ValueError, match="requires y"):
+        RecursiveChannelElimination(EIGHT).fit(X, None)
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[4, 3\]"):
+        RecursiveChannelElimination(GivenImportances([1, 2, 3])).fit(X, y[:3])
+
+
+def test_a_failed_fit_is_no_fit():
+    X, y = np.zeros((4, 3, 5)), [0, 1, 0, 1]
+    selector = ChannelSelector(GivenImportances([1, 2, 3])).fit(X, y)
+    with pytest.raises(ValueError):
+        selector.set_params(threshold=9.0).fit(X, y)
+    with pytest.raises(NotFittedError):
+        selector.transform(X)
+
+
+# --- scikit-learn's own checks ---------------------------------------------------------------
+
+
+def first_and_only(estimator, X, y):
+    return [1.0]
+
+
+@pytest.mark.parametrize("selection", [ChannelSelector, RecursiveChannelElimination])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+def test_scikit_learns_checks(selection):
+    estimator = selection(LogisticRegression(), importance_getter=first_and_only)
+    assert estimator.__sklearn_tags__().input_tags.two_d_array
+    results = check_estimator(estimator, on_fail=None, on_skip=None)
+    failed = {
+        result["check_name"]: repr(result["exception"])
+        for result in results
+        if result["status"] != "passed"
+    }
+    assert not failed
+    assert len(results) > 40
