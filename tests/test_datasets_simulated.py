@@ -1,6 +1,8 @@
 """Simulated EEG: the truth that is announced is the truth that is in the data."""
 
+import inspect
 import warnings
+from functools import lru_cache, partial
 
 import mne
 import numpy as np
@@ -12,6 +14,9 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from skeegformer.datasets import make_simulated_eeg
+from skeegformer.datasets.simulated import SIMULATED_CASES
+
+BANDS = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 13), "beta": (13, 30)}
 
 
 def band_power(X, sfreq=160.0, low=8.0, high=12.0):
@@ -19,6 +24,18 @@ def band_power(X, sfreq=160.0, low=8.0, high=12.0):
     power = abs(np.fft.rfft(X)) ** 2
     f = np.fft.rfftfreq(X.shape[-1], 1 / sfreq)
     return power[..., (f >= low) & (f <= high)].mean(-1)
+
+
+def z_score(values, y, first="left", second="right"):
+    """Difference between the means of two classes, in units of its standard error."""
+    a, b = values[y == first], values[y == second]
+    return (a.mean(0) - b.mean(0)) / np.sqrt(a.var(0) / len(a) + b.var(0) / len(b))
+
+
+@pytest.fixture(scope="module")
+def case():
+    """Return a function that makes the arrays of a case, each once: X, y, metadata, truth."""
+    return lru_cache(4)(partial(make_simulated_eeg, return_epochs=False, random_state=0))
 
 
 @pytest.fixture(scope="module")
@@ -232,6 +249,251 @@ def test_source_positions_lie_inside_the_head_below_their_electrodes(default):
         assert X.ch_names[int(np.argmin(distances))] == name
 
 
+def test_a_case_sets_what_the_call_does_not_give(case):
+    assert {"plain", "phase-locked", "distractors", "line-noise", "blinks"} <= set(SIMULATED_CASES)
+    assert {"redundant", "suppressor", "weak", "bands"} <= set(SIMULATED_CASES)
+    for name, parameters in SIMULATED_CASES.items():
+        X, _, _, truth = case(1, 4, case=name)
+        assert truth.case == name
+        assert_array_equal(X, case.__wrapped__(1, 4, **parameters)[0])
+    assert case(1, 4, case="distractors", n_distractors=0)[3].is_distractor.sum() == 0
+    # A value that happens to be the default is given as well.
+    assert_array_equal(case(1, 4, case="weak", snr=3.0, alpha_snr=0.0)[0], case(1, 4)[0])
+    assert "case" in inspect.signature(make_simulated_eeg).parameters
+
+
+def test_additions_leave_everything_else_as_it_is(case):
+    X, y, _, _ = case(2, 10)
+    for options in ({"n_line_noise": 4}, {"n_redundant": 4}, {"n_distractors": 4}):
+        Z, z, _, truth = case(2, 10, **options)
+        kept = ~(truth.is_line_noise | truth.is_redundant | truth.is_distractor)
+        assert kept.sum() == 60
+        assert_array_equal(y, z)
+        assert_array_equal(X[:, kept], Z[:, kept])
+
+
+def test_everything_at_once_has_one_kind_per_electrode():
+    X, _, _, truth = make_simulated_eeg(
+        1,
+        4,
+        n_distractors=5,
+        n_line_noise=6,
+        n_redundant=7,
+        n_suppressors=8,
+        blink_rate=20,
+        alpha_snr=5,
+        return_epochs=False,
+        random_state=0,
+    )
+    kinds = [truth.is_source, truth.is_distractor, truth.is_line_noise, truth.is_redundant]
+    kinds += [truth.is_suppressor, truth.is_blink]
+    assert [kind.sum() for kind in kinds[:5]] == [2, 5, 6, 7, 8]
+    assert np.sum(kinds, axis=0).max() == 1
+    assert_array_equal(truth.is_useless, kinds[1] | kinds[2] | kinds[5])
+    assert np.isfinite(X).all()
+    replaced = kinds[1] | kinds[2] | kinds[4]
+    for table in (truth.gain, truth.relevance.to_frame().T, truth.band_relevance):
+        assert (table.loc[:, replaced] == 0).all(axis=None)
+        assert table.to_numpy().max() == pytest.approx(1)
+
+
+def test_phase_locked_classes_differ_in_waveform_and_not_in_power(case):
+    X, y, _, truth = case(case="phase-locked", latency=0.5)
+    assert truth.latency == 0.5
+    assert truth.electrodes == {"left": ("C3", "C4"), "right": ("C3", "C4")}
+    difference = X[y == "left"].mean(0) - X[y == "right"].mean(0)
+    c3, c4 = difference[[truth.ch_names.index(name) for name in ("C3", "C4")]]
+    assert c3.argmax() / 160 == pytest.approx(0.5, abs=0.05)
+    assert c4.argmin() / 160 == pytest.approx(0.5, abs=0.05)
+    # Twice 25 microvolts, from opposite polarities, in subjects whose amplitudes differ.
+    assert c3.max() == pytest.approx(50 * truth.subjects["amplitude"].mean(), rel=0.25)
+    at_peak = abs(difference[:, 80])
+    assert set(at_peak.argsort()[-2:]) == set(np.flatnonzero(truth.is_source))
+    assert np.corrcoef(at_peak, truth.relevance)[0, 1] > 0.9
+    for low, high in BANDS.values():
+        assert (abs(z_score(np.log(band_power(X, low=low, high=high)), y)) < 4.5).all()
+    assert truth.class_bands["delta"].min() > 0.8
+
+
+def test_evoked_potentials_go_beside_rhythms():
+    X, y, _, truth = make_simulated_eeg(
+        4,
+        60,
+        sources={"left": "C3", "right": "C4"},
+        evoked={"left": {"Pz": 20.0}, "none": {}},
+        return_epochs=False,
+        random_state=0,
+    )
+    at = truth.ch_names.index
+    assert truth.classes == ("left", "right", "none")
+    assert truth.electrodes == {"left": ("C3", "Pz"), "right": ("C4",), "none": ()}
+    peak = X[:, :, 58:70].mean(-1)
+    assert z_score(peak, y, "left", "none")[at("Pz")] > 5
+    power = np.log(band_power(X))
+    assert z_score(power, y, "left", "none")[at("C3")] > 5
+    assert z_score(power, y, "right", "none")[at("C4")] > 5
+    assert (truth.relevance[["C3", "C4", "Pz"]] > 0.9).all()
+    assert (truth.gain.loc["none"] == 0).all()
+    assert truth.class_bands.loc["none"].sum() == 0
+
+
+@pytest.mark.parametrize("line_freq", [50.0, 60.0])
+def test_mains_are_in_the_line_noise_channels_only(case, line_freq):
+    X, y, _, truth = case(case="line-noise", line_freq=line_freq)
+    noisy = truth.is_line_noise
+    assert noisy.sum() == 8
+    assert not (noisy & truth.is_source).any()
+    power = (abs(np.fft.rfft(X)) ** 2).mean(0)
+    f = np.fft.rfftfreq(X.shape[-1], 1 / 160.0)
+    ratio = power[:, f == line_freq][:, 0] / power[:, abs(f - line_freq - 3) < 1].mean(-1)
+    assert ratio[noisy].min() > 1000
+    assert ratio[~noisy].max() < 3
+    assert X[:, noisy].std() > 5 * X[:, ~noisy].std()
+    for low, high in [*BANDS.values(), (line_freq - 1, line_freq + 1)]:
+        assert (abs(z_score(np.log(band_power(X, low=low, high=high)), y))[noisy] < 4).all()
+
+
+def test_blinks_are_frontal_slow_and_without_a_class(case):
+    X, y, _, truth = case(case="blinks")
+    without, labels, _, _ = case()
+    assert_array_equal(y, labels)
+    blinks = X - without
+    topography = blinks.reshape(-1, 64, 320).max(axis=(0, 2))
+    frontal = {"Fp1", "Fpz", "Fp2", "AF7", "AF3", "AFz", "AF4", "AF8"}
+    assert {truth.ch_names[k] for k in topography.argsort()[-8:]} == frontal
+    assert {truth.ch_names[k] for k in np.flatnonzero(truth.is_blink)} == frontal
+    assert_array_equal(truth.is_useless, truth.is_blink)
+    at_fpz = blinks[:, truth.ch_names.index("Fpz")]
+    assert np.median(at_fpz.max(-1)[at_fpz.max(-1) > 1]) == pytest.approx(150, rel=0.25)
+    # Twenty a minute are two thirds of one in two seconds; none are in exp(-2/3) of the epochs.
+    assert (at_fpz.max(-1) < 1).mean() == pytest.approx(np.exp(-2 / 3), abs=0.08)
+    power = (abs(np.fft.rfft(at_fpz)) ** 2).mean(0)
+    assert power[:8].sum() > 0.9 * power.sum()
+    assert abs(z_score(at_fpz.max(-1), y)) < 3
+    assert abs(z_score(at_fpz.argmax(-1), y)) < 3
+    for low, high in BANDS.values():
+        z = z_score(np.log(band_power(X, low=low, high=high)), y)
+        assert (abs(z[truth.is_blink]) < 4).all()
+
+
+def test_blinks_do_not_make_a_source_useless():
+    _, _, _, truth = make_simulated_eeg(
+        1, 4, sources={"a": "Fp1", "b": "C4"}, blink_rate=10, random_state=0
+    )
+    at = truth.ch_names.index("Fp1")
+    assert truth.is_blink[at]
+    assert not truth.is_useless[at]
+
+
+def test_redundant_channels_carry_what_their_source_carries(case):
+    X, y, _, truth = case(case="redundant")
+    r = np.corrcoef(X.transpose(1, 0, 2).reshape(64, -1))
+    z = z_score(np.log(band_power(X)), y)
+    at = truth.ch_names.index
+    assert {truth.ch_names[k] for k in np.flatnonzero(truth.is_redundant)} == set(truth.copies)
+    assert sorted(truth.copies.values()) == ["C3", "C3", "C4", "C4"]
+    for copy, original in truth.copies.items():
+        assert r[at(copy), at(original)] > 0.93
+        assert r[at(copy), at("C4" if original == "C3" else "C3")] < 0.6
+        assert z[at(copy)] / z[at(original)] == pytest.approx(1, abs=0.1)
+        for table in (truth.gain, truth.relevance.to_frame().T, truth.band_relevance):
+            assert_array_equal(table[copy], table[original])
+    assert not truth.is_useless.any()
+
+
+def test_suppressors_say_nothing_alone_and_much_beside_their_source(case):
+    X, y, metadata, truth = case(case="suppressor")
+    assert truth.is_suppressor.sum() == SIMULATED_CASES["suppressor"]["n_suppressors"]
+    power = np.log(band_power(X))
+    assert (abs(z_score(power, y))[truth.is_suppressor] < 3.5).all()
+    for low, high in BANDS.values():
+        z = z_score(np.log(band_power(X, low=low, high=high)), y)
+        assert (abs(z[truth.is_suppressor]) < 4).all()
+    at = truth.ch_names.index
+    for suppressor, source in truth.suppressed.items():
+        alone = abs(z_score(power[:, at(source)], y))
+        ratio = abs(z_score(power[:, at(source)] - power[:, at(suppressor)], y))
+        assert ratio > 1.5 * alone
+    assert set(truth.suppressed.values()) == {"C3", "C4"}
+    assert not truth.is_useless.any()
+    assert (truth.relevance[truth.is_suppressor] == 0).all()
+    # Neither does the sum over all other electrodes make up for them.
+    lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    options = {"groups": metadata["subject"], "cv": GroupKFold(4), "scoring": "balanced_accuracy"}
+    everything = cross_val_score(lda, power, y, **options).mean()
+    others = cross_val_score(lda, power[:, ~truth.is_suppressor], y, **options).mean()
+    assert everything > others + 0.08
+
+
+def test_weak_sources_lie_under_a_stronger_rhythm_without_a_class(case):
+    X, y, _, truth = case(case="weak")
+    power = band_power(X)
+    o1, oz, c3 = (truth.ch_names.index(name) for name in ("O1", "Oz", "C3"))
+    assert power[:, o1].mean() > 3 * power[y == "left"][:, c3].mean()
+    z = z_score(np.log(power), y)
+    assert abs(z[[o1, oz]]).max() < 3
+    assert {truth.ch_names[k] for k in abs(z).argsort()[-2:]} == {"C3", "C4"}
+    assert truth.relevance[["O1", "Oz", "O2"]].max() < 0.1
+    # With the same seed, what the rhythm adds is the field of two occipital dipoles.
+    added = X - case(snr=SIMULATED_CASES["weak"]["snr"])[0]
+    assert np.linalg.matrix_rank(added[:40].transpose(1, 0, 2).reshape(64, -1), tol=1e-6) == 2
+
+
+def test_each_class_has_the_band_that_the_truth_names(case):
+    X, y, _, truth = case(case="bands")
+    assert truth.class_bands.idxmax(axis=1).to_dict() == {"left": "theta", "right": "beta"}
+    assert (truth.class_bands.max(axis=1) > 0.85).all()
+    assert list(truth.band_relevance.index) == list(BANDS)
+    z = [z_score(np.log(band_power(X, low=a, high=b - 0.1)), y) for a, b in BANDS.values()]
+    z = np.array(z) * np.sqrt(4 / len(y))  # in standard deviations, nearly
+    at = truth.ch_names.index
+    assert z[1, at("C3")] > 1
+    assert z[3, at("C4")] < -0.5
+    cells = truth.band_relevance.to_numpy()
+    assert cells[1, at("C3")] > 0.9
+    assert cells[3, at("C4")] > 0.9
+    assert (abs(z[cells < 0.05]) < 4 * np.sqrt(4 / len(y))).all()
+    assert cells[1, at("C4")] < 0.1
+    assert cells[3, at("C3")] < 0.1
+
+
+def test_one_frequency_has_one_band_and_relevance_follows_the_difference_in_power(default):
+    X, y, _, truth = default
+    assert (truth.class_bands["alpha"] > 0.9).all()
+    power = band_power(X.get_data())
+    difference = abs(power[y == "left"].mean(0) - power[y == "right"].mean(0))
+    assert np.corrcoef(difference, truth.relevance**2)[0, 1] > 0.9
+    assert truth.band_relevance.loc["alpha"].max() == 1
+    assert truth.band_relevance.loc["beta"].max() < 0.2
+
+
+def test_what_classes_share_is_seen_but_not_relevant():
+    _, _, _, truth = make_simulated_eeg(
+        1, 4, sources={"a": ["C3", "Pz"], "b": ["C4", "Pz"]}, random_state=0
+    )
+    assert truth.gain["Pz"].min() > 0.9
+    assert truth.relevance["Pz"] < 0.3
+    assert truth.relevance[["C3", "C4"]].min() > 0.9
+    _, _, _, silent = make_simulated_eeg(1, 4, snr=0, random_state=0)
+    assert (silent.relevance == 0).all()
+
+
+@pytest.mark.parametrize("name", list(SIMULATED_CASES))
+def test_every_case_can_be_learnt_from_the_electrodes_that_the_truth_names(case, name):
+    X, y, metadata, truth = case(case=name)
+    use = (truth.relevance > 0.5).to_numpy() | truth.is_suppressor
+    power = [np.log(band_power(X, low=low, high=high)) for low, high in BANDS.values()]
+    waveform = X[:, :, 56:72].mean(-1) - X.mean(-1)
+    features = np.stack([*power, waveform], axis=-1)
+    lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    options = {"groups": metadata["subject"], "cv": GroupKFold(4), "scoring": "balanced_accuracy"}
+    score = cross_val_score(lda, features[:, use].reshape(len(y), -1), y, **options).mean()
+    assert score > 0.78
+    if truth.is_useless.any():
+        useless = features[:, truth.is_useless].reshape(len(y), -1)
+        assert abs(cross_val_score(lda, useless, y, **options).mean() - 0.5) < 0.12
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -245,6 +507,25 @@ def test_source_positions_lie_inside_the_head_below_their_electrodes(default):
         ({"duration": 0}, "duration=0"),
         ({"frequency": 79.0}, "frequency=79.0"),
         ({"background": float("nan")}, "background=nan"),
+        ({"snr": float("inf")}, "snr=inf"),
+        ({"snr": "3"}, "snr='3'"),
+        ({"case": "hard"}, "case='hard' is not one of 'plain'"),
+        ({"case": ["plain"]}, "case="),
+        ({"sources": ["C3", "C4"]}, "not a dict of class to electrodes"),
+        ({"evoked": {"a": {"Pz": 5.0}}}, "together name 1 class"),
+        ({"evoked": {"a": "Pz", "b": "C3"}}, "evoked has 'Pz'"),
+        ({"evoked": {"a": {"Pz": "5"}, "b": {}}}, "evoked gives Pz '5'"),
+        ({"evoked": {"a": {"P99": 5.0}, "b": {}}}, "evoked names the electrode 'P99'"),
+        ({"case": "phase-locked", "latency": 2.0}, "latency=2.0 s"),
+        ({"frequency": {"left": 10.0}}, "frequency has the classes left, but"),
+        ({"frequency": {"left": 10.0, "right": 90.0}}, r"frequency\['right'\]=90.0 Hz"),
+        ({"alpha_snr": -1}, "alpha_snr=-1"),
+        ({"blink_rate": -1}, "blink_rate=-1"),
+        ({"n_line_noise": 2, "line_freq": 80.0}, "line_freq=80.0"),
+        ({"n_redundant": 1.5}, "n_redundant=1.5"),
+        ({"n_redundant": 1, "sources": {"a": [], "b": []}}, "n_redundant=1, but no class"),
+        ({"n_suppressors": 1, "case": "phase-locked"}, "n_suppressors=1, but no class"),
+        ({"n_distractors": 60, "n_line_noise": 9}, r"n_distractors=60 \+ n_line_noise=9"),
     ],
 )
 def test_impossible_requests_are_refused_with_the_value(options, message):

@@ -232,11 +232,12 @@ def test_a_true_difference_is_found_where_it_is(info):
     assert "The conditions differ (p = 0.00049)." in repr(test)
     assert "higher for left (p = 0.00049): " in repr(test)
     assert "no finding about place or extent" in repr(test)
-    other_way = compare_conditions(explanation, "right", "left", random_state=0)
+    few = {"n_permutations": 200, "random_state": 0}
+    other_way = compare_conditions(explanation, "right", "left", **few)
     np.testing.assert_array_equal(other_way.mask, test.mask)
     np.testing.assert_allclose(other_way.t_values, -test.t_values)
-    assert compare_conditions(explanation, "left", "right", tail=1).mask[near].all()
-    assert not compare_conditions(explanation, "left", "right", tail=-1).mask[near].any()
+    assert compare_conditions(explanation, "left", "right", tail=1, **few).mask[near].all()
+    assert not compare_conditions(explanation, "left", "right", tail=-1, **few).mask[near].any()
     enhanced = compare_conditions(
         explanation, "left", "right", threshold={"start": 0, "step": 0.5}, n_permutations=100
     )

@@ -10,6 +10,7 @@ _HOMES = {
     "PhysionetEyes": "_recordings",
     "EyesParadigm": "_paradigms",
     "make_simulated_eeg": "simulated",
+    "SIMULATED_CASES": "simulated",
     "SimulatedTruth": "simulated",
 }
 

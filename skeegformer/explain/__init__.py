@@ -9,14 +9,28 @@ from skeegformer.explain.faithfulness import (
 )
 from skeegformer.explain.methods import METHODS
 from skeegformer.explain.perturbation import channel_permutation_importance
+from skeegformer.explain.statistics import (
+    ClusterTest,
+    SeedStability,
+    bootstrap_intervals,
+    compare_conditions,
+    seed_stability,
+    subject_means,
+)
 
 __all__ = [
     "AttentionExplainer",
+    "ClusterTest",
     "Explanation",
     "Faithfulness",
     "METHODS",
+    "SeedStability",
+    "bootstrap_intervals",
     "channel_permutation_importance",
+    "compare_conditions",
     "concatenate_explanations",
     "evaluate_explanation",
     "randomize_parameters",
+    "seed_stability",
+    "subject_means",
 ]

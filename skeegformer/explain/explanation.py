@@ -282,15 +282,193 @@ class Explanation:
 
         return evaluate_explanation(self, estimator, X, **options)
 
+    def subject_means(self, by="class", labels="auto"):
+        """Average over the epochs of each subject.
+
+        Parameters
+        ----------
+        by : {"class", "part", None}, default="class"
+            A table for each class, for each part, or one of everything.
+        labels : {"auto", "true", "predicted"}, default="auto"
+            Which label decides on an epoch's class.
+
+        Returns
+        -------
+        dict of str to pandas.DataFrame of shape (n_subjects, n_chans)
+            See `skeegformer.explain.subject_means`.
+        """
+        from skeegformer.explain.statistics import subject_means
+
+        return subject_means(self, by=by, labels=labels)
+
+    def confidence_intervals(self, **options):
+        """Mean of each channel over subjects, with its bootstrap interval.
+
+        Parameters
+        ----------
+        **options : dict
+            See `skeegformer.explain.bootstrap_intervals`: ``level``, ``n_resamples``,
+            ``by``, ``labels``, ``random_state``.
+
+        Returns
+        -------
+        dict of str to pandas.DataFrame
+            For each condition, mean, low and high of each channel.
+        """
+        from skeegformer.explain.statistics import bootstrap_intervals
+
+        return bootstrap_intervals(self, **options)
+
+    def compare(self, a, b, **options):
+        """Test the difference between two conditions over subjects and the scalp.
+
+        Parameters
+        ----------
+        a, b : object
+            Classes, or parts with ``by="part"``.
+        **options : dict
+            See `skeegformer.explain.compare_conditions`.
+
+        Returns
+        -------
+        ClusterTest
+            Clusters of neighbouring channels with their p-values; print it.
+        """
+        from skeegformer.explain.statistics import compare_conditions
+
+        return compare_conditions(self, a, b, **options)
+
+    def to_dataframe(self):
+        """Make a long table of all values.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for every epoch, channel and part.
+        """
+        from skeegformer.explain.export import to_dataframe
+
+        return to_dataframe(self)
+
+    def to_evoked(self, by="class", labels="auto"):
+        """Turn averages into `mne.Evoked`, for every plot that MNE has.
+
+        Parameters
+        ----------
+        by : {"class", None}, default="class"
+            One for each class, or of all epochs.
+        labels : {"auto", "true", "predicted"}, default="auto"
+            Which label decides on an epoch's class.
+
+        Returns
+        -------
+        dict of mne.EvokedArray, or mne.EvokedArray
+            Channels times parts; the values are no volts.
+        """
+        from skeegformer.explain.export import to_evoked
+
+        return to_evoked(self, by=by, labels=labels)
+
+    def to_shap(self, parts=False):
+        """Turn additive values into a `shap.Explanation`, for every plot that shap has.
+
+        Parameters
+        ----------
+        parts : bool, default=False
+            Whether each part of a channel is a feature of its own.
+
+        Returns
+        -------
+        shap.Explanation
+            Base values are the log odds that the values add up from.
+
+        Raises
+        ------
+        ValueError
+            If the method's values do not add up to what the model says.
+        ImportError
+            If shap is not installed.
+        """
+        from skeegformer.explain.export import to_shap
+
+        return to_shap(self, parts=parts)
+
+    def save(self, path, *, overwrite=False):
+        """Write everything but model and epochs to a file.
+
+        Parameters
+        ----------
+        path : path-like
+            Ends in ``.npz``; holds arrays and a JSON header, and nothing that is executed.
+        overwrite : bool, default=False
+            Whether an existing file is replaced.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+        """
+        from skeegformer.explain.export import save_explanation
+
+        return save_explanation(self, path, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, path):
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+
+        Returns
+        -------
+        Explanation
+            It knows no model; give `evaluate` the estimator and X.
+        """
+        from skeegformer.explain.export import load_explanation
+
+        return load_explanation(path)
+
+    def to_report(self, path=None, *, title=None, faithfulness=None, scores=None, overwrite=False):
+        """Put everything on one page: method, scores, maps, connections, tests and versions.
+
+        Parameters
+        ----------
+        path : path-like or None, default=None
+            Where to write the page (``.html``).
+        title : str or None, default=None
+            Title of the page.
+        faithfulness : Faithfulness, True or None, default=None
+            What `evaluate` found; True evaluates now.
+        scores : pandas.DataFrame or None, default=None
+            Scores to show as a table.
+        overwrite : bool, default=False
+            Whether an existing file is replaced.
+
+        Returns
+        -------
+        mne.Report
+            The page, to which more can be added.
+        """
+        from skeegformer.plotting import explanation_report
+
+        if faithfulness is True:
+            faithfulness = self.evaluate(random_state=0)
+        return explanation_report(
+            self, path, title=title, faithfulness=faithfulness, scores=scores, overwrite=overwrite
+        )
+
     def plot_topomap(self, by="class", **kwargs):
         """Draw the values over the scalp.
 
         Parameters
         ----------
-        by : {"class", None}, default="class"
-            A map for each class, all with the same colour limits, or one for all epochs.
+        by : {"class", "part", "class and part", "subject", "layer", None}, default="class"
+            A map for each, all with the same colour limits, or one for all epochs.
         **kwargs : dict
-            Passed to `TopomapDisplay.plot`.
+            See `TopomapDisplay.from_explanation` and `TopomapDisplay.plot`: ``difference``,
+            ``mask``, ``names``, ``ax``, ...
 
         Returns
         -------
@@ -305,6 +483,75 @@ class Explanation:
         from skeegformer.plotting import TopomapDisplay
 
         return TopomapDisplay.from_explanation(self, by=by, **kwargs)
+
+    def plot_bars(self, **kwargs):
+        """Draw a bar with an interval for each channel.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            See `ChannelBarDisplay.from_explanation`.
+
+        Returns
+        -------
+        ChannelBarDisplay
+            Drawn.
+        """
+        from skeegformer.plotting import ChannelBarDisplay
+
+        return ChannelBarDisplay.from_explanation(self, **kwargs)
+
+    def plot_matrix(self, **kwargs):
+        """Draw what each channel takes from each other one, ordered by region.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            See `TokenMatrixDisplay.from_explanation`.
+
+        Returns
+        -------
+        TokenMatrixDisplay
+            Drawn.
+        """
+        from skeegformer.plotting import TokenMatrixDisplay
+
+        return TokenMatrixDisplay.from_explanation(self, **kwargs)
+
+    def plot_connections(self, **kwargs):
+        """Draw the strongest connections between channels on a head.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            See `ConnectionDisplay.from_explanation`; its ``to_html`` writes the interactive
+            page.
+
+        Returns
+        -------
+        ConnectionDisplay
+            Drawn.
+        """
+        from skeegformer.plotting import ConnectionDisplay
+
+        return ConnectionDisplay.from_explanation(self, **kwargs)
+
+    def plot_layers(self, **kwargs):
+        """Draw the values after each layer.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            See `LayerDisplay.from_explanation`.
+
+        Returns
+        -------
+        LayerDisplay
+            Drawn.
+        """
+        from skeegformer.plotting import LayerDisplay
+
+        return LayerDisplay.from_explanation(self, **kwargs)
 
     def __repr__(self):
         n_epochs, n_chans, n_parts = self.token_values.shape

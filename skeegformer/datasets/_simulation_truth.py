@@ -1,0 +1,228 @@
+"""What is known about simulated EEG, and how it follows from the sources."""
+
+from dataclasses import dataclass
+from itertools import cycle
+
+import numpy as np
+import pandas as pd
+
+from skeegformer.datasets._channels import CH_NAMES
+from skeegformer.datasets._simulation_head import blink_field, places_below, unit_field
+from skeegformer.datasets._simulation_signals import BANDS, evoked_bands, rhythm_bands
+
+_QUIET = 0.5  # of the gain of the best electrode; less is seen by electrodes that can be replaced
+_BLINKING = 0.5  # of the largest blink; more is seen by electrodes that count as contaminated
+_IRRELEVANT = 0.1  # of the relevance of the best electrode
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedTruth:
+    """What is known about simulated EEG.
+
+    Parameters
+    ----------
+    case : str
+        Name of the case, a key of ``SIMULATED_CASES``.
+    ch_names : tuple of str
+        The electrodes, in the order of X.
+    classes : tuple of str
+        The labels.
+    electrodes : dict of str to tuple of str
+        Class to the electrodes above its sources.
+    positions : dict of str to ndarray of shape (n_sources, 3)
+        Class to the positions of its sources in head coordinates, in metres, before they are
+        shifted for each subject.
+    gain : pandas.DataFrame of shape (n_classes, n_chans)
+        How strongly each electrode sees the sources of each class, in amplitude, relative to the
+        electrode that sees them best: the root of the summed squared lead field of rhythms, the
+        size of the summed field of evoked potentials. A redundant electrode has the gain of
+        the one that it copies; other replaced electrodes have 0.
+    relevance : pandas.Series of shape (n_chans,)
+        How much the classes differ at each electrode on its own, in amplitude, relative to the
+        electrode where they differ most, whatever else it records. 0 for replaced electrodes
+        that are not copies; suppressors, which help without a difference of their own, have 0.
+    band_relevance : pandas.DataFrame of shape (n_bands, n_chans)
+        The same for the cells of a table of bands (delta 1-4, theta 4-8, alpha 8-13 and beta
+        13-30 Hz) and electrodes, relative to the largest cell.
+    class_bands : pandas.DataFrame of shape (n_classes, n_bands)
+        Which share of the power of each class's sources lies in each band.
+    is_source : ndarray of bool of shape (n_chans,)
+        Whether an electrode lies above a source of any class.
+    is_distractor : ndarray of bool of shape (n_chans,)
+        Whether an electrode carries nothing but loud noise.
+    is_line_noise : ndarray of bool of shape (n_chans,)
+        Whether an electrode has no contact and carries the mains and noise of its own.
+    is_blink : ndarray of bool of shape (n_chans,)
+        Whether an electrode sees blinks at more than half their size.
+    is_redundant : ndarray of bool of shape (n_chans,)
+        Whether an electrode is a copy of one above a source, plus a little noise.
+    is_suppressor : ndarray of bool of shape (n_chans,)
+        Whether an electrode carries only what makes the rhythm of a class, at another electrode,
+        strong in one epoch and weak in the next.
+    is_useless : ndarray of bool of shape (n_chans,)
+        Whether a model does better to ignore an electrode: it is a distractor, has line noise
+        or blinks, and its relevance is below 0.1.
+    copies : dict of str to str
+        Redundant electrode to the electrode that it copies.
+    suppressed : dict of str to str
+        Suppressor to the electrode above the source whose rhythm it helps to see.
+    frequency : float or dict of str to float
+        Peak of the rhythm in Hz, on average over subjects, or class to that peak.
+    latency : float or None
+        Seconds from the start of the epoch to the peak of evoked potentials; None without any.
+    subjects : pandas.DataFrame of shape (n_subjects, 3)
+        ``frequency`` (Hz, on average over classes), ``amplitude`` (factor) and ``slope``
+        (exponent of the 1/f background) of each subject.
+    """
+
+    case: str
+    ch_names: tuple
+    classes: tuple
+    electrodes: dict
+    positions: dict
+    gain: pd.DataFrame
+    relevance: pd.Series
+    band_relevance: pd.DataFrame
+    class_bands: pd.DataFrame
+    is_source: np.ndarray
+    is_distractor: np.ndarray
+    is_line_noise: np.ndarray
+    is_blink: np.ndarray
+    is_redundant: np.ndarray
+    is_suppressor: np.ndarray
+    is_useless: np.ndarray
+    copies: dict
+    suppressed: dict
+    frequency: float | dict
+    latency: float | None
+    subjects: pd.DataFrame
+
+
+def class_gain(design):
+    """Return how strongly the electrodes see the sources of each class, at most 1."""
+    rows = []
+    for label, names in design.sources.items():
+        power = _relative(_rhythm_power(names))
+        power = power + _relative(_evoked_field(design.evoked[label]) ** 2)
+        rows.append(np.sqrt(_relative(power)))
+    return pd.DataFrame(rows, index=list(design.sources), columns=list(CH_NAMES))
+
+
+def draw_channels(design, rng):
+    """Draw channels to be replaced from those that see little of the sources.
+
+    They are in a dict, under the names of the parameters that ask for them.
+    """
+    quiet = (class_gain(design) < _QUIET).all(axis=0) & ~np.isin(CH_NAMES, design.named)
+    quiet = np.flatnonzero(quiet)
+    kinds = ("n_distractors", "n_line_noise", "n_redundant", "n_suppressors")
+    numbers = {kind: getattr(design, kind) for kind in kinds}
+    if sum(numbers.values()) > len(quiet):
+        asked = " + ".join(f"{kind}={number}" for kind, number in numbers.items() if number)
+        raise ValueError(
+            f"{asked} are too many electrodes: with these sources only {len(quiet)} see so little "
+            "of them that they can be replaced."
+        )
+    ends = np.cumsum(list(numbers.values()))
+    parts = np.split(rng.permutation(quiet)[: ends[-1]], ends[:-1])
+    return {kind: np.sort(part) for kind, part in zip(kinds, parts, strict=True)}
+
+
+def make_truth(design, channels, subjects, case):
+    """Return what is known about the data.
+
+    Parameters
+    ----------
+    design : Design
+        What was asked for.
+    channels : dict of str to ndarray of int
+        Kind to the channels that are replaced.
+    subjects : pandas.DataFrame
+        What is particular to each subject.
+    case : str
+        Name of the case.
+    """
+    is_kind = {kind: np.isin(np.arange(len(CH_NAMES)), at) for kind, at in channels.items()}
+    is_replaced = np.any(list(is_kind.values()), axis=0)
+    is_blink = (blink_field() > _BLINKING) & (design.blink_rate > 0) & ~is_replaced
+    names = {kind: [CH_NAMES[k] for k in at] for kind, at in channels.items()}
+    copies = dict(zip(names["n_redundant"], cycle(design.named), strict=False))
+    hidden = cycle(name for _, name in design.rhythms)
+
+    gain, difference = class_gain(design), _class_difference(design)
+    for table in (gain, difference):
+        originals = table[list(copies.values())].to_numpy()
+        table.loc[:, is_replaced] = 0.0
+        table[list(copies)] = originals
+    relevance = np.sqrt(_relative(difference.sum(axis=0)))
+    is_noisy = is_kind["n_distractors"] | is_kind["n_line_noise"] | is_blink
+    return SimulatedTruth(
+        case=case,
+        ch_names=CH_NAMES,
+        classes=tuple(design.sources),
+        electrodes=design.electrodes,
+        positions={label: places_below(at) for label, at in design.electrodes.items()},
+        gain=gain,
+        relevance=relevance,
+        band_relevance=np.sqrt(_relative(difference.loc[list(BANDS)])),
+        class_bands=_class_bands(design),
+        is_source=np.isin(CH_NAMES, design.named),
+        is_distractor=is_kind["n_distractors"],
+        is_line_noise=is_kind["n_line_noise"],
+        is_blink=is_blink,
+        is_redundant=is_kind["n_redundant"],
+        is_suppressor=is_kind["n_suppressors"],
+        is_useless=is_noisy & (relevance < _IRRELEVANT).to_numpy(),
+        copies=copies,
+        suppressed=dict(zip(names["n_suppressors"], hidden, strict=False)),
+        frequency=design.frequency,
+        latency=design.latency if any(design.evoked.values()) else None,
+        subjects=subjects,
+    )
+
+
+def _class_bands(design):
+    """Return which share of the power of each class's sources lies in each band."""
+    rows = []
+    for label in design.sources:
+        kinds = [_rhythm_shares(design, label)] if design.sources[label] else []
+        kinds += [evoked_bands()] if design.evoked[label] else []
+        rows.append(np.mean(kinds, axis=0) if kinds else np.zeros(len(BANDS)))
+    return pd.DataFrame(rows, index=list(design.sources), columns=list(BANDS))
+
+
+def _class_difference(design):
+    """Return by how much the power of classes differs per band, or outside them, and electrode."""
+    powers = np.zeros((len(design.sources), len(BANDS) + 1, len(CH_NAMES)))
+    if design.snr > 0:
+        for k, (label, names) in enumerate(design.sources.items()):
+            if names:
+                shares = _with_rest(_rhythm_shares(design, label))
+                powers[k] = np.outer(shares, _relative(_rhythm_power(names)))
+    # Potentials are compared before they are squared: opposite ones have the same power.
+    potential = np.ptp([_evoked_field(peaks) for peaks in design.evoked.values()], axis=0)
+    difference = np.ptp(powers, axis=0)
+    difference += np.outer(_with_rest(evoked_bands()), _relative(potential**2))
+    return pd.DataFrame(difference, index=[*BANDS, "rest"], columns=list(CH_NAMES))
+
+
+def _rhythm_shares(design, label):
+    return rhythm_bands(design.frequencies[label], design.variability)
+
+
+def _with_rest(shares):
+    return np.append(shares, 1 - shares.sum())
+
+
+def _rhythm_power(names):
+    return (unit_field(names) ** 2).sum(axis=1)
+
+
+def _evoked_field(peaks):
+    """Return the potential at every electrode in microvolts."""
+    return unit_field(list(peaks)) @ np.array(list(peaks.values()), float)
+
+
+def _relative(values):
+    """Divide by the largest value, unless all are 0."""
+    return values / max(np.max(values), np.finfo(float).tiny)
