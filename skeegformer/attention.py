@@ -26,6 +26,13 @@ _FLOW_UNIT = 2**30
 class AttentionRecord:
     """What `record_attention` collects, batch by batch.
 
+    Parameters
+    ----------
+    n_layers : int
+        Number of attention layers of the network.
+    reduce : RolloutFold, callable or None, default=None
+        See `record_attention`.
+
     Attributes
     ----------
     batches : list of Tensor

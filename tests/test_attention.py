@@ -2,11 +2,13 @@
 
 import itertools
 
+import networkx
 import numpy as np
 import pytest
 import torch
 
 from skeegformer import EEGTransformer, attention_rollout, record_attention
+from skeegformer.attention import RolloutFold, _fuse, _maximum_flow, attention_flow
 from skeegformer.nn import Attention
 
 
@@ -160,6 +162,58 @@ def test_reduce_sees_each_batch():
         for batch in x.split(4):
             network(batch)
     torch.testing.assert_close(attention.values(), expected)
+
+
+@pytest.mark.parametrize("output", ["tokens", "class", "layers"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"head_fusion": "max"}, {"residual": False}, {"convention": "eeg-transformer"}],
+)
+def test_folding_is_rollout_of_the_full_tensor(output, options):
+    network = _network().eval()
+    x = torch.randn(5, 4, 80)
+    with record_attention(network) as attention:
+        logits = network(x)
+    expected = attention_rollout(attention.values(), output=output, **options)
+    with record_attention(network, reduce=RolloutFold(output=output, **options)) as attention:
+        torch.testing.assert_close(network(x), logits)
+    torch.testing.assert_close(attention.values(), expected)
+
+
+def test_rows_of_each_layer_are_those_of_shorter_networks():
+    attn = _weights()
+    layers = attention_rollout(attn, output="layers")
+    assert layers.shape == (3, 3, 3)
+    for n in range(3):
+        expected = attention_rollout(attn[:, : n + 1], output="class")
+        torch.testing.assert_close(layers[:, n], expected)
+
+
+@pytest.mark.parametrize("n_layers", [1, 2, 3])
+@pytest.mark.parametrize("residual", [True, False])
+def test_flow_is_networkx_maximum_flow(n_layers, residual):
+    attn = _weights(batch=2, n_layers=n_layers, n_tokens=5)
+    flow = attention_flow(attn, residual=residual)
+    for epoch in range(2):
+        graph = networkx.DiGraph()
+        for level in range(n_layers):
+            layer = attn[epoch, level].mean(dim=0)
+            for query in range(5):
+                for key in range(5):
+                    weight = layer[query, key].item()
+                    if residual:
+                        weight = weight / 2 + (query == key) / 2
+                    graph.add_edge((level + 1, query), (level, key), capacity=weight)
+        for token in range(1, 5):
+            value = networkx.maximum_flow_value(graph, (n_layers, 0), (0, token))
+            assert flow[epoch, token - 1].item() == pytest.approx(value, abs=1e-7)
+
+
+def test_flow_of_two_layers_is_that_of_the_general_way():
+    attn = _weights(n_layers=2, n_tokens=6)
+    layers = torch.stack([_fuse(layer, "mean", True) for layer in attn.unbind(1)], dim=1)
+    expected = torch.stack([_maximum_flow(epoch) for epoch in layers])
+    torch.testing.assert_close(attention_flow(attn), expected, rtol=0, atol=1e-7)
 
 
 def test_recording_forces_eval_mode_and_puts_everything_back():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn import clone, config_context
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -10,7 +11,10 @@ from skeegformer import (
     AttentionExplainer,
     ChannelDropper,
     EEGTransformerClassifier,
+    EuclideanAlignment,
+    attention_flow,
     attention_rollout,
+    concatenate_explanations,
     make_eeg_pipeline,
     record_attention,
 )
@@ -166,3 +170,144 @@ def test_bad_input(fitted, simulated):
         AttentionExplainer(method="magic").explain(fitted, X)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         AttentionExplainer().explain(fitted, X, y[:-1])
+
+
+@pytest.fixture(scope="module")
+def explanation(fitted, simulated):
+    X, y, _, _ = simulated
+    return AttentionExplainer(connections=True).explain(fitted, X, y)
+
+
+def test_connections_and_layers_come_from_the_full_rollout(explanation, fitted, simulated):
+    with record_attention(fitted) as attention:
+        fitted.predict(simulated[0])
+    full = attention_rollout(attention.values())[:, 1:, 1:].numpy()
+    n = len(full)
+    by_channel = full.reshape(n, 61, 2, 61, 2).sum(axis=4).mean(axis=2)
+    np.testing.assert_allclose(explanation.connections, by_channel, rtol=1e-4)
+    plain = AttentionExplainer().explain(fitted, *simulated[:2])
+    np.testing.assert_allclose(explanation.values, plain.values, rtol=1e-5)
+    assert plain.connections is None
+    assert plain.layer_values.shape == (n, 2, 61)
+    np.testing.assert_allclose(plain.layer_values[:, -1], plain.values, rtol=1e-5)
+    np.testing.assert_allclose(explanation.layer_values, plain.layer_values, rtol=1e-5)
+
+
+def test_temporal_tokens_are_named(explanation):
+    assert explanation.parts == ("0.00-1.00 s", "1.00-2.00 s")
+    means = explanation.part_means()
+    np.testing.assert_allclose(means["1.00-2.00 s"], explanation.token_values[:, :, 1].mean(axis=0))
+
+
+def test_flow_of_an_explanation(fitted, simulated):
+    X = simulated[0][:10]
+    with record_attention(fitted) as attention:
+        fitted.predict(X)
+    flow = attention_flow(attention.values()).double().numpy()
+    found = AttentionExplainer("flow").explain(fitted, X)
+    expected = (flow / flow.sum(axis=1, keepdims=True)).reshape(10, 61, 2)
+    np.testing.assert_allclose(found.token_values, expected, rtol=1e-4)
+    assert found.targets is None
+
+
+def test_subjects_come_from_metadata_or_groups(fitted, simulated):
+    X, y, metadata, _ = simulated
+    subjects = metadata["subject"].to_numpy()
+    np.testing.assert_array_equal(AttentionExplainer().explain(fitted, X).subjects, subjects)
+    other = np.arange(len(y)) % 3
+    found = AttentionExplainer().explain(fitted, X, groups=other)
+    np.testing.assert_array_equal(found.subjects, other)
+    assert AttentionExplainer().explain(fitted, _without_metadata(X)).subjects is None
+    with pytest.raises(ValueError, match="groups has 2 entries"):
+        AttentionExplainer().explain(fitted, X, groups=[1, 2])
+
+
+def _without_metadata(X):
+    X = X.copy()
+    X.metadata = None
+    return X
+
+
+def test_groups_reach_alignment_by_routing(simulated):
+    X, y, metadata, _ = simulated
+    X = _without_metadata(X)
+    with config_context(enable_metadata_routing=True):
+        alignment = EuclideanAlignment().set_fit_request(groups=True)
+        alignment.set_transform_request(groups=True)
+        classifier = EEGTransformerClassifier(max_epochs=1, embed_dim=16)
+        classifier.set_fit_request(groups=True)
+        pipeline = make_pipeline(alignment, classifier)
+        groups = metadata["subject"]
+        pipeline.fit(X, y, groups=groups)
+        explanation = AttentionExplainer().explain(pipeline, X, y, groups=groups)
+        np.testing.assert_allclose(
+            explanation.probabilities, pipeline.predict_proba(X, groups=groups), atol=1e-5
+        )
+
+
+def test_select_keeps_what_belongs_together(explanation):
+    correct = explanation.predictions == explanation.y
+    sure = explanation.confidences >= 0.52
+    label = explanation.y[correct & sure][0]
+    found = explanation.select(correct=True, min_confidence=0.52, label=label)
+    mask = correct & sure & (explanation.y == label)
+    assert 0 < mask.sum() < len(explanation)
+    assert len(found) == mask.sum()
+    np.testing.assert_array_equal(found.token_values, explanation.token_values[mask])
+    np.testing.assert_array_equal(found.subjects, explanation.subjects[mask])
+    np.testing.assert_array_equal(found.connections, explanation.connections[mask])
+    np.testing.assert_array_equal(found.source.data, explanation.source.data[mask])
+    one = explanation.select(subject=2)
+    assert set(one.subjects) == {2}
+    np.testing.assert_array_equal(explanation.select([3, 1]).y, explanation.y[[1, 3]])
+
+
+def test_a_later_fit_does_not_change_what_was_explained(simulated):
+    X, y, _, _ = simulated
+    classifier = EEGTransformerClassifier(embed_dim=16, max_epochs=1, random_state=0).fit(X, y)
+    explanation = AttentionExplainer().explain(classifier, X[:5])
+    network = explanation.source.classifier.net_.module_
+    classifier.fit(X[:40], y[:40])
+    assert classifier.net_.module_ is not network
+    assert explanation.source.classifier.net_.module_ is network
+
+
+def test_the_explainer_selects_as_the_original_did(fitted, simulated):
+    X, y, _, _ = simulated
+    options = {"correct_only": True, "min_confidence": 0.52}
+    found = AttentionExplainer(**options).explain(fitted, X, y)
+    expected = AttentionExplainer().explain(fitted, X, y).select(correct=True, min_confidence=0.52)
+    np.testing.assert_array_equal(found.values, expected.values)
+    assert (found.predictions == found.y).all()
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"min_confidence": 1.0}, "No epoch of 120 is left: the highest confidence is"),
+        ({"min_confidence": 2}, "min_confidence=2 is not a probability"),
+        ({"subject": 99}, "subject=99 is not one of 1, 2, 3, 4"),
+        ({"label": "up"}, "label='up' is not one of 'left', 'right'"),
+    ],
+)
+def test_bad_selections(explanation, options, message):
+    with pytest.raises(ValueError, match=message):
+        explanation.select(**options)
+
+
+def test_explanations_of_several_folds_are_joined(fitted, simulated):
+    X, y, _, _ = simulated
+    explainer = AttentionExplainer()
+    whole = explainer.explain(fitted, X, y)
+    parts = [explainer.explain(fitted, X[:50], y[:50]), explainer.explain(fitted, X[50:], y[50:])]
+    joined = concatenate_explanations(parts)
+    np.testing.assert_allclose(joined.values, whole.values, rtol=1e-5)
+    np.testing.assert_array_equal(joined.subjects, whole.subjects)
+    np.testing.assert_array_equal(joined.source.data, whole.source.data)
+    other = clone(fitted).fit(X, y)
+    several = concatenate_explanations([parts[0], explainer.explain(other, X[50:], y[50:])])
+    assert several.source is None
+    with pytest.raises(ValueError, match="differ in method"):
+        concatenate_explanations([parts[0], AttentionExplainer("flow").explain(fitted, X[:5])])
+    with pytest.raises(ValueError, match="no explanations to join"):
+        concatenate_explanations([])

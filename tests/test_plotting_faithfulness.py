@@ -23,7 +23,7 @@ def curves():
     fraction = np.array([1.0, 0.0, 0.5])
     ends = {"explanation": 0.4, "random": 0.8, "oracle": 0.2}
     frames = [
-        pd.DataFrame({"curve": curve, "order": order, "fraction": fraction})
+        pd.DataFrame({"curve": curve, "order": order, "n_channels": 64 * fraction})
         .assign(mean=1 - fraction * (1 - end))
         .assign(low=lambda frame: frame["mean"] - 0.1, high=lambda frame: frame["mean"] + 0.1)
         for curve in ("insertion", "deletion")
@@ -35,7 +35,7 @@ def curves():
 def test_lines_bands_and_areas(curves):
     display = FaithfulnessDisplay(curves).plot()
     line = display.lines_["deletion", "oracle"]
-    np.testing.assert_allclose(line.get_xdata(), [0, 50, 100])
+    np.testing.assert_allclose(line.get_xdata(), [0, 32, 64])
     np.testing.assert_allclose(line.get_ydata(), [1, 0.6, 0.2])
     assert display.areas_["deletion", "oracle"] == pytest.approx(0.6)
     assert display.areas_["insertion", "random"] == pytest.approx(0.9)
@@ -63,7 +63,7 @@ def test_the_verdict_is_written_below_a_figure_of_its_own(curves):
 def test_one_curve_alone(curves):
     display = FaithfulnessDisplay(curves[curves["curve"] == "insertion"]).plot()
     assert len(display.axes_) == 1
-    assert display.ax_.get_xlabel() == "channels inserted (%)"
+    assert display.ax_.get_xlabel() == "channels inserted"
 
 
 def test_bad_input(curves):

@@ -1,5 +1,7 @@
 """From a fitted classifier and epochs to an explanation."""
 
+import copy
+
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
@@ -223,7 +225,7 @@ class AttentionExplainer(BaseEstimator):
             part_kind=self.parts,
             targets=classifier.classes_[codes] if class_specific else None,
             subjects=subjects,
-            source=Source(classifier, data),
+            source=Source(copy.copy(classifier), data),
             **channels,
             **{"settings": self._settings(), **explained},
         )

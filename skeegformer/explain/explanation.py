@@ -20,7 +20,7 @@ class Source:
     Parameters
     ----------
     classifier : EEGTransformerClassifier
-        The model that was explained.
+        The model that was explained; a copy that a later `fit` does not change.
     data : ndarray of shape (n_epochs, n_chans, n_times)
         The epochs as they enter its network.
     """
@@ -239,11 +239,12 @@ class Explanation:
             raise ValueError(f"min_confidence={min_confidence} is not a probability.")
         keep &= self.confidences >= min_confidence
         if not keep.any():
+            known = ""
+            if self.y is not None:
+                known = f", {np.mean(self.predictions == self.y):.0%} of predictions are correct"
             raise ValueError(
                 f"No epoch of {len(self)} is left: the highest confidence is "
-                f"{self.confidences.max():.2f}, and "
-                f"{np.mean(self.predictions == self.y) if self.y is not None else 0:.0%} are known "
-                "to be correct."
+                f"{self.confidences.max():.2f}{known}."
             )
         changes = {
             name: getattr(self, name)[keep]
@@ -599,7 +600,7 @@ def concatenate_explanations(explanations):
         values = [getattr(explanation, name) for explanation in explanations]
         known = all(value is not None for value in values)
         joined[name] = np.concatenate(values) if known else None
-    models = {id(one.source.classifier) for one in explanations if one.source is not None}
+    models = {id(one.source.classifier.net_) for one in explanations if one.source is not None}
     source = None
     if len(models) == 1 and all(one.source is not None for one in explanations):
         data = np.concatenate([one.source.data for one in explanations])

@@ -131,15 +131,15 @@ def evaluate_explanation(
     Faithfulness
         Curves, figures and a verdict.
 
-    Warns
-    -----
-    UserWarning
-        Where the map and what the model needs disagree.
-
     Raises
     ------
     ValueError
         If the explanation knows no model, has less than two epochs, or `truth` does not fit.
+
+    Warns
+    -----
+    UserWarning
+        Where the map and what the model needs disagree.
 
     References
     ----------

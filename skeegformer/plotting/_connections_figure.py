@@ -85,8 +85,10 @@ def draw_connections(rows, positions, names, *, views, limit, signed, label, cap
             _draw_loops(axis, loops, positions, head, view, strongest_loop, scale)
             _draw_arrows(axis, arrows, positions, head, view, limit, scale)
             _draw_electrodes(axis, positions, names, head, view)
-            axis.set_title(f"{title}, {view}", fontsize=10, parse_math=False)
-    bar = figure.colorbar(scale, ax=axes.ravel().tolist(), shrink=0.6, extend="both")
+            axis.set_title(f"{title}, from the {view}", fontsize=10, parse_math=False)
+    bar = figure.colorbar(
+        scale, ax=axes.ravel().tolist(), shrink=0.6, extend="both" if signed else "max"
+    )
     bar.set_label(label, parse_math=False)
     return figure, axes
 

@@ -208,18 +208,20 @@ function arc(from, to) {
   return points;
 }
 
-// A ring that leaves the head at the channel and comes back to it; its size is its strength.
+// A ring that lies on the head and touches the channel; its size is its strength.
 const strongestLoop = Math.max(...data.strengths.flat().flatMap(
   matrix => matrix.map((row, k) => Math.abs(row[k])))) || 1;
 function ring(at, strength) {
   const out = unit(minus(at, centre));
   const side = unit(cross(out, Math.abs(out[2]) < 0.9 ? [0, 0, 1] : [0, 1, 0]));
-  const r = 0.06 * radius * Math.abs(strength) / strongestLoop;
+  const up = cross(side, out);
+  const start = add(at, scale(out, 0.02 * radius));
+  const r = 0.08 * radius * Math.abs(strength) / strongestLoop;
   const points = [];
   for (let step = 0; step <= N_STEPS; step++) {
     const turn = 2 * Math.PI * step / N_STEPS;
-    const along = scale(out, r * (1 - Math.cos(turn)));
-    points.push(add(at, add(along, scale(side, r * Math.sin(turn)))));
+    const along = scale(up, r * (1 - Math.cos(turn)));
+    points.push(add(start, add(along, scale(side, r * Math.sin(turn)))));
   }
   return points;
 }
@@ -335,8 +337,8 @@ function electrodes() {
   };
   const dots = {...shared, ...outwards(0.01), mode: "markers", marker: {size: 3, color: "#222"},
                 hovertext: data.names.map(escaped), hoverinfo: "text"};
-  const texts = {...shared, ...outwards(0.08), mode: "text", text: data.names.map(untagged),
-                 textposition: "middle center", textfont: {size: 11, color: "#222"},
+  const texts = {...shared, ...outwards(0.04), mode: "text", text: data.names.map(untagged),
+                 textposition: "top center", textfont: {size: 11, color: "#222"},
                  hoverinfo: "skip", visible: control("names").checked};
   return [dots, texts];
 }
@@ -351,11 +353,15 @@ function colourBar() {
                               len: 0.7}}};
 }
 
-const axis = {visible: false, showspikes: false};
+// Fixed ranges, or the head would change its size with the arcs that are drawn.
+const span = 1.5 * Math.max(...data.head.axes);
+const axis = k => ({visible: false, showspikes: false,
+                    range: [centre[k] - span, centre[k] + span]});
 const layout = {
   margin: {l: 0, r: 0, t: 0, b: 0}, autosize: true, hovermode: "closest",
   uirevision: "keep the camera",
-  scene: {xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "data",
+  scene: {xaxis: axis(0), yaxis: axis(1), zaxis: axis(2), aspectmode: "manual",
+          aspectratio: {x: 2.6, y: 2.6, z: 2.6},
           camera: {eye: {x: 0, y: -0.45, z: 1.7}, up: {x: 0, y: 0, z: 1},
                    projection: {type: "orthographic"}}},
 };
@@ -387,7 +393,7 @@ function draw() {
 
 fill("condition", data.conditions);
 fill("band", data.bands);
-// Start with the forty strongest connections of the first condition.
+// Start with some forty connections, the strongest of the first condition.
 const sizes = data.strengths[0][0].flatMap(
   (row, query) => row.filter((_, key) => key !== query).map(Math.abs)).sort((a, b) => b - a);
 control("threshold").value = 100 * Math.sqrt(sizes[Math.min(40, sizes.length) - 1] / limit);

@@ -85,12 +85,13 @@ class ConnectionDisplay:
     >>> info = mne.create_info(["Fz", "C3", "C4", "Pz"], 160.0, "eeg")
     >>> info = info.set_montage("biosemi64")
     >>> rest, task = np.random.default_rng(0).random((2, 4, 4))
+    >>> task[3, 1] += 2  # Pz takes more from C3
     >>> display = ConnectionDisplay({"rest": rest, "task": task}, info).plot(top=5)
     >>> display.axes_.shape
     (2, 3)
     >>> strongest = display.to_dataframe().iloc[0]
     >>> print(strongest["source"], "to", strongest["target"])
-    Fz to Pz
+    C3 to Pz
     """
 
     def __init__(self, matrices, info, *, baseline="key", unit="share of attention (%)"):

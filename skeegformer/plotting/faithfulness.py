@@ -2,15 +2,13 @@
 
 import textwrap
 
-from sklearn.metrics import auc
-
 from skeegformer.plotting._style import GREY, OKABE_ITO, open_axes
 from skeegformer.plotting._summaries import explain
 
-_COLUMNS = ("curve", "order", "fraction", "mean", "low", "high")
+_COLUMNS = ("curve", "order", "n_channels", "mean", "low", "high")
 _PANELS = {
-    "deletion": ("Deletion: lower is better", "channels removed (%)"),
-    "insertion": ("Insertion: higher is better", "channels inserted (%)"),
+    "deletion": ("Deletion: lower is better", "channels removed"),
+    "insertion": ("Insertion: higher is better", "channels inserted"),
 }
 _LOOKS = {
     "explanation": {"color": OKABE_ITO[0], "linewidth": 2.0, "zorder": 4},
@@ -30,7 +28,8 @@ class FaithfulnessDisplay:
     ----------
     curves : pandas.DataFrame
         Columns ``curve`` ("deletion" or "insertion"), ``order`` ("explanation", "random" or
-        "oracle"), ``fraction`` of the channels, from 0 to 1, ``mean``, ``low`` and ``high``.
+        "oracle"), ``n_channels`` that are removed (inserted), ``mean``, ``low`` and ``high``.
+        The axis is logarithmic, since few channels matter.
     verdict : str or None, default=None
         A sentence or two, written below.
 
@@ -45,7 +44,7 @@ class FaithfulnessDisplay:
     lines_ : dict of (str, str) to matplotlib.lines.Line2D
         The line of each curve and order.
     areas_ : dict of (str, str) to float
-        The area below each of them.
+        The mean over the points of each of them.
     caption_ : matplotlib.text.Text or None
         The verdict.
 
@@ -55,7 +54,7 @@ class FaithfulnessDisplay:
     >>> matplotlib.use("Agg")
     >>> from skeegformer.plotting import FaithfulnessDisplay
     >>> curves = pd.DataFrame({"curve": "deletion", "order": ["explanation", "explanation"],
-    ...                        "fraction": [0.0, 1.0], "mean": [0.9, 0.5],
+    ...                        "n_channels": [0, 64], "mean": [0.9, 0.5],
     ...                        "low": [0.8, 0.4], "high": [1.0, 0.6]})
     >>> display = FaithfulnessDisplay(curves).plot()
     >>> round(display.areas_["deletion", "explanation"], 3)
@@ -183,7 +182,7 @@ class FaithfulnessDisplay:
                 )
         if len(self.curves) == 0:
             raise ValueError("The curves are empty: there is nothing to draw.")
-        return self.curves.sort_values("fraction", kind="stable")
+        return self.curves.sort_values("n_channels", kind="stable")
 
     def _draw_panel(self, axes, curve, rows):
         title, label = _PANELS[curve]
@@ -191,17 +190,22 @@ class FaithfulnessDisplay:
             one = rows[rows["order"] == order]
             if one.empty:
                 continue
-            area = auc(one["fraction"], one["mean"])
-            percent = 100 * one["fraction"]
+            area = one["mean"].mean()
+            counts = one["n_channels"]
             axes.fill_between(
-                percent, one["low"], one["high"], color=look["color"], alpha=0.2, linewidth=0
+                counts, one["low"], one["high"], color=look["color"], alpha=0.2, linewidth=0
             )
-            (line,) = axes.plot(percent, one["mean"], label=f"{order} (area {area:.2f})", **look)
+            (line,) = axes.plot(counts, one["mean"], label=f"{order} (area {area:.2f})", **look)
             self.lines_[curve, order] = line
             self.areas_[curve, order] = float(area)
         axes.set_title(title, fontsize="medium")
         axes.set_xlabel(label)
-        axes.set_xlim(0, 100)
+        most = rows["n_channels"].max()
+        axes.set_xscale("symlog", linthresh=1, linscale=0.5)
+        ticks = [0, *(2**k for k in range(int(most).bit_length()) if 2**k <= most)]
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlim(0, most)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="0.92")
         axes.set_axisbelow(True)

@@ -98,7 +98,7 @@ def explanation_report(
 
 
 def _add_summary(report, explanation, method):
-    n_epochs, n_chans, _ = explanation.token_values.shape
+    n_epochs, n_chans, n_parts = explanation.token_values.shape
     labels = explanation.labels()
     kind = "true" if explanation.y is not None else "predicted"
     counts = [f"{label} ({np.sum(labels == label)})" for label in explanation.classes]
@@ -115,46 +115,49 @@ def _add_summary(report, explanation, method):
         ),
         f"Classes (epochs by {kind} label)": ", ".join(counts),
         "Channels": n_chans,
-        "Parts of a channel": ", ".join(map(str, explanation.parts)),
+        "Parts of a channel": "none" if n_parts == 1 else ", ".join(map(str, explanation.parts)),
     }
-    report.add_html(_table(rows.items()), "What was explained", section="Summary")
+    _add_html(report, _table(rows.items()), "What was explained", "Summary")
     importances = explanation.feature_importances_
     names = explanation.ch_names or [f"channel {k}" for k in range(n_chans)]
     order = np.argsort(importances)[::-1][:_N_CHANNELS]
-    report.add_html(
+    _add_html(
+        report,
         _table(
             [(names[k], f"{100 * importances[k]:.2f}") for k in order],
             header=("Channel", "Share of all channels (%)"),
         ),
         "Most important channels",
-        section="Summary",
+        "Summary",
     )
 
 
 def _add_scores(report, explanation, scores):
     if scores is not None:
-        report.add_html(_frame(scores), "Scores handed in", section="Scores")
+        _add_html(report, _frame(scores), "Scores handed in", "Scores")
     if explanation.y is None:
-        report.add_html(
+        _add_html(
+            report,
             _text("The true labels of the explained epochs are not known: pass y to explain."),
             "Scores on the explained epochs",
-            section="Scores",
+            "Scores",
         )
         return
     rows = [("all", *_score(explanation))]
     if explanation.subjects is not None:
         for subject in np.unique(explanation.subjects):
             rows.append((subject, *_score(explanation.select(subject=subject))))
-    report.add_html(
+    _add_html(
+        report,
         _text(
             f"Chance is {1 / len(explanation.classes):.3f} for balanced accuracy. Only epochs of "
             "subjects that the model has not seen in training tell how well it will do."
         )
         + _table(rows, header=("Subject", "Epochs", "Accuracy", "Balanced accuracy")),
         "Scores on the explained epochs",
-        section="Scores",
+        "Scores",
     )
-    _add_figure(report, _plot_confusion(explanation), "Confusion matrix", section="Scores")
+    _add_figure(report, _plot_confusion(explanation), "Confusion matrix", "Scores")
 
 
 def _score(explanation):
@@ -188,10 +191,11 @@ def _add_maps(report, explanation):
 
     n_chans = explanation.token_values.shape[1]
     if explanation.positions is None or n_chans < 3:
-        report.add_html(
+        _add_html(
+            report,
             _text("There is no map: it needs at least 3 channels with known positions."),
             "Values by class",
-            section="Topomaps",
+            "Topomaps",
         )
         return
     kinds = {"class": "Values by class"}
@@ -199,7 +203,7 @@ def _add_maps(report, explanation):
         kinds["part"] = {"time": "Values by time", "band": "Values by band"}[explanation.part_kind]
     for by, title in kinds.items():
         display = TopomapDisplay.from_explanation(explanation, by=by)
-        _add_figure(report, display.figure_, title, section="Topomaps")
+        _add_figure(report, display.figure_, title, "Topomaps")
 
 
 def _add_connections(report, explanation):
@@ -211,9 +215,7 @@ def _add_connections(report, explanation):
     display = ConnectionDisplay.from_explanation(
         explanation, baseline="key" if n_chans >= 3 else None
     )
-    _add_figure(
-        report, display.figure_, "Strongest connections between channels", section="Connections"
-    )
+    _add_figure(report, display.figure_, "Strongest connections between channels", "Connections")
     if find_spec("plotly") is None:
         page = _text('For a head to turn around, install plotly: pip install "skeegformer[viz]".')
     else:
@@ -223,45 +225,44 @@ def _add_connections(report, explanation):
             'sandbox="allow-scripts allow-downloads" '
             'style="width: 100%; height: 820px; border: 0"></iframe>'
         )
-    report.add_html(page, "Connections on a head to turn around", section="Connections")
+    _add_html(report, page, "Connections on a head to turn around", "Connections")
 
 
 def _add_faithfulness(report, faithfulness):
     from skeegformer.plotting.faithfulness import FaithfulnessDisplay
 
     section = "Faithfulness"
-    passed = "passed" if faithfulness.faithful else "did not pass"
-    report.add_html(
-        _text(f"The explanation {passed} the tests. {faithfulness.verdict}"),
-        "Is the explanation true of the model?",
-        section=section,
-    )
+    _add_html(report, _text(faithfulness.verdict), "Is the explanation true of the model?", section)
     display = FaithfulnessDisplay(faithfulness.curves).plot()
-    _add_figure(report, display.figure_, "Deletion and insertion", section=section)
+    _add_figure(report, display.figure_, "Deletion and insertion", section)
     figures = [(name, f"{value:.3g}") for name, value in faithfulness.figures.items()]
-    report.add_html(_table(figures), "Figures", section=section)
+    _add_html(report, _table(figures), "Figures", section)
 
 
 def _add_settings(report, explanation):
     section = "Settings"
     if explanation.settings:
-        report.add_html(_table(explanation.settings.items()), "Explainer", section=section)
+        _add_html(report, _table(explanation.settings.items()), "Explainer", section)
     if explanation.source is not None:
         parameters = explanation.source.classifier.get_params(deep=False)
-        report.add_html(_table(parameters.items()), "Classifier", section=section)
+        _add_html(report, _table(parameters.items()), "Classifier", section)
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = "not installed"
-    report.add_html(_table(versions.items()), "Versions", section=section)
+    _add_html(report, _table(versions.items()), "Versions", section)
+
+
+def _add_html(report, page, title, section):
+    report.add_html(page, title, section=section, tags=(section.lower(),))
 
 
 def _add_figure(report, figure, title, section):
     import matplotlib.pyplot as plt
 
-    report.add_figure(figure, title, section=section)
+    report.add_figure(figure, title, section=section, tags=(section.lower(),))
     plt.close(figure)
 
 
