@@ -122,14 +122,18 @@ def _auc(importances, positive, negative):
     return roc_auc_score(positive[chosen], importances[chosen])
 
 
-def interval(values, seed=0):
+def interval(values):
     """Mean and 95 % interval over seeds, by bootstrap."""
     values = np.asarray(values.dropna())
     if not len(values):
         return ""
-    draws = np.random.default_rng(seed).choice(values, (2000, len(values))).mean(axis=1)
-    low, high = np.percentile(draws, [2.5, 97.5])
+    low, high = _bootstrap(values)
     return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _bootstrap(values):
+    draws = np.random.default_rng(0).choice(values, (2000, len(values))).mean(axis=1)
+    return np.percentile(draws, [2.5, 97.5])
 
 
 def table(rows, metric, methods):
@@ -142,6 +146,26 @@ def table(rows, metric, methods):
     lines = [f"| case | {' | '.join(methods)} |", f"|---|{'---|' * len(methods)}"]
     lines += [f"| {case} | {' | '.join(cells)} |" for case, cells in found.items()]
     return "\n".join(lines)
+
+
+def write_page_tables(rows, folder, stem):
+    """Write the tables of the documentation: a row for each method, a column for each case."""
+    accurate = rows[rows["accuracy"] >= LEAST_ACCURACY]
+    for metric in (*METRICS, "band"):
+        methods = list(BAND_METHODS) if metric == "band" else [*METHODS, "random"]
+        known = accurate[accurate[metric].notna()]
+        cases = known["case"].unique()
+        lines = [",".join(["method", *cases])]
+        for method in methods:
+            part = known[known["method"] == method]
+            cells = [_mean_and_error(part.loc[part["case"] == case, metric]) for case in cases]
+            lines.append(",".join([f'"{method}"', *cells]))
+        write(folder / f"{stem}_{metric}.csv", "\n".join(lines) + "\n")
+
+
+def _mean_and_error(values):
+    low, high = _bootstrap(np.asarray(values))
+    return f"{np.mean(values):.2f} ± {(high - low) / 2:.2f}"
 
 
 def losses(rows):
@@ -257,6 +281,7 @@ def main():
         rows.assign(order=order).sort_values(["order", "seed"], kind="stable").drop(columns="order")
     )
     write(options.output, rows.to_csv(index=False, float_format="%.5g"))
+    write_page_tables(rows, options.output.parent, options.output.stem)
     text = report(rows)
     write(options.output.with_suffix(".md"), text)
     print(text)

@@ -1,4 +1,8 @@
 import importlib.metadata
+import os
+import shutil
+import warnings
+from pathlib import Path
 
 project = "skeegformer"
 copyright = "2026, the skeegformer developers"
@@ -10,6 +14,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "numpydoc",
     "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
 ]
 # Every attribute is described in its class; pages of their own would be empty.
 numpydoc_class_members_toctree = False
@@ -19,11 +24,39 @@ autodoc_default_options = {"members": True, "inherited-members": False}
 # Single backticks link to whatever is documented under that name.
 default_role = "py:obj"
 templates_path = ["_templates"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "examples"]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+# Examples print what they have to say; the warning repeats a verdict that is printed.
+os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
+warnings.filterwarnings("ignore", message=".* and what the model needs disagree")
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "gallery",
+    "within_subsection_order": "FileNameSortKey",
+    "doc_module": ("skeegformer",),
+    "reference_url": {"skeegformer": None},
+    "capture_repr": ("_repr_html_",),
+    "min_reported_time": 1,
+    "remove_config_comments": True,
+    "show_signature": False,
+    "download_all_examples": False,
+    "abort_on_example_error": True,
+}
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skeegformer"
 html_show_sourcelink = False
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+
+
+def setup(app):
+    """Put the pages that examples write beside the examples' own."""
+    app.connect("build-finished", _copy_pages)
+
+
+def _copy_pages(app, exception):
+    if exception is None and app.builder.format == "html":
+        for page in Path(app.srcdir, "examples").glob("*.html"):
+            shutil.copy(page, Path(app.outdir, "gallery"))

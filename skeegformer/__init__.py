@@ -43,6 +43,7 @@ _HOMES = {
     "make_eeg_pipeline": "pipeline",
     "make_baseline": "pipeline",
     "cross_subject_scores": "evaluation",
+    "cross_subject_explanations": "evaluation",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -442,6 +442,33 @@ def attention_gradients(network, x, score):
     return weights, torch.stack(gradients, dim=1), logits.detach()
 
 
+def log_odds(logits, codes):
+    """Compute how much a class is favoured over all others.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (batch, n_outputs)
+        What the network says.
+    codes : Tensor of shape (batch,)
+        Index of the class, epoch by epoch.
+
+    Returns
+    -------
+    Tensor of shape (batch,)
+        ``log(p / (1 - p))`` of the class; the difference of the logits where there are two.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skeegformer.attention import log_odds
+    >>> log_odds(torch.tensor([[1.0, 3.0]]), torch.tensor([1]))
+    tensor([2.])
+    """
+    own = torch.nn.functional.one_hot(codes, logits.shape[1]).bool()
+    others = logits.masked_fill(own, -torch.inf).logsumexp(dim=1)
+    return logits.gather(1, codes[:, None])[:, 0] - others
+
+
 def find_network(estimator):
     """Find the network in a search, a Pipeline, a fitted classifier, a skorch net or itself.
 

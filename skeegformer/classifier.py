@@ -26,12 +26,13 @@ from skeegformer._validation import (
     validate_groups,
     validate_labels,
 )
-from skeegformer.attention import RolloutFold, record_attention
+from skeegformer.attention import attention_gradients, gradient_rollout, log_odds
 from skeegformer.nn import EEGTransformer
 
 # Training steps, and the limits of passes over the data, of ``max_epochs="auto"``.
 AUTO_STEPS = 600
 AUTO_PASSES = (20, 200)
+_IMPORTANCE_BATCH = 64
 
 
 class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
@@ -108,8 +109,9 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
     classes_ : ndarray of shape (n_classes,)
         The labels.
     feature_importances_ : ndarray of shape (n_chans,)
-        Share of each channel in the attention rollout of the class token, averaged over
-        the training epochs; non-negative, sums to 1. It tells where the model looks.
+        Share of each channel in the gradient rollout [2]_ of the true class, averaged over
+        the training epochs; non-negative, sums to 1. It tells what the model uses; the
+        page on explanations says why it was chosen.
     net_ : skorch.NeuralNetClassifier
         The trained net; ``net_.module_`` is the `EEGTransformer`.
     history_ : skorch.history.History
@@ -135,6 +137,8 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
     ----------
     .. [1] Thoelke et al. (2022), eeg-transformer. Conference on
        Cognitive Computational Neuroscience. doi:10.32470/CCN.2022.1240-0
+    .. [2] Chefer, Gur and Wolf (2021), Generic attention-model explainability for
+       interpreting bi-modal and encoder-decoder transformers. ICCV. arXiv:2103.15679
 
     Examples
     --------
@@ -257,7 +261,7 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         net.set_params(train_split=None)  # a saved model carries nobody's recordings
         self.net_ = net
         self.history_ = net.history
-        self.feature_importances_ = self._rollout_importances(data)
+        self.feature_importances_ = self._importances(data, codes[train])
         return self
 
     def decision_function(self, X):
@@ -422,14 +426,24 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         )
         return LRScheduler(torch.optim.lr_scheduler.LambdaLR, lr_lambda=factor, step_every="batch")
 
-    def _rollout_importances(self, data):
-        """Average the class token's rollout over epochs."""
-        rollout = RolloutFold(output="class")
-        with record_attention(self.net_.module_, reduce=rollout) as attention:
-            self._forward(data)
-        tokens = attention.values().double().mean(dim=0)
-        importances = self.net_.module_.tokens_to_channels(tokens).sum(dim=-1)
-        return (importances / importances.sum()).numpy()
+    def _importances(self, data, codes):
+        """Average the relevance of channels for the true class over epochs."""
+        network = self.net_.module_
+        device = next(network.parameters()).device
+        total = 0
+        for x, code in zip(
+            torch.from_numpy(data).split(_IMPORTANCE_BATCH),
+            torch.from_numpy(codes).split(_IMPORTANCE_BATCH),
+            strict=True,
+        ):
+            score = partial(log_odds, codes=code.to(device))
+            weights, gradients, _ = attention_gradients(network, x.to(device), score)
+            row = gradient_rollout(weights, gradients)[:, 0, 1:].double()
+            total = total + (row / row.sum(dim=1, keepdim=True).clamp_min(1e-30)).sum(dim=0)
+        importances = network.tokens_to_channels(total).sum(dim=-1).cpu().numpy()
+        if importances.sum() == 0:  # no gradient at all: a channel is as good as any other
+            importances = np.ones_like(importances)
+        return importances / importances.sum()
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,4 +1,4 @@
-"""Cross-subject scores: several pipelines on the same folds, a row for every subject and seed."""
+"""Scores and explanations of subjects that a model has not been trained on."""
 
 import time
 import warnings
@@ -65,30 +65,13 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
     >>> scores["subject"].tolist()
     [1, 2, 3, 4]
     """
-    y, groups, seeds = np.asarray(y), np.asarray(groups), tuple(np.ravel(seeds).tolist())
+    seeds = tuple(np.ravel(seeds).tolist())
     if not isinstance(pipelines, dict) or not pipelines or not seeds:
         raise ValueError(
             f"pipelines={pipelines!r} and seeds={seeds!r}: give a dict of names and pipelines with "
             "at least one, and at least one seed."
         )
-    if not len(X) == len(y) == len(groups):
-        raise ValueError(
-            f"X has {len(X)} epochs, y {len(y)} labels and groups {len(groups)} subjects; there "
-            "has to be one of each for every epoch."
-        )
-    splitter = cv
-    if isinstance(cv, Integral):
-        if len(np.unique(groups)) < cv:
-            raise ValueError(
-                f"cv={cv} folds need as many subjects, but there are {len(np.unique(groups))}."
-            )
-        splitter = GroupKFold(int(cv))
-    splits = list(splitter.split(np.empty(len(y)), y, groups))
-    for train, test in splits:
-        both = np.intersect1d(groups[train], groups[test])
-        if len(both):
-            raise ValueError(f"The splitter puts epochs of subject {both[0]} on both sides.")
-
+    y, groups, splits = _split(X, y, groups, cv)
     runs = [
         (name, seed, fold)
         for fold in range(len(splits))
@@ -109,6 +92,66 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
     order = pd.Categorical(scores["pipeline"], categories=list(pipelines), ordered=True)
     scores = scores.assign(pipeline=order).sort_values(["pipeline", "seed", "subject"])
     return scores.astype({"pipeline": str}).reset_index(drop=True)
+
+
+def cross_subject_explanations(
+    pipeline, X, y, groups, *, explainer=None, cv=4, n_jobs=1, verbose=0
+):
+    """Explain every subject by a model that was trained on others.
+
+    Parameters
+    ----------
+    pipeline : estimator
+        A Pipeline that ends with an EEGTransformerClassifier, or one; cloned for every fold.
+    X : mne.Epochs or ndarray of shape (n_epochs, n_chans, n_times)
+        Epochs of all subjects.
+    y : array-like of shape (n_epochs,)
+        Labels.
+    groups : array-like of shape (n_epochs,)
+        Subjects, as in `cross_subject_scores`.
+    explainer : AttentionExplainer or None, default=None
+        How to explain; None for ``AttentionExplainer("gradient-rollout", target="true")``.
+    cv : int or splitter, default=4
+        As in `cross_subject_scores`.
+    n_jobs : int, default=1
+        How many processes share the fits; -1 takes one for every core.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Returns
+    -------
+    list of Explanation
+        One for each fold, of its test subjects; each knows its model and can be evaluated.
+        `concatenate_explanations` joins them for statistics across subjects.
+
+    Raises
+    ------
+    ValueError
+        As in `cross_subject_scores`.
+
+    Examples
+    --------
+    >>> from skeegformer import EEGTransformerClassifier, concatenate_explanations
+    >>> from skeegformer import cross_subject_explanations, make_simulated_eeg
+    >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=4, n_epochs=10, random_state=0)
+    >>> classifier = EEGTransformerClassifier(max_epochs=2, random_state=0)
+    >>> folds = cross_subject_explanations(classifier, X, y, metadata["subject"], cv=2)
+    >>> concatenate_explanations(folds).values.shape
+    (40, 64)
+    """
+    from skeegformer.explain import AttentionExplainer
+
+    if explainer is None:
+        explainer = AttentionExplainer("gradient-rollout", target="true")
+    y, groups, splits = _split(X, y, groups, cv)
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator")
+    found = parallel(
+        delayed(_explain_fold)(pipeline, explainer, X, y, groups, train, test)
+        for train, test in splits
+    )
+    if verbose:
+        found = tqdm(found, total=len(splits), desc="explanation", unit="fold")
+    return list(found)
 
 
 def summarize_scores(scores):
@@ -140,6 +183,39 @@ def summarize_scores(scores):
             "fit_seconds": folds["fit_seconds"].mean(),
         }
     )
+
+
+def _split(X, y, groups, cv):
+    """Check that X, y and groups belong together, and split them by subject."""
+    y, groups = np.asarray(y), np.asarray(groups)
+    if not len(X) == len(y) == len(groups):
+        raise ValueError(
+            f"X has {len(X)} epochs, y {len(y)} labels and groups {len(groups)} subjects; there "
+            "has to be one of each for every epoch."
+        )
+    splitter = cv
+    if isinstance(cv, Integral):
+        if len(np.unique(groups)) < cv:
+            raise ValueError(
+                f"cv={cv} folds need as many subjects, but there are {len(np.unique(groups))}."
+            )
+        splitter = GroupKFold(int(cv))
+    splits = list(splitter.split(np.empty(len(y)), y, groups))
+    for train, test in splits:
+        both = np.intersect1d(groups[train], groups[test])
+        if len(both):
+            raise ValueError(f"The splitter puts epochs of subject {both[0]} on both sides.")
+    return y, groups, splits
+
+
+def _explain_fold(pipeline, explainer, X, y, groups, train, test):
+    """Fit on one fold and explain its test subjects."""
+    pipeline = clone(pipeline)
+    if not isinstance(pipeline, Pipeline):
+        pipeline = make_pipeline(pipeline)  # knows by which name its step wants the groups
+    X_train, X_test = _take(X, train), _take(X, test)
+    pipeline.fit(X_train, y[train], **routed_groups(pipeline, "fit", groups[train]))
+    return clone(explainer).explain(pipeline, X_test, y[test], groups=groups[test])
 
 
 def _run_fold(pipeline, X, y, groups, train, test, name, seed, fold):

@@ -7,9 +7,15 @@ import pytest
 import sklearn
 from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score
-from sklearn.model_selection import GroupKFold, ShuffleSplit
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, ShuffleSplit
 
-from skeegformer import EEGTransformerClassifier, cross_subject_scores, make_baseline
+from skeegformer import (
+    AttentionExplainer,
+    EEGTransformerClassifier,
+    cross_subject_explanations,
+    cross_subject_scores,
+    make_baseline,
+)
 from skeegformer.evaluation import summarize_scores
 
 
@@ -120,3 +126,21 @@ def test_progress_bar(simulated, capsys):
         {"chance": make_baseline("chance")}, X, y, metadata["subject"], cv=2, verbose=1
     )
     assert "cross-validation: 100%" in capsys.readouterr().err
+
+
+def test_every_subject_is_explained_by_a_model_that_has_not_seen_it(simulated):
+    X, y, metadata, _ = simulated
+    subjects = metadata["subject"].to_numpy()
+    classifier = EEGTransformerClassifier(embed_dim=16, max_epochs=2, random_state=0)
+    explainer = AttentionExplainer("rollout")
+    folds = cross_subject_explanations(
+        classifier, X, y, subjects, explainer=explainer, cv=LeaveOneGroupOut()
+    )
+    assert [set(fold.subjects) for fold in folds] == [{1}, {2}, {3}, {4}]
+    train = subjects != 3
+    alone = explainer.explain(classifier.fit(X[train], y[train]), X[~train], y[~train])
+    np.testing.assert_allclose(folds[2].values, alone.values)
+    np.testing.assert_array_equal(folds[2].y, y[~train])
+    assert folds[2].source.classifier.net_ is not folds[1].source.classifier.net_
+    with pytest.raises(ValueError, match="cv=5 folds need as many subjects"):
+        cross_subject_explanations(classifier, X, y, subjects, cv=5)

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from skeegformer import AttentionExplainer, EEGTransformer, EEGTransformerClassifier
-from skeegformer.attention import attention_gradients, gradient_rollout
-from skeegformer.explain._model import log_odds
+from skeegformer.attention import attention_gradients, gradient_rollout, log_odds
 from skeegformer.explain.gradients import explain_gradient_rollout, integrated_gradients
 
 

@@ -6,7 +6,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from explanation_factory import CH_NAMES, make_explanation
-from scipy import stats
 
 from skeegformer import make_eeg_pipeline
 from skeegformer.plotting import ChannelBarDisplay
@@ -37,31 +36,18 @@ def test_bars_are_the_means_from_the_largest_on():
     assert display.ax_.yaxis_inverted()  # the first bar is on top
 
 
-def test_bootstrap_over_subjects():
-    """Subjects of equal size, without noise inside: SciPy's bootstrap of their means."""
-    one = make_explanation()
-    means = one.values.reshape(4, 6, -1).mean(axis=1)
-    one = replace(one, token_values=np.repeat(means, 6, axis=0)[..., np.newaxis])
-    display = ChannelBarDisplay.from_explanation(one, n_top=None, n_resamples=20_000)
-    expected = stats.bootstrap(
-        (means,), np.mean, axis=0, method="percentile", n_resamples=20_000, rng=1
-    ).confidence_interval
-    drawn = ends(display)
-    scale = 100 * means.std(axis=0).max()
-    np.testing.assert_allclose(drawn[:, 0], 100 * expected.low[display.order_], atol=0.05 * scale)
-    np.testing.assert_allclose(drawn[:, 1], 100 * expected.high[display.order_], atol=0.05 * scale)
+def test_bars_and_intervals_are_those_of_the_explanation():
+    """Means over subjects, each of the same weight however many epochs it has."""
+    one = make_explanation().select(epochs=np.arange(3, 24))
+    display = ChannelBarDisplay.from_explanation(one, n_top=None)
+    table = 100 * one.confidence_intervals(by=None, random_state=0).iloc[display.order_]
+    subjects = [
+        one.values[one.subjects == subject].mean(axis=0) for subject in np.unique(one.subjects)
+    ]
+    means = 100 * np.mean(subjects, axis=0)[display.order_]
+    np.testing.assert_allclose(ends(display), table[["low", "high"]])
+    np.testing.assert_allclose([bar.get_width() for bar in display.bars_], means)
     assert "95 % bootstrap interval over 4 subjects" in display.ax_.get_xlabel()
-
-
-def test_a_large_subject_weighs_as_much_as_in_the_mean():
-    """Of two subjects, one is drawn twice in every other sample, and each once in the others."""
-    one = make_explanation().select(epochs=[0, 1, 2, 3, 4, 5, 6, 7])
-    first, second = 100 * one.values[:6].mean(axis=0), 100 * one.values[6:].mean(axis=0)
-    wide = ChannelBarDisplay.from_explanation(one, level=0.9, n_top=None)
-    expected = np.sort([first, second], axis=0)[:, wide.order_]
-    np.testing.assert_allclose(ends(wide).T, expected)
-    narrow = ChannelBarDisplay.from_explanation(one, level=0.2, n_top=None)
-    np.testing.assert_allclose(ends(narrow)[:, 0], [bar.get_width() for bar in narrow.bars_])
 
 
 @pytest.mark.parametrize("subjects", [None, np.ones(24)])
@@ -69,9 +55,11 @@ def test_bootstrap_over_epochs_where_there_are_no_subjects_to_draw(subjects):
     one = replace(make_explanation(), subjects=subjects)
     display = ChannelBarDisplay.from_explanation(one, n_top=None, n_resamples=20_000)
     assert "over 24 epochs" in display.ax_.get_xlabel()
-    error = 100 * one.values.std(axis=0) / np.sqrt(24)
+    error = 100 * one.values.std(axis=0, ddof=1) / np.sqrt(24)
     widths = np.ptp(ends(display), axis=1)
-    np.testing.assert_allclose(widths, 2 * 1.96 * error[display.order_], rtol=0.08)
+    np.testing.assert_allclose(
+        widths, 2 * stats.t.ppf(0.975, 23) * error[display.order_], rtol=0.08
+    )
 
 
 def test_given_intervals_are_scaled_like_the_values():

@@ -1,29 +1,9 @@
-"""What all methods ask of a network: logits of epochs, and how a class stands in them."""
+"""What all methods ask of a network: batches of epochs, and their logits."""
 
 import numpy as np
 import torch
 
 BATCH_SIZE = 64
-
-
-def log_odds(logits, codes):
-    """Compute how much a class is favoured over all others.
-
-    Parameters
-    ----------
-    logits : Tensor of shape (batch, n_outputs)
-        What the network says.
-    codes : Tensor of shape (batch,)
-        Index of the class, epoch by epoch.
-
-    Returns
-    -------
-    Tensor of shape (batch,)
-        ``log(p / (1 - p))`` of the class; the difference of the logits where there are two.
-    """
-    own = torch.nn.functional.one_hot(codes, logits.shape[1]).bool()
-    others = logits.masked_fill(own, -torch.inf).logsumexp(dim=1)
-    return logits.gather(1, codes[:, None])[:, 0] - others
 
 
 def predict_logits(network, data):

@@ -246,6 +246,11 @@ def save_explanation(explanation, path, *, overwrite=False):
         Whether a file that is there may be replaced. It is there or replaced as a whole,
         also when saving is interrupted.
 
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
     Raises
     ------
     FileExistsError
@@ -275,8 +280,8 @@ def save_explanation(explanation, path, *, overwrite=False):
     ...     method="rollout",
     ... )
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save_explanation(explanation, f"{folder}/explanation.npz")
-    ...     load_explanation(f"{folder}/explanation.npz")
+    ...     path = save_explanation(explanation, f"{folder}/explanation.npz")
+    ...     load_explanation(path)
     <Explanation | rollout, 1 epochs, 2 channels x 1 temporal token, most on C3, C4>
     """
     path = Path(path)
@@ -300,6 +305,7 @@ def save_explanation(explanation, path, *, overwrite=False):
         raise type(error)(f"{path} could not be written: {error.strerror or error}.") from error
     finally:
         part.unlink(missing_ok=True)
+    return path
 
 
 def load_explanation(path):

@@ -12,7 +12,8 @@ from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.utils import check_random_state
 
-from skeegformer.explain._model import log_odds, predict_logits
+from skeegformer.attention import log_odds
+from skeegformer.explain._model import predict_logits
 from skeegformer.explain.methods import METHODS
 from skeegformer.explain.perturbation import make_substitute, occlude
 
@@ -308,9 +309,11 @@ class _Deletion:
     def score(self, gain, possible):
         """Compute how far from random to the oracle an order is, with a 95 % interval."""
         scale = possible.mean()
-        if scale <= 0:
+        draws = list(self._resample())
+        # An oracle that is no better than random for certain leaves nothing to be measured by.
+        if np.percentile([possible[rows].mean() for rows in draws], 2.5) <= 0:
             return np.nan, np.nan, np.nan
-        means = [gain[rows].mean() / scale for rows in self._resample()]
+        means = [gain[rows].mean() / scale for rows in draws]
         return gain.mean() / scale, *np.percentile(means, [2.5, 97.5])
 
     def _resample(self):
@@ -415,8 +418,8 @@ def _judge(explanation, figures):
         if np.isnan(score):
             better = False
             sentences.append(
-                f"{what} channels changes nothing, whatever their order: the model does not use "
-                "single channels, or nothing at all."
+                f"{what} channels in the best order is no better than at random: the model does "
+                "not use single channels, or nothing at all."
             )
             continue
         better &= low > 0

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from skeegformer.attention import attention_gradients, gradient_rollout
-from skeegformer.explain._model import batches, log_odds
+from skeegformer.attention import attention_gradients, gradient_rollout, log_odds
+from skeegformer.explain._model import batches
 
 # Below this change of the log odds, the error of completeness is not measured relative to it.
 _SMALL_CHANGE = 0.05

@@ -14,7 +14,8 @@ from skeegformer._validation import (
     is_epochs,
     validate_groups,
 )
-from skeegformer.explain._model import log_odds, predict_logits
+from skeegformer.attention import log_odds
+from skeegformer.explain._model import predict_logits
 
 BANDS = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0)}
 REPLACEMENTS = ("swap", "interpolate", "mean", "zero")

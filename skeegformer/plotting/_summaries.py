@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 
 @dataclass(frozen=True)
@@ -110,15 +109,15 @@ def contrast(means, difference, by):
     return two, {(title, part): means[first, part] - means[second, part] for part in parts}
 
 
-def bootstrap_intervals(explanation, *, level, n_resamples, random_state):
-    """Bootstrap the mean of every channel over subjects, or over epochs where there is one.
+def means_with_intervals(explanation, *, level, n_resamples, random_state):
+    """Average every channel over subjects, or over epochs where fewer than three are known.
 
     Parameters
     ----------
     explanation : Explanation
-        Its `values` are averaged over all epochs, whatever the size of a subject.
+        What to average.
     level : float
-        Coverage.
+        Coverage of the intervals.
     n_resamples : int
         Number of bootstrap samples.
     random_state : int, RandomState instance or None
@@ -126,26 +125,22 @@ def bootstrap_intervals(explanation, *, level, n_resamples, random_state):
 
     Returns
     -------
+    means : ndarray of shape (n_chans,)
+        Means.
     intervals : ndarray of shape (n_chans, 2) or None
-        Lower and upper end; None where there is a single epoch.
+        Lower and upper ends; None where there are fewer than three epochs.
     label : str or None
         What the interval is.
     """
-    values = explanation.values
-    units, kind = np.arange(len(values)), "epochs"
-    if explanation.subjects is not None:
-        subjects = np.unique(explanation.subjects, return_inverse=True)[1]
-        if subjects.max() > 0:
-            units, kind = subjects, "subjects"
-    n_units = units.max() + 1
-    if n_units < 2:
-        return None, None
-    counts = np.bincount(units)
-    sums = np.zeros((n_units, values.shape[1]))
-    np.add.at(sums, units, values)
-    rng = check_random_state(random_state)
-    drawn = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_resamples)
-    means = drawn @ sums / (drawn @ counts)[:, np.newaxis]
-    tails = 50 * (1 - level), 50 * (1 + level)
-    label = f"{100 * level:g} % bootstrap interval over {n_units} {kind}"
-    return np.percentile(means, tails, axis=0).T, label
+    from skeegformer.explain import bootstrap_intervals, subject_means
+
+    units, kind = explanation.values, "epochs"
+    if explanation.subjects is not None and len(np.unique(explanation.subjects)) >= 3:
+        units, kind = subject_means(explanation, by=None).to_numpy(), "subjects"
+    if len(units) < 3:
+        return units.mean(axis=0), None, None
+    table = bootstrap_intervals(
+        units, level=level, n_resamples=n_resamples, random_state=random_state
+    )
+    label = f"{100 * level:g} % bootstrap interval over {len(units)} {kind}"
+    return table["mean"].to_numpy(), table[["low", "high"]].to_numpy(), label

@@ -15,7 +15,7 @@ from skeegformer.plotting._style import (
     display_names,
     open_axes,
 )
-from skeegformer.plotting._summaries import bootstrap_intervals, explain, scale_of
+from skeegformer.plotting._summaries import explain, means_with_intervals, scale_of
 
 _MARKERS = dict(zip(HEMISPHERES, ("<", "o", ">", "D"), strict=True))
 
@@ -105,9 +105,9 @@ class ChannelBarDisplay:
         explanation : Explanation
             What to draw.
         intervals : "bootstrap", ndarray of shape (n_chans, 2) or None, default="bootstrap"
-            "bootstrap" draws subjects with replacement, all their epochs together, and takes
-            percentiles of the mean; where subjects are not known, or there is one, it draws
-            epochs. An array holds intervals in the unit of ``explanation.values``.
+            "bootstrap" draws subjects as ``explanation.confidence_intervals`` does, and bars are
+            means over subjects; with fewer than three it draws epochs. An array holds intervals
+            in the unit of ``explanation.values``.
         interval_label : str or None, default=None
             What the intervals of an array are.
         level : float, default=0.95
@@ -137,12 +137,14 @@ class ChannelBarDisplay:
                 raise ValueError(f"level={level!r} is not between 0 and 1; 0.95 is usual.")
             if n_resamples < 1:
                 raise ValueError(f"n_resamples={n_resamples!r} has to be at least 1.")
-            intervals, interval_label = bootstrap_intervals(
+            means, intervals, interval_label = means_with_intervals(
                 explanation, level=level, n_resamples=n_resamples, random_state=random_state
             )
+        else:
+            means = explanation.values.mean(axis=0)
         scale = scale_of(explanation)
         return cls(
-            scale.factor * explanation.values.mean(axis=0),
+            scale.factor * means,
             explanation.ch_names,
             None if intervals is None else scale.factor * np.asarray(intervals, dtype=float),
             unit=scale.unit,

@@ -206,7 +206,7 @@ class TokenMatrixDisplay:
         shown_differences = [self._arrange(matrix, diagonal) for matrix in differences.values()]
         n_panels = len(shown) + len(shown_differences)
         self.axes_ = open_axes(
-            ax, n_panels, ncols=n_panels, figsize=(0.9 + 3.9 * n_panels, 4.0), sharey=True
+            ax, n_panels, ncols=n_panels, figsize=(0.9 + 3.9 * n_panels, 4.6), sharey=True
         )
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
@@ -237,6 +237,9 @@ class TokenMatrixDisplay:
             self.difference_colorbar_ = self._add_colorbar(
                 slice(n_values, None), self.difference_unit
             )
+        if ax is None:
+            # Squares of equal size settle in two steps; a figure that is saved now takes one.
+            self.figure_.draw_without_rendering()
         return self
 
     def _check(self, matrices):

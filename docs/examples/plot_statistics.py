@@ -1,0 +1,108 @@
+"""
+From epochs to a statement about people
+=======================================
+
+Epochs of one person resemble each other, and a model depends on the seed of its training. This
+page takes people as the units, and says how far the map could be another one.
+"""
+
+# %%
+# Explanations of people the model has not seen
+# ---------------------------------------------
+# Each person is explained by a model that was trained on others, and the folds' explanations are
+# joined. That is done with three seeds, over which each person's values are then averaged. All
+# epochs are explained for the same class, so that conditions can be compared: what speaks for
+# closed eyes?
+
+import os
+from pathlib import Path
+
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GroupKFold
+
+from skeegformer import (
+    AttentionExplainer,
+    concatenate_explanations,
+    load_eegmmi,
+    make_eeg_pipeline,
+    make_simulated_eeg,
+    seed_stability,
+)
+
+recorded = Path(os.environ.get("MNE_DATA", "."), "MNE-eegbci-data").is_dir()
+if recorded:
+    X, y, metadata = load_eegmmi("baseline-eyes", subjects=range(1, 9))
+else:
+    # An alpha rhythm at the back of the head, which open eyes lack.
+    X, y, metadata, truth = make_simulated_eeg(
+        n_epochs=60,
+        sources={"eyes-closed": ["O1", "O2"], "eyes-open": []},
+        snr=20.0,
+        random_state=0,
+    )
+subjects = metadata["subject"].to_numpy()
+kind = "Recorded" if recorded else "SIMULATED"
+print(f"{kind}: {len(y)} epochs of {len(set(subjects))} people")
+
+explainers = {
+    "gradient rollout": AttentionExplainer("gradient-rollout", target="eyes-closed"),
+    "rollout": AttentionExplainer("rollout"),
+}
+by_seed = {name: [] for name in explainers}
+for seed in range(3):
+    folds = {name: [] for name in explainers}
+    for train, test in GroupKFold(2).split(y, y, subjects):
+        pipeline = make_eeg_pipeline(embed_dim=32, max_epochs=20, random_state=seed)
+        pipeline.fit(X[train], y[train])
+        for name, explainer in explainers.items():
+            folds[name].append(explainer.explain(pipeline, X[test], y[test]))
+    for name, parts in folds.items():
+        by_seed[name].append(concatenate_explanations(parts))
+    joined = by_seed["rollout"][-1]
+    score = balanced_accuracy_score(joined.y, joined.predictions)
+    print(f"seed {seed}: balanced accuracy on unseen subjects {score:.2f} (chance 0.50)")
+
+explanation = concatenate_explanations(by_seed["gradient rollout"])
+
+# %%
+# Intervals over people
+# ---------------------
+# Bootstrap intervals draw people, not epochs: they say what other people might give.
+
+closed = explanation.select(label="eyes-closed")
+closed.plot_bars(n_top=15, regions=True)
+
+# %%
+# The same as a table, with bias-corrected intervals that are wider for few people:
+
+intervals = explanation.confidence_intervals(random_state=0)["eyes-closed"]
+intervals.sort_values("mean", ascending=False).head(8).round(3)
+
+# %%
+# Do the conditions differ?
+# -------------------------
+# The cluster permutation test compares the conditions within people, over all channels at once.
+# With eight people there are 128 ways to flip signs, so p cannot be below 0.008.
+
+test = explanation.compare("eyes-closed", "eyes-open")
+print(test)
+
+# %%
+# Discs mark the channels of the clusters.
+
+explanation.plot_topomap(by="class", difference=("eyes-closed", "eyes-open"), mask=test.mask)
+
+# %%
+# Does the seed matter?
+# ---------------------
+# Rank correlations between the maps of models that differ in nothing but the seed of training.
+# Near 1, any of them will do. Near 0, as with the small, briefly trained models of this page, the
+# map of a single one is chance in most of its details, however well it predicts: neighbouring
+# electrodes know the same, and each model picks others.
+
+for name, seeds in by_seed.items():
+    print(f"{name}: {seed_stability([one.select(label='eyes-closed') for one in seeds])}\n")
+
+# %%
+# Then average the maps of many seeds, train longer and on more people, and make statements about
+# regions rather than electrodes.
