@@ -38,9 +38,8 @@ class AttentionExplainer(BaseEstimator):
     """Explain what a transformer made of each channel.
 
     Attention says where the model looks, gradients what moves its output, and perturbation
-    what it needs; these are three questions. Loud channels draw attention whether or not
-    they matter: read a map together with the model's score, and with
-    `Explanation.evaluate`.
+    what it needs; these are three questions. Read a map together with the model's score,
+    and put it to the test with `Explanation.evaluate`.
 
     Parameters
     ----------
