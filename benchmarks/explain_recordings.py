@@ -1,8 +1,8 @@
 """Explanations of real recordings, with intervals over subjects and a verdict on each map.
 
 Models are trained on some subjects and explained on the others, in four folds; the explanations of
-all test subjects are joined. Writes figures to ``docs/images`` and what was found to
-``benchmarks/results/explain_recordings.md``::
+all test subjects are joined. Writes figures to ``docs/images`` and what was found, as a part of
+the documentation's page on explanations, to ``benchmarks/results/explain_recordings.rst``::
 
     python benchmarks/explain_recordings.py
 """
@@ -18,6 +18,15 @@ from sklearn.model_selection import GroupKFold
 
 SUBJECTS = (1, 2, 3, 4, 5, 6, 7, 8, 56, 58, 60, 62)
 ROOT = Path(__file__).parent.parent
+PREPARATION = {
+    "baseline-eyes": "Filtered to 0-30 Hz.",
+    "fist-imagination": "Common average reference, 7-30 Hz, and each subject's channels scaled to "
+    "equal amplitude (without labels).",
+}
+METHOD_LABELS = {
+    "gradient-rollout": "gradient rollout",
+    "integrated-gradients": "integrated gradients",
+}
 METHODS = ("rollout", "gradient-rollout", "integrated-gradients", "occlusion")
 # What the field expects, to be compared with what is found.
 PLACES = {
@@ -48,12 +57,12 @@ def load(task):
 
 
 def explain_test_subjects(task, seed, n_folds):
-    """Train and explain fold by fold: joined explanations, verdicts and the score by subject."""
+    """Train and explain fold by fold: joined explanations, and what each fold's test found."""
     from skeegformer import AttentionExplainer, EEGTransformerClassifier, concatenate_explanations
 
     X, y, subjects = load(task)
     found = {method: [] for method in METHODS}
-    verdicts = {method: [] for method in METHODS}
+    tests = {method: [] for method in METHODS}
     for train, test in GroupKFold(n_folds).split(y, y, subjects):
         classifier = EEGTransformerClassifier(random_state=seed).fit(X[train], y[train])
         for method in METHODS:
@@ -61,53 +70,68 @@ def explain_test_subjects(task, seed, n_folds):
             explanation = explainer.explain(classifier, X[test], y[test])
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                verdicts[method].append(explanation.evaluate(random_state=seed))
+                tests[method].append(explanation.evaluate(random_state=seed))
             found[method].append(explanation)
         print(task, "fold", len(found["rollout"]), "of", n_folds, flush=True)
-    return {method: concatenate_explanations(parts) for method, parts in found.items()}, verdicts
+    return {method: concatenate_explanations(parts) for method, parts in found.items()}, tests
 
 
-def describe(task, explanations, verdicts):
+def describe(task, explanations, tests):
     """Put the findings in words and numbers."""
     first = explanations["rollout"]
-    scores = [
-        balanced_accuracy_score(part.y, part.predictions)
-        for part in (first.select(subject=subject) for subject in np.unique(first.subjects))
-    ]
+    parts = [first.select(subject=subject) for subject in np.unique(first.subjects)]
+    scores = [balanced_accuracy_score(part.y, part.predictions) for part in parts]
     where, names = PLACES[task]
-    lines = [
-        f"## {task}",
-        f"{len(first)} epochs of {len(scores)} subjects, each explained by a model that has not "
-        f"seen the subject; balanced accuracy {np.mean(scores):.2f} "
-        f"(by subject: {', '.join(f'{score:.2f}' for score in scores)}).",
-        f"Share of the {where} electrodes ({', '.join(names)}: "
-        f"{len(names) / len(first.ch_names):.0%} of all electrodes) in each map, with its 95 % "
-        "bootstrap interval over subjects, and means of the folds' figures:",
-        "| method | share | first five channels | deletion score | insertion score | polarity "
-        "| agreement with need | random model | faithful folds |\n" + "|---" * 9 + "|",
+    header = [
+        "method",
+        f"share of {where} electrodes",
+        "first five channels",
+        "deletion",
+        "insertion",
+        "polarity",
+        "need",
+        "random model",
+        "faithful folds",
     ]
-    rows = []
-    for method, explanation in explanations.items():
-        share, low, high = _share(explanation, names)
-        order = np.argsort(explanation.feature_importances_)[::-1][:5]
-        figures = {
-            name: np.mean([one.figures[name] for one in verdicts[method]])
-            for name in verdicts[method][0].figures
-        }
-        faithful = sum(one.faithful for one in verdicts[method])
-        rows.append(
-            f"| {method} | {share:.2f} [{low:.2f}, {high:.2f}] | "
-            f"{', '.join(explanation.ch_names[k] for k in order)} | "
-            f"{figures['deletion_score']:.2f} | {figures['insertion_score']:.2f} | "
-            f"{figures['polarity']:.2f} | {figures['need_correlation']:.2f} | "
-            f"{figures['randomized_model']:.2f} | {faithful} of {len(verdicts[method])} |"
-        )
-    lines[-1] += "\n" + "\n".join(rows)
-    lines.append(
-        "Verdicts of the first fold: "
-        + " ".join(f"**{method}**: {verdicts[method][0].verdict}" for method in explanations)
+    rows = [header] + [_row(method, explanations[method], tests[method], names) for method in tests]
+    table = ["   " + ",".join(f'"{cell}"' for cell in row) for row in rows]
+    by_subject = ", ".join(f"{score:.2f}" for score in scores)
+    return "\n\n".join(
+        [
+            f"**{task}.** {len(first)} epochs of {len(scores)} subjects. {PREPARATION[task]} "
+            f"Balanced accuracy {np.mean(scores):.2f} (by subject: {by_subject}).",
+            f"Share of the {where} electrodes ({', '.join(names)}: {len(names)} of "
+            f"{len(first.ch_names)}, or {len(names) / len(first.ch_names):.0%}) in each map, with "
+            "its 95 % interval over subjects; then means over folds of the scores of deletion and "
+            "insertion (random 0, oracle 1), of polarity, of the rank correlations with "
+            "permutation importance (need) and with the map of a random model.",
+            ".. csv-table::\n   :header-rows: 1\n\n" + "\n".join(table),
+            "Verdict on integrated gradients in the first fold: "
+            f"*{tests['integrated-gradients'][0].verdict}*",
+        ]
     )
-    return "\n\n".join(lines)
+
+
+def _row(method, explanation, tests, names):
+    share, low, high = _share(explanation, names)
+    order = np.argsort(explanation.feature_importances_)[::-1][:5]
+    figures = (
+        np.nanmean([test.figures[name] for test in tests])
+        for name in (
+            "deletion_score",
+            "insertion_score",
+            "polarity",
+            "need_correlation",
+            "randomized_model",
+        )
+    )
+    return [
+        method,
+        f"{share:.2f} [{low:.2f}, {high:.2f}]",
+        ", ".join(explanation.ch_names[channel] for channel in order),
+        *(f"{figure:.2f}" for figure in figures),
+        f"{sum(test.faithful for test in tests)} of {len(tests)}",
+    ]
 
 
 def _share(explanation, names):
@@ -120,23 +144,32 @@ def _share(explanation, names):
     return tuple(table.iloc[0][["mean", "low", "high"]])
 
 
-def draw(task, explanations, verdicts, folder):
-    """Draw the maps by class with their difference, bars with intervals, and the curves."""
+def draw(task, explanations, tests, folder):
+    """Draw maps with the difference between conditions, bars with intervals, and curves."""
     stem = task.split("-")[0]
     a, b = explanations["rollout"].classes
-    tests = []
+    text = []
     for method in ("gradient-rollout", "integrated-gradients"):
         explanation = explanations[method]
         test = explanation.compare(a, b, random_state=0)
-        tests.append(f"**{method}**: {test.summary}")
         display = explanation.plot_topomap(by="class", difference=(a, b), mask=test.mask, names=4)
         display.figure_.savefig(folder / f"{stem}_{method}.png", dpi=120)
+        label = METHOD_LABELS[method]
+        text.append(
+            f".. figure:: images/{stem}_{method}.png\n\n   {label[0].upper()}{label[1:]}, "
+            f"{task}; white dots: channels of significant clusters. {test.summary}"
+        )
     bars = explanations["integrated-gradients"].plot_bars(regions=True)
     bars.figure_.savefig(folder / f"{stem}_bars.png", dpi=120)
-    verdicts["integrated-gradients"][0].plot().figure_.savefig(
-        folder / f"{stem}_faithfulness.png", dpi=120
-    )
-    return "Cluster tests of the difference between conditions. " + " ".join(tests)
+    curves = tests["integrated-gradients"][0].plot()
+    curves.figure_.savefig(folder / f"{stem}_faithfulness.png", dpi=120)
+    text += [
+        f".. figure:: images/{stem}_bars.png\n\n   Integrated gradients, {task}: channels and "
+        "regions, with 95 % intervals over subjects.",
+        f".. figure:: images/{stem}_faithfulness.png\n\n   Integrated gradients, {task}: curves "
+        "of deletion and insertion in the first fold.",
+    ]
+    return "\n\n".join(text)
 
 
 def main():
@@ -148,17 +181,13 @@ def main():
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
     options = parser.parse_args()
     matplotlib.use("Agg")
-    parts = [
-        "# Explanations of real recordings",
-        "Made by `python benchmarks/explain_recordings.py`. Models are trained on nine subjects "
-        "and explained on three others; four folds.",
-    ]
+    parts = [".. Made by python benchmarks/explain_recordings.py"]
     for task in options.tasks:
-        explanations, verdicts = explain_test_subjects(task, options.seed, options.folds)
-        parts.append(describe(task, explanations, verdicts))
-        parts.append(draw(task, explanations, verdicts, options.images))
+        explanations, tests = explain_test_subjects(task, options.seed, options.folds)
+        parts.append(describe(task, explanations, tests))
+        parts.append(draw(task, explanations, tests, options.images))
     text = "\n\n".join(parts) + "\n"
-    (options.results / "explain_recordings.md").write_text(text, encoding="utf-8")
+    (options.results / "explain_recordings.rst").write_text(text, encoding="utf-8")
     print(text)
 
 

@@ -208,8 +208,8 @@ def report(rows):
         "test subjects. Maps are means over epochs of the explanation of the true class.",
         "| case | models | mean balanced accuracy | accurate enough |\n|---|---|---|---|\n"
         + "\n".join(
-            f"| {case} | {row.seeds} | {row.accuracy:.2f} | {row.accurate} |"
-            for case, row in seeds.iterrows()
+            f"| {row.Index} | {row.seeds} | {row.accuracy:.2f} | {row.accurate} |"
+            for row in seeds.itertuples()
         ),
     ]
     for metric, title in METRICS.items():

@@ -16,8 +16,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import binomtest, t
 
 from skeegformer import make_simulated_eeg
-from skeegformer.explain import Explanation
-from skeegformer.explain.statistics import compare_conditions
+from skeegformer.explain import Explanation, compare_conditions
 
 RESULTS = Path(__file__).parent / "results"
 CLASSES = np.array(["left", "right"])

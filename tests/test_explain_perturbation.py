@@ -15,11 +15,11 @@ from skeegformer import (
     channel_permutation_importance,
     make_baseline,
 )
+from skeegformer.explain.permutation import shuffled_orders
 from skeegformer.explain.perturbation import (
     make_parts,
     make_substitute,
     neighborhoods,
-    shuffled_orders,
 )
 
 CHANNELS = [

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 from scipy.spatial.distance import cdist
 
-from skeegformer.explain import Explanation
-from skeegformer.explain.statistics import (
+from skeegformer.explain import (
+    Explanation,
     bootstrap_intervals,
     compare_conditions,
     seed_stability,

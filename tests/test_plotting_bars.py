@@ -5,8 +5,8 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from scipy import stats
 from explanation_factory import CH_NAMES, make_explanation
+from scipy import stats
 
 from skeegformer import make_eeg_pipeline
 from skeegformer.plotting import ChannelBarDisplay

@@ -1,5 +1,6 @@
 """What a fitted classifier looked at, what it used, and what it needed."""
 
+from skeegformer.explain.clusters import ClusterTest, compare_conditions
 from skeegformer.explain.explainer import AttentionExplainer
 from skeegformer.explain.explanation import Explanation, concatenate_explanations
 from skeegformer.explain.faithfulness import (
@@ -8,12 +9,10 @@ from skeegformer.explain.faithfulness import (
     randomize_parameters,
 )
 from skeegformer.explain.methods import METHODS
-from skeegformer.explain.perturbation import channel_permutation_importance
+from skeegformer.explain.permutation import channel_permutation_importance
 from skeegformer.explain.statistics import (
-    ClusterTest,
     SeedStability,
     bootstrap_intervals,
-    compare_conditions,
     seed_stability,
     subject_means,
 )

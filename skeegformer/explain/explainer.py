@@ -21,16 +21,15 @@ from skeegformer.explain._model import predict_logits
 from skeegformer.explain.explanation import Explanation, Source
 from skeegformer.explain.gradients import explain_gradient_rollout, integrated_gradients
 from skeegformer.explain.methods import METHODS
+from skeegformer.explain.permutation import importance_bunch, shuffled_orders
 from skeegformer.explain.perturbation import (
     REPLACEMENTS,
     check_bands,
-    importance_bunch,
     make_parts,
     make_substitute,
     neighborhoods,
     occlude,
     part_names,
-    shuffled_orders,
 )
 
 

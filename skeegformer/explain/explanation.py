@@ -335,7 +335,7 @@ class Explanation:
         ClusterTest
             Clusters of neighbouring channels with their p-values; print it.
         """
-        from skeegformer.explain.statistics import compare_conditions
+        from skeegformer.explain.clusters import compare_conditions
 
         return compare_conditions(self, a, b, **options)
 

@@ -4,15 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from sklearn.metrics import check_scoring
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import check_random_state
 
 from skeegformer._validation import (
-    as_epochs,
     check_one_of,
-    eeg_picks,
-    is_epochs,
-    validate_groups,
 )
 from skeegformer.attention import log_odds
 from skeegformer.explain._model import predict_logits
@@ -244,154 +239,6 @@ def neighborhoods(info):
     return [np.flatnonzero(row).tolist() for row in adjacency]
 
 
-def channel_permutation_importance(
-    estimator,
-    X,
-    y,
-    *,
-    scoring=None,
-    n_repeats=5,
-    channel_groups=None,
-    groups=None,
-    random_state=None,
-):
-    """Measure how much a score falls when a channel is permuted across epochs.
-
-    Breiman [1]_; what `sklearn.inspection.permutation_importance` does for tables, for
-    epochs. Works for any fitted classifier or Pipeline on epochs, baselines as well.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted.
-    X : mne.Epochs, list of mne.Epochs or array-like of shape (n_epochs, n_chans, n_times)
-        Epochs, best ones that it was not fitted on.
-    y : array-like of shape (n_epochs,)
-        True labels.
-    scoring : str, callable or None, default=None
-        As everywhere in scikit-learn; None for the estimator's own score.
-    n_repeats : int, default=5
-        How often each channel is permuted.
-    channel_groups : dict of str to list, "neighbors" or None, default=None
-        Channels, by name or index, that are permuted together, such as a region; each
-        channel with its neighbours in the montage (Epochs only); or None for each channel
-        by itself. Channels that know the same hide each other's importance.
-    groups : array-like of shape (n_epochs,) or None, default=None
-        Subjects; epochs are then permuted within each one only, so that differences
-        between people stay what they are.
-    random_state : int, RandomState instance or None, default=None
-        Draws the permutations.
-
-    Returns
-    -------
-    sklearn.utils.Bunch
-        ``importances`` of shape (n_sets, n_repeats), ``importances_mean``,
-        ``importances_std``, as scikit-learn has them, and ``names``, a list with the name
-        of each channel or group.
-
-    Raises
-    ------
-    ValueError
-        If a channel of `channel_groups` does not exist, or X, y and groups do not fit.
-
-    References
-    ----------
-    .. [1] Breiman (2001), Random forests. Machine Learning 45. doi:10.1023/A:1010933404324
-
-    Examples
-    --------
-    >>> from skeegformer import channel_permutation_importance, make_baseline
-    >>> from skeegformer import make_simulated_eeg
-    >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, random_state=0)
-    >>> baseline = make_baseline("csp+lda").fit(X, y)
-    >>> areas = {"left": ["C3", "C5", "CP3"], "right": ["C4", "C6", "CP4"], "front": ["Fpz"]}
-    >>> result = channel_permutation_importance(
-    ...     baseline, X, y, channel_groups=areas, groups=metadata["subject"], random_state=0
-    ... )
-    >>> result.importances.shape
-    (3, 5)
-    """
-    epochs = as_epochs(X) if is_epochs(X) else None
-    data = np.asarray(X, dtype=float) if epochs is None else epochs.get_data()
-    if data.ndim != 3:
-        raise ValueError(f"X has shape {data.shape}, but epochs are (n_epochs, n_chans, n_times).")
-    groups = validate_groups(groups, len(data))
-    names, sets = _channel_sets(channel_groups, data.shape[1], epochs)
-    scorer = check_scoring(estimator, scoring=scoring)
-
-    def score(changed):
-        return scorer(estimator, changed if epochs is None else _with_data(epochs, changed), y)
-
-    intact = score(data)
-    # One seed for all channels, as scikit-learn has it, so that they see equal permutations.
-    seed = check_random_state(random_state).randint(np.iinfo(np.int32).max + 1)
-    importances = np.empty((len(sets), n_repeats))
-    changed = data.copy()
-    for s, channels in enumerate(sets):
-        for repeat, order in enumerate(shuffled_orders(len(data), groups, seed, n_repeats)):
-            changed[:, channels] = data[order][:, channels]
-            importances[s, repeat] = intact - score(changed)
-        changed[:, channels] = data[:, channels]
-    return importance_bunch(importances, names)
-
-
-def importance_bunch(importances, names):
-    """Summarise importances as scikit-learn does.
-
-    Parameters
-    ----------
-    importances : ndarray of shape (n_sets, n_repeats)
-        Drops of a score.
-    names : list of str
-        Name of each set.
-
-    Returns
-    -------
-    sklearn.utils.Bunch
-        With ``importances``, ``importances_mean``, ``importances_std`` and ``names``.
-    """
-    return Bunch(
-        importances=importances,
-        importances_mean=importances.mean(axis=1),
-        importances_std=importances.std(axis=1),
-        names=names,
-    )
-
-
-def shuffled_orders(n_epochs, groups, seed, n_repeats):
-    """Shuffle epochs again and again, within groups where there are some.
-
-    Parameters
-    ----------
-    n_epochs : int
-        How many there are.
-    groups : ndarray of shape (n_epochs,) or None
-        Subjects.
-    seed : int
-        Equal seeds give equal orders, and those of scikit-learn where there are no groups.
-    n_repeats : int
-        How many orders.
-
-    Returns
-    -------
-    list of ndarray of int of shape (n_epochs,)
-        From which epoch to take, epoch by epoch.
-    """
-    rng = check_random_state(seed)
-    members = [np.arange(n_epochs)]
-    if groups is not None:
-        members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    # Shuffled on and on, never anew: so does scikit-learn.
-    shuffled = [np.arange(len(rows)) for rows in members]
-    order, orders = np.arange(n_epochs), []
-    for _ in range(n_repeats):
-        for rows, positions in zip(members, shuffled, strict=True):
-            rng.shuffle(positions)
-            order[rows] = order[rows][positions]
-        orders.append(order.copy())
-    return orders
-
-
 class _Derangements:
     """Orders in which no epoch stays where it is, drawn when they are asked for."""
 
@@ -452,45 +299,3 @@ def _need_positions(info, what):
             f"{what} needs electrode positions: fit on Epochs with a montage "
             "(epochs.set_montage), or give explain an info=."
         )
-
-
-def _channel_sets(channel_groups, n_chans, epochs):
-    """Name the sets of channels that are permuted together, and list their indices."""
-    ch_names, picks = None, list(range(n_chans))
-    if epochs is not None:
-        ch_names, picks = list(epochs.ch_names), eeg_picks(epochs).tolist()
-    own = [ch_names[pick] if ch_names else str(pick) for pick in picks]
-    if channel_groups is None:
-        return own, [[pick] for pick in picks]
-    if isinstance(channel_groups, str):
-        check_one_of("channel_groups", channel_groups, ("neighbors",))
-        import mne
-
-        sets = neighborhoods(None if epochs is None else mne.pick_info(epochs.info, picks))
-        return own, [[picks[channel] for channel in members] for members in sets]
-    sets = []
-    for name, members in channel_groups.items():
-        known = range(n_chans) if ch_names is None else [*ch_names, *range(n_chans)]
-        unknown = [member for member in members if member not in known]
-        if unknown or not len(members):
-            what = f"the channel {unknown[0]!r}, which X does not have" if unknown else "no channel"
-            raise ValueError(f"channel_groups[{name!r}] names {what}.")
-        sets.append([m if not isinstance(m, str) else ch_names.index(m) for m in members])
-    return [str(name) for name in channel_groups], sets
-
-
-def _with_data(epochs, data):
-    """Return the same epochs with another signal."""
-    import mne
-
-    return mne.EpochsArray(
-        data,
-        epochs.info,
-        events=epochs.events,
-        tmin=epochs.tmin,
-        event_id=epochs.event_id,
-        metadata=epochs.metadata,
-        proj=False,
-        on_missing="ignore",
-        verbose="ERROR",
-    )
