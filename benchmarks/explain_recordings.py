@@ -18,11 +18,6 @@ from sklearn.model_selection import GroupKFold
 
 SUBJECTS = (1, 2, 3, 4, 5, 6, 7, 8, 56, 58, 60, 62)
 ROOT = Path(__file__).parent.parent
-PREPARATION = {
-    "baseline-eyes": "Filtered to 0-30 Hz.",
-    "fist-imagination": "Common average reference, 7-30 Hz, and each subject's channels scaled to "
-    "equal amplitude (without labels).",
-}
 METHOD_LABELS = {
     "gradient-rollout": "gradient rollout",
     "integrated-gradients": "integrated gradients",
@@ -39,14 +34,12 @@ PLACES = {
 
 
 def load(task):
-    """Load all subjects; hand areas of both sides need a local reference and equal amplitudes."""
+    """Load all subjects, without blinks, common reference and differences in amplitude."""
     from skeegformer import load_eegmmi
 
     X, y, metadata = load_eegmmi(task, subjects=SUBJECTS)
-    X = X.copy().drop_channels(["T9", "T10", "Iz"])
     subjects = metadata["subject"].to_numpy()
-    if task == "baseline-eyes":
-        return X.filter(None, 30.0, method="iir", verbose="ERROR"), y, subjects
+    X = X.copy().drop_channels(["T9", "T10", "Iz"])
     X = X.set_eeg_reference("average", projection=False, verbose="ERROR")
     X = X.filter(7.0, 30.0, method="iir", verbose="ERROR")
     data = X.get_data(copy=False)
@@ -98,8 +91,8 @@ def describe(task, explanations, tests):
     by_subject = ", ".join(f"{score:.2f}" for score in scores)
     return "\n\n".join(
         [
-            f"**{task}.** {len(first)} epochs of {len(scores)} subjects. {PREPARATION[task]} "
-            f"Balanced accuracy {np.mean(scores):.2f} (by subject: {by_subject}).",
+            f"**{task}.** {len(first)} epochs of {len(scores)} subjects; "
+            f"balanced accuracy {np.mean(scores):.2f} (by subject: {by_subject}).",
             f"Share of the {where} electrodes ({', '.join(names)}: {len(names)} of "
             f"{len(first.ch_names)}, or {len(names) / len(first.ch_names):.0%}) in each map, with "
             "its 95 % interval over subjects; then means over folds of the scores of deletion and "
@@ -157,7 +150,8 @@ def draw(task, explanations, tests, folder):
         label = METHOD_LABELS[method]
         text.append(
             f".. figure:: images/{stem}_{method}.png\n\n   {label[0].upper()}{label[1:]}, "
-            f"{task}; white dots: channels of significant clusters. {test.summary}"
+            f"{task}; white dots: channels of significant clusters. "
+            + " ".join(test.summary.split())
         )
     bars = explanations["integrated-gradients"].plot_bars(regions=True)
     bars.figure_.savefig(folder / f"{stem}_bars.png", dpi=120)

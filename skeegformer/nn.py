@@ -295,7 +295,9 @@ class Attention(nn.Module):
         if self.recorder is None:
             gathered = F.scaled_dot_product_attention(q, k, v)
         else:
-            weights = torch.softmax(q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5, dim=-1)
+            scores = (q / q.shape[-1] ** 0.5) @ k.transpose(-2, -1)
+            # In place, unless gradients are needed: to allocate it takes longer than to fill it.
+            weights = torch.softmax(scores, dim=-1, out=None if scores.requires_grad else scores)
             self.recorder(weights)
             gathered = weights @ v
         return self.drop(self.out(gathered.transpose(1, 2).flatten(2)))
