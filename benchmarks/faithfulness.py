@@ -165,7 +165,7 @@ def write_page_tables(rows, folder, stem):
 
 def _mean_and_error(values):
     low, high = _bootstrap(np.asarray(values))
-    return f"{np.mean(values):.2f} ± {(high - low) / 2:.2f}"
+    return f"{np.mean(values):.2f}\u00a0±\u00a0{(high - low) / 2:.2f}"
 
 
 def losses(rows):
