@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from scipy.stats import spearmanr
+from scipy.stats import spearmanr, wilcoxon
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from tqdm import tqdm
 
@@ -242,6 +242,25 @@ def _mean_and_error(values):
     return f"{np.mean(values):.2f}\u00a0±\u00a0{(high - low) / 2:.2f}"
 
 
+def gains(rows):
+    """Compare gradient rollout with each other method, model by model."""
+    by_model = rows.pivot_table(index=["case", "seed"], columns="method", values="true")
+    lines = [
+        "| against | mean gain | models that gain | that lose | Wilcoxon p |",
+        "|---|---|---|---|---|",
+    ]
+    for method in METHODS:
+        gain = by_model["gradient rollout"] - by_model[method]
+        gain = gain.dropna()
+        if (gain != 0).any():
+            p_value = wilcoxon(gain[gain != 0]).pvalue
+            lines.append(
+                f"| {method} | {gain.mean():.4f} | {(gain > 0).sum()} | {(gain < 0).sum()} "
+                f"| {p_value:.2g} |"
+            )
+    return "\n".join(lines)
+
+
 def losses(rows):
     """List where each method loses: worse than the best of the case by more than chance."""
     lines = []
@@ -293,6 +312,8 @@ def report(rows):
         table(accurate, "band", list(BAND_METHODS)),
         "## Mean over cases",
         overall(accurate, methods),
+        "## What gradient rollout gains in the AUC of the informative channels",
+        gains(accurate),
         "## Where each method loses",
         "To the best method of the case, by at least 0.05 and two standard errors.",
         losses(accurate),
