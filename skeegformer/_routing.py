@@ -1,7 +1,6 @@
 """Handing subjects to those steps that ask for them."""
 
 from sklearn import get_config
-from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 
@@ -25,7 +24,5 @@ def routed_groups(pipeline, method, groups):
     """
     if groups is None or not get_config()["enable_metadata_routing"]:
         return {}
-    if not isinstance(pipeline, Pipeline):
-        pipeline = make_pipeline(pipeline)
     names = get_routing_for_object(pipeline).consumes(method, ["groups", "subjects"])
     return dict.fromkeys(names, groups)

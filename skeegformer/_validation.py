@@ -9,6 +9,7 @@ type (`validate_signal`).
 
 import sys
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -288,6 +289,27 @@ def check_one_of(name, value, allowed):
     """
     if value not in allowed:
         raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, allowed))}.")
+
+
+def check_count(name, value, least):
+    """Refuse what is no whole number of at least `least`.
+
+    Parameters
+    ----------
+    name : str
+        The parameter.
+    value : object
+        What it was given.
+    least : int
+        The least that it may be.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name}={value!r} is not a whole number of at least {least}.")
 
 
 def validate_ch_names(ch_names, parameter):

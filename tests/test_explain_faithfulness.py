@@ -172,3 +172,16 @@ def test_printing_gives_verdict_and_figures(explained):
     text = repr(explained.evaluate(n_randomizations=0, random_state=0))
     assert text.splitlines()[0].startswith("Faithful.")
     assert "deletion_area" in text
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"n_repeats": 0}, "n_repeats=0 is not a whole number of at least 1"),
+        ({"n_randomizations": -1}, "n_randomizations=-1 is not a whole number of at least 0"),
+        ({"max_epochs": 1}, "max_epochs=1 is not a whole number of at least 2"),
+    ],
+)
+def test_counts_that_leave_nothing_to_average(explained, options, message):
+    with pytest.raises(ValueError, match=message):
+        explained.evaluate(**options)

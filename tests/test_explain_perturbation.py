@@ -256,5 +256,7 @@ def test_what_perturbation_refuses(fitted, simulated):
         AttentionExplainer("occlusion", replacement="interpolate").explain(array, X.get_data()[:5])
     with pytest.raises(ValueError, match=r"channel_groups\['a'\] names the channel 'Q9'"):
         channel_permutation_importance(fitted, X, y, channel_groups={"a": ["Q9"]})
+    with pytest.raises(ValueError, match="n_repeats=0 is not a whole number of at least 1"):
+        channel_permutation_importance(fitted, X, y, n_repeats=0)
     with pytest.raises(ValueError, match="X has shape"):
         channel_permutation_importance(fitted, X.get_data()[0], y)

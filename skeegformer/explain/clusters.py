@@ -11,8 +11,8 @@ from scipy import stats
 from scipy.spatial import QhullError
 from sklearn.utils import check_random_state
 
-from skeegformer._validation import check_one_of
-from skeegformer.explain.statistics import ROUNDING, channel_names, check_count, subject_means
+from skeegformer._validation import check_count, check_one_of
+from skeegformer.explain.statistics import ROUNDING, channel_names, subject_means
 
 # A channel's variance counts as at least this share of its mean square. That keeps t finite
 # where all subjects differ by the same amount, and changes no effect of less than 100 standard

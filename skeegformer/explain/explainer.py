@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skeegformer._routing import routed_groups
 from skeegformer._validation import (
     as_epochs,
+    check_count,
     check_one_of,
     is_epochs,
     validate_eeg,
@@ -246,8 +247,7 @@ class AttentionExplainer(BaseEstimator):
                 f"method={self.method!r} knows no connections between channels; they come from "
                 "'rollout' and 'gradient-rollout'."
             )
-        if not isinstance(self.n_repeats, int | np.integer) or self.n_repeats < 1:
-            raise ValueError(f"n_repeats={self.n_repeats!r} is not a whole number of at least 1.")
+        check_count("n_repeats", self.n_repeats, 1)
 
     def _settings(self):
         """List the parameters that matter, for whoever reads a saved explanation."""

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.utils import check_random_state
 
+from skeegformer._validation import check_count
 from skeegformer.attention import log_odds
 from skeegformer.explain._model import predict_logits
 from skeegformer.explain.methods import METHODS
@@ -150,6 +151,9 @@ def evaluate_explanation(
        black-box models. BMVC. arXiv:1806.07421
     .. [3] Adebayo et al. (2018), Sanity checks for saliency maps. NeurIPS. arXiv:1810.03292
     """
+    check_count("n_repeats", n_repeats, 1)
+    check_count("n_randomizations", n_randomizations, 0)
+    check_count("max_epochs", max_epochs, 2)
     explanation = _with_source(explanation, estimator, X)
     rng = check_random_state(random_state)
     if len(explanation) < 2:

@@ -6,6 +6,7 @@ from sklearn.utils import Bunch, check_random_state
 
 from skeegformer._validation import (
     as_epochs,
+    check_count,
     check_one_of,
     eeg_picks,
     is_epochs,
@@ -81,6 +82,7 @@ def channel_permutation_importance(
     >>> result.importances.shape
     (3, 5)
     """
+    check_count("n_repeats", n_repeats, 1)
     epochs = as_epochs(X) if is_epochs(X) else None
     data = np.asarray(X, dtype=float) if epochs is None else epochs.get_data()
     if data.ndim != 3:

@@ -5,14 +5,14 @@ subject's epochs are averaged before anything is counted.
 """
 
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 from sklearn.utils import check_random_state
 
-from skeegformer._validation import check_one_of
+from skeegformer._validation import check_count, check_one_of
 
 # Differences below this share of the values are the rounding errors of means over epochs.
 ROUNDING = 1e-12
@@ -315,24 +315,3 @@ def _intervals(table, of="", *, level, n_resamples, random_state):
     if names is None:
         names = [f"channel {i}" for i in range(values.shape[1])]
     return pd.DataFrame({"mean": means, "low": low, "high": high}, index=pd.Index(names))
-
-
-def check_count(name, value, least):
-    """Refuse what is no whole number of at least `least`.
-
-    Parameters
-    ----------
-    name : str
-        The parameter.
-    value : object
-        What it was given.
-    least : int
-        The least that it may be.
-
-    Raises
-    ------
-    ValueError
-        If it is something else.
-    """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name}={value!r} is not a whole number of at least {least}.")
