@@ -312,6 +312,34 @@ def check_count(name, value, least):
         raise ValueError(f"{name}={value!r} is not a whole number of at least {least}.")
 
 
+def name_channels(ch_names, n_chans):
+    """Name channels, by number where their names are not known.
+
+    Parameters
+    ----------
+    ch_names : sequence of str or None
+        The names.
+    n_chans : int
+        How many channels there are.
+
+    Returns
+    -------
+    list of str
+        The names, or "channel 0" and so on.
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer names than channels.
+    """
+    if ch_names is None:
+        return [f"channel {i}" for i in range(n_chans)]
+    names = [str(name) for name in ch_names]
+    if len(names) != n_chans:
+        raise ValueError(f"There are values of {n_chans} channels, but {len(names)} names.")
+    return names
+
+
 def validate_ch_names(ch_names, parameter):
     """Check a list of channel names that a parameter holds.
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from skeegformer._validation import check_one_of
+from skeegformer._validation import check_one_of, name_channels
 from skeegformer.explain.methods import METHODS
 
 # What has one entry for every epoch, and so is indexed together.
@@ -557,7 +557,8 @@ class Explanation:
     def __repr__(self):
         n_epochs, n_chans, n_parts = self.token_values.shape
         order = np.argsort(self.feature_importances_)[::-1][:3]
-        names = [str(self.ch_names[i]) if self.ch_names else f"channel {i}" for i in order]
+        every = name_channels(self.ch_names, n_chans)
+        names = [every[i] for i in order]
         kind = {"time": "temporal token", "band": "band"}[self.part_kind]
         return (
             f"<Explanation | {self.method}, {n_epochs} epochs, {n_chans} channels x "

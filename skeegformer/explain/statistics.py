@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 from sklearn.utils import check_random_state
 
-from skeegformer._validation import check_count, check_one_of
+from skeegformer._validation import check_count, check_one_of, name_channels
 
 # Differences below this share of the values are the rounding errors of means over epochs.
 ROUNDING = 1e-12
@@ -271,9 +271,7 @@ def channel_names(explanation):
     list of str
         Their names.
     """
-    if explanation.ch_names is not None:
-        return [str(name) for name in explanation.ch_names]
-    return [f"channel {i}" for i in range(explanation.token_values.shape[1])]
+    return name_channels(explanation.ch_names, explanation.token_values.shape[1])
 
 
 def _means(values, subjects, explanation):
@@ -313,5 +311,5 @@ def _intervals(table, of="", *, level, n_resamples, random_state):
         low[varies], high[varies] = found
     names = getattr(table, "columns", None)
     if names is None:
-        names = [f"channel {i}" for i in range(values.shape[1])]
+        names = name_channels(None, values.shape[1])
     return pd.DataFrame({"mean": means, "low": low, "high": high}, index=pd.Index(names))

@@ -72,16 +72,6 @@ def choose_looks(values, differences, *, signed, cmap, vlim):
     return looks
 
 
-def display_names(ch_names, n_chans):
-    """Return the channels' names, or "channel 0" and so on where they have none."""
-    if ch_names is None:
-        return [f"channel {i}" for i in range(n_chans)]
-    names = [str(name) for name in ch_names]
-    if len(names) != n_chans:
-        raise ValueError(f"There are values of {n_chans} channels, but {len(names)} names.")
-    return names
-
-
 def open_axes(ax, n_axes, **kwargs):
     """Return `n_axes` axes: those given, or the panels of a new figure in reading order.
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skeegformer._validation import name_channels
 from skeegformer.plotting._regions import (
     HEMISPHERES,
     REGIONS,
@@ -12,7 +13,6 @@ from skeegformer.plotting._style import (
     OKABE_ITO,
     REGION_COLOURS,
     check_finite,
-    display_names,
     open_axes,
 )
 from skeegformer.plotting._summaries import explain, means_with_intervals, scale_of
@@ -201,7 +201,7 @@ class ChannelBarDisplay:
             If names, intervals or axes do not fit the values, or regions are not known.
         """
         values, intervals = self._check(n_top)
-        names = display_names(self.ch_names, len(values))
+        names = name_channels(self.ch_names, len(values))
         of_channel = channel_regions(names)
         if regions and set(of_channel) == {"other"}:
             raise ValueError(

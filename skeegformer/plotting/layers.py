@@ -4,14 +4,13 @@ from itertools import cycle
 
 import numpy as np
 
-from skeegformer._validation import check_one_of
+from skeegformer._validation import check_one_of, name_channels
 from skeegformer.plotting._style import (
     DIVERGING,
     GREY,
     OKABE_ITO,
     SEQUENTIAL,
     check_finite,
-    display_names,
     joint_limits,
     label_channels,
     open_axes,
@@ -170,7 +169,7 @@ class LayerDisplay:
                 f"The values have shape {values.shape}, but layers need (n_layers, n_chans)."
             )
         check_finite("The array of layers", values)
-        ch_names = display_names(self.ch_names, values.shape[1])
+        ch_names = name_channels(self.ch_names, values.shape[1])
         n_layers = len(values)
         size = (max(3.6, 2.4 + 0.45 * n_layers), 3.4 if kind == "lines" else 4.6)
         self.axes_ = open_axes(ax, 1, figsize=size)

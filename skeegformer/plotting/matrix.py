@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from skeegformer._validation import check_one_of
+from skeegformer._validation import check_one_of, name_channels
 from skeegformer.plotting._style import (
     DIVERGING,
     choose_looks,
-    display_names,
     label_channels,
     open_axes,
     order_channels,
@@ -200,7 +199,7 @@ class TokenMatrixDisplay:
         """
         differences = self.differences or {}
         n_chans = self._check({**self.values, **differences})
-        ch_names = display_names(self.ch_names, n_chans)
+        ch_names = name_channels(self.ch_names, n_chans)
         self.order_, regions = order_channels(self.ch_names, n_chans)
         shown = [self._arrange(matrix, diagonal) for matrix in self.values.values()]
         shown_differences = [self._arrange(matrix, diagonal) for matrix in differences.values()]

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
+from skeegformer._validation import name_channels
 from skeegformer.explain.methods import METHODS
 from skeegformer.plotting._saving import check_page, replacing
 
@@ -119,7 +120,7 @@ def _add_summary(report, explanation, method):
     }
     _add_html(report, _table(rows.items()), "What was explained", "Summary")
     importances = explanation.feature_importances_
-    names = explanation.ch_names or [f"channel {k}" for k in range(n_chans)]
+    names = name_channels(explanation.ch_names, n_chans)
     order = np.argsort(importances)[::-1][:_N_CHANNELS]
     _add_html(
         report,
