@@ -1,41 +1,19 @@
-"""The scikit-learn classifier around the network; skorch does the training."""
+"""The scikit-learn classifier around the transformer."""
 
-import copy
-import signal
-import threading
-from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
-from sklearn.utils import check_random_state
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import check_is_fitted
-from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, EarlyStopping, LRScheduler
-from skorch.dataset import Dataset
-from skorch.helper import predefined_split
-from torch import nn
 
-from skeegformer._validation import (
-    check_one_of,
-    validate_eeg,
-    validate_groups,
-    validate_labels,
-)
+from skeegformer._training import NetworkClassifier, check_number
 from skeegformer.attention import attention_gradients, gradient_rollout, log_odds
 from skeegformer.nn import EEGTransformer
 
-# Training steps, and the limits of passes over the data, of ``max_epochs="auto"``.
-AUTO_STEPS = 600
-AUTO_PASSES = (20, 200)
 _IMPORTANCE_BATCH = 64
 
 
-class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
+class EEGTransformerClassifier(NetworkClassifier):
     """Transformer on raw EEG with channels as tokens, as a scikit-learn classifier.
 
     Takes `mne.Epochs` as they are, or arrays, at the end of a
@@ -206,225 +184,36 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y, groups=None):
-        """Train the network from new weights.
+    def _check_parameters(self):
+        super()._check_parameters()
+        for name in ("n_time_tokens", "embed_dim", "n_layers", "n_heads"):
+            check_number(self, name, Integral, 1)
+        if self.ff_dim is not None:
+            check_number(self, "ff_dim", Integral, 1, or_else="None")
+        for name in ("drop_prob", "token_drop_prob"):
+            check_number(self, name, Real, 0, below=1)
+        check_number(self, "noise", Real, 0)
 
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs, or an array of shape (n_epochs, n_chans, n_times), or
-            (n_epochs, n_times) for a single channel. Arrays are best in microvolts; any
-            unit gives the same scores as long as `fit` and `predict` get the same.
-        y : array-like of shape (n_epochs,)
-            Labels of any type.
-        groups : array-like of shape (n_epochs,) or None, default=None
-            Subjects; `early_stopping` holds out whole ones. None takes the column ``subject``
-            of the metadata of Epochs, where there is one. Reaches the classifier in a
-            Pipeline by metadata routing: ``set_fit_request(groups=True)``.
+    def _make_network(self, eeg):
+        return EEGTransformer, {
+            "n_chans": self.n_chans_,
+            "n_outputs": len(self.classes_),
+            "n_times": self.n_times_,
+            "sfreq": self.sfreq_,
+            "tokenizer": self.tokenizer,
+            "n_time_tokens": self.n_time_tokens,
+            "embed_dim": self.embed_dim,
+            "n_layers": self.n_layers,
+            "n_heads": self.n_heads,
+            "ff_dim": self.ff_dim,
+            "drop_prob": self.drop_prob,
+            "token_drop_prob": self.token_drop_prob,
+            "noise": self.noise,
+            "shuffle_tokens": self.shuffle_tokens,
+        }
 
-        Returns
-        -------
-        EEGTransformerClassifier
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            If X holds NaN or infinity, has no epochs, channels or samples, does not fit y
-            or groups, a parameter is out of its range, or the training diverges.
-        """
-        _check_parameters(self)
-        vars(self).pop("net_", None)  # a fit that fails is no fit, also where there was one
-        eeg = validate_eeg(self, X, reset=True)
-        codes = validate_labels(self, y, len(eeg.data))
-        groups = validate_groups(groups, len(eeg.data))
-        if groups is None and self.early_stopping:  # nothing else needs to know the subjects
-            subjects = validate_groups(eeg.subjects, len(eeg.data))
-            if subjects is not None and len(np.unique(subjects)) > 1:
-                groups = subjects
-        random_state = check_random_state(self.random_state)
-        seed = random_state.randint(2**31 - 1)
-
-        train, held_out = self._split(codes, groups, random_state)
-        data = eeg.data if held_out is None else eeg.data[train]
-        device = _pick_device(self.device)
-        with _seeded(seed), _ctrl_c_ends_more_than_training():
-            net = self._make_net(eeg, codes, train, held_out, device)
-            net.initialize()
-            net.module_.learn_statistics(torch.from_numpy(data))
-            net.partial_fit(data, codes[train])
-        if not np.isfinite(net.history[-1, "train_loss"]):
-            raise ValueError(
-                f"The training diverged: its loss is {net.history[-1, 'train_loss']}. Lower lr "
-                f"(now {self.lr}), or look for extreme values in X."
-            )
-        net.set_params(train_split=None)  # a saved model carries nobody's recordings
-        self.net_ = net
-        self.history_ = net.history
-        self.feature_importances_ = self._importances(data, codes[train])
-        return self
-
-    def decision_function(self, X):
-        """Compute the logits of epochs.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs as in `fit`; channels may come in another order where they have names.
-
-        Returns
-        -------
-        ndarray of shape (n_epochs,) or (n_epochs, n_classes)
-            Logits; for two classes the log odds of the second.
-        """
-        logits = self._logits(X)
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
-
-    def predict_proba(self, X):
-        """Compute the probability of each class.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs as in `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_epochs, n_classes)
-            Probabilities, in the order of ``classes_``.
-        """
-        return torch.softmax(torch.from_numpy(self._logits(X)), dim=1).numpy()
-
-    def predict(self, X):
-        """Predict the class of each epoch.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs as in `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_epochs,)
-            Members of ``classes_``.
-        """
-        logits = self._logits(X)
-        return self.classes_[logits.argmax(axis=1)]
-
-    def _logits(self, X):
-        check_is_fitted(self, "net_")
-        return self._forward(validate_eeg(self, X, reset=False).data).numpy()
-
-    def _forward(self, data):
-        # Iterating a DataLoader draws from torch's global random state, shuffling or not.
-        with torch.random.fork_rng(devices=[]):
-            return self.net_.forward(data)
-
-    def _split(self, codes, groups, random_state):
-        """Choose the epochs to train on, and those that early stopping watches."""
-        everything = np.arange(len(codes))
-        if not self.early_stopping:
-            return everything, None
-        options = {"test_size": self.validation_fraction, "random_state": random_state}
-        if groups is not None:
-            if len(np.unique(groups)) < 2:
-                raise ValueError(
-                    "early_stopping holds out whole groups, but groups holds only "
-                    f"{groups.tolist()[0]!r}; pass more groups, none at all, or "
-                    "early_stopping=False."
-                )
-            splitter = GroupShuffleSplit(1, **options)
-        elif np.bincount(codes).min() >= 2:
-            splitter = StratifiedShuffleSplit(1, **options)
-        else:
-            splitter = ShuffleSplit(1, **options)
-        try:
-            train, held_out = next(splitter.split(everything, codes, groups))
-        except ValueError as error:
-            raise ValueError(
-                f"early_stopping cannot hold out validation_fraction={self.validation_fraction} "
-                f"of {len(codes)} epochs with {len(self.classes_)} classes; change the fraction, "
-                "give more epochs, or set early_stopping=False."
-            ) from error
-        missing = np.setdiff1d(codes, codes[train])
-        if len(missing):
-            raise ValueError(
-                "early_stopping held out every epoch of class "
-                f"{self.classes_[missing].tolist()[0]!r}; "
-                "lower validation_fraction, or set early_stopping=False."
-            )
-        return train, held_out
-
-    def _make_net(self, eeg, codes, train, held_out, device):
-        """Compose the skorch net."""
-        steps_per_pass = -(-len(train) // self.batch_size)
-        max_epochs = self.max_epochs
-        if max_epochs == "auto":
-            max_epochs = int(np.clip(round(AUTO_STEPS / steps_per_pass), *AUTO_PASSES))
-        callbacks = [("lr_scheduler", self._make_schedule(max_epochs * steps_per_pass))]
-        if held_out is not None:
-            callbacks.append(
-                ("early_stopping", EarlyStopping(patience=self.n_iter_no_change, load_best=True))
-            )
-        if self.verbose == 1:
-            callbacks.append(("progress", _ProgressBar()))
-        class_weight = None
-        if self.class_weight is not None:
-            weights = compute_class_weight(
-                self.class_weight, classes=self.classes_, y=self.classes_[codes[train]]
-            )
-            if weights.min() < 0 or weights.max() == 0:
-                raise ValueError(
-                    f"class_weight={self.class_weight!r} has to hold numbers of at least 0, not "
-                    "all of them 0."
-                )
-            class_weight = torch.as_tensor(weights, dtype=torch.float32)
-        split = None
-        if held_out is not None:
-            split = predefined_split(Dataset(eeg.data[held_out], codes[held_out]))
-        net = NeuralNetClassifier(
-            EEGTransformer,
-            module__n_chans=self.n_chans_,
-            module__n_outputs=len(self.classes_),
-            module__n_times=self.n_times_,
-            module__sfreq=self.sfreq_,
-            module__tokenizer=self.tokenizer,
-            module__n_time_tokens=self.n_time_tokens,
-            module__embed_dim=self.embed_dim,
-            module__n_layers=self.n_layers,
-            module__n_heads=self.n_heads,
-            module__ff_dim=self.ff_dim,
-            module__drop_prob=self.drop_prob,
-            module__token_drop_prob=self.token_drop_prob,
-            module__noise=self.noise,
-            module__shuffle_tokens=self.shuffle_tokens,
-            criterion=nn.CrossEntropyLoss,
-            criterion__weight=class_weight,
-            optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=self.weight_decay,
-            optimizer__fused=torch.device(device).type in ("cpu", "cuda"),
-            lr=self.lr,
-            max_epochs=max_epochs,
-            batch_size=self.batch_size,
-            iterator_train__shuffle=True,
-            train_split=split,
-            classes=np.arange(len(self.classes_)),
-            callbacks=callbacks + copy.deepcopy(list(self.callbacks or [])),
-            device=device,
-            verbose=1 if self.verbose >= 2 else 0,
-        )
-        if self.verbose < 2:
-            net.set_params(callbacks__print_log=None)
-        return net
-
-    def _make_schedule(self, n_steps):
-        factor = partial(
-            _lr_factor,
-            n_steps=n_steps,
-            n_warmup=round(self.warmup * n_steps),
-            cosine=self.lr_schedule == "cosine",
-        )
-        return LRScheduler(torch.optim.lr_scheduler.LambdaLR, lr_lambda=factor, step_every="batch")
+    def _finish(self, data, codes):
+        self.feature_importances_ = self._importances(data, codes)
 
     def _importances(self, data, codes):
         """Average the relevance of channels for the true class over epochs."""
@@ -444,135 +233,3 @@ class EEGTransformerClassifier(ClassifierMixin, BaseEstimator):
         if importances.sum() == 0:  # no gradient at all: a channel is as good as any other
             importances = np.ones_like(importances)
         return importances / importances.sum()
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
-
-
-class _ProgressBar(Callback):
-    """Show the passes of a training as one tqdm bar, with losses and time left."""
-
-    def on_train_begin(self, net, **kwargs):
-        from tqdm.auto import tqdm
-
-        self.bar_ = tqdm(total=net.max_epochs, desc="training", unit="epoch")
-
-    def on_epoch_end(self, net, **kwargs):
-        losses = {
-            name: f"{net.history[-1, name]:.3f}"
-            for name in ("train_loss", "valid_loss")
-            if name in net.history[-1]
-        }
-        self.bar_.set_postfix(losses)
-        self.bar_.update()
-
-    def on_train_end(self, net, **kwargs):
-        self.bar_.close()
-        del self.bar_  # an open terminal cannot be pickled
-
-
-def _lr_factor(step, *, n_steps, n_warmup, cosine):
-    """Scale the learning rate: up to 1 in the warm-up, then down to 0 or flat."""
-    if step < n_warmup:
-        return (step + 1) / n_warmup
-    if not cosine:
-        return 1.0
-    return 0.5 * (1 + np.cos(np.pi * (step - n_warmup) / max(1, n_steps - n_warmup)))
-
-
-def _check_parameters(classifier):
-    """Refuse parameters that torch would choke on, or take without a word."""
-    for name in ("n_time_tokens", "embed_dim", "n_layers", "n_heads", "batch_size"):
-        _check_number(classifier, name, Integral, 1)
-    _check_number(classifier, "n_iter_no_change", Integral, 1)
-    if not isinstance(classifier.max_epochs, str) or classifier.max_epochs != "auto":
-        _check_number(classifier, "max_epochs", Integral, 1, or_else="'auto'")
-    if classifier.ff_dim is not None:
-        _check_number(classifier, "ff_dim", Integral, 1, or_else="None")
-    for name in ("drop_prob", "token_drop_prob", "warmup", "validation_fraction"):
-        _check_number(classifier, name, Real, 0, below=1)
-    for name in ("lr", "weight_decay", "noise"):
-        _check_number(classifier, name, Real, 0)
-    if classifier.sfreq is not None:
-        _check_number(classifier, "sfreq", Real, 1, or_else="None")
-    _check_number(classifier, "verbose", (Integral, bool), 0)
-    if not isinstance(classifier.early_stopping, bool | np.bool_):
-        raise ValueError(f"early_stopping={classifier.early_stopping!r} is not True or False.")
-    check_one_of("lr_schedule", classifier.lr_schedule, ("cosine", "constant"))
-    callbacks = classifier.callbacks or []
-    if not isinstance(callbacks, list | tuple) or not all(map(_is_callback, callbacks)):
-        raise ValueError(
-            f"callbacks={classifier.callbacks!r} is not a list of skorch callbacks, or of pairs of "
-            "a name and a callback."
-        )
-
-
-def _check_number(classifier, name, kind, least, *, below=np.inf, or_else=None):
-    value = getattr(classifier, name)
-    is_bool = isinstance(value, bool) and kind is not Real and bool not in np.ravel(kind)
-    if isinstance(value, kind) and not is_bool and least <= value < below:
-        return
-    what = "a whole number" if kind is not Real else "a number"
-    limits = f"at least {least}" + (f" and below {below}" if below < np.inf else "")
-    raise ValueError(
-        f"{name}={value!r} has to be {what} of {limits}" + (f", or {or_else}." if or_else else ".")
-    )
-
-
-def _is_callback(callback):
-    if isinstance(callback, tuple) and len(callback) == 2 and isinstance(callback[0], str):
-        callback = callback[1]
-    is_class = isinstance(callback, type)
-    return issubclass(callback, Callback) if is_class else isinstance(callback, Callback)
-
-
-def _pick_device(name):
-    """Resolve ``"auto"``, and refuse what torch does not have here."""
-    if isinstance(name, str) and name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=name).item()
-    except (RuntimeError, AssertionError, TypeError) as error:
-        there = "'cpu' and 'cuda'" if torch.cuda.is_available() else "'cpu'"
-        raise ValueError(
-            f"device={name!r} is not available to torch here, only {there}; 'auto' takes a GPU if "
-            "there is one."
-        ) from error
-    return name if name is not None else "cpu"
-
-
-@contextmanager
-def _seeded(seed):
-    """Seed torch on all devices inside a with block, and put all states back after it."""
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def _ctrl_c_ends_more_than_training():
-    """Raise KeyboardInterrupt at the end of a with block in which the user pressed Ctrl-C.
-
-    skorch lets callbacks end a training by that exception, and so takes Ctrl-C for the same:
-    it would return a net that looks trained.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield
-        return
-    pressed = []
-
-    def note(number, frame):
-        pressed.append(number)
-        handler(number, frame)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    if pressed:
-        raise KeyboardInterrupt

@@ -1,28 +1,30 @@
-"""Ready-made Pipelines: ours, and the baselines that it has to beat on the same epochs."""
+"""Ready-made Pipelines from the recording's epochs to the classifier."""
 
-import numpy as np
 import sklearn
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.dummy import DummyClassifier
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import has_fit_parameter
 
-from skeegformer._validation import check_one_of, validate_eeg
+from skeegformer.baselines import BASELINES, ToMicrovolts, make_baseline
 from skeegformer.classifier import EEGTransformerClassifier
-from skeegformer.preprocessing import BandPassFilter, ChannelDropper, EuclideanAlignment
+from skeegformer.preprocessing import BandPassFilter, ChannelDropper, EuclideanAlignment, Resampler
 
-BASELINES = ("chance", "csp+lda", "ts+lr")
+__all__ = ["BASELINES", "RIM_CHANNELS", "ToMicrovolts", "make_baseline", "make_eeg_pipeline"]
 
 # Electrodes at the edge of the EEGMMI cap; they pick up muscles of the neck and jaw.
 RIM_CHANNELS = ("T9", "T10", "Iz")
 
 
 def make_eeg_pipeline(
-    classifier=None, *, drop=RIM_CHANNELS, l_freq=None, h_freq=30.0, align=False, **params
+    classifier=None,
+    *,
+    drop=RIM_CHANNELS,
+    l_freq=None,
+    h_freq=30.0,
+    resample=None,
+    align=False,
+    **params,
 ):
-    """Make a Pipeline that drops channels, filters, perhaps aligns, and classifies.
+    """Make a Pipeline that drops channels, filters, perhaps resamples and aligns, and classifies.
 
     Parameters
     ----------
@@ -32,6 +34,8 @@ def make_eeg_pipeline(
         Channels to drop; empty for none.
     l_freq, h_freq : float or None, default=None and 30.0
         Pass-band in Hz.
+    resample : float or None, default=None
+        Sampling rate in Hz after the filter; None leaves it.
     align : bool, default=False
         Whether each subject is aligned (`EuclideanAlignment`), which uses the unlabelled
         epochs of the subjects to predict: such scores are transductive. Subjects are known
@@ -42,7 +46,7 @@ def make_eeg_pipeline(
     Returns
     -------
     sklearn.pipeline.Pipeline
-        Unfitted.
+        Unfitted. Steps that take `groups` request them.
 
     Examples
     --------
@@ -60,108 +64,13 @@ def make_eeg_pipeline(
     steps = [BandPassFilter(l_freq, h_freq)]
     if len(drop):
         steps.insert(0, ChannelDropper(tuple(drop)))
-    if align:
-        # A request can only be made while routing is on; it does no harm where it is off.
-        with sklearn.config_context(enable_metadata_routing=True):
+    if resample is not None:
+        steps.append(Resampler(resample))
+    # A request can only be made while routing is on; it does no harm where it is off.
+    with sklearn.config_context(enable_metadata_routing=True):
+        if align:
             alignment = EuclideanAlignment().set_fit_request(groups=True)
             steps.append(alignment.set_transform_request(groups=True))
-            if isinstance(classifier, EEGTransformerClassifier):
-                classifier = sklearn.clone(classifier).set_fit_request(groups=True)
+        if has_fit_parameter(classifier, "groups") and hasattr(classifier, "set_fit_request"):
+            classifier = sklearn.clone(classifier).set_fit_request(groups=True)
     return make_pipeline(*steps, classifier)
-
-
-def make_baseline(name, *, random_state=None):
-    """Make a baseline classifier that takes Epochs or arrays.
-
-    Filters and alignment are not part of it, so that it gets the same as everything it is
-    compared with: ``make_eeg_pipeline(make_baseline("csp+lda"))``.
-
-    Parameters
-    ----------
-    name : {"chance", "csp+lda", "ts+lr"}
-        "chance" always predicts the most frequent class; "csp+lda" is common spatial
-        patterns (six filters, as in [1]_) and linear discriminant analysis; "ts+lr" is the
-        tangent space of shrunk covariances [2]_ and logistic regression.
-    random_state : int, RandomState instance or None, default=None
-        Not used by these; there so that all classifiers are made alike.
-
-    Returns
-    -------
-    sklearn.pipeline.Pipeline
-        Unfitted.
-
-    Raises
-    ------
-    ValueError
-        If there is no such baseline.
-
-    References
-    ----------
-    .. [1] Blankertz et al. (2008), Optimizing spatial filters for robust EEG single-trial
-       analysis. IEEE Signal Processing Magazine 25(1). doi:10.1109/MSP.2008.4408441
-    .. [2] Barachant et al. (2012), Multiclass brain-computer interface classification by
-       Riemannian geometry. IEEE TBME 59(4). doi:10.1109/TBME.2011.2172210
-
-    Examples
-    --------
-    >>> from skeegformer import make_baseline, make_simulated_eeg
-    >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, random_state=0)
-    >>> make_baseline("csp+lda").fit(X, y).predict(X[:2]).shape
-    (2,)
-    """
-    check_one_of("name", name, BASELINES)
-    to_array = ToMicrovolts()
-    if name == "chance":
-        return make_pipeline(to_array, DummyClassifier(random_state=random_state))
-    if name == "csp+lda":
-        from mne.decoding import CSP
-
-        return make_pipeline(to_array, CSP(n_components=6), LinearDiscriminantAnalysis())
-    from pyriemann.estimation import Covariances
-    from pyriemann.tangentspace import TangentSpace
-
-    return make_pipeline(
-        to_array, Covariances("oas"), TangentSpace(), LogisticRegression(max_iter=1000)
-    )
-
-
-class ToMicrovolts(TransformerMixin, BaseEstimator):
-    """Give Epochs to estimators that only take arrays, just as our classifier reads them.
-
-    Epochs become microvolts, of EEG channels alone and in the order of `fit`; arrays stay
-    what they are.
-    """
-
-    def fit(self, X, y=None):
-        """Remember the channels.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or ndarray
-            Epochs, or an array of shape (n_epochs, n_chans, n_times).
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        ToMicrovolts
-            Itself.
-        """
-        validate_eeg(self, X, reset=True)
-        return self
-
-    def transform(self, X):
-        """Read epochs.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or ndarray
-            Epochs with the channels of `fit`.
-
-        Returns
-        -------
-        ndarray of float64 of shape (n_epochs, n_chans, n_times)
-            The signal.
-        """
-        check_is_fitted(self)
-        return validate_eeg(self, X, reset=False).data.astype(np.float64)

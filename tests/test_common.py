@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import check_estimator
 
 from skeegformer import (
@@ -14,6 +15,8 @@ from skeegformer import (
     NotchFilter,
     Resampler,
 )
+from skeegformer._original import OriginalClassifier
+from skeegformer.preprocessing import LeftRightMirror, MirroredClassifier
 
 ESTIMATORS = [
     EEGTransformerClassifier(),
@@ -24,6 +27,12 @@ ESTIMATORS = [
     ChannelDropper(),
     ChannelPicker(),
     EuclideanAlignment(),
+    LeftRightMirror(),
+    MirroredClassifier(LogisticRegression(max_iter=1000)),
+    OriginalClassifier(
+        **{"n_time_tokens": 1, "n_layers": 1, "embed_dim": 16, "max_epochs": 20, "lr": 3e-3},
+        **{"warmup_steps": 5, "early_stopping": False},
+    ),
 ]
 
 

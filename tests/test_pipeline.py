@@ -6,7 +6,13 @@ import sklearn
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from skeegformer import EuclideanAlignment, make_baseline, make_eeg_pipeline
+from skeegformer import (
+    EEGTransformerClassifier,
+    EuclideanAlignment,
+    make_baseline,
+    make_eeg_pipeline,
+)
+from skeegformer.preprocessing import MirroredClassifier
 
 
 @pytest.mark.parametrize("name", ["csp+lda", "ts+lr"])
@@ -45,6 +51,23 @@ def test_steps_and_parameters():
     assert isinstance(pipeline["euclideanalignment"], EuclideanAlignment)
     assert pipeline["eegtransformerclassifier"].n_layers == 3
     assert "channeldropper" not in make_eeg_pipeline(drop=()).named_steps
+
+
+def test_resampling_follows_the_filter():
+    pipeline = make_eeg_pipeline(drop=(), l_freq=1.0, h_freq=40.0, resample=80.0)
+    assert [name for name, _ in pipeline.steps][:2] == ["bandpassfilter", "resampler"]
+    assert pipeline["resampler"].sfreq == 80.0
+
+
+def test_steps_that_take_groups_ask_for_them():
+    """Also a classifier that stops early, without any alignment."""
+    network = EEGTransformerClassifier(early_stopping=True)
+    for classifier in (None, network, MirroredClassifier(make_baseline("ts+lr"))):
+        with sklearn.config_context(enable_metadata_routing=True):
+            routing = make_eeg_pipeline(classifier).get_metadata_routing()
+            assert routing.consumes("fit", ["groups"]) == {"groups"}
+            routing = make_eeg_pipeline(make_baseline("csp+lda")).get_metadata_routing()
+            assert not routing.consumes("fit", ["groups"])
 
 
 def test_bad_input():

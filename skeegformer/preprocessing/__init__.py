@@ -8,6 +8,12 @@ arrays. What goes in comes out: Epochs stay Epochs, arrays stay arrays.
 from skeegformer.preprocessing.alignment import EuclideanAlignment
 from skeegformer.preprocessing.channels import ChannelDropper, ChannelPicker
 from skeegformer.preprocessing.filters import BandPassFilter, NotchFilter
+from skeegformer.preprocessing.mirroring import (
+    LeftRightMirror,
+    MirroredClassifier,
+    mirror_classes,
+    mirror_pairs,
+)
 from skeegformer.preprocessing.resampling import Resampler
 
 __all__ = [
@@ -17,4 +23,8 @@ __all__ = [
     "ChannelDropper",
     "ChannelPicker",
     "EuclideanAlignment",
+    "LeftRightMirror",
+    "MirroredClassifier",
+    "mirror_pairs",
+    "mirror_classes",
 ]

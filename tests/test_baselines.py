@@ -1,0 +1,410 @@
+"""The classifiers to beat, and the pipelines of the benchmark."""
+
+import importlib.util
+import inspect
+import pickle
+
+import mne
+import numpy as np
+import pytest
+import sklearn
+import torch
+from scipy.signal import welch
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import Pipeline
+from torch.nn import functional as F
+
+from skeegformer import EEGTransformerClassifier, load_eegmmi
+from skeegformer._band_features import FILTER_BANK, FilterBankCSP, LogBandPower
+from skeegformer._braindecode import NETWORKS, BraindecodeClassifier, StandardizedNetwork
+from skeegformer._original import OriginalClassifier, OriginalEEGTransformer
+from skeegformer.baselines import (
+    BASELINES,
+    BENCHMARK_PIPELINES,
+    INFORMATION,
+    benchmark_pipelines,
+    make_baseline,
+)
+from skeegformer.preprocessing import MirroredClassifier
+
+CLASSICAL = ("csp+lda", "ts+lr", "mdm", "bandpower+lda", "fbcsp", "csp+lda+mirror", "ts+lr+mirror")
+has_braindecode = pytest.mark.skipif(
+    importlib.util.find_spec("braindecode") is None,
+    reason="braindecode is not installed: pip install 'skeegformer[braindecode]'",
+)
+
+
+@pytest.fixture(scope="module")
+def few_channels(simulated):
+    """Pick a dozen channels of the simulated epochs."""
+    X, y, metadata, _ = simulated
+    names = ["F3", "Fz", "F4", "C3", "Cz", "C4", "P3", "Pz", "P4", "O1", "Oz", "O2"]
+    return X.copy().pick(names), y, metadata["subject"].to_numpy()
+
+
+@pytest.fixture(scope="module")
+def two_bursts():
+    """Three channels at 100 Hz; class 1 has 10 Hz in channel 0, class 0 has 22 Hz in channel 2."""
+    rng = np.random.default_rng(0)
+    y = np.tile([0, 1], 40)
+    X = rng.normal(size=(80, 3, 200))
+    times, phase = np.arange(200) / 100, rng.uniform(0, 2 * np.pi, (80, 1))
+    X[:, 0] += 1.5 * y[:, None] * np.sin(2 * np.pi * 10 * times + phase)
+    X[:, 2] += 1.5 * (1 - y[:, None]) * np.sin(2 * np.pi * 22 * times + phase)
+    return X, y
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_they_read_the_simulated_rhythm_across_subjects(few_channels, name):
+    X, y, subjects = few_channels
+    baseline = make_baseline(name)
+    predicted = cross_val_predict(baseline, X, y, groups=subjects, cv=GroupKFold(2))
+    assert balanced_accuracy_score(y, predicted) > 0.6
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_probabilities_of_epochs_and_arrays(few_channels, name):
+    X, y, _ = few_channels
+    options = {"input_ch_names": X.ch_names} if "mirror" in name else {}
+    array = X.get_data(units="uV")
+    expected = make_baseline(name).fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(expected.sum(axis=1), 1.0)
+    of_array = make_baseline(name, sfreq=X.info["sfreq"], **options).fit(array, y)
+    np.testing.assert_allclose(of_array.predict_proba(array), expected, atol=1e-4)
+
+
+def test_four_classes(few_channels):
+    X, y, _ = few_channels
+    y = np.array(["a", "b", "c", "d"])[2 * (y == y[0]) + np.arange(len(y)) % 2]
+    for name in CLASSICAL:
+        assert make_baseline(name).fit(X, y).predict_proba(X[:3]).shape == (3, 4)
+
+
+def test_band_power_is_the_mean_of_welchs_spectrum(two_bursts):
+    X, _ = two_bursts
+    features = LogBandPower(sfreq=100.0).fit_transform(X).reshape(80, 3, 5)
+    frequencies, spectrum = welch(X, fs=100.0, nperseg=100, window="hann", detrend="constant")
+    for index, (low, high) in enumerate([(1, 4), (4, 8), (8, 13), (13, 20), (20, 30)]):
+        inside = (frequencies >= low) & (frequencies < high)
+        expected = np.log(spectrum[..., inside].mean(axis=-1))
+        np.testing.assert_allclose(features[..., index], expected, rtol=1e-3)
+
+
+def test_filter_bank_csp_finds_the_bands(two_bursts):
+    X, y = two_bursts
+    bank = FilterBankCSP(n_components=2, n_selected=2, sfreq=100.0).fit(X, y)
+    assert bank.bands_ == [(4.0 * i, 4.0 * i + 4) for i in range(1, 10)]
+    chosen = {bank.bands_[index // 2] for index in bank.selected_}
+    assert chosen == {(8.0, 12.0), (20.0, 24.0)}
+    # The partners, from the other end of the eigenvalues, come along.
+    assert sorted(bank.selected_) == [2, 3, 8, 9]
+    features = bank.transform(X)
+    assert features.shape == (80, 4)
+    # The same by MNE alone.
+    filtered = mne.filter.filter_data(
+        X, 100.0, 8.0, 12.0, method="iir", pad="reflect_limited", verbose="ERROR"
+    )
+    csp = mne.decoding.CSP(2, component_order="alternate").fit(filtered, y)
+    np.testing.assert_allclose(features[:, :2], csp.transform(filtered), atol=1e-4)
+
+
+@pytest.mark.parametrize("Bands, n_all, n_motor", [(FilterBankCSP, 8, 5), (LogBandPower, 5, 3)])
+def test_bands_lie_within_the_pass_band_and_below_half_the_rate(two_bursts, Bands, n_all, n_motor):
+    X, y = two_bursts
+    for pass_band, n_bands in (
+        (None, n_all),
+        ((None, 40.0), n_all),
+        ((1.0, 40.0), n_all),
+        ((8.0, 30.0), n_motor),
+    ):
+        bands = Bands(pass_band=pass_band, sfreq=80.0).fit(X, y)
+        assert len(bands.bands_) == n_bands
+    with pytest.raises(ValueError, match=r"pass_band=\(9.0, 11.0\) at 80 Hz leaves none of the"):
+        Bands(pass_band=(9.0, 11.0), sfreq=80.0).fit(X, y)
+    with pytest.raises(ValueError, match="An array does not tell its sampling rate: give .* sfreq"):
+        Bands().fit(X, y)
+    assert (FILTER_BANK[0], FILTER_BANK[-1]) == ((4.0, 8.0), (36.0, 40.0))
+
+
+def test_unknown_names_and_parameters():
+    with pytest.raises(ValueError, match=r"name='svm' is not one of 'chance', 'csp\+lda'"):
+        make_baseline("svm")
+    with pytest.raises(ValueError, match="n_layers is no parameter of 'csp"):
+        make_baseline("csp+lda", n_layers=2)
+    with pytest.raises(ValueError, match="width is no parameter of 'eegnet'"):
+        make_baseline("eegnet", width=2)
+    with pytest.raises(ValueError, match="network='resnet' is not one of 'shallowfbcspnet'"):
+        BraindecodeClassifier("resnet").fit(np.ones((4, 2, 80)), [0, 1, 0, 1])
+
+
+def test_networks_are_trained_as_ours():
+    ours = EEGTransformerClassifier().get_params()
+    for name in NETWORKS:
+        theirs = make_baseline(name).get_params()
+        assert theirs.pop("network") == name
+        assert theirs == {parameter: ours[parameter] for parameter in theirs}
+        assert {"max_epochs", "lr", "lr_schedule", "early_stopping", "warmup"} <= set(theirs)
+    assert make_baseline("ctnet", random_state=3, lr=0.5).get_params()["random_state"] == 3
+    assert make_baseline("ctnet", random_state=3, lr=0.5).lr == 0.5
+
+
+def _recompute(state, x, num_tokens, num_heads):
+    """Classify an epoch as the original does when it is not trained, token by token."""
+    scaled = (x - state["mean"]) / state["std"]
+    mean, variance = state["norm.running_mean"], state["norm.running_var"]
+    scaled = (scaled - mean[:, None]) / torch.sqrt(variance[:, None] + 1e-5)
+    scaled = scaled * state["norm.weight"][:, None] + state["norm.bias"][:, None]
+    length = x.shape[1] // num_tokens
+    tokens = [state["encoder.class_token"]]
+    for channel in range(x.shape[0]):
+        for segment in range(num_tokens):
+            samples = scaled[channel, segment * length : (segment + 1) * length]
+            embedded = F.linear(
+                samples, state["encoder.in_proj.weight"], state["encoder.in_proj.bias"]
+            )
+            position = state["encoder.pe.encodings.weight"][channel * num_tokens + segment]
+            tokens.append(embedded + position)
+    x = torch.stack(tokens)
+    size = x.shape[1]
+
+    def norm(x, name):
+        return F.layer_norm(x, (size,), state[f"{name}.weight"], state[f"{name}.bias"])
+
+    def linear(x, name):
+        return F.linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
+
+    for layer in range(2):
+        name = f"encoder.encoder_layers.{layer}"
+        q, k, v = linear(norm(x, f"{name}.norm1"), f"{name}.mha.qkv").split(size, dim=-1)
+        heads = []
+        for head in range(num_heads):
+            part = slice(head * size // num_heads, (head + 1) * size // num_heads)
+            scores = q[:, part] @ k[:, part].T / (size / num_heads) ** 0.5
+            heads.append(torch.softmax(scores, dim=-1) @ v[:, part])
+        x = x + linear(torch.cat(heads, dim=-1), f"{name}.mha.out")
+        hidden = torch.relu(linear(norm(x, f"{name}.norm2"), f"{name}.ff.0"))
+        x = x + torch.relu(linear(hidden, f"{name}.ff.2"))
+    pooled = norm(x[0], "encoder.norm")
+    return linear(torch.relu(linear(pooled, "outnet.0")), "outnet.2")
+
+
+def test_the_original_network_computes_what_it_should():
+    torch.manual_seed(0)
+    network = OriginalEEGTransformer(
+        3, 2, 22, num_tokens=4, embedding_dim=8, num_layers=2, num_heads=2
+    )
+    network.learn_statistics(5 + 3 * torch.randn(64, 3, 22))
+    network.train()(5 + 3 * torch.randn(64, 3, 22))  # moves the statistics of the normalisation
+    network.eval()
+    x = 5 + 3 * torch.randn(5, 3, 22)
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    expected = torch.stack([_recompute(state, epoch, 4, 2) for epoch in x])
+    torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-5)
+    assert state["mean"].item() == pytest.approx(5, abs=0.2)
+    assert state["std"].item() == pytest.approx(3, abs=0.2)
+
+
+def test_names_and_shapes_of_the_originals_weights():
+    shapes = {
+        name: tuple(value.shape)
+        for name, value in OriginalEEGTransformer(64, 2, 320).state_dict().items()
+    }
+    layer = {
+        "norm1.weight": (64,),
+        "norm1.bias": (64,),
+        "norm2.weight": (64,),
+        "norm2.bias": (64,),
+        "mha.qkv.weight": (192, 64),
+        "mha.qkv.bias": (192,),
+        "mha.out.weight": (64, 64),
+        "mha.out.bias": (64,),
+        "ff.0.weight": (128, 64),
+        "ff.0.bias": (128,),
+        "ff.2.weight": (64, 128),
+        "ff.2.bias": (64,),
+    }
+    assert shapes == {
+        "mean": (),
+        "std": (),
+        "norm.weight": (64,),
+        "norm.bias": (64,),
+        "norm.running_mean": (64,),
+        "norm.running_var": (64,),
+        "norm.num_batches_tracked": (),
+        "encoder.class_token": (64,),
+        "encoder.in_proj.weight": (64, 80),
+        "encoder.in_proj.bias": (64,),
+        "encoder.pe.encodings.weight": (5000, 64),
+        **{f"encoder.encoder_layers.{i}.{name}": s for i in range(3) for name, s in layer.items()},
+        "encoder.norm.weight": (64,),
+        "encoder.norm.bias": (64,),
+        "outnet.0.weight": (64, 64),
+        "outnet.0.bias": (64,),
+        "outnet.2.weight": (2, 64),
+        "outnet.2.bias": (2,),
+    }
+
+
+def test_the_original_drops_tokens_and_crops_in_training_alone():
+    torch.manual_seed(0)
+    network = OriginalEEGTransformer(2, 2, 43, dropout=0.0, token_dropout=0.5)
+    x = torch.randn(8, 2, 43)
+    network.eval()
+    torch.testing.assert_close(network(x), network(x))
+    torch.testing.assert_close(network(x)[:1], network(x[:1]))
+    late = x.clone()
+    late[..., 40:] = 100.0  # 4 tokens of 10 samples leave three samples over
+    torch.testing.assert_close(network(late), network(x))
+    network.train()
+    assert not torch.allclose(network(x), network(x))
+
+
+def test_the_originals_schedule(two_bursts):
+    X, y = two_bursts
+    classifier = OriginalClassifier(
+        max_epochs=6, warmup_steps=5, lr_decay=0.5, batch_size=40, early_stopping=False
+    ).fit(X, y)
+    rates = np.ravel(classifier.history_[:, "batches", :, "event_lr"]) / 5e-3
+    expected = [0.2, 0.4, 0.6, 0.8, 1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
+    np.testing.assert_allclose(rates, expected)
+    np.testing.assert_array_equal(classifier.net_.criterion_.weight, [1.0, 1.0])
+
+
+def test_the_original_learns(two_bursts):
+    X, y = two_bursts
+    classifier = OriginalClassifier(
+        max_epochs=60, lr=1e-3, warmup_steps=10, n_layers=1, early_stopping=False, random_state=0
+    )
+    assert balanced_accuracy_score(y, classifier.fit(X, y).predict(X)) > 0.9
+    with pytest.raises(ValueError, match="n_heads=7 does not divide embed_dim=64"):
+        OriginalClassifier(n_heads=7).fit(X, y)
+    with pytest.raises(ValueError, match="3 channels and 200 samples cannot be cut into 201"):
+        OriginalClassifier(n_time_tokens=201).fit(X, y)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("braindecode") is not None, reason="braindecode is installed"
+)
+def test_without_braindecode_a_sentence_names_the_extra(two_bursts):
+    with pytest.raises(ImportError, match=r"pip install 'skeegformer\[braindecode\]'"):
+        make_baseline("eegnet", sfreq=100.0).fit(*two_bursts)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_lengths_are_the_authors_at_their_rate_and_the_same_seconds_elsewhere(name):
+    class_name, rate, lengths = NETWORKS[name]
+    assert rate == (128.0 if name == "eegnet" else 250.0)
+    first = {"shallowfbcspnet": "filter_time_length", "eegconformer": "filter_time_length"}
+    first |= {"deep4net": "filter_time_length", "eegnet": "kernel_length"}
+    first |= {"atcnet": "conv_block_kernel_length_1", "ctnet": "kernel_size"}
+    seconds = lengths(1.0, 1000)[first[name]] / rate
+    for share in (0.32, 0.64, 2.0):
+        found = lengths(share, int(1000 * share))[first[name]]
+        assert found / (rate * share) == pytest.approx(seconds, abs=0.5 / (rate * share))
+    if importlib.util.find_spec("braindecode") is not None:
+        from braindecode import models
+
+        defaults = inspect.signature(getattr(models, class_name).__init__).parameters
+        found = lengths(1.0, 1000)
+        assert found == {parameter: defaults[parameter].default for parameter in found}
+
+
+@has_braindecode
+def test_braindecode_does_not_shorten_atcnet_by_itself():
+    network = StandardizedNetwork("atcnet", 4, 2, n_times=160, sfreq=80.0).network
+    lengths = NETWORKS["atcnet"][2](80 / 250, 160)
+    assert {name: getattr(network, name) for name in lengths} == lengths
+    assert lengths["n_windows"] == 2
+
+
+@has_braindecode
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_of_braindecode_learn_and_can_be_saved(two_bursts, name):
+    X, y = two_bursts
+    X = X * [[[1], [10], [100]]] + [[[0], [5], [-90]]]
+    passes = 120 if name == "eegnet" else 25  # much the smallest, and much the fastest
+    network = make_baseline(name, sfreq=100.0, random_state=0, max_epochs=passes, lr=3e-3)
+    assert balanced_accuracy_score(y, network.fit(X, y).predict(X)) > 0.9
+    module = network.net_.module_
+    np.testing.assert_allclose(module.mean[:, 0], X.mean(axis=(0, 2)), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(module.scale[:, 0], 1 / X.std(axis=(0, 2)), rtol=1e-4)
+    again = pickle.loads(pickle.dumps(network))
+    np.testing.assert_array_equal(again.predict_proba(X), network.predict_proba(X))
+
+
+@has_braindecode
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_equal_seeds_and_epochs_that_are_too_short(two_bursts, name):
+    X, y = two_bursts
+    X = X.copy()
+    X[:, 1] = 7.0  # a dead channel
+    first, second = (
+        make_baseline(name, sfreq=100.0, random_state=3, max_epochs=1).fit(X, y) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
+    moving = X.copy()
+    moving[:, 1] = np.random.default_rng(0).normal(size=moving[:, 1].shape)
+    np.testing.assert_array_equal(first.predict_proba(X), first.predict_proba(moving))
+    if name != "atcnet":  # which braindecode shortens
+        with pytest.raises(ValueError, match="cannot be made for epochs of 3 samples at 100 Hz"):
+            make_baseline(name, sfreq=100.0).fit(X[..., :3], y)
+
+
+@pytest.mark.parametrize("information", INFORMATION)
+def test_all_pipelines_of_the_benchmark_prepare_alike(information):
+    pipelines = benchmark_pipelines(information, task="fist-imagination")
+    assert tuple(pipelines) == BENCHMARK_PIPELINES
+    for pipeline in pipelines.values():
+        assert isinstance(pipeline, Pipeline)
+        *preparation, classifier = (step for _, step in pipeline.steps)
+        described = [str(step) for step in preparation]
+        assert described[:2] == [
+            "BandPassFilter(h_freq=30.0, l_freq=8.0)",
+            "Resampler(sfreq=80.0)",
+        ]
+        assert described[2:] == ([] if information == "strict" else ["EuclideanAlignment()"])
+        with sklearn.config_context(enable_metadata_routing=True):
+            asks = pipeline.get_metadata_routing().consumes("fit", ["groups"])
+            takes = isinstance(classifier, MirroredClassifier) or hasattr(classifier, "max_epochs")
+            assert bool(asks) == (takes or information != "strict")
+    assert isinstance(pipelines["skeegformer"][-1], EEGTransformerClassifier)
+    assert isinstance(pipelines["EEGNet"][-1], BraindecodeClassifier)
+
+
+def test_pass_bands_of_the_benchmark():
+    eyes = benchmark_pipelines("strict", task="baseline-eyes")
+    assert {(pipe[0].l_freq, pipe[0].h_freq) for pipe in eyes.values()} == {(1.0, 40.0)}
+    assert eyes["FBCSP"][-1][0].pass_band == (1.0, 40.0)
+    four = benchmark_pipelines("calibrated", task="four-class-imagination")
+    assert {(pipe[0].l_freq, pipe[0].h_freq) for pipe in four.values()} == {(8.0, 30.0)}
+    assert four["band power+LDA"][-1][0].pass_band == (8.0, 30.0)
+    with pytest.raises(ValueError, match="task='eyes' is not one of 'baseline-eyes'"):
+        benchmark_pipelines("strict", task="eyes")
+    with pytest.raises(ValueError, match="information='all' is not one of 'strict'"):
+        benchmark_pipelines("all", task="baseline-eyes")
+
+
+def test_every_baseline_is_in_the_benchmark():
+    from skeegformer.baselines import _BENCHMARK
+
+    assert set(BASELINES) == set(_BENCHMARK.values()) - {None}
+
+
+def test_classical_pipelines_on_real_eyes(recorded_subjects, report):
+    """Far above chance on subjects never seen, as everywhere in the literature."""
+    X, y, metadata = load_eegmmi("baseline-eyes", recorded_subjects[:2])
+    groups = metadata["subject"]
+    pipelines = benchmark_pipelines("transductive", task="baseline-eyes")
+    aligned = pipelines["chance"][:-1].fit_transform(X)
+    assert aligned.info["sfreq"] == 80.0
+    aligned.pick([name for name in aligned.ch_names if name.startswith(("P", "O"))])
+    scores = {}
+    for name in ("CSP+LDA", "tangent space+LR", "MDM", "band power+LDA", "FBCSP"):
+        classifier = pipelines[name][-1]
+        predicted = cross_val_predict(classifier, aligned, y, groups=groups, cv=GroupKFold(2))
+        scores[name] = balanced_accuracy_score(y, predicted)
+    report("eyes: " + ", ".join(f"{name} {score:.2f}" for name, score in scores.items()))
+    assert min(scores.values()) > 0.6

@@ -1,0 +1,316 @@
+"""Left and right exchanged: partners of electrodes, class names, and the classifier that votes."""
+
+import mne
+import numpy as np
+import pytest
+import sklearn
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
+
+from skeegformer import (
+    EEGTransformerClassifier,
+    EuclideanAlignment,
+    load_eegmmi,
+    make_baseline,
+    make_eeg_pipeline,
+)
+from skeegformer.preprocessing import (
+    LeftRightMirror,
+    MirroredClassifier,
+    mirror_classes,
+    mirror_pairs,
+)
+
+NAMES = ["C3", "Cz", "C4"]
+SWAP = {"left": "right", "right": "left"}
+
+
+@pytest.fixture(scope="module")
+def one_sided():
+    """Three channels; those of class left are loud over C4, those of class right over C3."""
+    rng = np.random.default_rng(0)
+    y = np.tile(["left", "right"], 30)
+    X = rng.normal(size=(60, 3, 50))
+    X[y == "left", 2] *= 3
+    X[y == "right", 0] *= 3
+    return X, y
+
+
+@pytest.mark.parametrize("montage", ["standard_1020", "standard_1005", "biosemi64"])
+def test_partners_by_name_are_the_partners_in_space(montage):
+    positions = mne.channels.make_standard_montage(montage).get_positions()["ch_pos"]
+    for name, partner in mirror_pairs(list(positions)).items():
+        distance = np.linalg.norm(positions[name] * [-1, 1, 1] - positions[partner])
+        assert distance < 0.015, (name, partner)
+        assert np.sign(positions[name][0]).item() * np.sign(positions[partner][0]).item() <= 0 or (
+            name == partner
+        )
+
+
+def test_old_and_oddly_written_names():
+    names = ["T3", "T4", "T5", "T6", "FP1", "fp2", "OZ", "FFC1h", "FFC2h", "A1", "A2"]
+    pairs = mirror_pairs(names)
+    assert pairs == {
+        **{"T3": "T4", "T4": "T3", "T5": "T6", "T6": "T5", "FP1": "fp2", "fp2": "FP1", "OZ": "OZ"},
+        **{"FFC1h": "FFC2h", "FFC2h": "FFC1h", "A1": "A2", "A2": "A1"},
+    }
+    assert list(pairs) == names
+
+
+def test_partners_by_position_where_names_do_not_tell(simulated):
+    info = simulated[0].info
+    renamed = info.copy()
+    numbers = {name: f"E{200 + i}q" for i, name in enumerate(info["ch_names"])}
+    renamed.rename_channels(numbers)
+    expected = {numbers[a]: numbers[b] for a, b in mirror_pairs(info["ch_names"]).items()}
+    assert mirror_pairs(renamed) == expected
+
+
+def test_channels_without_partner(simulated):
+    with pytest.raises(ValueError, match="C3, EEG 001 have no partner .* by name"):
+        mirror_pairs(["C3", "Cz", "EEG 001"])
+    nowhere = mne.create_info(["C3", "Cz"], 100.0, "eeg")
+    with pytest.raises(ValueError, match="C3 has no partner .* positions are not known"):
+        mirror_pairs(nowhere)
+    one_short = mne.pick_info(
+        simulated[0].info, [i for i, name in enumerate(simulated[0].ch_names) if name != "C4"]
+    )
+    with pytest.raises(ValueError, match="C3 has no partner on the other side: neither by name"):
+        mirror_pairs(one_short)
+    with pytest.raises(ValueError, match="occur twice: Cz"):
+        mirror_pairs(["Cz", "Cz"])
+
+
+@pytest.mark.parametrize(
+    "classes, expected",
+    [
+        (["feet", "left", "right"], SWAP),
+        (["LEFT_hand", "RIGHT_hand"], {"LEFT_hand": "RIGHT_hand", "RIGHT_hand": "LEFT_hand"}),
+        (["handLeft", "handRight"], {"handLeft": "handRight", "handRight": "handLeft"}),
+        (["bright", "cleft", "eyes-open"], None),
+        ([0, 1], None),
+        (
+            ["left-fist-imag", "left-fist-move", "right-fist-imag", "right-fist-move"],
+            {
+                f"{a}-fist-{what}": f"{b}-fist-{what}"
+                for a, b in SWAP.items()
+                for what in ("imag", "move")
+            },
+        ),
+    ],
+)
+def test_classes_that_turn_into_each_other(classes, expected):
+    assert mirror_classes(np.array(classes)) == expected
+
+
+@pytest.mark.parametrize("alone", ["left-fist", "right_hand", "Left"])
+def test_a_side_without_the_other(alone):
+    with pytest.raises(ValueError, match=f"The mirror image of class {alone!r} is .* not among"):
+        mirror_classes([alone, "feet"])
+
+
+def test_mirror_moves_each_signal_to_the_partner(simulated):
+    X, _, _, _ = simulated
+    X = X.copy().set_channel_types({"Fp1": "eog", "Fp2": "eog"}, on_unit_change="ignore")
+    mirrored = LeftRightMirror().fit_transform(X)
+    for name, other in (("C3", "C4"), ("FC6", "FC5"), ("Oz", "Oz"), ("Fp1", "Fp1")):
+        np.testing.assert_array_equal(mirrored.get_data(picks=[name]), X.get_data(picks=[other]))
+    assert mirrored.ch_names == X.ch_names
+    np.testing.assert_array_equal(
+        LeftRightMirror().fit_transform(mirrored).get_data(), X.get_data()
+    )
+    array = X.get_data("eeg")
+    names = [name for name in X.ch_names if name not in ("Fp1", "Fp2")]
+    np.testing.assert_array_equal(
+        LeftRightMirror(input_ch_names=names).fit_transform(array), mirrored.get_data("eeg")
+    )
+
+
+def test_mirroring_after_alignment_is_alignment_after_mirroring(simulated):
+    X, _, metadata, _ = simulated
+    subjects = metadata["subject"]
+    aligned = EuclideanAlignment().fit_transform(X, groups=subjects)
+    mirrored = LeftRightMirror().fit_transform(X)
+    np.testing.assert_allclose(
+        EuclideanAlignment().fit_transform(mirrored, groups=subjects).get_data(),
+        LeftRightMirror().fit_transform(aligned).get_data(),
+        atol=1e-6 * aligned.get_data().std(),
+    )
+
+
+@pytest.mark.parametrize("make", [LeftRightMirror, lambda: MirroredClassifier(DummyClassifier())])
+def test_arrays_have_to_tell_their_channels(one_sided, make):
+    X, y = one_sided
+    with pytest.raises(
+        ValueError, match="does not tell its channels' names: give .* input_ch_names"
+    ):
+        make().fit(X, y)
+    named = make().set_params(input_ch_names=["C3", "C4"])
+    with pytest.raises(ValueError, match="X has 3 channels, but .* was told the names of 2"):
+        named.fit(X, y)
+
+
+class _Recorder(ClassifierMixin, BaseEstimator):
+    """Remembers what it was trained on; its probabilities are the share of power in C3."""
+
+    def fit(self, X, y, groups=None):
+        self.X_, self.y_, self.groups_ = X, np.asarray(y), groups
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        power = (np.asarray(X) ** 2).mean(axis=2)
+        share = power[:, 0] / power.sum(axis=1)
+        others = (1 - share) / (len(self.classes_) - 1)
+        return np.column_stack([share] + [others] * (len(self.classes_) - 1))
+
+
+def test_trains_on_both_sides_with_exchanged_labels(one_sided):
+    X, y = one_sided
+    y = np.where(np.arange(60) < 20, "feet", y)
+    groups = np.arange(60) // 10
+    recorder = (
+        MirroredClassifier(_Recorder(), input_ch_names=NAMES).fit(X, y, groups=groups).classifier_
+    )
+    np.testing.assert_array_equal(recorder.X_, np.concatenate([X, X[:, ::-1]]))
+    exchanged = [SWAP.get(label, label) for label in y]
+    np.testing.assert_array_equal(recorder.y_, np.concatenate([y, exchanged]))
+    np.testing.assert_array_equal(recorder.groups_, np.tile(groups, 2))
+
+
+def test_probabilities_are_the_mean_of_both_sides(one_sided):
+    X, y = one_sided
+    y = np.where(np.arange(60) < 20, "feet", y)
+    classifier = MirroredClassifier(_Recorder(), input_ch_names=NAMES).fit(X, y)
+    inner = classifier.classifier_
+    feet, left, right = inner.predict_proba(X[:, ::-1]).T
+    expected = (inner.predict_proba(X) + np.column_stack([feet, right, left])) / 2
+    np.testing.assert_allclose(classifier.predict_proba(X), expected)
+    assert classifier.classes_.tolist() == ["feet", "left", "right"]
+    np.testing.assert_array_equal(
+        classifier.predict(X), classifier.classes_[expected.argmax(axis=1)]
+    )
+
+
+def test_the_vote_on_a_mirror_image_is_the_mirror_image_of_the_vote(one_sided):
+    X, y = one_sided
+    classifier = MirroredClassifier(make_baseline("ts+lr"), input_ch_names=NAMES).fit(X, y)
+    np.testing.assert_allclose(
+        classifier.predict_proba(X[:, ::-1]), classifier.predict_proba(X)[:, ::-1], atol=1e-12
+    )
+
+
+def test_one_side_teaches_the_other():
+    """Only left epochs are loud on one side in training; right ones are learnt in the mirror."""
+    rng = np.random.default_rng(0)
+    y = np.tile(["left", "right", "feet"], 20)
+    X = rng.normal(size=(60, 3, 50))
+    X[y == "left", 2] *= 3
+    train = X.copy()
+    X[y == "right", 0] *= 3
+    train_y = np.where(y == "right", "feet", y)
+    train_y[1] = "right"  # a single one, without the sign of it
+    plain = make_baseline("ts+lr").fit(train, train_y)
+    mirrored = clone(
+        MirroredClassifier(make_baseline("ts+lr"), input_ch_names=NAMES, swap={"left": "right"})
+    ).fit(train, train_y)
+    assert (plain.predict(X)[y == "right"] == "right").mean() < 0.2
+    assert (mirrored.predict(X)[y == "right"] == "right").mean() > 0.8
+
+
+@pytest.mark.parametrize(
+    "swap, expected",
+    [
+        ("auto", SWAP),
+        (None, {}),
+        ({}, {}),
+        ({"left": "right"}, SWAP),
+        (SWAP, SWAP),
+        ({"left": "left"}, {"left": "left"}),
+    ],
+)
+def test_which_labels_are_exchanged(one_sided, swap, expected):
+    X, y = one_sided
+    mirrored = MirroredClassifier(DummyClassifier(), swap=swap, input_ch_names=NAMES)
+    assert mirrored.fit(X, y).swap_ == expected
+
+
+@pytest.mark.parametrize(
+    "swap, message",
+    [
+        ("both", "swap='both' is not 'auto', None, or a dict"),
+        ({"left": "up"}, "names 'up', which is not among the classes 'left', 'right'"),
+        ({"left": "right", "right": "right"}, "gives a class two partners"),
+    ],
+)
+def test_bad_swaps(one_sided, swap, message):
+    X, y = one_sided
+    mirrored = MirroredClassifier(DummyClassifier(), swap=swap, input_ch_names=NAMES)
+    with pytest.raises(ValueError, match=message):
+        mirrored.fit(X, y)
+
+
+def test_numbers_as_labels_need_a_dict(one_sided):
+    X, y = one_sided
+    y = (y == "right").astype(int)
+    mirrored = MirroredClassifier(make_baseline("ts+lr"), swap={0: 1}, input_ch_names=NAMES)
+    assert balanced_accuracy_score(y, mirrored.fit(X, y).predict(X)) > 0.9
+    assert mirrored.swap_ == {0: 1, 1: 0}
+
+
+@pytest.mark.parametrize("classifier", [LinearSVC(), DummyClassifier, None])
+def test_what_has_no_probabilities(one_sided, classifier):
+    with pytest.raises(ValueError, match="has no predict_proba"):
+        MirroredClassifier(classifier, input_ch_names=NAMES).fit(*one_sided)
+
+
+def test_epochs_lists_and_arrays_alike(simulated):
+    X, y, _, _ = simulated
+    X = X.copy().pick(["C3", "Cz", "C4", "FC1", "FC2", "O1", "O2"])
+    classifier = MirroredClassifier(make_baseline("ts+lr")).fit(X, y)
+    expected = classifier.predict_proba(X)
+    np.testing.assert_allclose(classifier.predict_proba([X[i] for i in range(len(X))]), expected)
+    shuffled = X.copy().reorder_channels(X.ch_names[::-1])
+    np.testing.assert_allclose(classifier.predict_proba(shuffled), expected)
+    arrays = MirroredClassifier(make_baseline("ts+lr"), input_ch_names=X.ch_names)
+    array = X.get_data(units="uV")
+    np.testing.assert_allclose(arrays.fit(array, y).predict_proba(array), expected, atol=1e-4)
+
+
+def test_groups_reach_the_network_of_a_pipeline(simulated):
+    """Both copies of an epoch are on the same side of the split for early stopping."""
+    X, y, metadata, _ = simulated
+    groups = metadata["subject"].to_numpy()
+    X = X.copy()
+    X.metadata = None
+    network = EEGTransformerClassifier(
+        max_epochs=1, embed_dim=8, n_layers=1, early_stopping=True, validation_fraction=0.25
+    )
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipeline = make_eeg_pipeline(MirroredClassifier(network), align=True)
+        pipeline.fit(X, y, groups=groups)
+    assert len(pipeline["mirroredclassifier"].classifier_.history_) == 1
+    with pytest.raises(ValueError, match="groups holds only 7"):
+        MirroredClassifier(network).fit(X, y, groups=np.full(len(y), 7))
+    inner = make_pipeline(clone(network))
+    assert MirroredClassifier(inner).fit(X, y, groups=groups).predict(X).shape == y.shape
+
+
+def test_mirrored_epochs_help_across_subjects(recorded_subjects, report):
+    """Real imagery of the left or right fist, each subject aligned."""
+    X, y, metadata = load_eegmmi(
+        "fist-imagination", recorded_subjects[:8], l_freq=8.0, h_freq=30.0, resample=80.0
+    )
+    aligned = EuclideanAlignment().fit_transform(X).get_data(units="uV")
+    scores = {}
+    for name, options in (("csp+lda", {}), ("csp+lda+mirror", {"input_ch_names": X.ch_names})):
+        predicted = cross_val_predict(
+            make_baseline(name, **options), aligned, y, groups=metadata["subject"], cv=GroupKFold(2)
+        )
+        scores[name] = balanced_accuracy_score(y, predicted)
+    report("fists, aligned: " + ", ".join(f"{name} {score:.3f}" for name, score in scores.items()))
+    assert scores["csp+lda+mirror"] > scores["csp+lda"] + 0.02 > 0.55
