@@ -44,6 +44,10 @@ _HOMES = {
     "make_baseline": "pipeline",
     "cross_subject_scores": "evaluation",
     "cross_subject_explanations": "evaluation",
+    "run_benchmark": "evaluation",
+    "LeaveOneSubjectOut": "evaluation",
+    "SubjectFolds": "evaluation",
+    "FixedSplit": "evaluation",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -8,7 +8,9 @@ import matplotlib.image
 import pandas as pd
 import pytest
 
-from skeegformer.cli import _claim, _write, main
+from skeegformer.cli import main
+from skeegformer.cli._files import write_whole
+from skeegformer.cli.demo import _claim
 
 
 def _run(*arguments, cwd):
@@ -84,7 +86,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        _write(path, fail)
+        write_whole(path, fail)
     assert path.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -110,7 +112,7 @@ def test_bad_values(arguments, message, tmp_path, capsys):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["demo", "--subjects", "a-b"], "'a-b' is not a list of subjects such as 1-8"),
+        (["demo", "--subjects", "a-b"], "'a-b' is not a list such as 1-8"),
         (["demo", "--task", "sleep"], "invalid choice: 'sleep'"),
         ([], "required: COMMAND"),
     ],

@@ -3,11 +3,15 @@
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import clone
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, ShuffleSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skeegformer import (
     AttentionExplainer,
@@ -16,7 +20,9 @@ from skeegformer import (
     cross_subject_scores,
     make_baseline,
 )
-from skeegformer.evaluation import summarize_scores
+from skeegformer.evaluation import expected_calibration_error, summarize_scores
+
+OVR = {"multi_class": "ovr", "average": "macro"}
 
 
 def test_scores_are_those_of_the_folds_done_by_hand(simulated):
@@ -68,6 +74,83 @@ def test_seeds_reach_what_is_random(simulated):
     assert summary.loc["small", "mean"] == pytest.approx(per_subject.mean().mean())
     assert summary.loc["small", "sd"] == pytest.approx(per_subject.mean().std())
     assert summary["subjects"].tolist() == [4, 4]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_areas_and_errors_by_hand(simulated, n_classes):
+    X, y, metadata, _ = simulated
+    data, subjects = X.get_data(units="uV")[:, ::8], metadata["subject"].to_numpy()
+    if n_classes == 3:
+        y = np.where(np.arange(len(y)) % 3 == 0, "other", y)
+    pipelines = {
+        "csp": make_baseline("csp+lda"),
+        "ts": make_baseline("ts+lr"),
+        "small": EEGTransformerClassifier(embed_dim=8, n_heads=2, n_layers=1, max_epochs=2),
+    }
+    scores = cross_subject_scores(pipelines, data, y, subjects, cv=2)
+    for fold, (train, test) in enumerate(GroupKFold(2).split(data, y, subjects)):
+        for name, pipeline in pipelines.items():
+            fitted = clone(pipeline)
+            if name == "small":
+                fitted.set_params(random_state=0)
+            proba = fitted.fit(data[train], y[train]).predict_proba(data[test])
+            labels = fitted.classes_[proba.argmax(axis=1)]
+            np.testing.assert_array_equal(labels, fitted.predict(data[test]))
+            for subject in np.unique(subjects[test]):
+                mask = subjects[test] == subject
+                truth, mine = y[test][mask], proba[mask].astype(float)
+                mine /= mine.sum(axis=1, keepdims=True)
+                area = roc_auc_score(truth, mine if n_classes == 3 else mine[:, 1], **OVR)
+                row = scores[(scores["pipeline"] == name) & (scores["subject"] == subject)]
+                found = row.iloc[0]
+                assert found["fold"] == fold
+                assert found["roc_auc"] == pytest.approx(area, abs=1e-6)
+                assert found["calibration_error"] == pytest.approx(
+                    expected_calibration_error(truth, mine, classes=fitted.classes_), abs=1e-6
+                )
+                assert found["balanced_accuracy"] == balanced_accuracy_score(truth, labels[mask])
+                assert found["n_train_epochs"] == len(train) == 60
+                assert found["n_train_subjects"] == 2
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+def test_no_probabilities_and_no_class_make_nan(simulated):
+    X, y, metadata, _ = simulated
+    data, subjects = X.get_data(units="uV")[:, ::8], metadata["subject"].to_numpy()
+    pipelines = {
+        "ridge": make_pipeline(FunctionTransformer(_log_power), RidgeClassifier()),
+        "csp": make_baseline("csp+lda"),
+    }
+    scores = cross_subject_scores(pipelines, data, y, subjects, cv=2).set_index("pipeline")
+    assert scores.loc["ridge", ["roc_auc", "calibration_error"]].isna().all(axis=None)
+    assert not scores.loc["csp", ["roc_auc", "calibration_error"]].isna().any(axis=None)
+    assert (scores.loc["ridge", "balanced_accuracy"] > 0).all()
+    # Subject 1 has one class only: no area, but an error of calibration.
+    y = np.where(subjects == 1, "left", y)
+    scores = cross_subject_scores(pipelines, data, y, subjects, cv=2)
+    csp = scores[scores["pipeline"] == "csp"].set_index("subject")
+    assert csp["roc_auc"].isna().to_dict() == {1: True, 2: False, 3: False, 4: False}
+    assert csp["calibration_error"].notna().all()
+    # Subject 1 alone has a class that nobody was trained on.
+    y = np.where(subjects == 1, "new", y)
+    scores = cross_subject_scores(pipelines, data, y, subjects, cv=4)
+    csp = scores[scores["pipeline"] == "csp"].set_index("subject")
+    assert csp.loc[1, ["roc_auc", "calibration_error"]].isna().all()
+    assert csp.loc[1, "balanced_accuracy"] == 0
+
+
+def _log_power(X):
+    return np.log(X.var(axis=2))
+
+
+def test_a_summary_refuses_what_must_not_be_averaged(simulated):
+    X, y, metadata, _ = simulated
+    pipelines = {"chance": make_baseline("chance")}
+    scores = cross_subject_scores(pipelines, X, y, metadata["subject"], cv=2)
+    mixed = pd.concat([scores.assign(information=kind) for kind in ("strict", "transductive")])
+    with pytest.raises(ValueError, match="mix 2 kinds of information: strict, transductive"):
+        summarize_scores(mixed)
+    assert summarize_scores(mixed[mixed["information"] == "strict"]).loc["chance", "mean"] == 0.5
 
 
 class _Spy(EEGTransformerClassifier):

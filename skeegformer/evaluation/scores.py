@@ -1,21 +1,19 @@
 """Scores and explanations of subjects that a model has not been trained on."""
 
-import time
 import warnings
 from numbers import Integral
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from skeegformer._routing import routed_groups
-from skeegformer._validation import is_epochs
+from skeegformer.evaluation._fold import score_fold, seed_names, take
+from skeegformer.evaluation._subjects import check_scores
 
 
 def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1, verbose=0):
@@ -46,9 +44,28 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
     Returns
     -------
     pandas.DataFrame
-        A row for every pipeline, seed and test subject, with the columns ``pipeline``,
-        ``seed``, ``fold``, ``subject``, ``n_epochs``, ``balanced_accuracy``,
-        ``fit_seconds`` and ``predict_seconds`` (of the whole fold).
+        A row for every pipeline, seed and test subject:
+
+        ===================== =======================================================
+        column                what it holds
+        ===================== =======================================================
+        ``pipeline``          Name.
+        ``seed``              As in `seeds`.
+        ``fold``              From 0.
+        ``subject``           Who was tested.
+        ``n_epochs``          How many epochs of the subject were tested.
+        ``n_train_subjects``  How many subjects were trained on.
+        ``n_train_epochs``    With how many epochs.
+        ``balanced_accuracy`` Mean share of each class's epochs that were right.
+        ``roc_auc``           Area under the ROC curve of the second class; of more than
+                              two classes the mean of each against the rest. NaN where the
+                              subject has no epochs of some class.
+        ``calibration_error`` `expected_calibration_error` in ten bins.
+        ``fit_seconds``       How long `fit` took.
+        ``predict_seconds``   How long `predict` took, for all subjects of the fold.
+        ===================== =======================================================
+
+        Classifiers without ``predict_proba`` have NaN for the area and the error.
 
     Raises
     ------
@@ -76,11 +93,11 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
         (name, seed, fold)
         for fold in range(len(splits))
         for name, pipeline in pipelines.items()
-        for seed in (seeds if _seed_names(pipeline) else seeds[:1])
+        for seed in (seeds if seed_names(pipeline) else seeds[:1])
     ]
     parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
     results = parallel(
-        delayed(_run_fold)(pipelines[name], X, y, groups, *splits[fold], name, seed, fold)
+        delayed(_label_fold)(pipelines[name], X, y, groups, *splits[fold], name, seed, fold)
         for name, seed, fold in runs
     )
     if verbose:
@@ -168,7 +185,13 @@ def summarize_scores(scores):
         A row for each pipeline, in the order of `scores`: mean and standard deviation over
         subjects (each subject averaged over seeds first), the worst and the best subject,
         the numbers of subjects and seeds, and the mean seconds of a `fit`.
+
+    Raises
+    ------
+    ValueError
+        If the scores mix tasks, protocols or kinds of information, or lack columns.
     """
+    check_scores(scores, one=("task", "protocol", "information"))
     subjects = scores.groupby(["pipeline", "subject"], sort=False)["balanced_accuracy"].mean()
     by_pipeline = subjects.groupby("pipeline", sort=False)
     folds = scores.drop_duplicates(["pipeline", "seed", "fold"]).groupby("pipeline", sort=False)
@@ -213,50 +236,13 @@ def _explain_fold(pipeline, explainer, X, y, groups, train, test):
     pipeline = clone(pipeline)
     if not isinstance(pipeline, Pipeline):
         pipeline = make_pipeline(pipeline)  # knows by which name its step wants the groups
-    X_train, X_test = _take(X, train), _take(X, test)
+    X_train, X_test = take(X, train), take(X, test)
     pipeline.fit(X_train, y[train], **routed_groups(pipeline, "fit", groups[train]))
     return clone(explainer).explain(pipeline, X_test, y[test], groups=groups[test])
 
 
-def _run_fold(pipeline, X, y, groups, train, test, name, seed, fold):
-    """Fit on one fold and score each of its test subjects."""
-    pipeline = clone(pipeline)
-    pipeline.set_params(**dict.fromkeys(_seed_names(pipeline), seed))
-    if not isinstance(pipeline, Pipeline):
-        pipeline = make_pipeline(pipeline)  # knows by which name its step wants the groups
-    X_train, X_test = _take(X, train), _take(X, test)
-    start = time.perf_counter()
-    pipeline.fit(X_train, y[train], **routed_groups(pipeline, "fit", groups[train]))
-    fitted = time.perf_counter()
-    y_pred = pipeline.predict(X_test, **routed_groups(pipeline, "predict", groups[test]))
-    predicted = time.perf_counter()
-    rows = []
-    for subject in np.unique(groups[test]):
-        mask = groups[test] == subject
-        rows.append(
-            {
-                "pipeline": name,
-                "seed": seed,
-                "fold": fold,
-                "subject": subject,
-                "n_epochs": int(mask.sum()),
-                "balanced_accuracy": balanced_accuracy_score(y[test][mask], y_pred[mask]),
-                "fit_seconds": fitted - start,
-                "predict_seconds": predicted - fitted,
-            }
-        )
-    return rows
-
-
-def _take(X, rows):
-    """Index epochs; Epochs by themselves, since scikit-learn would take them apart one by one."""
-    return X[rows] if is_epochs(X) and not isinstance(X, list) else _safe_indexing(X, rows)
-
-
-def _seed_names(pipeline):
-    """Name the parameters that decide on a pipeline's randomness."""
-    return [
-        name
-        for name in pipeline.get_params()
-        if name == "random_state" or name.endswith("__random_state")
-    ]
+def _label_fold(pipeline, X, y, groups, train, test, name, seed, fold):
+    """Score one fold, and say which one it was."""
+    labels = {"pipeline": name, "seed": seed, "fold": fold}
+    rows = score_fold(pipeline, X, y, groups, train, test, seed=seed)
+    return [labels | row for row in rows]

@@ -1,0 +1,43 @@
+"""The command ``skeegformer``."""
+
+import argparse
+import sys
+
+from skeegformer.cli import benchmark, demo
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str or None, default=None
+        Arguments; None takes those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0 when all went well, 2 when the input was at fault.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except (ValueError, OSError) as error:
+        print(f"skeegformer: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("skeegformer: interrupted.", file=sys.stderr)
+        return 130
+
+
+def _parser():
+    from skeegformer import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="skeegformer", description="Transformers for EEG that say which channels they look at."
+    )
+    parser.add_argument("--version", action="version", version=f"skeegformer {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    demo.add_parser(commands)
+    benchmark.add_parser(commands)
+    return parser

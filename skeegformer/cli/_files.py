@@ -1,0 +1,41 @@
+"""Output files: nothing is overwritten unasked, nothing is left half written."""
+
+import os
+
+
+def claim_folder(folder):
+    """Make an output folder before anything is computed.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    ValueError
+        If it is a file, or cannot be written to.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--output {folder} is a file; name a folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"--output {folder} cannot be written to; name another folder.")
+
+
+def write_whole(path, save):
+    """Write a file whole or not at all.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    save : callable
+        Called with another path of the same suffix, and writes there.
+    """
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        save(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

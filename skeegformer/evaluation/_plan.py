@@ -1,0 +1,188 @@
+"""Which fits a benchmark is made of."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import skeegformer
+from skeegformer.evaluation._fold import seed_names, with_seed
+from skeegformer.evaluation._settings import describe, digest_subjects
+from skeegformer.evaluation._subjects import INFORMATION
+
+KINDS = tuple(INFORMATION)
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """One pipeline to be fitted once.
+
+    Attributes
+    ----------
+    task, protocol, information, pipeline : str
+        As in the table of scores.
+    seed, fold : int
+        As in the table of scores.
+    estimator : estimator
+        Unfitted, before it gets the seed.
+    train, test : ndarray of int
+        Rows of the epochs.
+    settings : dict
+        All that decides on the scores.
+    n_calibration : int
+        How many epochs of each class move from the test to the training.
+    subject : int, str or None
+        Whom the fit is for, where each test subject has one of its own.
+    """
+
+    task: str
+    protocol: str
+    information: str
+    pipeline: str
+    seed: int
+    fold: int
+    estimator: Any = field(repr=False)
+    train: np.ndarray = field(repr=False)
+    test: np.ndarray = field(repr=False)
+    settings: dict = field(repr=False)
+    n_calibration: int = 0
+    subject: Any = None
+
+    @property
+    def labels(self):
+        """What the rows of the table say about the fit."""
+        names = ("task", "protocol", "information", "pipeline", "seed", "fold")
+        return {name: getattr(self, name) for name in names}
+
+    def rows(self, data):
+        """Tell the rows to train on and to test, after those for calibration have moved.
+
+        Parameters
+        ----------
+        data : object
+            With the labels ``y``.
+
+        Returns
+        -------
+        train, test : ndarray of int
+            Rows.
+
+        Raises
+        ------
+        ValueError
+            If a class has no epoch left to be tested.
+        """
+        if not self.n_calibration:
+            return self.train, self.test
+        y, moved = data.y[self.test], []
+        for label in np.unique(data.y):
+            of_class = self.test[y == label]
+            if len(of_class) <= self.n_calibration:
+                raise ValueError(
+                    f"Subject {self.subject} has {len(of_class)} epochs of class "
+                    f"{label.item()!r}, too few to calibrate with {self.n_calibration} and to "
+                    "test others."
+                )
+            moved.append(of_class[: self.n_calibration])
+        moved = np.concatenate(moved)
+        return np.union1d(self.train, moved), np.setdiff1d(self.test, moved)
+
+
+def plan_task(task, data, protocol, pipelines, seeds, n_calibration):
+    """List the fits of one task, in the order of its table.
+
+    Parameters
+    ----------
+    task : str
+        Its name.
+    data : object
+        With ``X``, ``y`` and ``groups``.
+    protocol : LeaveOneSubjectOut, SubjectFolds or FixedSplit
+        Makes the folds.
+    pipelines : dict of {str: dict of {str: estimator}}
+        By kind of information and by name.
+    seeds : list of int
+        For pipelines that take one; others are run with the first alone.
+    n_calibration : int
+        For "calibrated".
+
+    Returns
+    -------
+    list of Fit
+        All of them, finished or not.
+
+    Raises
+    ------
+    ValueError
+        If a part of the protocol is empty, or a strict pipeline is not.
+    """
+    folds = protocol.folds(data.groups)
+    shape, digests = digest_subjects(data.X, data.y, data.groups)
+    fits = []
+    for kind, named in pipelines.items():
+        for name, estimator in named.items():
+            if kind == "strict":
+                _refuse_alignment(name, estimator)
+            for seed in seeds if seed_names(estimator) else seeds[:1]:
+                text = describe(with_seed(estimator, seed))
+                for fold in folds:
+                    for subject, test in _tests(fold, data.groups, kind):
+                        labels = {
+                            "task": task,
+                            "protocol": protocol.name,
+                            "information": kind,
+                            "pipeline": name,
+                            "seed": seed,
+                        }
+                        settings = labels | {
+                            "parameters": text,
+                            "n_calibration": n_calibration if kind == "calibrated" else 0,
+                            **_whose(data.groups[fold.train], data.groups[test], digests),
+                            "epochs": [len(fold.train), len(test), *shape],
+                            "version": skeegformer.__version__,
+                        }
+                        fits.append(
+                            Fit(
+                                **labels,
+                                fold=fold.number,
+                                estimator=estimator,
+                                train=fold.train,
+                                test=test,
+                                settings=settings,
+                                n_calibration=settings["n_calibration"],
+                                subject=subject,
+                            )
+                        )
+    return fits
+
+
+def _tests(fold, groups, kind):
+    """List what is tested by one model: the fold, or each subject of it."""
+    if kind != "calibrated":
+        return [(None, fold.test)]
+    subjects = np.unique(groups[fold.test])
+    return [(s.item(), fold.test[groups[fold.test] == s]) for s in subjects]
+
+
+def _whose(train, test, digests):
+    """Name the subjects of both sides, and sum up what their epochs and labels are."""
+    named = {side: np.unique(groups) for side, groups in (("train", train), ("test", test))}
+    content = hashlib.sha256()
+    for subject in (subject for subjects in named.values() for subject in subjects):
+        content.update(digests[subject])
+    return {side: subjects.tolist() for side, subjects in named.items()} | {
+        "data": content.hexdigest()[:32]
+    }
+
+
+def _refuse_alignment(name, estimator):
+    """Refuse a step that uses unlabelled epochs of whom it predicts."""
+    from skeegformer.preprocessing import EuclideanAlignment
+
+    parts = [estimator, *estimator.get_params().values()]
+    if any(isinstance(part, EuclideanAlignment) for part in parts):
+        raise ValueError(
+            f"The pipeline {name!r} aligns test subjects with their own unlabelled epochs "
+            "(EuclideanAlignment), so it is not 'strict'; pass it as 'transductive'."
+        )

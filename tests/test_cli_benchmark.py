@@ -1,0 +1,192 @@
+"""The command ``skeegformer benchmark``, run as a user runs it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from skeegformer.cli import main
+from skeegformer.cli.benchmark import _begin, _has_braindecode, _pipeline_names
+from skeegformer.datasets._files import data_root
+from skeegformer.evaluation._subjects import INFORMATION
+from skeegformer.evaluation.tasks import BENCHMARK_TASKS
+from skeegformer.evaluation.tasks import recorded_subjects as recorded_subjects_of
+
+QUICK = ["--pipelines", "CSP+LDA", "chance", "--jobs", "1"]
+
+
+def test_recordings_are_scored_and_found_again(recorded_subjects, tmp_path, capsys):
+    arguments = ["benchmark", "--task", "baseline-eyes", "--subjects", "1,56", *QUICK]
+    arguments += ["--information", "strict", "calibrated", "--output", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    shown = capsys.readouterr()
+    assert "baseline-eyes: 120 epochs of 2 subjects" in shown.out
+    assert "benchmark: 100%" in shown.err
+    scores = pd.read_csv(tmp_path / "out" / "scores.csv")
+    assert scores.groupby("information", sort=False).size().to_dict() == {
+        "strict": 4,
+        "calibrated": 4,
+    }
+    assert sorted(scores["subject"].unique()) == [1, 56]
+    for kind in ("strict", "calibrated"):
+        assert f"baseline-eyes, leave-one-subject-out, {kind}" in shown.out
+        values = scores[(scores["information"] == kind) & (scores["pipeline"] == "CSP+LDA")]
+        mean, best = values["balanced_accuracy"].mean(), values["balanced_accuracy"].max()
+        assert re.search(rf"CSP\+LDA +{mean:.3f}.* {best:.2f} ", shown.out)
+    assert "Missing" not in shown.out
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "| CSP+LDA" in table
+    # Again: every fit is found, and the table is the same.
+    assert main(arguments) == 0
+    again = capsys.readouterr()
+    assert "8/8" in again.err
+    assert "0/8" not in again.err
+    assert again.out == shown.out
+    assert (tmp_path / "out" / "table.md").read_text() == table
+    # Another setting needs another folder.
+    assert main([*arguments, "--seeds", "0-2"]) == 2
+    assert "was begun with --seeds 0, not 0 1 2; repeat its settings" in capsys.readouterr().err
+    assert main([*arguments, "--subjects", "1-3"]) == 2
+    message = "begun with --subjects S1, S56 (baseline-eyes), not S1-S3 (baseline-eyes)"
+    assert message in capsys.readouterr().err
+
+
+def test_missing_subjects_are_named(recorded_subjects, tmp_path, capsys, monkeypatch):
+    """By default it takes those who are on this machine."""
+    layout = Path("MNE-eegbci-data", "files", "eegmmidb", "1.0.0")
+    there, here = data_root() / layout, tmp_path / "data" / layout
+    here.mkdir(parents=True)
+    for name in ("S002", "S004"):
+        (here / name).symlink_to(there / name)
+    monkeypatch.setenv("MNE_DATA", str(tmp_path / "data"))
+    monkeypatch.delenv("MNE_DATASETS_EEGBCI_PATH", raising=False)
+    assert recorded_subjects_of("baseline-eyes") == [2, 4]
+    arguments = ["--task", "baseline-eyes", "--pipelines", "chance", "--jobs", "1"]
+    assert main(["benchmark", *arguments, "--output", str(tmp_path / "out")]) == 0
+    out = capsys.readouterr().out
+    assert "baseline-eyes: 120 epochs of 2 subjects" in out
+    sentence = "baseline-eyes: Missing: S1, S3, S5-S109 (107 subjects)."
+    assert sentence in out
+    assert sentence in (tmp_path / "out" / "table.md").read_text()
+
+
+def test_the_fixed_split_needs_its_test_subjects(recorded_subjects, tmp_path, capsys):
+    arguments = ["--task", "four-class-imagination", "--protocol", "fixed-split", *QUICK]
+    assert main(["benchmark", *arguments, "--output", str(tmp_path / "out")]) == 2
+    assert "The validation part of the fixed split is empty" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_fits_that_fail_are_named(recorded_subjects, tmp_path, capsys):
+    """Too many epochs to calibrate with: all of them fail, and none is lost silently."""
+    arguments = ["--task", "baseline-eyes", "--subjects", "1,2", "--information", "calibrated"]
+    arguments += ["--calibration-epochs", "30", "--pipelines", "chance", "--jobs", "1"]
+    assert main(["benchmark", *arguments, "--output", str(tmp_path)]) == 1
+    shown = capsys.readouterr()
+    assert "skeegformer: warning: 2 of 2 fits failed; the next start tries them" in shown.err
+    assert "fold 1, subject 2: ValueError: Subject 2 has 30 epochs of class" in shown.err
+    assert "Traceback" not in shown.err
+    assert not (tmp_path / "scores.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--task", "sleep"], "--task sleep is unknown; the tasks are baseline-eyes, .*or all"),
+        (["--task", "all", "baseline-eyes"], "--task all is unknown"),
+        (["--pipelines", "magic"], "--pipelines 'magic' is unknown; there are 'chance', "),
+        (["--protocol", "1-fold"], "'1-fold' is not a protocol"),
+        (["--protocol", "9-fold"], "9 folds need as many subjects, but there are 3"),
+        (["--subjects", "1"], "needs at least 2 subjects, but there is only S1"),
+        (["--subjects", "1,200"], "Subject 200 does not exist"),
+        (["--jobs", "0"], "--jobs 0 does no work"),
+        (["--calibration-epochs", "0"], "n_calibration=0 is not a whole number"),
+    ],
+)
+def test_bad_values(arguments, message, tmp_path, capsys):
+    quick = ["--task", "baseline-eyes", "--subjects", "1-3", "--pipelines", "chance"]
+    assert main(["benchmark", *quick, *arguments, "--output", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert error.startswith("skeegformer: error: ")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--subjects", "some"], "'some' is not a list such as 1-8"),
+        (["--subjects", "5-3"], "'5-3' is not a list such as 1-8"),
+        (["--information", "psychic"], "invalid choice: 'psychic'"),
+        (["--seeds", "a"], "'a' is not a list"),
+    ],
+)
+def test_bad_usage(arguments, message, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["benchmark", *arguments])
+    assert exit_.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_networks_of_braindecode_where_it_is_not_installed(tmp_path, capsys):
+    if _has_braindecode():
+        assert "EEGNet" in _pipeline_names(None, "baseline-eyes")
+        return
+    chosen = _pipeline_names(None, "baseline-eyes")
+    assert {"chance", "CSP+LDA", "skeegformer"} < set(chosen)
+    assert "EEGNet" not in chosen
+    assert "pip install 'skeegformer[braindecode]' for ShallowFBCSPNet" in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"no usable braindecode: .*\[braindecode\]' for EEGNet"):
+        _pipeline_names(["CSP+LDA", "EEGNet"], "baseline-eyes")
+
+
+def test_no_recordings_at_all(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MNE_DATA", str(tmp_path))
+    monkeypatch.delenv("MNE_DATASETS_EEGBCI_PATH", raising=False)
+    assert recorded_subjects_of("baseline-eyes") == []
+    assert main(["benchmark", "--task", "baseline-eyes", "--output", str(tmp_path / "out")]) == 2
+    assert "no recordings of baseline-eyes on this machine" in capsys.readouterr().err
+
+
+def test_folders_that_are_not_ours(tmp_path):
+    settings = {"--task": ["baseline-eyes"]}
+    (tmp_path / "scores.csv").write_text("mine")
+    with pytest.raises(ValueError, match=r"scores.csv exist already, and not from a benchmark"):
+        _begin(tmp_path, settings)
+    assert (tmp_path / "scores.csv").read_text() == "mine"
+    (tmp_path / "scores.csv").unlink()
+    _begin(tmp_path, settings)
+    _begin(tmp_path, settings)
+    assert json.loads((tmp_path / "settings.json").read_text()) == settings
+    for text in ("{", "[]", ""):
+        (tmp_path / "settings.json").write_text(text)
+        with pytest.raises(ValueError, match=r"settings.json cannot be read"):
+            _begin(tmp_path, settings)
+
+
+def test_help_tells_everything(capsys):
+    from skeegformer.baselines import BENCHMARK_PIPELINES
+
+    with pytest.raises(SystemExit) as exit_:
+        main(["benchmark", "--help"])
+    assert exit_.value.code == 0
+    out = capsys.readouterr().out
+    for word in (*BENCHMARK_PIPELINES, *BENCHMARK_TASKS, *INFORMATION, "fixed-split", "4-fold"):
+        assert word in out
+    assert max(map(len, out.split("examples:")[1].splitlines())) <= 100
+
+
+def test_other_commands_do_not_import_the_pipelines():
+    code = (
+        "import sys; from skeegformer.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print({'torch', 'mne', 'moabb', 'sklearn'} & set(sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert run.stdout.splitlines()[-1] == "set()"

@@ -1,0 +1,356 @@
+"""What a benchmark's pipelines may know, and that its numbers are those of the fits by hand."""
+
+import threading
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+import torch
+from logging_classifier import LoggingClassifier, read_log
+from sklearn.base import clone
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from skeegformer import (
+    EEGTransformerClassifier,
+    EuclideanAlignment,
+    cross_subject_scores,
+    make_baseline,
+    make_eeg_pipeline,
+)
+from skeegformer.evaluation import LeaveOneSubjectOut, SubjectFolds, run_benchmark
+from skeegformer.evaluation._fold import one_thread
+from skeegformer.evaluation._plan import Fit
+from skeegformer.evaluation._settings import describe
+from skeegformer.evaluation.benchmark import COLUMNS, _LongestFirst
+from skeegformer.evaluation.metrics import expected_calibration_error
+
+TIMES = ["fit_seconds", "predict_seconds"]
+
+
+@pytest.fixture(scope="module")
+def loaded(simulated):
+    X, y, metadata, _ = simulated
+    return X, y, metadata["subject"].to_numpy()
+
+
+def _run(loaded, pipelines, n_folds=2, **options):
+    return run_benchmark(
+        pipelines, lambda task: loaded, "simulated", protocol=SubjectFolds(n_folds), **options
+    ).scores
+
+
+def _logging(log, **params):
+    with sklearn.config_context(enable_metadata_routing=True):
+        asking = LoggingClassifier(str(log), **params).set_fit_request(groups=True)
+        asking.set_predict_request(groups=True)
+        return asking.set_predict_proba_request(groups=True)
+
+
+def test_strict_scores_are_those_of_cross_subject_scores(loaded):
+    pipelines = {
+        "CSP+LDA": make_baseline("csp+lda"),
+        "small": EEGTransformerClassifier(embed_dim=8, n_heads=2, n_layers=1, max_epochs=1),
+    }
+    scores = _run(loaded, {"strict": pipelines}, seeds=(0, 1))
+    assert tuple(scores.columns) == COLUMNS
+    with one_thread():
+        expected = cross_subject_scores(pipelines, *loaded, cv=2, seeds=(0, 1))
+    shared = [column for column in expected if column not in TIMES]
+    order = ["pipeline", "seed", "subject"]
+    pd.testing.assert_frame_equal(
+        scores.sort_values(order)[shared].reset_index(drop=True),
+        expected.sort_values(order)[shared].reset_index(drop=True),
+    )
+    assert scores["information"].unique().tolist() == ["strict"]
+    assert scores["versions"][0].startswith("skeegformer ")
+    assert f"scikit-learn {sklearn.__version__}" in scores["versions"][0]
+
+
+def test_strict_hides_whom_a_test_epoch_belongs_to(loaded, tmp_path):
+    _run(loaded, {"strict": {"log": _logging(tmp_path / "log")}})
+    for line in read_log(tmp_path / "log", "fit"):
+        assert line["groups"] == line["metadata"]
+        assert len(line["groups"]) == 2
+    for line in read_log(tmp_path / "log", "predict_proba"):
+        assert (line["n_epochs"], line["groups"], line["metadata"]) == (60, None, None)
+
+
+def test_transductive_predicts_each_subject_apart(loaded, tmp_path):
+    _run(loaded, {"transductive": {"log": _logging(tmp_path / "log")}}, information="transductive")
+    seen = [line["groups"] for line in read_log(tmp_path / "log", "predict_proba")]
+    assert sorted(seen) == [[1], [1], [2], [2], [3], [3], [4], [4]]
+
+
+def test_transductive_scores_by_hand(loaded):
+    X, y, subjects = loaded
+    pipeline = make_eeg_pipeline(make_baseline("csp+lda"), align=True)
+    data = X.get_data(units="uV")  # subjects come by routing alone
+    steps = [step for name, step in pipeline.steps if name in ("euclideanalignment", "pipeline")]
+    arrays = make_pipeline(*steps)
+    scores = _run((data, y, subjects), {"transductive": {"a": arrays}}, information="transductive")
+    train, test = next(GroupKFold(2).split(y, y, subjects))
+    subject = subjects[test][0]
+    mine = subjects == subject
+    aligned = EuclideanAlignment().fit_transform(data[train], groups=subjects[train])
+    csp = make_baseline("csp+lda").fit(aligned, y[train])
+    alone = EuclideanAlignment().fit_transform(data[mine])
+    row = scores[scores["subject"] == subject].iloc[0]
+    proba = csp.predict_proba(alone)
+    assert row["balanced_accuracy"] == balanced_accuracy_score(y[mine], csp.predict(alone))
+    assert row["roc_auc"] == pytest.approx(roc_auc_score(y[mine] == "right", proba[:, 1]))
+    error = expected_calibration_error(y[mine], proba, classes=csp.classes_)
+    assert row["calibration_error"] == pytest.approx(error)
+    # It is the alignment that scores this; without it the same pipeline does otherwise.
+    strict = _run((data, y, subjects), {"strict": {"a": make_baseline("csp+lda")}})
+    assert strict["roc_auc"].tolist() != scores["roc_auc"].tolist()
+
+
+def test_calibrated_scores_by_hand(loaded):
+    X, y, subjects = loaded
+    pipeline = make_eeg_pipeline(make_baseline("csp+lda"), align=True)
+    scores = _run(
+        loaded, {"calibrated": {"a": pipeline}}, information="calibrated", n_calibration=4
+    )
+    assert scores["subject"].tolist() == [2, 4, 1, 3]
+    assert scores["fold"].tolist() == [0, 0, 1, 1]
+    assert set(scores["n_epochs"]) == {22}
+    assert set(scores["n_train_epochs"]) == {68}
+    assert set(scores["n_train_subjects"]) == {3}
+    train = np.flatnonzero(np.isin(subjects, [1, 3]))
+    mine = np.flatnonzero(subjects == 4)
+    first = [row for label in np.unique(y) for row in mine[y[mine] == label][:4]]
+    rest = np.setdiff1d(mine, first)
+    both = np.sort([*train, *first])
+    with sklearn.config_context(enable_metadata_routing=True):
+        fitted = clone(pipeline).fit(X[both], y[both], groups=subjects[both])
+        # The reference of the alignment is that of the calibration epochs alone.
+        filtered = fitted[:2].transform(X[first])
+        expected = EuclideanAlignment().fit(filtered, groups=[4] * len(first)).references_[4]
+        np.testing.assert_allclose(fitted["euclideanalignment"].references_[4], expected)
+        # One epoch at a time: what is tested does not change how it is aligned.
+        predicted = [fitted.predict(X[row], groups=subjects[[row]])[0] for row in rest]
+    row = scores[scores["subject"] == 4].iloc[0]
+    assert row["balanced_accuracy"] == balanced_accuracy_score(y[rest], predicted)
+
+
+@pytest.mark.parametrize("kind", ["strict", "transductive", "calibrated"])
+def test_nothing_flows_between_test_subjects(loaded, kind):
+    """Subject 2 is tested in the same fold as subject 4, and must not feel what happens to it."""
+    X, y, subjects = loaded
+    pipeline = make_eeg_pipeline(make_baseline("csp+lda"), align=kind != "strict")
+    disturbed = X.copy()
+    noise = np.random.default_rng(0).normal(size=(30, 64, len(X.times)))
+    disturbed.get_data(copy=False)[subjects == 4] = noise * 1e-3
+    scores = [
+        _run((data, y, subjects), {kind: {"a": pipeline}}, information=kind)
+        for data in (X, disturbed)
+    ]
+    first, second = (table[table["fold"] == 0].set_index("subject")["roc_auc"] for table in scores)
+    assert first.index.tolist() == [2, 4]
+    assert second[2] == first[2]
+    assert second[4] != first[4]
+
+
+def test_too_few_epochs_to_calibrate(loaded):
+    with pytest.warns(UserWarning, match="Subject 1 has 15 epochs of class 'left', too few"):
+        result = run_benchmark(
+            {"calibrated": {"a": make_baseline("chance")}},
+            lambda task: loaded,
+            "simulated",
+            protocol=LeaveOneSubjectOut(),
+            information="calibrated",
+            n_calibration=15,
+        )
+    assert len(result.scores) == 0
+    assert tuple(result.scores.columns) == COLUMNS
+    assert len(result.failures) == 4
+
+
+def test_alignment_is_not_strict(loaded):
+    aligned = make_eeg_pipeline(make_baseline("csp+lda"), align=True)
+    nested = make_pipeline(aligned)
+    for pipeline in (aligned, nested):
+        with pytest.raises(ValueError, match="'a' aligns test subjects .* not 'strict'"):
+            _run(loaded, {"strict": {"a": pipeline}})
+
+
+def test_scores_do_not_depend_on_processes(loaded, tmp_path):
+    pipelines = {
+        "log": _logging(tmp_path / "log"),
+        "small": EEGTransformerClassifier(embed_dim=8, n_heads=2, n_layers=1, max_epochs=1),
+    }
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        alone = _run(loaded, {"strict": pipelines}, n_folds=4)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    shared = _run(loaded, {"strict": pipelines}, n_folds=4, n_jobs=2)
+    pd.testing.assert_frame_equal(alone.drop(columns=TIMES), shared.drop(columns=TIMES))
+    lines = read_log(tmp_path / "log")
+    assert {line["threads"] for line in lines} == {1}
+    assert len({line["process"] for line in lines}) >= 2
+
+
+def test_scores_are_the_same_on_a_cluster(loaded, tmp_path):
+    distributed = pytest.importorskip("distributed", reason="needs distributed")
+    pipelines = {"log": _logging(tmp_path / "log", seconds=0.05)}
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=2, dashboard_address=None, memory_limit=None
+    )
+    with cluster, distributed.Client(cluster), joblib.parallel_config("dask"):
+        store = tmp_path / "store"
+        shared = _run(loaded, {"strict": pipelines}, n_folds=4, seeds=(0, 1), store=store)
+    there = read_log(tmp_path / "log")
+    alone = _run(loaded, {"strict": pipelines}, n_folds=4, seeds=(0, 1))
+    pd.testing.assert_frame_equal(alone.drop(columns=TIMES), shared.drop(columns=TIMES))
+    assert len(list(store.iterdir())) == len(there) == 8
+    here = {line["process"] for line in read_log(tmp_path / "log")[8:]}
+    assert here.isdisjoint(line["process"] for line in there)
+    assert {line["threads"] for line in there} == {1}
+
+
+def test_fits_in_threads_of_this_process(loaded, tmp_path):
+    """They are limited as well, and all libraries have as many threads as before."""
+
+    def numbers():
+        return {pool["num_threads"] for pool in threadpool_info()} | {torch.get_num_threads()}
+
+    before = torch.get_num_threads()
+    with threadpool_limits(2), joblib.parallel_config("threading", n_jobs=2):
+        torch.set_num_threads(2)
+        assert numbers() == {2}
+        with one_thread():
+            assert numbers() == {1}
+            thread = threading.Thread(target=_enter_and_leave)
+            thread.start()
+            thread.join()
+            assert numbers() == {1}
+        assert numbers() == {2}
+        pipelines = {"strict": {"log": _logging(tmp_path / "log", seconds=0.1)}}
+        _run(loaded, pipelines, n_folds=4, n_jobs=None)
+        assert numbers() == {2}
+    torch.set_num_threads(before)
+    assert {line["threads"] for line in read_log(tmp_path / "log")} == {1}
+
+
+def _enter_and_leave():
+    with one_thread():
+        pass
+
+
+def test_long_fits_do_not_wait_at_the_end():
+    def fit(name):
+        return Fit("task", "4-fold", "strict", name, 0, 0, None, None, None, {})
+
+    fits = [fit(name) for name in ("short", "long", "middle") for _ in range(4)]
+    queue = _LongestFirst(fits, {0: [{"fit_seconds": 1.0}]})
+    # What nobody has timed yet goes first, in turns.
+    assert [fits[next(queue)].pipeline for _ in range(2)] == ["long", "middle"]
+    queue.learn(fits[4], [{"fit_seconds": 9.0}])
+    queue.learn(fits[8], [{"fit_seconds": 3.0}])
+    numbers = list(queue)
+    assert [fits[number].pipeline for number in numbers] == ["long"] * 3 + ["middle"] * 3 + [
+        "short"
+    ] * 3
+    assert numbers == [5, 6, 7, 9, 10, 11, 1, 2, 3]
+
+
+def test_the_bar_counts_what_was_finished_before(loaded, tmp_path, capsys):
+    pipelines = {"strict": {"chance": make_baseline("chance")}}
+    _run(loaded, pipelines, store=tmp_path, verbose=1)
+    assert "benchmark: 100%" in capsys.readouterr().err
+    _run(loaded, pipelines, n_folds=2, store=tmp_path, verbose=1)
+    bar = capsys.readouterr().err
+    assert "2/2" in bar
+    assert "0/2" not in bar
+
+
+def test_pipelines_by_task_and_subjects_by_metadata(simulated):
+    X, y, metadata, _ = simulated
+    asked, loads = [], []
+
+    def pipelines(kind, task):
+        asked.append((kind, task))
+        return {"chance": make_baseline("chance")}
+
+    def load(task):
+        loads.append(task)
+        return X, y, metadata
+
+    scores = run_benchmark(
+        pipelines,
+        load,
+        ["one", "two"],
+        protocol=LeaveOneSubjectOut(),
+        information=("strict", "transductive"),
+    ).scores
+    assert loads == ["one", "two"]
+    assert asked == [(k, t) for t in ("one", "two") for k in ("strict", "transductive")]
+    assert scores.groupby(["task", "information"]).size().tolist() == [4] * 4
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"tasks": []}, "tasks=.* needs at least one"),
+        ({"seeds": (0, 0)}, "seeds=.* each of them once"),
+        ({"seeds": (-1,)}, "seed=-1 is not a whole number of at least 0"),
+        ({"information": "psychic"}, "information='psychic' is not one of 'strict'"),
+        ({"information": "transductive"}, "no pipelines for information 'transductive'"),
+        ({"n_calibration": 0}, "n_calibration=0 is not a whole number"),
+        ({"n_jobs": 0}, "n_jobs=0 does no work"),
+        ({"protocol": SubjectFolds(5)}, "5 folds need as many subjects, but there are 4"),
+    ],
+)
+def test_bad_arguments(loaded, changes, message):
+    arguments = {"tasks": "simulated", "protocol": LeaveOneSubjectOut()} | changes
+    with pytest.raises(ValueError, match=message):
+        run_benchmark({"strict": {"a": make_baseline("chance")}}, lambda task: loaded, **arguments)
+
+
+def test_data_that_do_not_belong_together(loaded, tmp_path):
+    X, y, subjects = loaded
+    pipelines = {"strict": {"a": make_baseline("chance")}}
+    with pytest.raises(ValueError, match="'simulated' has 120 epochs, 119 labels and 120 subjects"):
+        _run((X, y[1:], subjects), pipelines)
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file is a file; name a folder"):
+        _run(loaded, pipelines, store=tmp_path / "file")
+
+
+def test_descriptions_tell_apart_what_scores_differently():
+    baseline = make_baseline("csp+lda")
+    assert describe(baseline) == describe(clone(baseline))
+    with sklearn.config_context(enable_metadata_routing=True):
+        asking = EEGTransformerClassifier().set_fit_request(groups=True)
+    different = [
+        baseline,
+        make_baseline("ts+lr"),
+        clone(baseline).set_params(csp__n_components=4),
+        EEGTransformerClassifier(),
+        EEGTransformerClassifier(lr=0.5),
+        asking,
+        np.arange(3),
+        np.arange(3.0),
+        [1, 2],
+        (1, 2),
+        {"a": 1},
+        np.mean,
+        np.sum,
+        1,
+        1.0,
+        "1",
+        None,
+    ]
+    texts = [describe(value) for value in different]
+    assert len(set(texts)) == len(texts)
+    assert not any(" at 0x" in text for text in texts)
+    assert describe(np.float64(0.1)) == describe(0.1)
+    assert describe({"b", "a"}) == describe({"a", "b"})

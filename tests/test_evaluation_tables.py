@@ -1,0 +1,233 @@
+"""Tables: their numbers, three formats that parse, and the markers of files."""
+
+import re
+from collections import defaultdict
+
+import numpy as np
+import pandas as pd
+import pytest
+from scores_factory import TASKS, make_scores
+
+from skeegformer.evaluation.statistics import compare_pipelines
+from skeegformer.evaluation.tables import scores_table, write_between_markers
+
+
+def cells(markdown):
+    """Read the tables of a Markdown text as lists of dictionaries."""
+    tables, head = [], None
+    for line in markdown.splitlines():
+        if not line.startswith("|"):
+            head = None
+            continue
+        row = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if head is None:
+            head = row
+            tables.append([])
+        elif not set(line) <= set("|-: "):
+            tables[-1].append(dict(zip(head, row, strict=True)))
+    return tables
+
+
+def parse(rst):
+    """Let docutils read a text; return the nodes of each kind."""
+    core = pytest.importorskip("docutils.core")
+    found = defaultdict(list)
+    for node in core.publish_doctree(rst, settings_overrides={"report_level": 5}).findall():
+        found[type(node).__name__].append(node)
+    return found
+
+
+def test_numbers_are_those_of_the_scores():
+    scores = make_scores(4, 12, seeds=(0, 1))
+    table, subjects = cells(scores_table(scores))
+    means = scores.groupby(["pipeline", "subject"])["balanced_accuracy"].mean().unstack()
+    compared = compare_pipelines(scores, "CSP+LDA").set_index("pipeline")
+    best = means.mean(axis=1).idxmax()
+    for row, of_subjects in zip(table, subjects, strict=True):
+        name = row["pipeline"]
+        values = means.loc[name]
+        number = f"{values.mean():.3f}"
+        assert row["mean"] == (f"**{number}**" if name == best else number)
+        assert row["SD"] == f"{values.std():.3f}"
+        assert (row["worst"], row["best"]) == (f"{values.min():.2f}", f"{values.max():.2f}")
+        rows = scores[scores["pipeline"] == name]
+        assert float(row["fit s"]) == pytest.approx(rows["fit_seconds"].mean(), abs=0.05)
+        assert row["ROC AUC"] == f"{rows.groupby('subject')['roc_auc'].mean().mean():.3f}"
+        assert row["ECE"] == f"{rows.groupby('subject')['calibration_error'].mean().mean():.3f}"
+        assert [of_subjects[f"S{k}"] for k in range(1, 13)] == [f"{v:.2f}" for v in values]
+        if name == "CSP+LDA":
+            assert (row["against CSP+LDA"], row["p (Holm)"]) == ("–", "–")
+        else:
+            found = compared.loc[name]
+            difference = "{difference:+.3f} [{low:.3f}, {high:.3f}]".format(**found)
+            assert row["against CSP+LDA"] == difference
+            p_value = "< 0.001" if found["p_holm"] < 0.001 else f"{found['p_holm']:.3f}"
+            assert row["p (Holm)"] == p_value
+
+
+def test_tasks_and_kinds_of_information_have_tables_of_their_own():
+    scores = make_scores(3, 6, TASKS[:2], kinds=("strict", "transductive"), seeds=(0, 5))
+    text = scores_table(scores)
+    assert len(cells(text)) == 8
+    for task in TASKS[:2]:
+        for kind in ("strict", "transductive"):
+            assert f"`{task}`, leave-one-subject-out, {kind}\n" in text
+    assert text.count("nothing of the test subjects") == 2
+    assert text.count("unlabelled epochs of the test\nsubjects") == 2
+    assert text.count("over 6 subjects (S1-S6)") == 4
+    assert text.count("Seeds 0, 5 averaged within subjects (tangent space+LR)") == 4
+    assert text.count("skeegformer 0.1.0") == 1
+    assert len(cells(scores_table(scores, by_subject=False))) == 4
+
+
+def test_bare_scores_need_no_other_columns():
+    scores = make_scores(2, 4)[["pipeline", "subject", "balanced_accuracy"]]
+    table, _ = cells(scores_table(scores))
+    assert list(table[0])[:5] == ["pipeline", "mean", "SD", "worst", "best"]
+    assert "ECE" not in table[0]
+    assert "With 4 subjects no p can be below 0.05" in " ".join(scores_table(scores).split())
+    assert "against" not in scores_table(scores, reference=None)
+    assert "against chance" in scores_table(scores, reference="chance")
+
+
+def test_whoever_lacks_a_subject_is_named_and_not_best():
+    scores = make_scores(4, 8)
+    scores = scores[(scores["pipeline"] != "MDM") | (scores["subject"] != 3)]
+    scores.loc[scores["pipeline"] == "MDM", "balanced_accuracy"] = 1.0
+    text = scores_table(scores)
+    table, subjects = cells(text)
+    assert "MDM has no score of S3" in text
+    assert (table[3]["mean"], table[3]["p (Holm)"], subjects[3]["S3"]) == ("1.000", "–", "–")
+    assert sum("**" in row["mean"] for row in table) == 1
+    # The others are compared all the same.
+    others = compare_pipelines(scores[scores["pipeline"] != "MDM"], "CSP+LDA")
+    assert (
+        table[2]["p (Holm)"]
+        == f"{others.set_index('pipeline').loc['tangent space+LR', 'p_holm']:.3f}"
+    )
+
+
+def test_subjects_without_an_auc_are_left_out_of_its_mean():
+    scores = make_scores(2, 4)
+    scores.loc[scores["subject"] == 2, "roc_auc"] = np.nan
+    table, _ = cells(scores_table(scores))
+    csp = scores[scores["pipeline"] == "CSP+LDA"]
+    assert table[1]["ROC AUC"] == f"{csp['roc_auc'].mean():.3f}"
+    scores["roc_auc"] = np.nan
+    assert "ROC AUC" not in scores_table(scores)
+
+
+def test_less_error_is_best():
+    scores = make_scores(3, 6)
+    text = scores_table(scores, metric="calibration_error")
+    table, _ = cells(text)
+    means = scores.groupby("pipeline", sort=False)["calibration_error"].mean()
+    bold = next(row["pipeline"] for row in table if "**" in row["mean"])
+    assert bold == means.idxmin()
+    assert all(float(row["worst"]) >= float(row["best"]) for row in table)
+    assert "ECE" not in table[0]
+
+
+def test_terminal_lines_are_not_too_long_and_stay_in_columns():
+    text = scores_table(make_scores(8, 30), format="text")
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 110
+    assert sum(line.startswith("EEGNet") for line in lines) == 4  # 30 subjects in three parts
+    rows = [line for line in lines if re.match("(chance|CSP|MDM|EEG)", line)][:5]
+    assert len({row.index(".", 20) for row in rows}) == 1
+    assert sum("*" in line for line in lines) == 1
+
+
+def test_rst_is_understood_by_docutils():
+    scores = make_scores(4, 14, TASKS[:2]).replace("MDM", "a*b_ |c| `d`")
+    text = scores_table(scores, format="rst")
+    found = parse(text)
+    assert not found["system_message"]
+    assert len(found["table"]) == 6
+    assert len(found["strong"]) == 2
+    assert [entry.astext() for entry in found["entry"]].count("a*b_ |c| `d`") == 6
+
+
+def test_markdown_escapes_names_that_look_like_markup():
+    scores = make_scores(2, 3).replace("chance", "a|b *c*")
+    table, subjects = cells(scores_table(scores))
+    assert table[0]["pipeline"] == subjects[0]["pipeline"] == r"a\|b \*c\*"
+
+
+def test_names_of_subjects_that_are_text():
+    scores = make_scores(2, 3)
+    scores["subject"] = scores["subject"].map({1: "ann", 2: "bob", 3: "cleo"})
+    text = scores_table(scores)
+    assert "3 subjects (ann, bob, cleo)" in text
+    assert list(cells(text)[1][0]) == ["pipeline", "ann", "bob", "cleo"]
+
+
+def test_bad_input_of_tables():
+    scores = make_scores(2, 3)
+    with pytest.raises(ValueError, match="format='html' is not one of 'markdown', 'rst', 'text'"):
+        scores_table(scores, format="html")
+    with pytest.raises(ValueError, match="reference='CSP' is no pipeline in the scores"):
+        scores_table(scores, reference="CSP")
+    with pytest.raises(ValueError, match="6 rows twice"):
+        scores_table(pd.concat([scores, scores]))
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_text_between_markers_of_markdown(tmp_path, newline):
+    path = tmp_path / "README.md"
+    before = newline.join(["# ü", "<!-- scores -->", "old", "<!-- /scores -->", "", "end", ""])
+    path.write_bytes(before.encode())
+    path.chmod(0o640)
+    for _ in range(2):  # a second time changes nothing
+        write_between_markers(path, "scores", "| a |\n| b |\n")
+        after = ["# ü", "<!-- scores -->", "| a |", "| b |", "<!-- /scores -->", "", "end", ""]
+        assert path.read_bytes().decode() == newline.join(after)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_text_between_markers_of_rst_is_no_comment(tmp_path):
+    path = tmp_path / "guide.rst"
+    path.write_text("Before.\n\n.. scores\n.. /scores\n\nAfter.\n")
+    write_between_markers(path, "scores", scores_table(make_scores(2, 3), format="rst"))
+    write_between_markers(path, "scores", scores_table(make_scores(2, 3), format="rst"))
+    found = parse(path.read_text())
+    assert not found["system_message"]
+    assert len(found["table"]) == 2
+    assert [comment.astext() for comment in found["comment"]] == ["scores", "/scores"]
+    assert found["paragraph"][0].astext() == "Before."
+    assert found["paragraph"][-1].astext() == "After."
+
+
+def test_a_link_stays_a_link(tmp_path):
+    path, link = tmp_path / "README.md", tmp_path / "link.md"
+    path.write_text("<!-- a -->\n<!-- /a -->\n")
+    link.symlink_to(path)
+    write_between_markers(link, "a", "text")
+    assert link.is_symlink()
+    assert path.read_text() == "<!-- a -->\ntext\n<!-- /a -->\n"
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("nothing", "has the line '<!-- a -->' 0 times, but it has to be there once"),
+        ("<!-- a -->\n", "has the line '<!-- /a -->' 0 times"),
+        ("<!-- a -->\n<!-- a -->\n<!-- /a -->\n", "has the line '<!-- a -->' 2 times"),
+        ("<!-- /a -->\n<!-- a -->\n", "has '<!-- /a -->' before '<!-- a -->'; exchange them"),
+        ("x <!-- a -->\n<!-- /a -->\n", "has the line '<!-- a -->' 0 times"),
+    ],
+)
+def test_markers_that_are_not_there_once(tmp_path, content, message):
+    path = tmp_path / "README.md"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        write_between_markers(path, "a", "text")
+    assert path.read_text() == content
+
+
+def test_files_without_markers(tmp_path):
+    with pytest.raises(ValueError, match=r"notes.txt has no markers: its name has to end in .md"):
+        write_between_markers(tmp_path / "notes.txt", "a", "text")
+    with pytest.raises(FileNotFoundError):
+        write_between_markers(tmp_path / "none.md", "a", "text")
