@@ -76,22 +76,27 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         eeg = validate_eeg(self, X, reset=True)
         codes = validate_labels(self, y, len(eeg.data))
         groups = validate_groups(groups, len(eeg.data))
-        if groups is None and self.early_stopping:  # nothing else needs to know the subjects
+        if groups is None and self._needs_subjects():
             subjects = validate_groups(eeg.subjects, len(eeg.data))
             if subjects is not None and len(np.unique(subjects)) > 1:
                 groups = subjects
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(2**31 - 1)
 
+        self._begin()
         train, held_out = self._split(codes, groups, random_state)
         data = eeg.data if held_out is None else eeg.data[train]
         device = _pick_device(self.device)
         with _seeded(seed), _ctrl_c_ends_more_than_training():
             net = self._make_net(eeg, codes, train, held_out, device)
             net.initialize()
-            if hasattr(net.module_, "learn_statistics"):
-                net.module_.learn_statistics(torch.from_numpy(data))
-            net.partial_fit(data, codes[train])
+            self._learn_statistics(net.module_, data)
+            if held_out is not None:
+                subjects = None if groups is None else groups[held_out]
+                inputs = self._prepare(net.module_, eeg.data[held_out], subjects)
+                net.set_params(train_split=predefined_split(Dataset(inputs, codes[held_out])))
+            subjects = None if groups is None else groups[train]
+            net.partial_fit(*self._training_set(net.module_, data, codes[train], subjects))
         if not np.isfinite(net.history[-1, "train_loss"]):
             raise ValueError(
                 f"The training diverged: its loss is {net.history[-1, 'train_loss']}. Lower lr "
@@ -195,6 +200,30 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         it has a method ``learn_statistics``, that gets the training epochs before the training.
         """
 
+    def _needs_subjects(self):
+        """Tell whether `fit` looks for subjects in the metadata of Epochs."""
+        return self.early_stopping
+
+    def _begin(self):
+        """Check what needs the classes and channel names, before any work is done."""
+
+    def _n_copies(self):
+        """Tell how many times `_training_set` holds each epoch."""
+        return 1
+
+    def _learn_statistics(self, network, data):
+        """Let the network learn from the training epochs what is not trained."""
+        if hasattr(network, "learn_statistics"):
+            network.learn_statistics(torch.from_numpy(data))
+
+    def _training_set(self, network, data, codes, subjects):
+        """Turn epochs and labels into what the network is trained on."""
+        return self._prepare(network, data, subjects), codes
+
+    def _prepare(self, network, data, subjects):
+        """Turn epochs into what the network takes."""
+        return data
+
     def _finish(self, data, codes):
         """Learn more from the trained network and the epochs it was trained on."""
 
@@ -244,7 +273,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     def _make_net(self, eeg, codes, train, held_out, device):
         """Compose the skorch net."""
-        steps_per_pass = -(-len(train) // self.batch_size)
+        steps_per_pass = -(-len(train) * self._n_copies() // self.batch_size)
         max_epochs = self.max_epochs
         if max_epochs == "auto":
             max_epochs = int(np.clip(round(AUTO_STEPS / steps_per_pass), *AUTO_PASSES))
@@ -271,9 +300,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
                     "all of them 0."
                 )
             class_weight = torch.as_tensor(weights, dtype=torch.float32)
-        split = None
-        if held_out is not None:
-            split = predefined_split(Dataset(eeg.data[held_out], codes[held_out]))
         network, params = self._make_network(eeg)
         net = NeuralNetClassifier(
             network,
@@ -287,7 +313,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             max_epochs=max_epochs,
             batch_size=self.batch_size,
             iterator_train__shuffle=True,
-            train_split=split,
+            train_split=None,
             classes=np.arange(len(self.classes_)),
             callbacks=callbacks + copy.deepcopy(list(self.callbacks or [])),
             device=device,

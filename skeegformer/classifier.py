@@ -5,10 +5,14 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 
+from skeegformer._covariance import find_bands
 from skeegformer._training import NetworkClassifier, check_number
+from skeegformer._validation import validate_eeg, validate_groups
 from skeegformer.attention import attention_gradients, gradient_rollout, log_odds
 from skeegformer.nn import EEGTransformer
+from skeegformer.preprocessing.mirroring import mirror_classes, mirror_pairs
 
 _IMPORTANCE_BATCH = 64
 
@@ -23,9 +27,25 @@ class EEGTransformerClassifier(NetworkClassifier):
 
     Parameters
     ----------
-    tokenizer : {"spectral", "linear"}, default="spectral"
-        What a channel's token is made of: its log power spectrum and its waveform in outline,
-        or its raw samples as in the original.
+    tokenizer : {"spectral", "covariance", "linear"}, default="spectral"
+        What a channel's token is made of: its log power spectrum and its waveform in outline;
+        its rows of the logarithm of the covariance in each band, and its waveform; or its raw
+        samples as in the original. Bands are those of delta to gamma that the filters in front
+        have left.
+    votes : bool, default=False
+        Whether, beside the class token, every channel votes for the classes by a linear rule
+        of its own; good where few subjects are there to train on.
+    mirror : dict, "auto" or None, default=None
+        Train on each epoch's mirror image as well, left and right electrodes exchanged: the
+        dict says which labels change with it, such as ``{"left": "right", "right":
+        "left"}``; others stay. "auto" makes the dict from names that turn into each other
+        when the words left and right are exchanged, and does not mirror where there are none.
+        Needs channel names.
+    adapt : bool, default=False
+        Whether features are centred on each subject's own mean, in `fit` as in the
+        predictions, so that what differs between people from the start does not count.
+        This uses the unlabelled epochs of the subjects to predict, all of one subject at
+        once: scores are transductive.
     n_time_tokens : int, default=1
         Number of temporal tokens of each channel.
     embed_dim : int, default=64
@@ -133,6 +153,9 @@ class EEGTransformerClassifier(NetworkClassifier):
         self,
         *,
         tokenizer="spectral",
+        votes=False,
+        mirror=None,
+        adapt=False,
         n_time_tokens=1,
         embed_dim=64,
         n_layers=2,
@@ -159,6 +182,9 @@ class EEGTransformerClassifier(NetworkClassifier):
         verbose=0,
     ):
         self.tokenizer = tokenizer
+        self.votes = votes
+        self.mirror = mirror
+        self.adapt = adapt
         self.n_time_tokens = n_time_tokens
         self.embed_dim = embed_dim
         self.n_layers = n_layers
@@ -193,14 +219,22 @@ class EEGTransformerClassifier(NetworkClassifier):
         for name in ("drop_prob", "token_drop_prob"):
             check_number(self, name, Real, 0, below=1)
         check_number(self, "noise", Real, 0)
+        for name in ("votes", "adapt"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise ValueError(f"{name}={getattr(self, name)!r} is not True or False.")
 
     def _make_network(self, eeg):
+        bands = None
+        if self.tokenizer == "covariance":
+            bands = find_bands(eeg.data, self.sfreq_)
         return EEGTransformer, {
             "n_chans": self.n_chans_,
             "n_outputs": len(self.classes_),
             "n_times": self.n_times_,
             "sfreq": self.sfreq_,
             "tokenizer": self.tokenizer,
+            "bands": bands,
+            "votes": self.votes,
             "n_time_tokens": self.n_time_tokens,
             "embed_dim": self.embed_dim,
             "n_layers": self.n_layers,
@@ -211,6 +245,131 @@ class EEGTransformerClassifier(NetworkClassifier):
             "noise": self.noise,
             "shuffle_tokens": self.shuffle_tokens,
         }
+
+    def _mirror_image(self):
+        """Find each channel's partner and each class's, or None where nothing is mirrored."""
+        swap = self.mirror
+        if swap is None:
+            return None, None
+        if isinstance(swap, str) and swap == "auto":
+            swap = mirror_classes(self.classes_)
+            if swap is None:
+                return None, None
+        if not isinstance(swap, dict):
+            raise ValueError(f"mirror={self.mirror!r} is not a dict of labels, 'auto' or None.")
+        labels = self.classes_.tolist()
+        unknown = [label for pair in swap.items() for label in pair if label not in labels]
+        if unknown:
+            raise ValueError(f"mirror names the class {unknown[0]!r}, but there are {labels}.")
+        if self.ch_names_ is None:
+            raise ValueError(
+                "mirror needs to know which channels are left and which right; pass Epochs, or "
+                "mirror=None."
+            )
+        swapped = np.array([labels.index(swap.get(label, label)) for label in labels])
+        partners = mirror_pairs(self.ch_names_)
+        pairs = [self.ch_names_.index(partners[name]) for name in self.ch_names_]
+        return torch.tensor(pairs), swapped
+
+    def _begin(self):
+        self._pairs, self._swapped = self._mirror_image()
+
+    def _needs_subjects(self):
+        return super()._needs_subjects() or self.adapt
+
+    def _n_copies(self):
+        return 1 if self._pairs is None else 2
+
+    def _learn_statistics(self, network, data):
+        network.learn_statistics(torch.from_numpy(data), pairs=self._pairs)
+
+    def _training_set(self, network, data, codes, subjects):
+        inputs = self._prepare(network, data, subjects)
+        if self._pairs is None:
+            return inputs, codes
+        if inputs is data:
+            mirrored = data[:, self._pairs.numpy()]
+        else:
+            mirrored = network.mirror_features(torch.from_numpy(inputs), self._pairs).numpy()
+        return np.concatenate([inputs, mirrored]), np.concatenate([codes, self._swapped[codes]])
+
+    def _prepare(self, network, data, subjects):
+        # What does not change from pass to pass need not be computed in each.
+        if not self.adapt and (self.tokenizer != "covariance" or self.noise > 0):
+            return data
+        device = next(network.parameters()).device
+        with torch.no_grad():
+            batches = torch.from_numpy(data).split(_IMPORTANCE_BATCH)
+            features = [network.extract_features(x.to(device)).cpu() for x in batches]
+        features = torch.cat(features).numpy()
+        if self.adapt:
+            subjects = np.zeros(len(data)) if subjects is None else subjects
+            for subject in np.unique(subjects):
+                features[subjects == subject] -= features[subjects == subject].mean(axis=0)
+        return features
+
+    def decision_function(self, X, groups=None):
+        """Compute the logits of epochs.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or array-like
+            Epochs as in `fit`; channels may come in another order where they have names.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            Subjects, which ``adapt=True`` asks for. None takes the column ``subject`` of the
+            metadata of Epochs; where there is none, all epochs are one subject.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs,) or (n_epochs, n_classes)
+            Logits; for two classes the log odds of the second.
+        """
+        logits = self._logits(X, groups)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict_proba(self, X, groups=None):
+        """Compute the probability of each class.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or array-like
+            Epochs as in `fit`.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            As in `decision_function`.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs, n_classes)
+            Probabilities, in the order of ``classes_``.
+        """
+        return torch.softmax(torch.from_numpy(self._logits(X, groups)), dim=1).numpy()
+
+    def predict(self, X, groups=None):
+        """Predict the class of each epoch.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or array-like
+            Epochs as in `fit`.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            As in `decision_function`.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs,)
+            Members of ``classes_``.
+        """
+        return self.classes_[self._logits(X, groups).argmax(axis=1)]
+
+    def _logits(self, X, groups=None):
+        check_is_fitted(self, "net_")
+        eeg = validate_eeg(self, X, reset=False)
+        if not self.adapt:
+            return self._forward(eeg.data).numpy()
+        subjects = validate_groups(eeg.subjects if groups is None else groups, len(eeg.data))
+        network = self.net_.module_
+        network.eval()
+        return self._forward(self._prepare(network, eeg.data, subjects)).numpy()
 
     def _finish(self, data, codes):
         self.feature_importances_ = self._importances(data, codes)

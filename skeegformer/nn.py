@@ -13,9 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from skeegformer._covariance import CovarianceTokenizer
 from skeegformer._validation import check_one_of
 
-TOKENIZERS = ("spectral", "linear")
+TOKENIZERS = ("covariance", "spectral", "linear")
+# What votes and class token say at first, beside each other: votes are linear in the features
+# and learn fast, the class token finds what is left for it.
+_VOTE_GAIN = 0.3
+_CLASS_GAIN = 0.1
 SHUFFLES = ("none", "channels", "temporal", "all")
 
 
@@ -103,7 +108,43 @@ class Standardizer(nn.Module):
         return (x - self.mean) * self.scale
 
 
-class LinearTokenizer(nn.Module):
+class ChannelTokenizer(nn.Module):
+    """A tokenizer whose tokens hold features of their own channel alone."""
+
+    def scale(self, std):
+        """Choose by what features are divided: each by its own standard deviation.
+
+        Parameters
+        ----------
+        std : Tensor of shape (n_chans, 1, n_features)
+            Standard deviations over the training epochs.
+
+        Returns
+        -------
+        Tensor of shape (n_chans, 1, n_features)
+            The scale of every feature.
+        """
+        return std
+
+    def mirror(self, features, pairs):
+        """Compute the features of epochs whose channels have changed sides.
+
+        Parameters
+        ----------
+        features : Tensor of shape (..., n_chans, n_time_tokens, n_features)
+            Features.
+        pairs : Tensor of shape (n_chans,)
+            Index of each channel's partner on the other side.
+
+        Returns
+        -------
+        Tensor of shape (..., n_chans, n_time_tokens, n_features)
+            Features of the mirrored epochs.
+        """
+        return features[..., pairs, :, :]
+
+
+class LinearTokenizer(ChannelTokenizer):
     """The raw samples of a channel's segment are its token, as in eeg-transformer [1]_.
 
     Parameters
@@ -146,7 +187,7 @@ class LinearTokenizer(nn.Module):
         return _segment(x, self.n_time_tokens)
 
 
-class SpectralTokenizer(nn.Module):
+class SpectralTokenizer(ChannelTokenizer):
     """Log power spectrum of a channel's segment, and its waveform in outline.
 
     Oscillations differ in power and hardly ever in phase between epochs, so that power,
@@ -269,7 +310,7 @@ class Attention(nn.Module):
         self.recorder = None
         self.records_all = False
 
-    def forward(self, x, n_queries=None):
+    def forward(self, x, n_queries=None, more_heads=None):
         """Let tokens gather from all tokens.
 
         Parameters
@@ -278,11 +319,16 @@ class Attention(nn.Module):
             The tokens.
         n_queries : int or None, default=None
             How many tokens, from the first, gather; None for all.
+        more_heads : callable or None, default=None
+            Used only while something records: takes the weights and returns those of further
+            heads, to be recorded after these.
 
         Returns
         -------
-        Tensor of shape (batch, n_queries, embed_dim)
+        gathered : Tensor of shape (batch, n_queries, embed_dim)
             What each token gathered.
+        more : Tensor of shape (batch, n_more, n_queries, n_tokens) or None
+            The further heads' weights, as part of what was recorded.
         """
         if n_queries is None:
             parts = self.query_key_value(x).chunk(3, dim=-1)
@@ -292,15 +338,20 @@ class Attention(nn.Module):
             query = F.linear(x[:, :n_queries], weight[:size], bias[:size])
             parts = query, *F.linear(x, weight[size:], bias[size:]).chunk(2, dim=-1)
         q, k, v = (part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for part in parts)
+        more = None
         if self.recorder is None:
             gathered = F.scaled_dot_product_attention(q, k, v)
         else:
             scores = (q / q.shape[-1] ** 0.5) @ k.transpose(-2, -1)
             # In place, unless gradients are needed: to allocate it takes longer than to fill it.
             weights = torch.softmax(scores, dim=-1, out=None if scores.requires_grad else scores)
+            if more_heads is not None:
+                weights = torch.cat([weights, more_heads(weights)], dim=1)
             self.recorder(weights)
+            if more_heads is not None:
+                weights, more = weights[:, : self.n_heads], weights[:, self.n_heads :]
             gathered = weights @ v
-        return self.drop(self.out(gathered.transpose(1, 2).flatten(2)))
+        return self.drop(self.out(gathered.transpose(1, 2).flatten(2))), more
 
 
 class Block(nn.Module):
@@ -328,7 +379,7 @@ class Block(nn.Module):
             nn.Dropout(drop_prob),
         )
 
-    def forward(self, x, n_queries=None):
+    def forward(self, x, n_queries=None, more_heads=None):
         """Transform tokens.
 
         Parameters
@@ -337,14 +388,95 @@ class Block(nn.Module):
             The tokens.
         n_queries : int or None, default=None
             How many tokens, from the first, are wanted; None for all.
+        more_heads : callable or None, default=None
+            See `Attention`.
 
         Returns
         -------
-        Tensor of shape (batch, n_queries, embed_dim)
+        x : Tensor of shape (batch, n_queries, embed_dim)
             The tokens after both branches.
+        more : Tensor of shape (batch, n_more, n_queries, n_tokens) or None
+            See `Attention`.
         """
-        x = x[:, :n_queries] + self.attention(self.norm_attention(x), n_queries)
-        return x + self.feedforward(self.norm_feedforward(x))
+        gathered, more = self.attention(self.norm_attention(x), n_queries, more_heads)
+        x = x[:, :n_queries] + gathered
+        return x + self.feedforward(self.norm_feedforward(x)), more
+
+
+class Votes(nn.Module):
+    """Every token votes for the classes by a linear rule of its own, and the votes are added.
+
+    What a token says can be read off its features, and its rule off the weights: this is the
+    part of the network that a few subjects suffice to train. As a head of attention,
+    a token has a say in proportion to the norm of its weights, whatever the epoch.
+
+    Parameters
+    ----------
+    n_tokens : int
+        Number of tokens without the class token.
+    n_features : int
+        Number of features of a token.
+    n_outputs : int
+        Number of classes.
+    """
+
+    def __init__(self, n_tokens, n_features, n_outputs):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_tokens, n_features, n_outputs))
+
+    def forward(self, features, say=None):
+        """Add the votes.
+
+        Parameters
+        ----------
+        features : Tensor of shape (batch, n_chans, n_time_tokens, n_features)
+            Features of the tokens.
+        say : Tensor of shape (batch, 1, n_queries, 1 + n_tokens) or None, default=None
+            What `attention` gave, to have the sum depend on it as a weighted mean does.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_outputs)
+            The sum.
+        """
+        features = features.flatten(1, 2)
+        if say is None:
+            return torch.einsum("btf,tfo->bo", features, self.weight)
+        votes = torch.einsum("btf,tfo->bto", features, self.weight)
+        share = self.share().clamp_min(1e-30)[:, None]
+        return (say[:, 0, 0, 1:, None] * (votes / share)).sum(dim=1)
+
+    def share(self):
+        """Compute how much say each token has.
+
+        Returns
+        -------
+        Tensor of shape (n_tokens,)
+            Non-negative, sums to 1.
+        """
+        norms = self.weight.detach().norm(dim=(1, 2)) + 1e-12
+        return norms / norms.sum()
+
+    def attention(self, weights):
+        """Give the tokens' say as the attention of a further head, the same for every query.
+
+        Parameters
+        ----------
+        weights : Tensor of shape (batch, n_heads, n_queries, n_tokens)
+            Attention of the others.
+
+        Returns
+        -------
+        Tensor of shape (batch, 1, n_queries, n_tokens)
+            Of the votes.
+        """
+        row = F.pad(self.share(), (1, 0)).to(weights.dtype)
+        return row.expand(len(weights), 1, *weights.shape[2:])
+
+
+def _mean_head(weights):
+    """Stand in for a further head in layers that have none, without moving the mean."""
+    return weights.mean(dim=1, keepdim=True)
 
 
 class EEGTransformer(nn.Module):
@@ -364,10 +496,16 @@ class EEGTransformer(nn.Module):
         Number of samples in an epoch.
     sfreq : float or None, default=None
         Sampling rate in Hz; sets the windows and frequencies of the spectral tokenizer.
-    tokenizer : {"spectral", "linear"}, default="spectral"
+    tokenizer : {"spectral", "covariance", "linear"}, default="spectral"
         What a token is made of: the log power spectrum of its samples (Welch's windows of
-        0.8 s, up to 45 Hz) and 16 points of their waveform, or the samples themselves as in
-        the original.
+        0.8 s, up to 45 Hz) and 16 points of their waveform; the channel's rows of the
+        logarithm of the covariance in each band and the waveform (`CovarianceTokenizer`);
+        or the samples themselves as in the original.
+    bands : list of tuple of (float, float) or None, default=None
+        Bands in Hz of ``tokenizer="covariance"``; None for the usual ones.
+    votes : bool, default=False
+        Whether, beside the class token, every token votes for the classes by a linear rule
+        of its own; good where few subjects are there to train on.
     n_time_tokens : int, default=1
         Number of segments, and so tokens, of a channel. Samples left over at the end of
         an epoch are not used.
@@ -420,6 +558,8 @@ class EEGTransformer(nn.Module):
         sfreq=None,
         *,
         tokenizer="spectral",
+        bands=None,
+        votes=False,
         n_time_tokens=1,
         embed_dim=64,
         n_layers=2,
@@ -447,6 +587,8 @@ class EEGTransformer(nn.Module):
 
         if tokenizer == "linear":
             self.tokenizer = LinearTokenizer(n_chans, n_times, n_time_tokens)
+        elif tokenizer == "covariance":
+            self.tokenizer = CovarianceTokenizer(n_chans, n_times, n_time_tokens, sfreq, bands)
         else:
             self.tokenizer = SpectralTokenizer(n_chans, n_times, n_time_tokens, sfreq)
         self.standardize_input = Standardizer(n_chans, 1)
@@ -462,9 +604,12 @@ class EEGTransformer(nn.Module):
         )
         self.norm = nn.LayerNorm(embed_dim)
         self.head = nn.Linear(embed_dim, n_outputs)
+        self.votes = None
+        if votes:
+            self.votes = Votes(self.n_tokens - 1, self.tokenizer.n_features, n_outputs)
 
     @torch.no_grad()
-    def learn_statistics(self, x, batch_size=256):
+    def learn_statistics(self, x, batch_size=256, pairs=None):
         """Learn the means and standard deviations that the network standardises with.
 
         Parameters
@@ -473,6 +618,9 @@ class EEGTransformer(nn.Module):
             Training epochs.
         batch_size : int, default=256
             How many epochs are worked on at once.
+        pairs : Tensor of shape (n_chans,) or None, default=None
+            Index of each channel's partner on the other side, to learn the statistics of the
+            epochs and their mirror images together.
         """
         batches = x.split(batch_size)
         device = self.standardize_input.mean.device
@@ -484,7 +632,11 @@ class EEGTransformer(nn.Module):
         for batch in batches:
             tokens = self.tokenizer(self.standardize_input(batch.to(device)))
             second.add(tokens.double(), dims=(0, 2))
-        self.standardize_features.learn(*(value[:, None] for value in second.mean_and_std()))
+        mean, std = (value[:, None] for value in second.mean_and_std())
+        if pairs is not None:
+            mean = (mean + self.mirror_features(mean, pairs)) / 2
+            std = (std + self.mirror_features(std, pairs)) / 2
+        self.standardize_features.learn(mean, self.tokenizer.scale(std))
 
     def forward(self, x):
         """Classify epochs.
@@ -492,13 +644,16 @@ class EEGTransformer(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (batch, n_chans, n_times) or (n_chans, n_times)
-            Epochs, or a single one.
+            Epochs, or a single one; or features from `extract_features`, which are known by
+            their four axes.
 
         Returns
         -------
         Tensor of shape (batch, n_outputs) or (n_outputs,)
             Logits.
         """
+        if x.ndim == 4:
+            return self.classify_features(x)
         if x.shape[-2:] != (self.n_chans, self.n_times) or x.ndim not in (2, 3):
             raise ValueError(
                 f"x has shape {tuple(x.shape)}, but this network takes (batch, {self.n_chans}, "
@@ -541,12 +696,35 @@ class EEGTransformer(nn.Module):
             Logits.
         """
         tokens = self.embed_features(features)
-        for index, block in enumerate(self.blocks):
-            # The class token alone is read out, but who records may want to see all tokens.
-            is_last = index == len(self.blocks) - 1
-            only_class = is_last and not block.attention.records_all
-            tokens = block(tokens, n_queries=1 if only_class else None)
-        return self.head(self.norm(tokens[:, 0]))
+        more_heads = None if self.votes is None else _mean_head
+        for block in self.blocks[:-1]:
+            tokens, _ = block(tokens, more_heads=more_heads)
+        # The class token alone is read out, but who records may want to see all tokens.
+        last = self.blocks[-1]
+        n_queries = None if last.attention.records_all else 1
+        if self.votes is None:
+            tokens, _ = last(tokens, n_queries)
+            return self.head(self.norm(tokens[:, 0]))
+        tokens, say = last(tokens, n_queries, self.votes.attention)
+        logits = self.head(self.norm(tokens[:, 0]))
+        return _CLASS_GAIN * logits + _VOTE_GAIN * self.votes(features, say)
+
+    def mirror_features(self, features, pairs):
+        """Compute the features of epochs whose channels have changed sides.
+
+        Parameters
+        ----------
+        features : Tensor of shape (..., n_chans, n_time_tokens, n_features)
+            From `extract_features`.
+        pairs : Tensor of shape (n_chans,)
+            Index of each channel's partner on the other side.
+
+        Returns
+        -------
+        Tensor of shape (..., n_chans, n_time_tokens, n_features)
+            Features of the mirrored epochs, if the statistics are those of both sides.
+        """
+        return self.tokenizer.mirror(features, pairs)
 
     def tokens_to_channels(self, values):
         """Turn one value per token of this network into one per channel and temporal token.

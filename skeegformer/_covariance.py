@@ -1,0 +1,249 @@
+"""Tokens that say how a channel's rhythms vary together with those of all channels."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.signal.windows import tukey
+from torch import nn
+
+# Limits of delta, theta, alpha, low and high beta; rhythms are compared within them.
+BAND_EDGES = (4.0, 8.0, 13.0, 20.0, 30.0)
+F_LIMITS = (1.0, 45.0)  # below, amplifiers drift; above, muscles rule
+# Of power times frequency, relative to its maximum: what a filter has removed has less.
+_PASSED = 1e-2
+_LEAST_RATIO = 1.28  # of a band's limits; narrower ones are joined to their neighbours
+# Fewer electrodes than this do not see enough of the head for their mean to be a reference.
+_REFERENCE_CHANNELS = 16
+_WAVEFORM_SCALE = 0.5
+
+
+def find_bands(data, sfreq=None):
+    """Divide the frequencies that a signal has into bands.
+
+    Parameters
+    ----------
+    data : ndarray of shape (n_epochs, n_chans, n_times)
+        Epochs, filtered or not.
+    sfreq : float or None, default=None
+        Sampling rate in Hz. None: limits are in cycles per sample, and bands octaves.
+
+    Returns
+    -------
+    list of tuple of (float, float)
+        Lower and upper limit of each band in Hz; the last one is all of them together where
+        there are several.
+    """
+    n_times = data.shape[-1]
+    every = max(1, len(data) // 200)  # a few epochs tell how the signal was filtered
+    sample = data[::every].astype(np.float64)
+    sample = (sample - sample.mean(-1, keepdims=True)) * tukey(n_times, 0.2)
+    scale = sample.std(axis=(0, 2), keepdims=True)
+    power = np.abs(np.fft.rfft(sample / np.where(scale > 0, scale, 1))) ** 2
+    frequencies = np.fft.rfftfreq(n_times, 1 / (sfreq or 1.0))
+    weight = power.mean(axis=(0, 1)) * frequencies
+    allowed = frequencies > 0
+    if sfreq:
+        allowed &= (frequencies >= F_LIMITS[0]) & (frequencies <= F_LIMITS[1])
+    weight = np.where(allowed, weight, 0)
+    passed = frequencies[(weight > _PASSED * weight.max())]
+    if not len(passed):
+        return default_bands(n_times, sfreq)
+    step = frequencies[1] / 2
+    return _cut(max(passed[0] - step, step), passed[-1] + step, sfreq)
+
+
+def default_bands(n_times, sfreq=None):
+    """Divide all frequencies of a signal of a certain length into bands.
+
+    Parameters
+    ----------
+    n_times : int
+        Number of samples.
+    sfreq : float or None, default=None
+        Sampling rate in Hz; None for cycles per sample.
+
+    Returns
+    -------
+    list of tuple of (float, float)
+        As `find_bands` gives them.
+    """
+    low, high = F_LIMITS if sfreq else (0.5 / n_times, 0.5)
+    if sfreq and high > sfreq / 2:
+        high = sfreq / 2
+    if low >= high:
+        low = 0.5 * (sfreq or 1.0) / n_times
+    return _cut(low, high + 0.5 * (sfreq or 1.0) / n_times, sfreq)
+
+
+def _cut(low, high, sfreq):
+    """Cut a range at the limits that leave no narrow band."""
+    edges = BAND_EDGES if sfreq else (1 / 32, 1 / 16, 1 / 8, 1 / 4)
+    inside = [e for e in edges if e >= _LEAST_RATIO * low and high >= _LEAST_RATIO * e]
+    limits = [float(low), *inside, float(high)]
+    bands = list(pairwise(limits))
+    return bands if len(bands) == 1 else [*bands, (limits[0], limits[-1])]
+
+
+class CovarianceTokenizer(nn.Module):
+    r"""Rows of the logarithm of the covariance in each band, and the waveform in outline.
+
+    A source in the brain reaches many electrodes, and what an electrode alone records is a
+    mixture. How channels vary together says which mixture, and the matrix logarithm of the
+    covariance makes it linear: projections of it are what spatial filters with log power
+    find [1]_, [2]_. Token c holds row c of the logarithm of
+
+    .. math:: (1 - \gamma) \frac{n_{chans}}{\operatorname{tr} C_b} C_b + \gamma I
+
+    for each band :math:`b`: a channel's own power relative to the whole head, and what it
+    shares with every other channel. Channels are referenced to their mean, and the trace
+    removes how loud an epoch is, where there are at least 16 channels; with fewer,
+    the mean would take away what is looked for.
+
+    Parameters
+    ----------
+    n_chans, n_times : int
+        Shape of an epoch.
+    n_time_tokens : int
+        In how many segments a channel is cut.
+    sfreq : float or None, default=None
+        Sampling rate in Hz; None measures frequencies in cycles per sample.
+    bands : list of tuple of (float, float) or None, default=None
+        Limits of the bands in Hz; None for delta to low gamma, and all together. Those
+        between whose limits the segment has no frequency are left out.
+    n_points : int, default=16
+        Number of points of the waveform: means of as many equal parts of the segment.
+    shrinkage : float, default=0.05
+        :math:`\gamma`: fewer samples than channels leave directions without power.
+
+    Attributes
+    ----------
+    frequencies : list of float or None
+        Middle of the band of each feature in Hz, infinite for the band of all frequencies;
+        None for the waveform's.
+
+    References
+    ----------
+    .. [1] Barachant et al. (2012), Multiclass brain-computer interface classification by
+       Riemannian geometry. IEEE TBME 59(4). doi:10.1109/TBME.2011.2172210
+    .. [2] Sabbagh et al. (2020), Predictive regression modeling with MEG/EEG: from source
+       power to signals and cognitive states. NeuroImage 222.
+       doi:10.1016/j.neuroimage.2020.116893
+    """
+
+    def __init__(
+        self, n_chans, n_times, n_time_tokens, sfreq=None, bands=None, n_points=16, shrinkage=0.05
+    ):
+        super().__init__()
+        self.n_chans, self.n_time_tokens, self.shrinkage = n_chans, n_time_tokens, shrinkage
+        self.many = n_chans >= _REFERENCE_CHANNELS
+        segment = n_times // n_time_tokens
+        self.n_points = min(n_points, segment)
+        grid = torch.fft.rfftfreq(segment, 1 / (sfreq or 1.0))
+        inside = [
+            (low, high, torch.nonzero((grid >= low) & (grid < high))[:, 0])
+            for low, high in (default_bands(segment, sfreq) if bands is None else bands)
+        ]
+        inside = [band for band in inside if len(band[2])]
+        if not inside:  # a few samples have hardly any frequencies
+            everything = torch.arange(min(1, len(grid) - 1), len(grid))
+            inside = [(0.0, float(grid[-1]), everything)]
+        self.bands = [(low, high) for low, high, _ in inside]
+        first = min(int(bins[0]) for _, _, bins in inside)
+        last = max(int(bins[-1]) for _, _, bins in inside)
+        self.slices = [slice(int(b[0]) - first, int(b[-1]) - first + 1) for _, _, b in inside]
+        window = torch.from_numpy(tukey(segment, 0.2)).float() if segment > 8 else 1.0
+        spectrum = torch.fft.rfft(torch.eye(segment) * window)[:, first : last + 1]
+        # Real and imaginary parts side by side, so that a band is a slice of the products.
+        basis = torch.stack([spectrum.real, spectrum.imag], dim=-1) / segment**0.5
+        self.register_buffer("basis", basis.flatten(1), persistent=False)
+
+        self.n_rows = len(inside) * n_chans
+        self.n_features = self.n_rows + self.n_points
+        self.frequencies = [
+            frequency
+            for index, (low, high) in enumerate(self.bands)
+            for frequency in [self._middle(index, low, high) if sfreq else None] * n_chans
+        ] + [None] * self.n_points
+
+    def _middle(self, index, low, high):
+        is_all = index == len(self.bands) - 1 and index > 0
+        return math.inf if is_all else (low + high) / 2
+
+    def forward(self, x):
+        """Compute the logarithms and waveforms.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_chans, n_times)
+            Standardised epochs.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_chans, n_time_tokens, n_features)
+            The channel's row of every band, band by band, then the points of the waveform.
+        """
+        if self.many:
+            x = x - x.mean(dim=1, keepdim=True)
+        length = x.shape[-1] // self.n_time_tokens
+        x = x[..., : self.n_time_tokens * length].unflatten(-1, (self.n_time_tokens, length))
+        waveform = F.adaptive_avg_pool1d(x.flatten(1, 2), self.n_points).unflatten(1, x.shape[1:3])
+        parts = (x - x.mean(dim=-1, keepdim=True)).transpose(1, 2) @ self.basis
+        covariances = torch.stack([self._covariance(parts, band) for band in self.slices], dim=2)
+        values, vectors = torch.linalg.eigh(covariances)
+        logs = (vectors * values.clamp_min(1e-8).log().unsqueeze(-2)) @ vectors.mT
+        rows = logs.permute(0, 3, 1, 2, 4).flatten(3)
+        return torch.cat([rows, waveform], dim=-1)
+
+    def _covariance(self, parts, band):
+        """Compute the shrunk covariance of one band: (batch, n_time_tokens, n_chans, n_chans)."""
+        inside = parts[..., 2 * band.start : 2 * band.stop]
+        covariance = inside @ inside.mT / (band.stop - band.start)
+        power = covariance.diagonal(dim1=-2, dim2=-1).mean(dim=-1)[..., None, None]
+        identity = torch.eye(self.n_chans, dtype=parts.dtype, device=parts.device)
+        if self.many:
+            covariance, power = covariance / power.clamp_min(1e-12), 1.0
+        return (1 - self.shrinkage) * covariance + (self.shrinkage * power + 1e-8) * identity
+
+    def scale(self, std):
+        """Choose by what features are divided.
+
+        One number for all rows: what hardly varies, such as bands that a filter has taken
+        away, must not become as loud as what does.
+
+        Parameters
+        ----------
+        std : Tensor of shape (n_chans, 1, n_features)
+            Standard deviations over the training epochs.
+
+        Returns
+        -------
+        Tensor of shape (n_chans, 1, n_features)
+            The scale of every feature; 0 for what does not vary at all.
+        """
+        rows, waveform = std.split([self.n_rows, self.n_points], dim=-1)
+        live = rows > 0
+        common = rows[live].square().mean().sqrt() if live.any() else torch.zeros(())
+        rows = torch.where(live, common, 0.0)
+        return torch.cat([rows, torch.where(waveform > 0, _WAVEFORM_SCALE, 0.0)], dim=-1)
+
+    def mirror(self, features, pairs):
+        """Compute the features of epochs whose channels have changed sides.
+
+        Parameters
+        ----------
+        features : Tensor of shape (..., n_chans, n_time_tokens, n_features)
+            Features.
+        pairs : Tensor of shape (n_chans,)
+            Index of each channel's partner on the other side.
+
+        Returns
+        -------
+        Tensor of shape (..., n_chans, n_time_tokens, n_features)
+            Features of the mirrored epochs.
+        """
+        rows, waveform = features.split([self.n_rows, self.n_points], dim=-1)
+        rows = rows.unflatten(-1, (-1, self.n_chans))[..., pairs].flatten(-2)
+        return torch.cat([rows, waveform], dim=-1)[..., pairs, :, :]
