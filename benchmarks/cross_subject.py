@@ -1,89 +1,122 @@
-"""Cross-subject scores of the default Pipeline beside the baselines, on the same epochs and filter.
+"""The table of cross-subject scores, pipeline by pipeline, on recordings of EEGMMI.
 
-Nothing of the test subjects is used in training, and nothing is aligned. Writes a row for every
-pipeline, seed and subject to ``benchmarks/results/<task>.csv``, a table to ``<task>.md``, and with
-``--readme`` that table into README.md::
+Runs those pipelines that are named, on all four tasks, and puts their rows into
+``benchmarks/results/cross_subject.csv`` in place of older ones of the same pipelines, then makes
+``cross_subject.md`` and the figures from all rows. So networks of braindecode, which need an older
+torch, can be run in an environment of their own::
 
-    python benchmarks/cross_subject.py --task baseline-eyes --seeds 3 --readme
+    python benchmarks/cross_subject.py --seeds 3 --pipelines CSP+LDA "tangent space+LR"
+    python benchmarks/cross_subject.py --seeds 3 --pipelines EEGNet
+    python benchmarks/cross_subject.py --pipelines              # only makes tables and figures
+
+Finished fits are kept in ``--store``: killed and started again, it goes on where it was.
 """
 
 import argparse
-import re
+import os
+from functools import partial
 from pathlib import Path
 
-from scipy.stats import wilcoxon
+import pandas as pd
 
-from skeegformer import cross_subject_scores, load_eegmmi, make_baseline, make_eeg_pipeline
-from skeegformer.evaluation import summarize_scores
+from skeegformer import CriticalDifferenceDisplay, PairedScoresDisplay, ScoresDisplay
+from skeegformer.baselines import BENCHMARK_PIPELINES, benchmark_pipelines
+from skeegformer.evaluation import SubjectFolds, run_benchmark, scores_table
+from skeegformer.evaluation.tasks import load_benchmark_task
 
-RESULTS = Path(__file__).parent / "results"
-README = Path(__file__).parent.parent / "README.md"
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+TABLE = RESULTS / "cross_subject.csv"
+TASKS = (
+    "baseline-eyes",
+    "fist-imagination",
+    "fist_feet-imagination",
+    "four-class-imagination",
+)
 SUBJECTS = (1, 2, 3, 4, 5, 6, 7, 8, 56, 58, 60, 62)
-OURS = "EEGTransformer (default)"
+OURS = BENCHMARK_PIPELINES[-1]
+KEY = ["task", "protocol", "information", "pipeline"]
 
 
-def run(task, subjects, n_seeds, n_folds):
-    X, y, metadata = load_eegmmi(task, subjects)
-    pipelines = {
-        "chance": make_eeg_pipeline(make_baseline("chance")),
-        "CSP+LDA": make_eeg_pipeline(make_baseline("csp+lda")),
-        "CSP+LDA (8-30 Hz)": make_eeg_pipeline(make_baseline("csp+lda"), l_freq=8.0),
-        "tangent space+LR": make_eeg_pipeline(make_baseline("ts+lr")),
-        OURS: make_eeg_pipeline(),
-    }
-    return cross_subject_scores(
-        pipelines,
-        X,
-        y,
-        metadata["subject"],
-        cv=n_folds,
-        seeds=range(n_seeds),
-        n_jobs=-1,
+def run(args):
+    """Score the pipelines that are named."""
+    names = args.pipelines
+
+    def make(kind, task):
+        pipelines = benchmark_pipelines(kind, task=task)
+        return {name: pipelines[name] for name in names}
+
+    result = run_benchmark(
+        make,
+        partial(load_benchmark_task, subjects=args.subjects),
+        args.tasks,
+        protocol=SubjectFolds(args.folds),
+        information=args.information,
+        seeds=range(args.seeds),
+        store=args.store,
+        n_jobs=args.jobs,
         verbose=1,
     )
+    return result.scores
 
 
-def table(scores, task, n_folds):
-    """Make the Markdown table, every subject included."""
-    summary = summarize_scores(scores)
-    subjects = scores.groupby(["pipeline", "subject"], sort=False)["balanced_accuracy"].mean()
-    subjects = subjects.unstack()
-    head = ["pipeline", "mean", "SD", *(f"S{subject}" for subject in subjects.columns)]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for name, row in summary.iterrows():
-        cells = [name, f"**{row['mean']:.3f}**", f"{row['sd']:.3f}"]
-        cells += [f"{value:.2f}" for value in subjects.loc[name]]
-        lines.append("| " + " | ".join(cells) + " |")
-    test = wilcoxon(subjects.loc[OURS], subjects.loc["CSP+LDA"])
-    seeds = scores[scores["pipeline"] == OURS].groupby("seed")["balanced_accuracy"].mean()
-    spread = ", ".join(f"{value:.3f}" for value in seeds)
-    note = (
-        f"Balanced accuracy on `{task}`, {n_folds} folds over {subjects.shape[1]} subjects, "
-        "nothing of the test subjects used, 0-30 Hz unless said otherwise. "
-        f"{OURS}: mean of {len(seeds)} seeds ({spread}); against CSP+LDA, Wilcoxon test over "
-        f"subjects, p = {test.pvalue:.3f}."
-    )
-    return note + "\n\n" + "\n".join(lines) + "\n"
+def merge(scores):
+    """Put rows in place of older ones of the same pipelines, in the order of the benchmark."""
+    if TABLE.exists():
+        old = pd.read_csv(TABLE)
+        again = pd.MultiIndex.from_frame(old[KEY]).isin(pd.MultiIndex.from_frame(scores[KEY]))
+        scores = pd.concat([old[~again], scores], ignore_index=True)
+    order = {name: place for place, name in enumerate(BENCHMARK_PIPELINES)}
+    scores = scores.assign(place=scores["pipeline"].map(order))
+    by = ["information", "task", "place", "seed", "subject"]
+    return scores.sort_values(by, ignore_index=True).drop(columns="place")
+
+
+def draw(scores, information):
+    """Draw the comparison of pipelines at one kind of information."""
+    scores = scores[scores["information"] == information]
+    complete = scores.groupby("pipeline")["task"].nunique() == scores["task"].nunique()
+    scores = scores[scores["pipeline"].map(complete)]
+    displays = {"scores": ScoresDisplay.from_scores(scores).plot()}
+    if scores["pipeline"].nunique() > 2:
+        displays["ranks"] = CriticalDifferenceDisplay.from_scores(scores).plot()
+    if {OURS, "CSP+LDA"} <= set(scores["pipeline"]):
+        displays["pairs"] = PairedScoresDisplay.from_scores(scores, OURS, "CSP+LDA").plot()
+    for name, display in displays.items():
+        path = RESULTS / f"cross_subject_{information}_{name}.png"
+        display.figure_.savefig(path, dpi=120, bbox_inches="tight")
+
+
+def write(path, text):
+    """Write a file whole or not at all."""
+    partial_path = path.with_name(f".{path.name}.partial")
+    partial_path.write_text(text, encoding="utf-8")
+    partial_path.replace(path)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--task", default="baseline-eyes")
+    parser.add_argument("--tasks", nargs="+", default=TASKS)
+    parser.add_argument("--pipelines", nargs="*", default=BENCHMARK_PIPELINES)
+    parser.add_argument("--information", nargs="+", default=("strict", "transductive"))
     parser.add_argument("--subjects", type=int, nargs="+", default=SUBJECTS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--folds", type=int, default=4)
-    parser.add_argument("--readme", action="store_true", help="put the table into README.md")
+    parser.add_argument("--jobs", type=int, default=-1)
+    parser.add_argument("--store", type=Path, default=HERE / "store", help="finished fits")
     args = parser.parse_args()
-    scores = run(args.task, args.subjects, args.seeds, args.folds)
-    text = table(scores, args.task, args.folds)
+    os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")  # reaches the processes that train
+
     RESULTS.mkdir(exist_ok=True)
-    scores.to_csv(RESULTS / f"{args.task}.csv", index=False, float_format="%.4f")
-    (RESULTS / f"{args.task}.md").write_text(text, encoding="utf-8")
-    print(text)
-    if args.readme:
-        readme = README.read_text(encoding="utf-8")
-        marked = re.compile(r"(<!-- scores -->\n).*?(<!-- /scores -->)", re.DOTALL)
-        README.write_text(marked.sub(rf"\1{text}\2", readme), encoding="utf-8")
+    if args.pipelines:
+        scores = merge(run(args))
+        write(TABLE, scores.to_csv(index=False, float_format="%.4f"))
+    scores = pd.read_csv(TABLE)
+    parts = [scores[scores["information"] == kind] for kind in scores["information"].unique()]
+    text = "\n\n".join(scores_table(part, reference="CSP+LDA") for part in parts)
+    write(RESULTS / "cross_subject.md", text + "\n")
+    for kind in scores["information"].unique():
+        draw(scores, kind)
 
 
 if __name__ == "__main__":

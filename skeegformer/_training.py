@@ -91,12 +91,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             net = self._make_net(eeg, codes, train, held_out, device)
             net.initialize()
             self._learn_statistics(net.module_, data)
+            subjects = None if groups is None else groups[train]
+            inputs, targets = self._training_set(net.module_, data, codes[train], subjects)
             if held_out is not None:
                 subjects = None if groups is None else groups[held_out]
-                inputs = self._prepare(net.module_, eeg.data[held_out], subjects)
-                net.set_params(train_split=predefined_split(Dataset(inputs, codes[held_out])))
-            subjects = None if groups is None else groups[train]
-            net.partial_fit(*self._training_set(net.module_, data, codes[train], subjects))
+                watched = self._prepare(net.module_, eeg.data[held_out], subjects)
+                net.set_params(train_split=predefined_split(Dataset(watched, codes[held_out])))
+            net.partial_fit(inputs, targets)
         if not np.isfinite(net.history[-1, "train_loss"]):
             raise ValueError(
                 f"The training diverged: its loss is {net.history[-1, 'train_loss']}. Lower lr "
@@ -105,7 +106,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         net.set_params(train_split=None)  # a saved model carries nobody's recordings
         self.net_ = net
         self.history_ = net.history
-        self._finish(data, codes[train])
+        self._finish(inputs[: len(data)], codes[train])
         return self
 
     def decision_function(self, X):
@@ -217,15 +218,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             network.learn_statistics(torch.from_numpy(data))
 
     def _training_set(self, network, data, codes, subjects):
-        """Turn epochs and labels into what the network is trained on."""
+        """Turn epochs and labels into what the network is trained on; the epochs come first."""
         return self._prepare(network, data, subjects), codes
 
     def _prepare(self, network, data, subjects):
         """Turn epochs into what the network takes."""
         return data
 
-    def _finish(self, data, codes):
-        """Learn more from the trained network and the epochs it was trained on."""
+    def _finish(self, inputs, codes):
+        """Learn more from the trained network and what it was trained on."""
 
     def _logits(self, X):
         check_is_fitted(self, "net_")

@@ -1,5 +1,7 @@
 """The classifiers that ours has to beat, and all of them on the same prepared epochs."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -121,7 +123,7 @@ def benchmark_pipelines(information, *, task):
     information : {"strict", "transductive", "calibrated"}
         What may be known of a test subject: nothing, its unlabelled epochs, or also a few
         labelled ones. Unless "strict", every pipeline aligns each subject
-        (`EuclideanAlignment`).
+        (`EuclideanAlignment`), or, the last one, adapts to it (``adapt=True``).
     task : str
         Decides on the pass band: 1 to 40 Hz for ``"baseline-eyes"``, 8 to 30 Hz for tasks of
         movement and its imagination.
@@ -149,17 +151,19 @@ def benchmark_pipelines(information, *, task):
 
     check_one_of("information", information, INFORMATION)
     l_freq, h_freq = pass_band = _task_pass_band(task)
-    return {
-        display_name: make_eeg_pipeline(
-            make_baseline(name, pass_band=pass_band) if name else None,
-            drop=(),
-            l_freq=l_freq,
-            h_freq=h_freq,
-            resample=BENCHMARK_SFREQ,
-            align=information != "strict",
-        )
-        for display_name, name in _BENCHMARK.items()
-    }
+    prepare = partial(
+        make_eeg_pipeline, drop=(), l_freq=l_freq, h_freq=h_freq, resample=BENCHMARK_SFREQ
+    )
+    pipelines = {}
+    for display_name, name in _BENCHMARK.items():
+        if isinstance(name, dict):
+            # Adaptation is this network's alignment, and needs none in front.
+            params = {**name, "mirror": _task_mirror(task), "adapt": information != "strict"}
+            pipelines[display_name] = prepare(**params)
+        else:
+            classifier = make_baseline(name, pass_band=pass_band) if name else None
+            pipelines[display_name] = prepare(classifier, align=information != "strict")
+    return pipelines
 
 
 class ToMicrovolts(TransformerMixin, BaseEstimator):
@@ -214,6 +218,15 @@ def _task_pass_band(task):
     raise ValueError(
         f"task={task!r} is not one of {', '.join(map(repr, TASKS))}, 'four-class-imagination'."
     )
+
+
+def _task_mirror(task):
+    """Say which labels change sides with the electrodes; both sides take part in the others."""
+    if task in ("fist-imagination", "four-class-imagination"):
+        return {"left-fist-imag": "right-fist-imag", "right-fist-imag": "left-fist-imag"}
+    if task in ("fist-motion", "four-class-motion"):
+        return {"left-fist-move": "right-fist-move", "right-fist-move": "left-fist-move"}
+    return {}
 
 
 def _chance(*, random_state, sfreq, pass_band):
@@ -324,5 +337,13 @@ _BENCHMARK = {
     "CTNet": "ctnet",
     "eeg-transformer": "eeg-transformer",
     "skeegformer": None,
+    "skeegformer, covariance": {
+        "tokenizer": "covariance",
+        "votes": True,
+        "embed_dim": 32,
+        "n_layers": 1,
+        "drop_prob": 0.5,
+        "lr": 1e-4,
+    },
 }
 BENCHMARK_PIPELINES = tuple(_BENCHMARK)

@@ -44,8 +44,8 @@ class EEGTransformerClassifier(NetworkClassifier):
     adapt : bool, default=False
         Whether features are centred on each subject's own mean, in `fit` as in the
         predictions, so that what differs between people from the start does not count.
-        This uses the unlabelled epochs of the subjects to predict, all of one subject at
-        once: scores are transductive.
+        A subject seen in `fit` keeps the mean from there. Of others, the unlabelled epochs to
+        predict are used, all that are given at once: such scores are transductive.
     n_time_tokens : int, default=1
         Number of temporal tokens of each channel.
     embed_dim : int, default=64
@@ -110,6 +110,9 @@ class EEGTransformerClassifier(NetworkClassifier):
         Share of each channel in the gradient rollout [2]_ of the true class, averaged over
         the training epochs; non-negative, sums to 1. It tells what the model uses; the
         page on explanations says why it was chosen.
+    subject_means_ : dict of {subject: ndarray of shape (n_chans, n_time_tokens, n_features)}
+        With ``adapt=True``: mean features of each subject in `fit`; the only key is None where
+        `fit` was not told who the subjects are.
     net_ : skorch.NeuralNetClassifier
         The trained net; ``net_.module_`` is the `EEGTransformer`.
     history_ : skorch.history.History
@@ -284,6 +287,8 @@ class EEGTransformerClassifier(NetworkClassifier):
         network.learn_statistics(torch.from_numpy(data), pairs=self._pairs)
 
     def _training_set(self, network, data, codes, subjects):
+        if self.adapt:
+            self._learn_subjects(network, data, subjects)
         inputs = self._prepare(network, data, subjects)
         if self._pairs is None:
             return inputs, codes
@@ -297,16 +302,30 @@ class EEGTransformerClassifier(NetworkClassifier):
         # What does not change from pass to pass need not be computed in each.
         if not self.adapt and (self.tokenizer != "covariance" or self.noise > 0):
             return data
+        features = self._extract(network, data)
+        if self.adapt:
+            for subject, rows in _rows_by_subject(subjects, len(data)).items():
+                mean = self.subject_means_.get(subject)
+                features[rows] -= features[rows].mean(axis=0) if mean is None else mean
+        return features
+
+    @staticmethod
+    def _extract(network, data):
+        """Compute the features of many epochs."""
         device = next(network.parameters()).device
         with torch.no_grad():
             batches = torch.from_numpy(data).split(_IMPORTANCE_BATCH)
-            features = [network.extract_features(x.to(device)).cpu() for x in batches]
-        features = torch.cat(features).numpy()
-        if self.adapt:
-            subjects = np.zeros(len(data)) if subjects is None else subjects
-            for subject in np.unique(subjects):
-                features[subjects == subject] -= features[subjects == subject].mean(axis=0)
-        return features
+            return torch.cat(
+                [network.extract_features(x.to(device)).cpu() for x in batches]
+            ).numpy()
+
+    def _learn_subjects(self, network, data, subjects):
+        """Compute the mean features of each training subject."""
+        features = self._extract(network, data)
+        self.subject_means_ = {
+            subject: features[rows].mean(axis=0)
+            for subject, rows in _rows_by_subject(subjects, len(data)).items()
+        }
 
     def decision_function(self, X, groups=None):
         """Compute the logits of epochs.
@@ -371,16 +390,16 @@ class EEGTransformerClassifier(NetworkClassifier):
         network.eval()
         return self._forward(self._prepare(network, eeg.data, subjects)).numpy()
 
-    def _finish(self, data, codes):
-        self.feature_importances_ = self._importances(data, codes)
+    def _finish(self, inputs, codes):
+        self.feature_importances_ = self._importances(inputs, codes)
 
-    def _importances(self, data, codes):
+    def _importances(self, inputs, codes):
         """Average the relevance of channels for the true class over epochs."""
         network = self.net_.module_
         device = next(network.parameters()).device
         total = 0
         for x, code in zip(
-            torch.from_numpy(data).split(_IMPORTANCE_BATCH),
+            torch.from_numpy(inputs).split(_IMPORTANCE_BATCH),
             torch.from_numpy(codes).split(_IMPORTANCE_BATCH),
             strict=True,
         ):
@@ -392,3 +411,12 @@ class EEGTransformerClassifier(NetworkClassifier):
         if importances.sum() == 0:  # no gradient at all: a channel is as good as any other
             importances = np.ones_like(importances)
         return importances / importances.sum()
+
+
+def _rows_by_subject(subjects, n_epochs):
+    """Map each subject to its epochs; None to all where subjects are not known."""
+    if subjects is None:
+        return {None: np.arange(n_epochs)}
+    return {
+        subject: np.flatnonzero(subjects == subject) for subject in np.unique(subjects).tolist()
+    }

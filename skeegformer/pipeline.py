@@ -73,4 +73,7 @@ def make_eeg_pipeline(
             steps.append(alignment.set_transform_request(groups=True))
         if has_fit_parameter(classifier, "groups") and hasattr(classifier, "set_fit_request"):
             classifier = sklearn.clone(classifier).set_fit_request(groups=True)
+            if getattr(classifier, "adapt", False):
+                for name in ("predict", "predict_proba", "decision_function"):
+                    getattr(classifier, f"set_{name}_request")(groups=True)
     return make_pipeline(*steps, classifier)

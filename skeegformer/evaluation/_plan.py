@@ -181,8 +181,11 @@ def _refuse_alignment(name, estimator):
     from skeegformer.preprocessing import EuclideanAlignment
 
     parts = [estimator, *estimator.get_params().values()]
-    if any(isinstance(part, EuclideanAlignment) for part in parts):
-        raise ValueError(
-            f"The pipeline {name!r} aligns test subjects with their own unlabelled epochs "
-            "(EuclideanAlignment), so it is not 'strict'; pass it as 'transductive'."
-        )
+    for part in parts:
+        adapts = getattr(part, "adapt", False) is True
+        if adapts or isinstance(part, EuclideanAlignment):
+            how = "adapt=True" if adapts else "EuclideanAlignment"
+            raise ValueError(
+                f"The pipeline {name!r} aligns test subjects with their own unlabelled epochs "
+                f"({how}), so it is not 'strict'; pass it as 'transductive'."
+            )

@@ -42,7 +42,7 @@ COLUMNS = (
 class BenchmarkResult:
     """What a benchmark found.
 
-    Attributes
+    Parameters
     ----------
     scores : pandas.DataFrame
         A row for every task, information, pipeline, seed, fold and test subject; the columns are

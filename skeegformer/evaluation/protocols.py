@@ -13,7 +13,7 @@ from skeegformer.evaluation._subjects import name_subjects
 class Fold:
     """Rows of the epochs to train on and of those to test.
 
-    Attributes
+    Parameters
     ----------
     number : int
         From 0.

@@ -265,6 +265,11 @@ class AttentionExplainer(BaseEstimator):
                 "EEGTransformerClassifier, or a Pipeline that ends with one."
             )
         check_is_fitted(classifier)
+        if getattr(classifier, "adapt", False):
+            raise ValueError(
+                "adapt=True centres features on each subject, which explanations do not follow "
+                "yet; explain a classifier that was fitted with adapt=False."
+            )
         subjects = groups
         if subjects is None and is_epochs(X):
             X = as_epochs(X)

@@ -1,0 +1,222 @@
+"""Tokens of covariance against SciPy's logarithm, and the bands that a signal has."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import logm
+from scipy.signal import butter, sosfiltfilt
+from scipy.signal.windows import tukey
+
+from skeegformer import EEGTransformer
+from skeegformer._covariance import CovarianceTokenizer, default_bands, find_bands
+
+BANDS = [(4.0, 8.0), (8.0, 13.0), (13.0, 30.0), (4.0, 30.0)]
+SFREQ = 160.0
+
+
+def _mixed(n_epochs, n_chans, n_times, seed=0):
+    """Noise of sources of different strengths, mixed between channels."""
+    rng = np.random.default_rng(seed)
+    mixing = rng.normal(size=(n_chans, n_chans)) * np.geomspace(0.3, 3, n_chans)
+    return np.einsum("cs,est->ect", mixing, rng.normal(size=(n_epochs, n_chans, n_times)))
+
+
+def _rows_by_hand(x, n_time_tokens, many, shrinkage=0.05):
+    """Compute the rows by an FFT and `scipy.linalg.logm`, epoch by epoch."""
+    n_epochs, n_chans, n_times = x.shape
+    if many:
+        x = x - x.mean(axis=1, keepdims=True)
+    length = n_times // n_time_tokens
+    frequencies = np.fft.rfftfreq(length, 1 / SFREQ)
+    rows = np.empty((n_epochs, n_chans, n_time_tokens, len(BANDS), n_chans))
+    for epoch in range(n_epochs):
+        for part in range(n_time_tokens):
+            segment = x[epoch, :, part * length : (part + 1) * length]
+            segment = (segment - segment.mean(axis=1, keepdims=True)) * tukey(length, 0.2)
+            spectrum = np.fft.rfft(segment)
+            for band, (low, high) in enumerate(BANDS):
+                inside = spectrum[:, (frequencies >= low) & (frequencies < high)]
+                covariance = (inside @ inside.conj().T).real / inside.shape[1] / length
+                power = np.trace(covariance) / n_chans
+                if many:
+                    covariance, power = covariance / power, 1.0
+                shrunk = (1 - shrinkage) * covariance + shrinkage * power * np.eye(n_chans)
+                rows[epoch, :, part, band] = logm(shrunk).real
+    return rows.reshape(n_epochs, n_chans, n_time_tokens, -1)
+
+
+def _waveform_by_hand(x, n_time_tokens, many):
+    if many:
+        x = x - x.mean(axis=1, keepdims=True)
+    return x.reshape(*x.shape[:2], n_time_tokens, 16, -1).mean(axis=-1)
+
+
+@pytest.mark.parametrize("n_chans, many", [(20, True), (4, False), (16, True), (15, False)])
+@pytest.mark.parametrize("n_time_tokens", [1, 2])
+def test_rows_are_those_of_the_logarithm(n_chans, many, n_time_tokens):
+    x = _mixed(3, n_chans, 320)
+    tokenizer = CovarianceTokenizer(n_chans, 320, n_time_tokens, SFREQ, BANDS).double()
+    found = tokenizer(torch.from_numpy(x)).numpy()
+    assert found.shape == (3, n_chans, n_time_tokens, len(BANDS) * n_chans + 16)
+    np.testing.assert_allclose(
+        found[..., :-16], _rows_by_hand(x, n_time_tokens, many), rtol=1e-4, atol=1e-4
+    )
+    np.testing.assert_allclose(
+        found[..., -16:], _waveform_by_hand(x, n_time_tokens, many), rtol=1e-6, atol=1e-9
+    )
+
+
+def test_a_loud_epoch_is_like_a_quiet_one_where_there_are_many_channels():
+    x = torch.from_numpy(_mixed(3, 20, 160))
+    tokenizer = CovarianceTokenizer(20, 160, 1, SFREQ, BANDS).double()
+    quiet, loud = tokenizer(x), tokenizer(7 * x)
+    torch.testing.assert_close(loud[..., :-16], quiet[..., :-16], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(loud[..., -16:], 7 * quiet[..., -16:])
+    everywhere = tokenizer(x + torch.randn(3, 1, 160, dtype=torch.float64))
+    torch.testing.assert_close(everywhere, quiet)
+
+
+def test_a_gain_is_an_offset_where_there_are_few_channels():
+    x = torch.from_numpy(_mixed(3, 4, 160))
+    tokenizer = CovarianceTokenizer(4, 160, 1, SFREQ, BANDS).double()
+    change = (tokenizer(7 * x) - tokenizer(x))[..., :-16].unflatten(-1, (len(BANDS), 4))
+    expected = 2 * math.log(7) * torch.eye(4, dtype=torch.float64)
+    torch.testing.assert_close(
+        change, expected[None, :, None, None].expand_as(change), rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("n_chans", [5, 20])
+@pytest.mark.parametrize("tokenizer", ["covariance", "spectral", "linear"])
+@pytest.mark.parametrize("learnt", [False, True])
+def test_features_of_the_mirror_image(n_chans, tokenizer, learnt):
+    """Also after statistics were learnt from channels that differ much between the sides."""
+    network = EEGTransformer(
+        n_chans, 2, 160, SFREQ, tokenizer=tokenizer, votes=True, n_time_tokens=2, embed_dim=8
+    )
+    x = torch.from_numpy(_mixed(12, n_chans, 160)).float()
+    x = x * torch.linspace(1, 9, n_chans)[:, None] + torch.linspace(-5, 5, n_chans)[:, None]
+    pairs = torch.arange(n_chans)
+    pairs[:4] = torch.tensor([2, 3, 0, 1])
+    if learnt:
+        network.learn_statistics(x, batch_size=5, pairs=pairs)
+    features = network.eval().extract_features(x)
+    mirrored = network.extract_features(x[:, pairs])
+    torch.testing.assert_close(
+        mirrored, network.mirror_features(features, pairs), rtol=1e-3, atol=2e-3
+    )
+    assert not torch.allclose(mirrored, features, atol=0.1)
+
+
+def test_statistics_learnt_with_pairs_are_those_of_both_sides_together():
+    """The average over epochs and mirror images is zero."""
+    network = EEGTransformer(5, 2, 160, SFREQ, tokenizer="covariance", embed_dim=8)
+    x = torch.from_numpy(_mixed(40, 5, 160)).float() * torch.linspace(1, 9, 5)[:, None]
+    pairs = torch.tensor([4, 3, 2, 1, 0])
+    network.learn_statistics(x, pairs=pairs)
+    both = network.eval().extract_features(torch.cat([x, x[:, pairs]]))
+    assert both.mean(dim=0).abs().max() < 1e-3
+
+
+def test_all_rows_have_one_scale_and_what_is_constant_stays_zero():
+    network = EEGTransformer(4, 2, 160, SFREQ, tokenizer="covariance", bands=BANDS, embed_dim=8)
+    x = torch.from_numpy(_mixed(50, 4, 160)).float()
+    x[:, 3] = 5.0
+    network.learn_statistics(x)
+    rows, waveform = network.extract_features(x).split([4 * len(BANDS), 16], dim=-1)
+    scale = network.standardize_features.scale[..., : 4 * len(BANDS)]
+    assert len(scale[scale > 0].unique()) == 1
+    assert rows.std(dim=0)[rows.std(dim=0) > 0].square().mean().sqrt() == pytest.approx(1, abs=0.1)
+    assert not waveform[:, 3].any()
+
+
+def _check_bands(bands, edges=(4.0, 8.0, 13.0, 20.0, 30.0)):
+    """Adjacent, each at least 1.28 wide as a ratio, cut at classical limits, all of them last."""
+    *parts, whole = bands
+    assert whole == (parts[0][0], parts[-1][1])
+    for (low, high), (next_low, _) in pairwise(parts):
+        assert high == next_low
+        assert high in edges
+        assert high / low >= 1.28
+    assert parts[-1][1] / parts[-1][0] >= 1.28
+
+
+def test_bands_of_filtered_epochs():
+    """8 to 30 Hz: 13 and 20 Hz cut them; slopes of the filter reach a little beyond."""
+    noise = np.random.default_rng(0).normal(size=(30, 3, 480))
+    sos = butter(4, (8.0, 30.0), "bandpass", fs=SFREQ, output="sos")
+    bands = find_bands(sosfiltfilt(sos, noise).astype(np.float32), SFREQ)
+    _check_bands(bands)
+    assert 6 <= bands[-1][0] <= 8
+    assert 30 <= bands[-1][1] <= 38
+    assert {13.0, 20.0} <= {low for low, _ in bands}
+
+
+@pytest.mark.parametrize("gain", [1e-6, 1.0, 1e6])
+def test_bands_of_white_noise_are_all_there_are(gain):
+    noise = gain * np.random.default_rng(0).normal(size=(20, 2, 480))
+    bands = find_bands(noise, SFREQ)
+    _check_bands(bands)
+    assert [low for low, _ in bands[1:-1]] == [4.0, 8.0, 13.0, 20.0, 30.0]
+    assert 0.5 <= bands[-1][0] <= 4
+    assert 44.5 <= bands[-1][1] <= 45.5
+
+
+def test_bands_without_a_sampling_rate_are_octaves():
+    noise = np.random.default_rng(0).normal(size=(20, 2, 480))
+    bands = find_bands(noise)
+    _check_bands(bands, edges=(1 / 32, 1 / 16, 1 / 8, 1 / 4))
+    assert bands[-1][1] == pytest.approx(0.5, abs=0.01)
+
+
+def test_one_loud_channel_does_not_hide_the_bands_of_others():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(20, 2, 480))
+    slow = 1e5 * np.sin(2 * np.pi * 2 * np.arange(480) / SFREQ + rng.uniform(0, 6, (20, 1)))
+    noise[:, 1] = slow
+    assert find_bands(noise, SFREQ)[-1][1] > 40
+
+
+@pytest.mark.parametrize("n_times", [1, 2, 3, 5, 20])
+@pytest.mark.parametrize("sfreq", [None, SFREQ])
+@pytest.mark.parametrize("n_chans", [1, 4, 20])
+@pytest.mark.parametrize("kind", ["noise", "constant", "zero", "one constant channel"])
+def test_whatever_comes_features_are_finite(n_times, sfreq, n_chans, kind):
+    x = np.random.default_rng(0).normal(size=(6, n_chans, n_times)).astype(np.float32)
+    if kind == "zero":
+        x[:] = 0
+    else:
+        x[:, : 1 if kind == "one constant channel" else n_chans] = 3 if kind != "noise" else x
+    for bands in (find_bands(x, sfreq), None):
+        network = EEGTransformer(
+            n_chans, 2, n_times, sfreq, tokenizer="covariance", bands=bands, votes=True, embed_dim=8
+        )
+        network.learn_statistics(torch.from_numpy(x))
+        features = network.extract_features(torch.from_numpy(x))
+        assert features.shape[-1] == len(network.tokenizer.frequencies)
+        assert torch.isfinite(features).all()
+        assert torch.isfinite(network(torch.from_numpy(x))).all()
+
+
+def test_frequencies_of_features():
+    tokenizer = CovarianceTokenizer(3, 320, 1, SFREQ, BANDS)
+    assert tokenizer.frequencies == [6.0] * 3 + [10.5] * 3 + [21.5] * 3 + [math.inf] * 3 + [None] * 16
+    assert CovarianceTokenizer(3, 320, 1).frequencies == [None] * (
+        len(default_bands(320)) * 3 + 16
+    )
+
+
+def test_bands_without_a_frequency_are_left_out():
+    """Half a second has multiples of 2 Hz, and none from 4.5 to 5.5 Hz."""
+    bands = [(4.5, 5.5), (5.5, 20.0), (4.5, 20.0)]
+    assert CovarianceTokenizer(3, 80, 1, SFREQ, bands).bands == bands[1:]
+
+
+@pytest.mark.parametrize("sfreq", [None, 50.0, 160.0, 1000.0])
+@pytest.mark.parametrize("n_times", [1, 2, 7, 100, 320])
+def test_default_bands_are_increasing(n_times, sfreq):
+    for low, high in default_bands(n_times, sfreq):
+        assert 0 < low < high
