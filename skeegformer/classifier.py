@@ -37,14 +37,15 @@ class EEGTransformerClassifier(NetworkClassifier):
         of its own; good where few subjects are there to train on.
     mirror : dict, "auto" or None, default=None
         Train on each epoch's mirror image as well, left and right electrodes exchanged: the
-        dict says which labels change with it, such as ``{"left": "right", "right":
-        "left"}``; others stay. "auto" makes the dict from names that turn into each other
-        when the words left and right are exchanged, and does not mirror where there are none.
-        Needs channel names.
+        dict says which labels change with it, each pair in one direction or both, such as
+        ``{"left": "right"}``; others stay. "auto" makes the dict from names that turn into
+        each other when the words left and right are exchanged, and does not mirror where there
+        are none. Needs channel names.
     adapt : bool, default=False
         Whether features are centred on each subject's own mean, in `fit` as in the
         predictions, so that what differs between people from the start does not count.
-        A subject seen in `fit` keeps the mean from there. Of others, the unlabelled epochs to
+        A subject seen in `fit` keeps the mean from there, and is known by its name: do not
+        give somebody else the same one. Of others, the unlabelled epochs to
         predict are used, all that are given at once: such scores are transductive.
     n_time_tokens : int, default=1
         Number of temporal tokens of each channel.
@@ -61,7 +62,8 @@ class EEGTransformerClassifier(NetworkClassifier):
     token_drop_prob : float, default=0.0
         Probability that a token is set to zero in training.
     noise : float, default=0.0
-        Standard deviation of the noise added in training, relative to each channel's own.
+        Standard deviation of the noise added in training, relative to each channel's own; not
+        together with ``adapt=True``.
     shuffle_tokens : {"none", "channels", "temporal", "all"}, default="none"
         Which tokens are shuffled in training.
     max_epochs : int or "auto", default="auto"
@@ -225,6 +227,11 @@ class EEGTransformerClassifier(NetworkClassifier):
         for name in ("votes", "adapt"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise ValueError(f"{name}={getattr(self, name)!r} is not True or False.")
+        if self.adapt and self.noise > 0:
+            raise ValueError(
+                f"noise={self.noise} cannot be added anew in every pass with adapt=True, which "
+                "centres features once; set noise=0 or adapt=False."
+            )
 
     def _make_network(self, eeg):
         bands = None
@@ -264,6 +271,11 @@ class EEGTransformerClassifier(NetworkClassifier):
         unknown = [label for pair in swap.items() for label in pair if label not in labels]
         if unknown:
             raise ValueError(f"mirror names the class {unknown[0]!r}, but there are {labels}.")
+        swap = {b: a for a, b in swap.items()} | swap
+        if any(swap[b] != a for a, b in swap.items()):
+            raise ValueError(
+                f"mirror={self.mirror!r} gives a class two partners; name one for each."
+            )
         if self.ch_names_ is None:
             raise ValueError(
                 "mirror needs to know which channels are left and which right; pass Epochs, or "
@@ -378,7 +390,8 @@ class EEGTransformerClassifier(NetworkClassifier):
         ndarray of shape (n_epochs,)
             Members of ``classes_``.
         """
-        return self.classes_[self._logits(X, groups).argmax(axis=1)]
+        logits = self._logits(X, groups)
+        return self.classes_[logits.argmax(axis=1)]
 
     def _logits(self, X, groups=None):
         check_is_fitted(self, "net_")

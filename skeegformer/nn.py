@@ -108,7 +108,7 @@ class Standardizer(nn.Module):
         return (x - self.mean) * self.scale
 
 
-class ChannelTokenizer(nn.Module):
+class _ChannelTokenizer(nn.Module):
     """A tokenizer whose tokens hold features of their own channel alone."""
 
     def scale(self, std):
@@ -144,7 +144,7 @@ class ChannelTokenizer(nn.Module):
         return features[..., pairs, :, :]
 
 
-class LinearTokenizer(ChannelTokenizer):
+class LinearTokenizer(_ChannelTokenizer):
     """The raw samples of a channel's segment are its token, as in eeg-transformer [1]_.
 
     Parameters
@@ -187,7 +187,7 @@ class LinearTokenizer(ChannelTokenizer):
         return _segment(x, self.n_time_tokens)
 
 
-class SpectralTokenizer(ChannelTokenizer):
+class SpectralTokenizer(_ChannelTokenizer):
     """Log power spectrum of a channel's segment, and its waveform in outline.
 
     Oscillations differ in power and hardly ever in phase between epochs, so that power,
@@ -627,15 +627,17 @@ class EEGTransformer(nn.Module):
         first = _Moments()
         for batch in batches:
             first.add(batch.double(), dims=(0, 2))
-        self.standardize_input.learn(*(value[:, None] for value in first.mean_and_std()))
+        mean, std = (value[:, None] for value in first.mean_and_std())
+        if pairs is not None:
+            mean, std = _both_sides(mean, std, lambda values: values[pairs])
+        self.standardize_input.learn(mean, std)
         second = _Moments()
         for batch in batches:
             tokens = self.tokenizer(self.standardize_input(batch.to(device)))
             second.add(tokens.double(), dims=(0, 2))
         mean, std = (value[:, None] for value in second.mean_and_std())
         if pairs is not None:
-            mean = (mean + self.mirror_features(mean, pairs)) / 2
-            std = (std + self.mirror_features(std, pairs)) / 2
+            mean, std = _both_sides(mean, std, lambda values: self.mirror_features(values, pairs))
         self.standardize_features.learn(mean, self.tokenizer.scale(std))
 
     def forward(self, x):
@@ -696,17 +698,17 @@ class EEGTransformer(nn.Module):
             Logits.
         """
         tokens = self.embed_features(features)
-        more_heads = None if self.votes is None else _mean_head
-        for block in self.blocks[:-1]:
-            tokens, _ = block(tokens, more_heads=more_heads)
-        # The class token alone is read out, but who records may want to see all tokens.
-        last = self.blocks[-1]
-        n_queries = None if last.attention.records_all else 1
-        if self.votes is None:
-            tokens, _ = last(tokens, n_queries)
-            return self.head(self.norm(tokens[:, 0]))
-        tokens, say = last(tokens, n_queries, self.votes.attention)
+        more_heads = say = None
+        for index, block in enumerate(self.blocks):
+            # The class token alone is read out, but who records may want to see all tokens.
+            is_last = index == len(self.blocks) - 1
+            only_class = is_last and not block.attention.records_all
+            if self.votes is not None:
+                more_heads = self.votes.attention if is_last else _mean_head
+            tokens, say = block(tokens, 1 if only_class else None, more_heads)
         logits = self.head(self.norm(tokens[:, 0]))
+        if self.votes is None:
+            return logits
         return _CLASS_GAIN * logits + _VOTE_GAIN * self.votes(features, say)
 
     def mirror_features(self, features, pairs):
@@ -792,6 +794,13 @@ def _random_orders(features, axis):
     """Draw one order of an axis for each epoch, of shape (batch, n)."""
     draws = torch.rand(features.shape[0], features.shape[axis], device=features.device)
     return draws.argsort(dim=1)
+
+
+def _both_sides(mean, std, mirror):
+    """Turn statistics of epochs into those of the epochs and their mirror images together."""
+    other_mean, other_std = mirror(mean), mirror(std)
+    variance = (std.square() + other_std.square()) / 2 + (mean - other_mean).square() / 4
+    return (mean + other_mean) / 2, variance.sqrt()
 
 
 class _Moments:

@@ -119,6 +119,12 @@ def test_statistics_learnt_with_pairs_are_those_of_both_sides_together():
     network.learn_statistics(x, pairs=pairs)
     both = network.eval().extract_features(torch.cat([x, x[:, pairs]]))
     assert both.mean(dim=0).abs().max() < 1e-3
+    together = EEGTransformer(5, 2, 160, SFREQ, tokenizer="covariance", embed_dim=8)
+    together.learn_statistics(torch.cat([x, x[:, pairs]]))
+    for name, value in together.named_buffers():
+        torch.testing.assert_close(
+            dict(network.named_buffers())[name], value, rtol=1e-3, atol=1e-4, msg=name
+        )
 
 
 def test_all_rows_have_one_scale_and_what_is_constant_stays_zero():
@@ -203,10 +209,10 @@ def test_whatever_comes_features_are_finite(n_times, sfreq, n_chans, kind):
 
 def test_frequencies_of_features():
     tokenizer = CovarianceTokenizer(3, 320, 1, SFREQ, BANDS)
-    assert tokenizer.frequencies == [6.0] * 3 + [10.5] * 3 + [21.5] * 3 + [math.inf] * 3 + [None] * 16
-    assert CovarianceTokenizer(3, 320, 1).frequencies == [None] * (
-        len(default_bands(320)) * 3 + 16
+    assert (
+        tokenizer.frequencies == [6.0] * 3 + [10.5] * 3 + [21.5] * 3 + [math.inf] * 3 + [None] * 16
     )
+    assert CovarianceTokenizer(3, 320, 1).frequencies == [None] * (len(default_bands(320)) * 3 + 16)
 
 
 def test_bands_without_a_frequency_are_left_out():

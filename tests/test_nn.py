@@ -183,7 +183,10 @@ def test_token_dropout_keeps_the_mean():
 @pytest.mark.parametrize(
     "params, message",
     [
-        ({"tokenizer": "words"}, "tokenizer='words' is not one of 'spectral', 'linear'"),
+        (
+            {"tokenizer": "words"},
+            "tokenizer='words' is not one of 'covariance', 'spectral', 'linear'",
+        ),
         ({"shuffle_tokens": True}, "shuffle_tokens=True is not one of 'none', 'channels'"),
         ({"n_heads": 3}, "n_heads=3 does not divide embed_dim=16"),
         ({"n_time_tokens": 200}, "n_time_tokens=200 has to lie between 1 and .*160"),

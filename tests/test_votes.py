@@ -25,7 +25,7 @@ def _network(n_layers=2, *, seed=0, **params):
         network = EEGTransformer(
             N_CHANS, N_OUTPUTS, 160, 160.0, n_layers=n_layers, n_heads=N_HEADS, **options | params
         )
-        torch.nn.init.normal_(network.votes.weight)
+        torch.nn.init.normal_(network.votes.weight, std=0.1)
         network.learn_statistics(torch.randn(50, N_CHANS, 160))
     return network.eval()
 
@@ -84,7 +84,10 @@ def test_attention_times_its_gradient_is_the_vote(n_layers, x):
         assert not found[:, 0].any()
         others = network.head(network.norm(_class_token(network, x)))[:, output]
         torch.testing.assert_close(
-            logits[:, output], votes.sum(dim=1) + _CLASS_GAIN * others.detach(), rtol=1e-4, atol=1e-4
+            logits[:, output],
+            votes.sum(dim=1) + _CLASS_GAIN * others.detach(),
+            rtol=1e-4,
+            atol=1e-4,
         )
 
 
