@@ -9,6 +9,7 @@ torch, can be run in an environment of their own::
     python benchmarks/cross_subject.py --seeds 3 --pipelines EEGNet
     python benchmarks/cross_subject.py --pipelines              # only makes tables and figures
 
+With ``--docs`` the tables also replace those in README.md and in the documentation.
 Finished fits are kept in ``--store``: killed and started again, it goes on where it was.
 """
 
@@ -21,7 +22,12 @@ import pandas as pd
 
 from skeegformer import CriticalDifferenceDisplay, PairedScoresDisplay, ScoresDisplay
 from skeegformer.baselines import BENCHMARK_PIPELINES, benchmark_pipelines
-from skeegformer.evaluation import SubjectFolds, run_benchmark, scores_table
+from skeegformer.evaluation import (
+    SubjectFolds,
+    run_benchmark,
+    scores_table,
+    write_between_markers,
+)
 from skeegformer.evaluation.tasks import load_benchmark_task
 
 HERE = Path(__file__).parent
@@ -72,6 +78,12 @@ def merge(scores):
     return scores.sort_values(by, ignore_index=True).drop(columns="place")
 
 
+def tables(scores, **options):
+    """Make the tables of every kind of information."""
+    parts = [part for _, part in scores.groupby("information", sort=False)]
+    return "\n\n".join(scores_table(part, reference="CSP+LDA", **options) for part in parts)
+
+
 def draw(scores, information):
     """Draw the comparison of pipelines at one kind of information."""
     scores = scores[scores["information"] == information]
@@ -103,6 +115,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--folds", type=int, default=4)
     parser.add_argument("--jobs", type=int, default=-1)
+    parser.add_argument("--docs", action="store_true", help="renew README.md and docs as well")
     parser.add_argument("--store", type=Path, default=HERE / "store", help="finished fits")
     args = parser.parse_args()
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")  # reaches the processes that train
@@ -112,9 +125,12 @@ def main():
         scores = merge(run(args))
         write(TABLE, scores.to_csv(index=False, float_format="%.4f"))
     scores = pd.read_csv(TABLE)
-    parts = [scores[scores["information"] == kind] for kind in scores["information"].unique()]
-    text = "\n\n".join(scores_table(part, reference="CSP+LDA") for part in parts)
-    write(RESULTS / "cross_subject.md", text + "\n")
+    write(RESULTS / "cross_subject.md", tables(scores) + "\n")
+    if args.docs:
+        short = {"by_subject": False}
+        write_between_markers(HERE.parent / "README.md", "cross-subject", tables(scores, **short))
+        page = HERE.parent / "docs" / "benchmark.rst"
+        write_between_markers(page, "cross-subject", tables(scores, format="rst", **short))
     for kind in scores["information"].unique():
         draw(scores, kind)
 

@@ -154,6 +154,11 @@ class EEGTransformerClassifier(NetworkClassifier):
     (64,)
     """
 
+    # Only who adapts wants to know whom the epochs to predict come from, and says so.
+    __metadata_request__predict = {"groups": False}  # noqa: RUF012
+    __metadata_request__predict_proba = {"groups": False}  # noqa: RUF012
+    __metadata_request__decision_function = {"groups": False}  # noqa: RUF012
+
     def __init__(
         self,
         *,
@@ -348,7 +353,9 @@ class EEGTransformerClassifier(NetworkClassifier):
             Epochs as in `fit`; channels may come in another order where they have names.
         groups : array-like of shape (n_epochs,) or None, default=None
             Subjects, which ``adapt=True`` asks for. None takes the column ``subject`` of the
-            metadata of Epochs; where there is none, all epochs are one subject.
+            metadata of Epochs; where there is none, all epochs are one subject. Reaches the
+            classifier in a Pipeline by metadata routing:
+            ``set_predict_proba_request(groups=True)``, and so for each method.
 
         Returns
         -------

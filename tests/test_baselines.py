@@ -34,6 +34,8 @@ has_braindecode = pytest.mark.skipif(
     reason="braindecode is not installed: pip install 'skeegformer[braindecode]'",
 )
 
+_SIDES = (("left", "right"), ("right", "left"))
+
 
 @pytest.fixture(scope="module")
 def few_channels(simulated):
@@ -365,12 +367,15 @@ def test_all_pipelines_of_the_benchmark_prepare_alike(information):
             "BandPassFilter(h_freq=30.0, l_freq=8.0)",
             "Resampler(sfreq=80.0)",
         ]
-        assert described[2:] == ([] if information == "strict" else ["EuclideanAlignment()"])
+        adapts = getattr(classifier, "adapt", False)
+        aligned = information != "strict" and not adapts
+        assert described[2:] == (["EuclideanAlignment()"] if aligned else [])
         with sklearn.config_context(enable_metadata_routing=True):
             asks = pipeline.get_metadata_routing().consumes("fit", ["groups"])
             takes = isinstance(classifier, MirroredClassifier) or hasattr(classifier, "max_epochs")
             assert bool(asks) == (takes or information != "strict")
     assert isinstance(pipelines["skeegformer"][-1], EEGTransformerClassifier)
+    assert pipelines["skeegformer, covariance"][-1].adapt == (information != "strict")
     assert isinstance(pipelines["EEGNet"][-1], BraindecodeClassifier)
 
 
@@ -390,7 +395,24 @@ def test_pass_bands_of_the_benchmark():
 def test_every_baseline_is_in_the_benchmark():
     from skeegformer.baselines import _BENCHMARK
 
-    assert set(BASELINES) == set(_BENCHMARK.values()) - {None}
+    assert set(BASELINES) == {name for name in _BENCHMARK.values() if isinstance(name, str)}
+
+
+@pytest.mark.parametrize(
+    "task, mirror",
+    [
+        ("baseline-eyes", {}),
+        ("fist_feet-imagination", {}),
+        *(
+            (f"{task}-{kind}", {f"{a}-fist-{end}": f"{b}-fist-{end}" for a, b in _SIDES})
+            for task in ("fist", "four-class")
+            for kind, end in (("imagination", "imag"), ("motion", "move"))
+        ),
+    ],
+)
+def test_labels_that_change_sides(task, mirror):
+    pipeline = benchmark_pipelines("strict", task=task)["skeegformer, covariance"]
+    assert pipeline[-1].mirror == mirror
 
 
 def test_classical_pipelines_on_real_eyes(recorded_subjects, report):

@@ -5,9 +5,12 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skeegformer import AttentionExplainer, EEGTransformerClassifier, make_simulated_eeg
 
@@ -322,3 +325,17 @@ def test_explanations(explained, method, report):
     auc = roc_auc_score(informative, np.abs(explanation.values).mean(axis=0))
     report(f"covariance and votes, {method}: AUC {auc:.3f}")
     assert auc > 0.7
+
+
+def test_groups_reach_an_adapting_classifier_by_routing(sides):
+    X, y, groups, _ = sides
+    data = X.get_data(units="uV")
+    train, test = groups <= 4, groups > 4
+    with sklearn.config_context(enable_metadata_routing=True):
+        classifier = _make(adapt=True, sfreq=X.info["sfreq"])
+        routed = classifier.set_fit_request(groups=True).set_predict_proba_request(groups=True)
+        pipeline = make_pipeline(FunctionTransformer(), routed)
+        pipeline.fit(data[train], y[train], groups=groups[train])
+        probabilities = pipeline.predict_proba(data[test], groups=groups[test])
+    alone = [pipeline[-1].predict_proba(data[groups == subject]) for subject in (5, 6)]
+    np.testing.assert_allclose(probabilities, np.concatenate(alone), atol=1e-5)

@@ -185,7 +185,7 @@ def test_token_dropout_keeps_the_mean():
     [
         (
             {"tokenizer": "words"},
-            "tokenizer='words' is not one of 'covariance', 'spectral', 'linear'",
+            "tokenizer='words' is not one of 'covariance', 'spectral'",
         ),
         ({"shuffle_tokens": True}, "shuffle_tokens=True is not one of 'none', 'channels'"),
         ({"n_heads": 3}, "n_heads=3 does not divide embed_dim=16"),
