@@ -21,6 +21,7 @@ from pathlib import Path
 import pandas as pd
 
 from skeegformer import CriticalDifferenceDisplay, PairedScoresDisplay, ScoresDisplay
+from skeegformer._files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES, benchmark_pipelines
 from skeegformer.evaluation import (
     SubjectFolds,
@@ -117,9 +118,8 @@ def draw(scores, information):
 
 def write(path, text):
     """Write a file whole or not at all."""
-    partial_path = path.with_name(f".{path.name}.partial")
-    partial_path.write_text(text, encoding="utf-8")
-    partial_path.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def main():

@@ -21,7 +21,6 @@ oracle and with random parameters and shuffled labels, which takes longer::
 """
 
 import argparse
-import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -32,6 +31,8 @@ from joblib import Parallel, delayed
 from scipy.stats import spearmanr, wilcoxon
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from tqdm import tqdm
+
+from skeegformer._files import replacing
 
 RESULTS = Path(__file__).parent / "results"
 METHODS = {
@@ -343,10 +344,8 @@ def overall(rows, methods):
 def write(path, text):
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.write(text)
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def main():

@@ -12,7 +12,12 @@ from skeegformer._training import NetworkClassifier, check_number
 from skeegformer._validation import validate_eeg, validate_groups
 from skeegformer.attention import attention_gradients, gradient_rollout, log_odds
 from skeegformer.nn import EEGTransformer
-from skeegformer.preprocessing.mirroring import mirror_classes, mirror_pairs
+from skeegformer.preprocessing.mirroring import (
+    both_directions,
+    mirror_classes,
+    mirror_pairs,
+    partner_order,
+)
 
 _IMPORTANCE_BATCH = 64
 
@@ -276,20 +281,14 @@ class EEGTransformerClassifier(NetworkClassifier):
         unknown = [label for pair in swap.items() for label in pair if label not in labels]
         if unknown:
             raise ValueError(f"mirror names the class {unknown[0]!r}, but there are {labels}.")
-        swap = {b: a for a, b in swap.items()} | swap
-        if any(swap[b] != a for a, b in swap.items()):
-            raise ValueError(
-                f"mirror={self.mirror!r} gives a class two partners; name one for each."
-            )
+        swap = both_directions("mirror", swap)
         if self.ch_names_ is None:
             raise ValueError(
                 "mirror needs to know which channels are left and which right; pass Epochs, or "
                 "mirror=None."
             )
-        swapped = np.array([labels.index(swap.get(label, label)) for label in labels])
-        partners = mirror_pairs(self.ch_names_)
-        pairs = [self.ch_names_.index(partners[name]) for name in self.ch_names_]
-        return torch.tensor(pairs), swapped
+        pairs = partner_order(mirror_pairs(self.ch_names_), self.ch_names_)
+        return torch.from_numpy(pairs), partner_order(swap, labels)
 
     def _begin(self):
         self._pairs, self._swapped = self._mirror_image()

@@ -2,6 +2,8 @@
 
 import os
 
+from skeegformer._files import replacing
+
 
 def claim_folder(folder):
     """Make an output folder before anything is computed.
@@ -33,9 +35,5 @@ def write_whole(path, save):
     save : callable
         Called with another path of the same suffix, and writes there.
     """
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        save(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        save(temporary)

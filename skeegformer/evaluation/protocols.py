@@ -31,7 +31,30 @@ class Fold:
     validation: np.ndarray | None = None
 
 
-class LeaveOneSubjectOut:
+class _OfAllSubjects:
+    """A protocol in which every subject takes the same part."""
+
+    def __init__(self, subjects):
+        self.subjects = None if subjects is None else tuple(subjects)
+
+    def missing(self, groups):
+        """Name the subjects that ought to be there and are not.
+
+        Parameters
+        ----------
+        groups : array-like of shape (n_epochs,)
+            The subject of each epoch.
+
+        Returns
+        -------
+        dict of str to list
+            Part of the protocol to its missing subjects, only where there are some. The only
+            part here is "all".
+        """
+        return _missing({"all": self.subjects or ()}, groups)
+
+
+class LeaveOneSubjectOut(_OfAllSubjects):
     """Test each subject by a model of all others.
 
     Parameters
@@ -55,7 +78,7 @@ class LeaveOneSubjectOut:
     name = "leave-one-subject-out"
 
     def __init__(self, subjects=None):
-        self.subjects = None if subjects is None else tuple(subjects)
+        super().__init__(subjects)
 
     def folds(self, groups):
         """Split epochs.
@@ -83,24 +106,8 @@ class LeaveOneSubjectOut:
             )
         return _folds(LeaveOneGroupOut(), groups)
 
-    def missing(self, groups):
-        """Name the subjects that ought to be there and are not.
 
-        Parameters
-        ----------
-        groups : array-like of shape (n_epochs,)
-            The subject of each epoch.
-
-        Returns
-        -------
-        dict of str to list
-            Part of the protocol to its missing subjects, only where there are some. The only
-            part here is "all".
-        """
-        return _missing({"all": self.subjects or ()}, groups)
-
-
-class SubjectFolds:
+class SubjectFolds(_OfAllSubjects):
     """Split the subjects into k folds of about as many epochs, and test each by the others.
 
     Parameters
@@ -134,7 +141,7 @@ class SubjectFolds:
     def __init__(self, n_folds=4, subjects=None):
         check_count("n_folds", n_folds, 2)
         self.n_folds = int(n_folds)
-        self.subjects = None if subjects is None else tuple(subjects)
+        super().__init__(subjects)
         self.name = f"{self.n_folds}-fold"
 
     def folds(self, groups):
@@ -163,21 +170,6 @@ class SubjectFolds:
                 "fewer folds, or more subjects."
             )
         return _folds(GroupKFold(self.n_folds), groups)
-
-    def missing(self, groups):
-        """Name the subjects that ought to be there and are not.
-
-        Parameters
-        ----------
-        groups : array-like of shape (n_epochs,)
-            The subject of each epoch.
-
-        Returns
-        -------
-        dict of str to list
-            As in `LeaveOneSubjectOut`.
-        """
-        return _missing({"all": self.subjects or ()}, groups)
 
 
 class FixedSplit:

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-import os
 import warnings
 from pathlib import Path
+
+from skeegformer._files import replacing
 
 
 class FitStore:
@@ -104,13 +105,8 @@ class FitStore:
             Its scores, of numbers and text.
         """
         content = {"checksum": _checksum([settings, rows]), "settings": settings, "rows": rows}
-        path = self.path(settings)
-        partial = path.with_name(f".{path.stem}.{os.getpid()}.partial")
-        try:
-            partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(self.path(settings)) as temporary:
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _checksum(content):

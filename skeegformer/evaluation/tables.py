@@ -1,13 +1,13 @@
 """Tables of scores to read: in a terminal, on GitHub, and in the documentation."""
 
 import re
-import secrets
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from skeegformer._files import replacing
 from skeegformer._validation import check_one_of
 from skeegformer.evaluation._rendering import FORMATS, bold, code, render, wrap
 from skeegformer.evaluation._subjects import (
@@ -161,13 +161,9 @@ def write_between_markers(path, name, text):
     gap = "\n\n" if path.suffix.lower() == ".rst" else "\n"
     inside = f"{markers[0]}{gap}{text.strip(chr(10))}{gap}".replace("\n", newline)
     after = before[: places[0].start()] + inside + before[places[1].start() :]
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
-    try:
+    with replacing(path) as temporary:
         temporary.write_bytes(after.encode("utf-8"))
         shutil.copymode(path, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _one_table(rows, information, format, reference, metric, by_subject):

@@ -4,13 +4,13 @@ import hashlib
 import json
 import os
 import re
-import uuid
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from skeegformer._files import replacing
 from skeegformer._validation import check_one_of
 from skeegformer.explain.explanation import Explanation
 from skeegformer.explain.methods import METHODS
@@ -294,17 +294,13 @@ def save_explanation(explanation, path, *, overwrite=False):
     arrays, header = _pack(explanation)
     header["checksum"] = _checksum(arrays, header)
     text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        with part.open("xb") as file:
+        with replacing(path) as temporary, temporary.open("xb") as file:
             np.savez_compressed(file, header=text, **arrays)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
     except OSError as error:
         raise type(error)(f"{path} could not be written: {error.strerror or error}.") from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

@@ -1,8 +1,9 @@
 """Writing a page to disk so that no half-written or overwritten file is ever left."""
 
-import secrets
 from contextlib import contextmanager
 from pathlib import Path
+
+from skeegformer import _files
 
 
 def check_page(path, overwrite):
@@ -59,11 +60,5 @@ def replacing(path, overwrite):
     pathlib.Path
         Where to write. It is removed again if the block ends with an exception.
     """
-    path = check_page(path, overwrite)
-    # Not tempfile: its files can be read by nobody else, and the page would keep that.
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
-    try:
+    with _files.replacing(check_page(path, overwrite)) as temporary:
         yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

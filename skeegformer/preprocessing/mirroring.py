@@ -275,8 +275,7 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         groups = validate_groups(groups, len(eeg.data))
         self.order_ = _mirror_order(self, eeg)
         self.swap_ = _check_swap(self.swap, self.classes_)
-        partners = [self.swap_.get(label, label) for label in self.classes_.tolist()]
-        self._mirrored_codes = np.searchsorted(self.classes_, np.asarray(partners))
+        self._mirrored_codes = partner_order(self.swap_, self.classes_.tolist())
 
         labels = self.classes_[np.concatenate([codes, self._mirrored_codes[codes]])]
         if groups is not None:
@@ -341,6 +340,50 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return tags
 
 
+def both_directions(name, swap):
+    """Complete a dict of the labels that mirroring exchanges.
+
+    Parameters
+    ----------
+    name : str
+        What the parameter is called.
+    swap : dict
+        Label to label, each pair in one direction or both.
+
+    Returns
+    -------
+    dict
+        Each pair in both directions.
+
+    Raises
+    ------
+    ValueError
+        If a label has two partners.
+    """
+    both = {b: a for a, b in swap.items()} | swap
+    if any(both[b] != a for a, b in both.items()):
+        raise ValueError(f"{name}={swap!r} gives a class two partners; name one for each.")
+    return both
+
+
+def partner_order(pairs, names):
+    """Index the partner of each name.
+
+    Parameters
+    ----------
+    pairs : dict
+        Name to its partner; those that are missing are their own.
+    names : list
+        All names, in order.
+
+    Returns
+    -------
+    ndarray of int of shape (n_names,)
+        Where in `names` each one's partner is.
+    """
+    return np.array([names.index(pairs.get(name, name)) for name in names])
+
+
 def _other_name(name):
     """Name the electrode on the other side, in lower case; None where the name does not tell."""
     match = _TEN_FIVE.fullmatch(name)
@@ -379,7 +422,7 @@ def _mirror_order(estimator, eeg):
             "input_ch_names, the name of each channel of X in order, or pass Epochs."
         )
     pairs = mirror_pairs(eeg.ch_names if eeg.info is None else eeg.info)
-    return np.array([eeg.ch_names.index(pairs[name]) for name in eeg.ch_names])
+    return partner_order(pairs, eeg.ch_names)
 
 
 def _exchange(match):
@@ -402,7 +445,6 @@ def _check_swap(swap, classes):
             f"swap={swap!r} is not 'auto', None, or a dict such as {{'left': 'right'}}."
         )
     known = classes.tolist()
-    both = {}
     for a, b in swap.items():
         for label in (a, b):
             if label not in known:
@@ -410,9 +452,7 @@ def _check_swap(swap, classes):
                     f"swap={swap!r} names {label!r}, which is not among the classes "
                     f"{', '.join(map(repr, known))}."
                 )
-        if both.setdefault(a, b) != b or both.setdefault(b, a) != a:
-            raise ValueError(f"swap={swap!r} gives a class two partners; name one for each.")
-    return both
+    return both_directions("swap", swap)
 
 
 def _accepted_groups(classifier, groups):
