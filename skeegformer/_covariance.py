@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from scipy.signal.windows import tukey
 from torch import nn
 
-# Limits of delta, theta, alpha, low and high beta; rhythms are compared within them.
-BAND_EDGES = (4.0, 8.0, 13.0, 20.0, 30.0)
+# Limits of delta, theta, low and high alpha, and beta in three; rhythms are compared within them.
+BAND_EDGES = (4.0, 8.0, 10.0, 13.0, 17.0, 22.0, 30.0)
 F_LIMITS = (1.0, 45.0)  # below, amplifiers drift; above, muscles rule
 # Of power times frequency, relative to its maximum: what a filter has removed has less.
 _PASSED = 1e-2
@@ -18,6 +18,12 @@ _LEAST_RATIO = 1.28  # of a band's limits; narrower ones are joined to their nei
 # Fewer electrodes than this do not see enough of the head for their mean to be a reference.
 _REFERENCE_CHANNELS = 16
 _WAVEFORM_SCALE = 0.5
+# Windows in which all frequencies together are looked at once more: what follows a cue at once
+# and what comes later are not the same. In seconds, in samples where the rate is not known, and
+# how many at most.
+_WINDOW_SECONDS = 1.0
+_WINDOW_SAMPLES = 80
+_MOST_WINDOWS = 4
 
 
 def find_bands(data, sfreq=None):
@@ -100,7 +106,8 @@ class CovarianceTokenizer(nn.Module):
     for each band :math:`b`: a channel's own power relative to the whole head, and what it
     shares with every other channel. Channels are referenced to their mean, and the trace
     removes how loud an epoch is, where there are at least 16 channels; with fewer,
-    the mean would take away what is looked for.
+    the mean would take away what is looked for. The same follows for all bands together in
+    each second of the segment, because what a cue brings at once and what comes later differ.
 
     Parameters
     ----------
@@ -115,11 +122,14 @@ class CovarianceTokenizer(nn.Module):
         between whose limits the segment has no frequency are left out.
     n_points : int, default=16
         Number of points of the waveform: means of as many equal parts of the segment.
-    shrinkage : float, default=0.05
-        :math:`\gamma`: fewer samples than channels leave directions without power.
+    shrinkage : float or None, default=None
+        :math:`\gamma`: fewer samples than channels leave directions without power. None makes
+        it grow with the number of channels, 0.05 for 4 and 0.2 for 64.
 
     Attributes
     ----------
+    n_windows : int
+        In how many windows a segment is looked at once more; 0 for short ones.
     frequencies : list of float or None
         Middle of the band of each feature in Hz, infinite for the band of all frequencies;
         None for the waveform's.
@@ -134,38 +144,31 @@ class CovarianceTokenizer(nn.Module):
     """
 
     def __init__(
-        self, n_chans, n_times, n_time_tokens, sfreq=None, bands=None, n_points=16, shrinkage=0.05
+        self, n_chans, n_times, n_time_tokens, sfreq=None, bands=None, n_points=16, shrinkage=None
     ):
         super().__init__()
-        self.n_chans, self.n_time_tokens, self.shrinkage = n_chans, n_time_tokens, shrinkage
+        self.n_chans, self.n_time_tokens = n_chans, n_time_tokens
+        self.shrinkage = 0.25 * n_chans / (n_chans + 16) if shrinkage is None else shrinkage
         self.many = n_chans >= _REFERENCE_CHANNELS
         segment = n_times // n_time_tokens
         self.n_points = min(n_points, segment)
-        grid = torch.fft.rfftfreq(segment, 1 / (sfreq or 1.0))
-        inside = [
-            (low, high, torch.nonzero((grid >= low) & (grid < high))[:, 0])
-            for low, high in (default_bands(segment, sfreq) if bands is None else bands)
-        ]
-        inside = [band for band in inside if len(band[2])]
-        if not inside:  # a few samples have hardly any frequencies
-            everything = torch.arange(min(1, len(grid) - 1), len(grid))
-            inside = [(0.0, float(grid[-1]), everything)]
-        self.bands = [(low, high) for low, high, _ in inside]
-        first = min(int(bins[0]) for _, _, bins in inside)
-        last = max(int(bins[-1]) for _, _, bins in inside)
-        self.slices = [slice(int(b[0]) - first, int(b[-1]) - first + 1) for _, _, b in inside]
-        window = torch.from_numpy(tukey(segment, 0.2)).float() if segment > 8 else 1.0
-        spectrum = torch.fft.rfft(torch.eye(segment) * window)[:, first : last + 1]
-        # Real and imaginary parts side by side, so that a band is a slice of the products.
-        basis = torch.stack([spectrum.real, spectrum.imag], dim=-1) / segment**0.5
-        self.register_buffer("basis", basis.flatten(1), persistent=False)
+        self.bands, basis, self.slices = _basis(
+            segment, sfreq, default_bands(segment, sfreq) if bands is None else bands
+        )
+        self.register_buffer("basis", basis, persistent=False)
+        self.n_windows = _count_windows(segment, sfreq)
+        if self.n_windows:
+            self.window_length = segment // self.n_windows
+            whole = (self.bands[0][0], self.bands[-1][1])
+            _, basis, _ = _basis(self.window_length, sfreq, [whole])
+            self.register_buffer("window_basis", basis, persistent=False)
 
-        self.n_rows = len(inside) * n_chans
+        frequencies = [self._middle(index, *band) for index, band in enumerate(self.bands)]
+        frequencies += [math.inf] * self.n_windows
+        self.n_rows = len(frequencies) * n_chans
         self.n_features = self.n_rows + self.n_points
         self.frequencies = [
-            frequency
-            for index, (low, high) in enumerate(self.bands)
-            for frequency in [self._middle(index, low, high) if sfreq else None] * n_chans
+            frequency if sfreq else None for frequency in frequencies for _ in range(n_chans)
         ] + [None] * self.n_points
 
     def _middle(self, index, low, high):
@@ -183,24 +186,29 @@ class CovarianceTokenizer(nn.Module):
         Returns
         -------
         Tensor of shape (batch, n_chans, n_time_tokens, n_features)
-            The channel's row of every band, band by band, then the points of the waveform.
+            The channel's row of every band, band by band, then of every window, then the points
+            of the waveform.
         """
         if self.many:
             x = x - x.mean(dim=1, keepdim=True)
         length = x.shape[-1] // self.n_time_tokens
         x = x[..., : self.n_time_tokens * length].unflatten(-1, (self.n_time_tokens, length))
         waveform = F.adaptive_avg_pool1d(x.flatten(1, 2), self.n_points).unflatten(1, x.shape[1:3])
-        parts = (x - x.mean(dim=-1, keepdim=True)).transpose(1, 2) @ self.basis
-        covariances = torch.stack([self._covariance(parts, band) for band in self.slices], dim=2)
-        values, vectors = torch.linalg.eigh(covariances)
+        x = x.transpose(1, 2)
+        parts = _centre(x) @ self.basis
+        covariances = [self._covariance(parts[..., band]) for band in self.slices]
+        for window in range(self.n_windows):
+            start = window * self.window_length
+            inside = _centre(x[..., start : start + self.window_length])
+            covariances.append(self._covariance(inside @ self.window_basis))
+        values, vectors = torch.linalg.eigh(torch.stack(covariances, dim=2))
         logs = (vectors * values.clamp_min(1e-8).log().unsqueeze(-2)) @ vectors.mT
         rows = logs.permute(0, 3, 1, 2, 4).flatten(3)
         return torch.cat([rows, waveform], dim=-1)
 
-    def _covariance(self, parts, band):
+    def _covariance(self, parts):
         """Compute the shrunk covariance of one band: (batch, n_time_tokens, n_chans, n_chans)."""
-        inside = parts[..., 2 * band.start : 2 * band.stop]
-        covariance = inside @ inside.mT / (band.stop - band.start)
+        covariance = parts @ parts.mT / (parts.shape[-1] // 2)
         power = covariance.diagonal(dim1=-2, dim2=-1).mean(dim=-1)[..., None, None]
         identity = torch.eye(self.n_chans, dtype=parts.dtype, device=parts.device)
         if self.many:
@@ -247,3 +255,43 @@ class CovarianceTokenizer(nn.Module):
         rows, waveform = features.split([self.n_rows, self.n_points], dim=-1)
         rows = rows.unflatten(-1, (-1, self.n_chans))[..., pairs].flatten(-2)
         return torch.cat([rows, waveform], dim=-1)[..., pairs, :, :]
+
+
+def _count_windows(segment, sfreq):
+    """Tell into how many windows of about a second a segment is cut; 0 if it is hardly longer."""
+    seconds = segment / sfreq / _WINDOW_SECONDS if sfreq else segment / _WINDOW_SAMPLES
+    n_windows = min(round(seconds), _MOST_WINDOWS)
+    return n_windows if n_windows > 1 and segment // n_windows > 8 else 0
+
+
+def _centre(x):
+    return x - x.mean(dim=-1, keepdim=True)
+
+
+def _basis(length, sfreq, bands):
+    """Make what turns samples into the spectrum of a tapered segment, in the bands it has.
+
+    Returns
+    -------
+    bands : list of tuple of (float, float)
+        Those between whose limits there is a frequency; one of all frequencies if none has.
+    basis : Tensor of shape (length, 2 * n_frequencies)
+        Real and imaginary parts side by side, so that a band is a slice of the products.
+    slices : list of slice
+        Where each band is.
+    """
+    grid = torch.fft.rfftfreq(length, 1 / (sfreq or 1.0))
+    inside = [(band, torch.nonzero((grid >= band[0]) & (grid < band[1]))[:, 0]) for band in bands]
+    inside = [(band, bins) for band, bins in inside if len(bins)]
+    if not inside:  # a few samples have hardly any frequencies
+        everything = torch.arange(min(1, len(grid) - 1), len(grid))
+        inside = [((0.0, float(grid[-1])), everything)]
+    first = min(int(bins[0]) for _, bins in inside)
+    last = max(int(bins[-1]) for _, bins in inside)
+    window = torch.from_numpy(tukey(length, 0.2)).float() if length > 8 else 1.0
+    spectrum = torch.fft.rfft(torch.eye(length) * window)[:, first : last + 1]
+    basis = torch.stack([spectrum.real, spectrum.imag], dim=-1) / length**0.5
+    slices = [
+        slice(2 * (int(bins[0]) - first), 2 * (int(bins[-1]) - first + 1)) for _, bins in inside
+    ]
+    return [band for band, _ in inside], basis.flatten(1), slices

@@ -32,20 +32,21 @@ class EEGTransformerClassifier(NetworkClassifier):
 
     Parameters
     ----------
-    tokenizer : {"spectral", "covariance", "linear"}, default="spectral"
-        What a channel's token is made of: its log power spectrum and its waveform in outline;
-        its rows of the logarithm of the covariance in each band, and its waveform; or its raw
-        samples as in the original. Bands are those of delta to gamma that the filters in front
-        have left.
-    votes : bool, default=False
+    tokenizer : {"covariance", "spectral", "linear"}, default="covariance"
+        What a channel's token is made of: its rows of the logarithm of the covariance in each
+        band and each second, and its waveform in outline; its log power spectrum and its
+        waveform; or its raw samples as in the original. Bands are those of delta to gamma
+        that the filters in front have left.
+    votes : bool, default=True
         Whether, beside the class token, every channel votes for the classes by a linear rule
         of its own; good where few subjects are there to train on.
-    mirror : dict, "auto" or None, default=None
+    mirror : dict, "auto" or None, default="auto"
         Train on each epoch's mirror image as well, left and right electrodes exchanged: the
         dict says which labels change with it, each pair in one direction or both, such as
         ``{"left": "right"}``; others stay. "auto" makes the dict from names that turn into
-        each other when the words left and right are exchanged, and does not mirror where there
-        are none. Needs channel names.
+        each other when the words left and right are exchanged; it does not mirror where there
+        are none, or where a class or a channel has no partner on the other side. Pass ``{}`` where both sides of the head take part
+        alike in every class, as in open against closed eyes.
     adapt : bool, default=False
         Whether features are centred on each subject's own mean, in `fit` as in the
         predictions, so that what differs between people from the start does not count.
@@ -54,15 +55,15 @@ class EEGTransformerClassifier(NetworkClassifier):
         predict are used, all that are given at once: such scores are transductive.
     n_time_tokens : int, default=1
         Number of temporal tokens of each channel.
-    embed_dim : int, default=64
+    embed_dim : int, default=32
         Size of a token inside the network.
-    n_layers : int, default=2
+    n_layers : int, default=1
         Number of transformer blocks.
     n_heads : int, default=4
         Number of attention heads; has to divide `embed_dim`.
     ff_dim : int or None, default=None
         Size of the hidden layer within a block; None means ``2 * embed_dim``.
-    drop_prob : float, default=0.2
+    drop_prob : float, default=0.5
         Dropout probability.
     token_drop_prob : float, default=0.0
         Probability that a token is set to zero in training.
@@ -77,8 +78,8 @@ class EEGTransformerClassifier(NetworkClassifier):
         thousands.
     batch_size : int, default=32
         Epochs of EEG in a training step.
-    lr : float, default=1e-3
-        Peak learning rate of AdamW.
+    lr : float, default=1e-4
+        Peak learning rate of AdamW. Without votes more is needed, some 1e-3.
     weight_decay : float, default=0.05
         Weight decay of AdamW.
     warmup : float, default=0.1
@@ -167,22 +168,22 @@ class EEGTransformerClassifier(NetworkClassifier):
     def __init__(
         self,
         *,
-        tokenizer="spectral",
-        votes=False,
-        mirror=None,
+        tokenizer="covariance",
+        votes=True,
+        mirror="auto",
         adapt=False,
         n_time_tokens=1,
-        embed_dim=64,
-        n_layers=2,
+        embed_dim=32,
+        n_layers=1,
         n_heads=4,
         ff_dim=None,
-        drop_prob=0.2,
+        drop_prob=0.5,
         token_drop_prob=0.0,
         noise=0.0,
         shuffle_tokens="none",
         max_epochs="auto",
         batch_size=32,
-        lr=1e-3,
+        lr=1e-4,
         weight_decay=0.05,
         warmup=0.1,
         lr_schedule="cosine",
@@ -272,8 +273,12 @@ class EEGTransformerClassifier(NetworkClassifier):
         if swap is None:
             return None, None
         if isinstance(swap, str) and swap == "auto":
-            swap = mirror_classes(self.classes_)
-            if swap is None:
+            try:
+                swap = mirror_classes(self.classes_)
+                pairs = None if swap is None else mirror_pairs(self.ch_names_ or ())
+            except ValueError:  # a class or a channel whose other side is not there
+                pairs = None
+            if not pairs:
                 return None, None
         if not isinstance(swap, dict):
             raise ValueError(f"mirror={self.mirror!r} is not a dict of labels, 'auto' or None.")

@@ -439,9 +439,9 @@ class Votes(nn.Module):
         Tensor of shape (batch, n_outputs)
             The sum.
         """
+        if say is None:  # one matrix product, where nobody asks which token said what
+            return features.flatten(1) @ self.weight.flatten(0, 1)
         features = features.flatten(1, 2)
-        if say is None:
-            return torch.einsum("btf,tfo->bo", features, self.weight)
         votes = torch.einsum("btf,tfo->bto", features, self.weight)
         share = self.share().clamp_min(1e-30)[:, None]
         return (say[:, 0, 0, 1:, None] * (votes / share)).sum(dim=1)
@@ -496,28 +496,28 @@ class EEGTransformer(nn.Module):
         Number of samples in an epoch.
     sfreq : float or None, default=None
         Sampling rate in Hz; sets the windows and frequencies of the spectral tokenizer.
-    tokenizer : {"spectral", "covariance", "linear"}, default="spectral"
-        What a token is made of: the log power spectrum of its samples (Welch's windows of
-        0.8 s, up to 45 Hz) and 16 points of their waveform; the channel's rows of the
-        logarithm of the covariance in each band and the waveform (`CovarianceTokenizer`);
+    tokenizer : {"covariance", "spectral", "linear"}, default="covariance"
+        What a token is made of: the channel's rows of the logarithm of the covariance in each
+        band and each second, and 16 points of its waveform (`CovarianceTokenizer`); the log
+        power spectrum of its samples (Welch's windows of 0.8 s, up to 45 Hz) and the waveform;
         or the samples themselves as in the original.
     bands : list of tuple of (float, float) or None, default=None
         Bands in Hz of ``tokenizer="covariance"``; None for the usual ones.
-    votes : bool, default=False
+    votes : bool, default=True
         Whether, beside the class token, every token votes for the classes by a linear rule
         of its own; good where few subjects are there to train on.
     n_time_tokens : int, default=1
         Number of segments, and so tokens, of a channel. Samples left over at the end of
         an epoch are not used.
-    embed_dim : int, default=64
+    embed_dim : int, default=32
         Size of a token inside the network.
-    n_layers : int, default=2
+    n_layers : int, default=1
         Number of blocks.
     n_heads : int, default=4
         Number of attention heads; has to divide `embed_dim`.
     ff_dim : int or None, default=None
         Size of the hidden layer within a block; None means ``2 * embed_dim``.
-    drop_prob : float, default=0.2
+    drop_prob : float, default=0.5
         Dropout probability.
     token_drop_prob : float, default=0.0
         Probability that a token is set to zero in training.
@@ -557,15 +557,15 @@ class EEGTransformer(nn.Module):
         n_times,
         sfreq=None,
         *,
-        tokenizer="spectral",
+        tokenizer="covariance",
         bands=None,
-        votes=False,
+        votes=True,
         n_time_tokens=1,
-        embed_dim=64,
-        n_layers=2,
+        embed_dim=32,
+        n_layers=1,
         n_heads=4,
         ff_dim=None,
-        drop_prob=0.2,
+        drop_prob=0.5,
         token_drop_prob=0.0,
         noise=0.0,
         shuffle_tokens="none",
