@@ -106,7 +106,9 @@ def validate_eeg(estimator, X, *, reset):
     Parameters
     ----------
     estimator : estimator
-        What X is for; a parameter ``sfreq`` of its own gives the rate of arrays.
+        What X is for; a parameter ``sfreq`` of its own gives the rate of arrays. A method
+        ``_complete`` of its own makes the channels of `fit` of others, and ``_way_out`` gives a
+        sentence for those that are refused.
     X : mne.Epochs, list of mne.Epochs or array-like
         Epochs in volts, or an array of shape (n_epochs, n_chans, n_times) or
         (n_epochs, n_times), which is taken as it is.
@@ -139,6 +141,8 @@ def validate_eeg(estimator, X, *, reset):
     if reset:
         estimator._input_scale = _scale(eeg)
         return _learn(estimator, eeg)
+    if hasattr(estimator, "_complete"):
+        eeg = estimator._complete(eeg)
     eeg = _agree(estimator, eeg, same_times=True)
     _refuse_other_unit(estimator, eeg)
     return eeg
@@ -616,7 +620,8 @@ def _agree(estimator, eeg, *, same_times, same_sfreq=True):
     fitted = estimator.ch_names_
     if eeg.ch_names is not None and fitted is not None:
         if set(eeg.ch_names) != set(fitted):
-            _refuse_channels(eeg.ch_names, fitted, f"this {name} was fitted with")
+            way_out = estimator._way_out(eeg) if hasattr(estimator, "_way_out") else ""
+            _refuse_channels(eeg.ch_names, fitted, f"this {name} was fitted with", way_out)
         if eeg.ch_names != fitted:
             eeg = _reorder(eeg, fitted)
     elif eeg.data.shape[1] != estimator.n_chans_:
@@ -697,7 +702,7 @@ def _refuse_other_unit(estimator, eeg):
         )
 
 
-def _refuse_channels(found, expected, who):
+def _refuse_channels(found, expected, who, way_out=""):
     """Say which channels are missing, too many, or out of order."""
     missing = [name for name in expected if name not in found]
     extra = [name for name in found if name not in expected]
@@ -708,4 +713,4 @@ def _refuse_channels(found, expected, who):
         parts.append("extra: " + ", ".join(map(str, extra)))
     if not missing and not extra:
         parts.append("the same channels in another order")
-    raise ValueError("; ".join(parts) + ".")
+    raise ValueError("; ".join(parts) + "." + (f" {way_out}" if way_out else ""))

@@ -8,8 +8,9 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from skeegformer._covariance import find_bands
+from skeegformer._electrodes import can_complete, check_positions, complete
 from skeegformer._training import NetworkClassifier, check_number
-from skeegformer._validation import validate_eeg, validate_groups
+from skeegformer._validation import check_one_of, validate_eeg, validate_groups
 from skeegformer.attention import attention_gradients, gradient_rollout, log_odds
 from skeegformer.nn import EEGTransformer
 from skeegformer.preprocessing.mirroring import (
@@ -53,6 +54,12 @@ class EEGTransformerClassifier(NetworkClassifier):
         A subject seen in `fit` keeps the mean from there, and is known by its name: do not
         give somebody else the same one. Of others, the unlabelled epochs to
         predict are used, all that are given at once: such scores are transductive.
+    positions : {"channel", "electrode"}, default="channel"
+        What the channels to predict have in common with those of `fit`. "channel": their names;
+        X with others, or fewer, is refused. "electrode": the head; the signal at electrodes of
+        `fit` that X lacks is estimated by spherical splines [3]_ from those that it has and are
+        not marked as bad, while the others keep theirs. `fit` and X have to be Epochs with a
+        montage, and X has to have at least 4 electrodes, spread over the head.
     n_time_tokens : int, default=1
         Number of temporal tokens of each channel.
     embed_dim : int, default=32
@@ -148,6 +155,8 @@ class EEGTransformerClassifier(NetworkClassifier):
        Cognitive Computational Neuroscience. doi:10.32470/CCN.2022.1240-0
     .. [2] Chefer, Gur and Wolf (2021), Generic attention-model explainability for
        interpreting bi-modal and encoder-decoder transformers. ICCV. arXiv:2103.15679
+    .. [3] Perrin et al. (1989), Spherical splines for scalp potential and current density
+       mapping. Electroenceph. Clin. Neurophysiol. 72(2). doi:10.1016/0013-4694(89)90180-6
 
     Examples
     --------
@@ -158,6 +167,12 @@ class EEGTransformerClassifier(NetworkClassifier):
     (3, 2)
     >>> classifier.feature_importances_.shape
     (64,)
+
+    Every second electrode, for a classifier that was trained with all of them:
+
+    >>> classifier = EEGTransformerClassifier(positions="electrode", max_epochs=5, random_state=0)
+    >>> classifier.fit(X, y).predict_proba(X[:3].pick(X.ch_names[::2])).shape
+    (3, 2)
     """
 
     # Only who adapts wants to know whom the epochs to predict come from, and says so.
@@ -172,6 +187,7 @@ class EEGTransformerClassifier(NetworkClassifier):
         votes=True,
         mirror="auto",
         adapt=False,
+        positions="channel",
         n_time_tokens=1,
         embed_dim=32,
         n_layers=1,
@@ -201,6 +217,7 @@ class EEGTransformerClassifier(NetworkClassifier):
         self.votes = votes
         self.mirror = mirror
         self.adapt = adapt
+        self.positions = positions
         self.n_time_tokens = n_time_tokens
         self.embed_dim = embed_dim
         self.n_layers = n_layers
@@ -238,6 +255,7 @@ class EEGTransformerClassifier(NetworkClassifier):
         for name in ("votes", "adapt"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise ValueError(f"{name}={getattr(self, name)!r} is not True or False.")
+        check_one_of("positions", self.positions, ("channel", "electrode"))
         if self.adapt and self.noise > 0:
             raise ValueError(
                 f"noise={self.noise} cannot be added anew in every pass with adapt=True, which "
@@ -296,7 +314,19 @@ class EEGTransformerClassifier(NetworkClassifier):
         return torch.from_numpy(pairs), partner_order(swap, labels)
 
     def _begin(self):
+        if self.positions == "electrode":
+            check_positions(self.info_)
         self._pairs, self._swapped = self._mirror_image()
+
+    def _complete(self, eeg):
+        """Give epochs to predict the channels of `fit`."""
+        return complete(self, eeg) if self.positions == "electrode" else eeg
+
+    def _way_out(self, eeg):
+        """Say what to do with epochs that have other channels than `fit`."""
+        if self.positions == "electrode" or not can_complete(self, eeg):
+            return ""
+        return "A classifier with positions='electrode' estimates those that are missing."
 
     def _needs_subjects(self):
         return super()._needs_subjects() or self.adapt

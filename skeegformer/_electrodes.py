@@ -1,0 +1,264 @@
+"""The signal at the electrodes of `fit`, estimated from those that are there."""
+
+from dataclasses import replace
+
+import numpy as np
+
+# A spherical spline through fewer electrodes is hardly more than their mean.
+_LEAST_ELECTRODES = 4
+# How far, in degrees seen from the middle of the head, most missing electrodes may be from the
+# nearest one that is there. Neighbours of the 10-20 system are 36 degrees apart.
+_FAR = 60.0
+# A sphere through fewer points of the head may have its middle anywhere; the head frame of MNE
+# has it about here, in metres.
+_LEAST_POINTS = 16
+_MIDDLE_OF_HEAD = (0.0, 0.0, 0.04)
+
+
+def check_positions(info):
+    """Refuse what does not tell where the electrodes of `fit` are.
+
+    Parameters
+    ----------
+    info : mne.Info or None
+        Of the channels in `fit`; None for arrays.
+
+    Raises
+    ------
+    ValueError
+        If X was an array, has electrodes without a position, or electrodes inside the head.
+    """
+    asks = "positions='electrode' asks where on the head the electrodes are, but X"
+    if info is None:
+        raise ValueError(
+            f"{asks} is an array, which does not tell; pass Epochs with a montage "
+            "(epochs.set_montage), or leave positions='channel'."
+        )
+    inside = _named(info, ~_on_scalp(info))
+    if inside:
+        raise ValueError(
+            f"{asks} has electrodes that are not on it (sEEG, ECoG or DBS): {_listed(inside)}; "
+            "drop them, or leave positions='channel'."
+        )
+    lost = _named(info, ~_has_position(info))
+    if lost:
+        raise ValueError(
+            f"{asks} has none for {_listed(lost)}; set a montage (epochs.set_montage), drop what "
+            "is not in it, or leave positions='channel'."
+        )
+
+
+def complete(estimator, eeg):
+    """Put together the channels of `fit` from those that are there.
+
+    Channels that are there by name stay as they are. The others are interpolated by spherical
+    splines [1]_ from all electrodes of X that are not marked as bad, those that `fit` did not
+    have included. A constant term lets the estimate follow the reference of X.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted; its ``ch_names_`` and ``info_`` say what is wanted.
+    eeg : EEGData
+        Epochs to predict, or an array.
+
+    Returns
+    -------
+    EEGData
+        With the channels of `fit`, in their order; `eeg` itself where it tells no names and has
+        as many channels.
+
+    Raises
+    ------
+    ValueError
+        If channels are missing, and it cannot be known where they or those of X are, or those of
+        X are too few or too far away.
+
+    References
+    ----------
+    .. [1] Perrin et al. (1989), Spherical splines for scalp potential and current density
+       mapping. Electroenceph. Clin. Neurophysiol. 72(2). doi:10.1016/0013-4694(89)90180-6
+    """
+    fitted = estimator.ch_names_
+    if fitted is None or eeg.ch_names is None:
+        _refuse_without_names(estimator, eeg)
+        return eeg
+    known = [name for name in fitted if name in eeg.ch_names]
+    missing = [name for name in fitted if name not in eeg.ch_names]
+    data = np.empty((len(eeg.data), len(fitted), eeg.data.shape[2]), dtype=eeg.data.dtype)
+    data[:, _indices(known, fitted)] = eeg.data[:, _indices(known, eeg.ch_names)]
+    if missing:
+        # Sums depend on the order of what is added: it must not be that of X.
+        order = known + sorted(set(eeg.ch_names) - set(known))
+        sources, weights = _estimate(estimator, eeg, missing, order)
+        data[:, _indices(missing, fitted)] = weights @ eeg.data[:, sources]
+    return replace(eeg, data=data, ch_names=list(fitted), info=estimator.info_)
+
+
+def can_complete(estimator, eeg):
+    """Tell whether `complete` would take channels that are missing.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    eeg : EEGData
+        Epochs to predict, or an array.
+
+    Returns
+    -------
+    bool
+        Whether Epochs lack channels that can be estimated.
+    """
+    if eeg.info is None or estimator.info_ is None or set(estimator.ch_names_) <= set(eeg.ch_names):
+        return False
+    try:
+        complete(estimator, replace(eeg, data=eeg.data[:1, :, :1]))
+    except ValueError:
+        return False
+    return True
+
+
+def spline_weights(sources, targets):
+    """Compute how a spherical spline makes the signal at some places of that at others.
+
+    MNE computes it, with its regularisation, so that nothing differs from
+    `mne.Epochs.interpolate_bads`.
+
+    Parameters
+    ----------
+    sources : ndarray of shape (n_sources, 3)
+        Where the signal is known, seen from the middle of the head.
+    targets : ndarray of shape (n_targets, 3)
+        Where it is wanted.
+
+    Returns
+    -------
+    ndarray of shape (n_targets, n_sources)
+        What the signals are multiplied with; each row sums to 1.
+    """
+    import mne
+
+    places = np.concatenate([sources, targets])
+    info = mne.create_info(len(places), 1.0, "eeg")
+    for channel, place in zip(info["chs"], places, strict=True):
+        channel["loc"][:3] = place
+    info["bads"] = info["ch_names"][len(sources) :]
+    units = mne.EvokedArray(np.eye(len(places), len(sources)), info, verbose="ERROR")
+    units.interpolate_bads(reset_bads=False, origin=(0.0, 0.0, 0.0), verbose="ERROR")
+    return units.data[len(sources) :]
+
+
+def _estimate(estimator, eeg, missing, order):
+    """Say which channels of X the missing ones are estimated from, and with which weights."""
+    name = type(estimator).__name__
+    lacks = (
+        f"X lacks {len(missing)} of the {estimator.n_chans_} channels that this {name} was fitted "
+        "with"
+    )
+    if estimator.info_ is None or not _usable(estimator.info_).all():
+        raise ValueError(
+            f"{lacks}, {_listed(missing)}, and they cannot be estimated, since not all Epochs in "
+            "fit had positions on the head; fit again on Epochs with a montage "
+            "(epochs.set_montage)."
+        )
+    good = ~np.isin(eeg.info["ch_names"], eeg.info["bads"]) & _on_scalp(eeg.info)
+    lost = _named(eeg.info, good & ~_has_position(eeg.info))
+    if lost:
+        raise ValueError(
+            f"{lacks}, and to estimate them takes the positions of its electrodes, but there are "
+            f"none for {_listed(lost)}; set a montage (epochs.set_montage), or drop what is not in "
+            "it."
+        )
+    order = [channel for channel in order if good[eeg.ch_names.index(channel)]]
+    if len(order) < _LEAST_ELECTRODES:
+        bad = " that are not marked as bad" if eeg.info["bads"] else ""
+        raise ValueError(
+            f"{lacks}, but has only {len(order)} electrode{'s' * (len(order) != 1)}{bad}; at least "
+            f"{_LEAST_ELECTRODES}, spread over the head, are needed to estimate the others."
+        )
+    sources = _indices(order, eeg.ch_names)
+    middle = _middle(estimator.info_, _MIDDLE_OF_HEAD)
+    targets = _positions(estimator.info_)[_indices(missing, estimator.ch_names_)] - middle
+    # Montages differ in where in the head frame they have the head.
+    places = _positions(eeg.info)[sources] - _middle(eeg.info, middle)
+    distance = _distance(places, targets)
+    if np.median(distance) > _FAR:
+        raise ValueError(
+            f"{lacks}, and most of them are too far from its electrodes ({_listed(order)}) to be "
+            f"estimated: the nearest one is {np.median(distance):.0f} degrees away in the median, "
+            f"and at most {_FAR:.0f} are allowed. Pass Epochs with electrodes all over the head, "
+            "or check their positions (epochs.plot_sensors)."
+        )
+    return sources, spline_weights(places, targets)
+
+
+def _refuse_without_names(estimator, eeg):
+    """Raise where there are fewer or more channels and none of them has a name."""
+    if eeg.data.shape[1] == estimator.n_chans_:
+        return
+    who = f"this {type(estimator).__name__} was fitted with {estimator.n_chans_}"
+    if eeg.ch_names is None:
+        raise ValueError(
+            f"X has {eeg.data.shape[1]} channels, but {who}, and an array does not tell where its "
+            "electrodes are; pass Epochs with a montage (epochs.set_montage)."
+        )
+    raise ValueError(
+        f"X has {eeg.data.shape[1]} channels, but {who} of an array, which did not tell where its "
+        "electrodes are; fit again on Epochs with a montage (epochs.set_montage)."
+    )
+
+
+def _indices(names, ch_names):
+    return [ch_names.index(name) for name in names]
+
+
+def _positions(info):
+    return np.array([channel["loc"][:3] for channel in info["chs"]])
+
+
+def _has_position(info):
+    positions = _positions(info)
+    return np.isfinite(positions).all(axis=1) & positions.any(axis=1)
+
+
+def _on_scalp(info):
+    """Mark electrodes that are on a sphere, not in or on the brain."""
+    return np.array(info.get_channel_types()) == "eeg"
+
+
+def _usable(info):
+    return _has_position(info) & _on_scalp(info)
+
+
+def _middle(info, otherwise):
+    """Find the middle of the head as MNE does, where enough points are known."""
+    import mne
+    from mne.io.constants import FIFF
+
+    kinds = (FIFF.FIFFV_POINT_EEG, FIFF.FIFFV_POINT_EXTRA)
+    points = [
+        point
+        for point in info["dig"] or ()
+        if point["kind"] in kinds and point["coord_frame"] == FIFF.FIFFV_COORD_HEAD
+    ]
+    if len(points) < _LEAST_POINTS:
+        return np.array(otherwise)
+    return mne.bem.fit_sphere_to_headshape(info, units="m", verbose="ERROR")[1]
+
+
+def _distance(sources, targets):
+    """Measure the angle, in degrees, between each target and the source that is nearest."""
+    sources = sources / np.linalg.norm(sources, axis=1, keepdims=True)
+    targets = targets / np.linalg.norm(targets, axis=1, keepdims=True)
+    return np.degrees(np.arccos(np.clip(targets @ sources.T, -1, 1).max(axis=1)))
+
+
+def _named(info, mask):
+    return [name for name, chosen in zip(info["ch_names"], mask, strict=True) if chosen]
+
+
+def _listed(names, most=8):
+    """Write names in a row, not too many of them."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
