@@ -9,6 +9,8 @@ _LEAST_ELECTRODES = 4
 # How far, in degrees seen from the middle of the head, most missing electrodes may be from the
 # nearest one that is there. Neighbours of the 10-20 system are 36 degrees apart.
 _FAR = 60.0
+# In degrees: electrodes that are nearer to each other are one under two names, such as T3 and T7.
+_SAME_PLACE = 1.0
 # A sphere through fewer points of the head may have its middle anywhere; the head frame of MNE
 # has it about here, in metres.
 _LEAST_POINTS = 16
@@ -53,7 +55,8 @@ def complete(estimator, eeg):
 
     Channels that are there by name stay as they are. The others are interpolated by spherical
     splines [1]_ from all electrodes of X that are not marked as bad, those that `fit` did not
-    have included. A constant term lets the estimate follow the reference of X.
+    have included; one that is in the same place under another name gives its signal. A constant
+    term lets the estimate follow the reference of X.
 
     Parameters
     ----------
@@ -182,15 +185,19 @@ def _estimate(estimator, eeg, missing, order):
     targets = _positions(estimator.info_)[_indices(missing, estimator.ch_names_)] - middle
     # Montages differ in where in the head frame they have the head.
     places = _positions(eeg.info)[sources] - _middle(eeg.info, middle)
-    distance = _distance(places, targets)
-    if np.median(distance) > _FAR:
+    angles = _angles(places, targets)
+    nearest = angles.min(axis=1)
+    if np.median(nearest) > _FAR:
         raise ValueError(
             f"{lacks}, and most of them are too far from its electrodes ({_listed(order)}) to be "
-            f"estimated: the nearest one is {np.median(distance):.0f} degrees away in the median, "
+            f"estimated: the nearest one is {np.median(nearest):.0f} degrees away in the median, "
             f"and at most {_FAR:.0f} are allowed. Pass Epochs with electrodes all over the head, "
             "or check their positions (epochs.plot_sensors)."
         )
-    return sources, spline_weights(places, targets)
+    weights = spline_weights(places, targets)
+    same = nearest < _SAME_PLACE  # the spline would smooth them
+    weights[same] = np.eye(len(sources))[angles[same].argmin(axis=1)]
+    return sources, weights
 
 
 def _refuse_without_names(estimator, eeg):
@@ -247,11 +254,11 @@ def _middle(info, otherwise):
     return mne.bem.fit_sphere_to_headshape(info, units="m", verbose="ERROR")[1]
 
 
-def _distance(sources, targets):
-    """Measure the angle, in degrees, between each target and the source that is nearest."""
+def _angles(sources, targets):
+    """Measure the angle, in degrees, between places: (n_targets, n_sources)."""
     sources = sources / np.linalg.norm(sources, axis=1, keepdims=True)
     targets = targets / np.linalg.norm(targets, axis=1, keepdims=True)
-    return np.degrees(np.arccos(np.clip(targets @ sources.T, -1, 1).max(axis=1)))
+    return np.degrees(np.arccos(np.clip(targets @ sources.T, -1, 1)))
 
 
 def _named(info, mask):

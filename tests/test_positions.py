@@ -1,0 +1,344 @@
+"""Predictions with other electrodes than those of `fit`."""
+
+import copy
+import pickle
+import warnings
+
+import mne
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from skeegformer import AttentionExplainer, EEGTransformerClassifier, make_simulated_eeg
+from skeegformer._electrodes import spline_weights
+from skeegformer._validation import validate_eeg
+
+HALF = slice(None, None, 2)
+EIGHT = ["F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]
+PARAMS = {"max_epochs": 8, "lr": 1e-3, "random_state": 0}
+
+
+def by_electrode(**params):
+    return EEGTransformerClassifier(positions="electrode", **{**PARAMS, **params})
+
+
+@pytest.fixture(scope="module")
+def recording():
+    """Six subjects with a strong rhythm: X, y, the subject of each epoch."""
+    X, y, metadata, _ = make_simulated_eeg(
+        n_subjects=6, n_epochs=20, snr=30.0, sfreq=80.0, duration=1.0, random_state=0
+    )
+    return X, y, metadata["subject"].to_numpy()
+
+
+@pytest.fixture(scope="module")
+def unseen(recording):
+    """Epochs of subjects that the classifiers below do not know."""
+    X, y, subject = recording
+    return X[subject > 4], y[subject > 4]
+
+
+@pytest.fixture(scope="module")
+def fitted(recording):
+    """Classifier of all 64 channels of the first four subjects."""
+    X, y, subject = recording
+    return by_electrode().fit(X[subject <= 4], y[subject <= 4])
+
+
+@pytest.fixture(scope="module")
+def by_name(recording):
+    """Train the same classifier, but for what it asks of channels."""
+    X, y, subject = recording
+    return EEGTransformerClassifier(**PARAMS).fit(X[subject <= 4], y[subject <= 4])
+
+
+def some(X, names):
+    return X.copy().pick(names)
+
+
+def completed(classifier, X):
+    return validate_eeg(classifier, X, reset=False).data
+
+
+def test_missing_channels_are_those_that_mne_interpolates(fitted, unseen):
+    X, _ = unseen
+    names = X.ch_names[HALF]
+    expected = X.copy()
+    expected.info["bads"] = [name for name in X.ch_names if name not in names]
+    expected.interpolate_bads(reset_bads=False)
+    data = completed(fitted, some(X, names))
+    assert data.dtype == np.float32
+    np.testing.assert_allclose(data, expected.get_data(units="uV"), rtol=1e-5, atol=1e-4)
+
+
+def test_channels_that_are_there_keep_their_signal(fitted, unseen):
+    X, _ = unseen
+    picks = [X.ch_names.index(name) for name in EIGHT]
+    data, whole = completed(fitted, some(X, EIGHT)), completed(fitted, X)
+    np.testing.assert_array_equal(data[:, picks], whole[:, picks])
+    assert not np.array_equal(data, whole)
+
+
+def test_bad_channels_estimate_no_others(fitted, unseen):
+    X, _ = unseen
+    marked = some(X, X.ch_names[HALF])
+    bad = X.ch_names[HALF][3]
+    marked.info["bads"] = [bad]
+    data = completed(fitted, marked)
+    without = completed(fitted, marked.copy().drop_channels([bad]))
+    others = [index for index, name in enumerate(X.ch_names) if name != bad]
+    np.testing.assert_array_equal(data[:, others], without[:, others])
+    index = X.ch_names.index(bad)
+    np.testing.assert_array_equal(data[:, index], completed(fitted, X)[:, index])
+
+
+def test_with_all_channels_nothing_changes(fitted, by_name, unseen):
+    new, _ = unseen
+    expected = by_name.decision_function(new)
+    np.testing.assert_array_equal(fitted.decision_function(new), expected)
+    shuffled = new.copy().reorder_channels(new.ch_names[::-1])
+    np.testing.assert_array_equal(fitted.decision_function(shuffled), expected)
+    array = new.get_data(units="uV")
+    np.testing.assert_allclose(fitted.decision_function(array), expected, atol=1e-5)
+    # Nothing is estimated, so that positions are not asked for and further channels not read.
+    info = mne.create_info(["A1"], new.info["sfreq"], "eeg")
+    more = mne.EpochsArray(np.ones((len(new), 1, len(new.times))), info, events=new.events)
+    more = new.copy().set_montage(None).add_channels([more], force_update_info=True)
+    np.testing.assert_array_equal(fitted.decision_function(more), expected)
+
+
+def test_order_does_not_matter(fitted, unseen):
+    X, _ = unseen
+    names = X.ch_names[HALF]
+    expected = fitted.decision_function(some(X, names))
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(names).tolist()
+        shuffled = some(X, names).reorder_channels(order)
+        np.testing.assert_array_equal(fitted.decision_function(shuffled), expected)
+
+
+def test_half_of_the_electrodes_are_nearly_as_good(fitted, unseen, report):
+    X, y = unseen
+    scores = {
+        len(names): balanced_accuracy_score(y, fitted.predict(some(X, names)))
+        for names in (X.ch_names, X.ch_names[HALF], EIGHT)
+    }
+    report(f"trained with 64 electrodes, balanced accuracy by number of electrodes: {scores}")
+    assert scores[32] > 0.8
+    assert scores[32] > scores[64] - 0.1
+    assert scores[8] > 0.7
+
+
+def test_another_montage(fitted, unseen):
+    X, y = unseen
+    sphere = mne.channels.make_standard_montage("biosemi64")
+    assert set(sphere.ch_names) != set(X.ch_names)
+    # The other cap has its electrodes a little elsewhere, and other names for them.
+    other = some(X, [name for name in X.ch_names if name in sphere.ch_names])
+    other.set_montage(sphere)
+    other.rename_channels({name: f"E{i}" for i, name in enumerate(other.ch_names)})
+    assert not set(other.ch_names) & set(X.ch_names)
+    assert balanced_accuracy_score(y, fitted.predict(other)) > 0.8
+    # Electrodes of the same place are found under any name.
+    renamed = X.copy().rename_channels({name: f"E{i}" for i, name in enumerate(X.ch_names)})
+    np.testing.assert_array_equal(completed(fitted, renamed), completed(fitted, X))
+
+
+def test_positions_without_the_points_of_a_head(fitted, unseen):
+    X, _ = unseen
+    few = some(X, EIGHT)
+    expected = completed(fitted, few)
+    few = few.set_montage(few.get_montage())
+    with few.info._unlock():
+        few.info["dig"] = None
+    np.testing.assert_allclose(completed(fitted, few), expected, atol=1e-3)
+
+
+def test_in_a_pipeline_and_with_lists(fitted, unseen):
+    X, _ = unseen
+    few = some(X, X.ch_names[HALF])
+    expected = fitted.predict_proba(few)
+    pipeline = make_pipeline(fitted)
+    np.testing.assert_array_equal(pipeline.predict_proba(few), expected)
+    np.testing.assert_array_equal(
+        pipeline.predict_proba([few[i] for i in range(len(few))]), expected
+    )
+    assert few.ch_names == X.ch_names[HALF]
+
+
+def test_in_a_cross_validation(recording):
+    X, y, subject = recording
+    few, pipeline = subject <= 2, make_pipeline(by_electrode(max_epochs=1))
+    options = {"groups": subject[few], "cv": GroupKFold(2), "error_score": "raise"}
+    assert len(cross_val_score(pipeline, X[few], y[few], **options)) == 2
+
+
+def test_adapted_to_subjects(recording):
+    X, y, subject = recording
+    known = subject <= 4
+    classifier = by_electrode(adapt=True, max_epochs=2).fit(X[known], y[known])
+    means = {key: value.copy() for key, value in classifier.subject_means_.items()}
+    few = some(X[~known], X.ch_names[HALF])
+    by_hand = EEGTransformerClassifier(adapt=True, **{**PARAMS, "max_epochs": 2})
+    by_hand.fit(X[known], y[known])
+    filled = X[~known].copy()
+    filled.info["bads"] = [name for name in X.ch_names if name not in few.ch_names]
+    filled.interpolate_bads()
+    expected = by_hand.decision_function(filled)
+    np.testing.assert_allclose(classifier.decision_function(few), expected, atol=1e-3)
+    # A subject of fit keeps its mean, whoever else is there.
+    own = some(X[subject == 1], X.ch_names[HALF])
+    both = some(X[(subject == 1) | (subject == 5)], X.ch_names[HALF])
+    np.testing.assert_allclose(
+        classifier.decision_function(both)[: len(own)],
+        classifier.decision_function(own),
+        atol=1e-5,
+    )
+    for key, value in means.items():
+        np.testing.assert_array_equal(classifier.subject_means_[key], value)
+
+
+@pytest.mark.parametrize("method", ["rollout", "gradient-rollout", "occlusion"])
+def test_explanations_are_of_the_fitted_channels(fitted, unseen, method):
+    X, y = unseen
+    explainer = AttentionExplainer(method, replacement="zero")
+    explanation = explainer.explain(fitted, some(X, X.ch_names[HALF])[:3], y[:3])
+    assert explanation.ch_names == X.ch_names
+    assert explanation.values.shape == (3, 64)
+    expected = fitted.predict_proba(some(X, X.ch_names[HALF])[:3])
+    np.testing.assert_allclose(explanation.probabilities, expected, atol=1e-6)
+
+
+def test_can_be_cloned_pickled_and_asked_afterwards(fitted, by_name, unseen):
+    new, _ = unseen
+    few = some(new, EIGHT)
+    assert clone(fitted).get_params()["positions"] == "electrode"
+    assert EEGTransformerClassifier().positions == "channel"
+    expected = fitted.decision_function(few)
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(fitted)).decision_function(few), expected
+    )
+    asked = copy.copy(by_name).set_params(positions="electrode")
+    np.testing.assert_array_equal(asked.decision_function(few), expected)
+
+
+def test_weights_of_a_spline_follow_the_reference():
+    places = np.random.default_rng(0).standard_normal((12, 3))
+    weights = spline_weights(places[:8], places[8:])
+    assert weights.shape == (4, 8)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
+
+
+def test_nothing_is_warned_of(fitted, unseen):
+    X, _ = unseen
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted.predict(some(X, EIGHT))
+
+
+def without_position(X, names):
+    X = X.copy()
+    for channel in X.info["chs"]:
+        if channel["ch_name"] in names:
+            channel["loc"][:3] = np.nan
+    return X
+
+
+def with_bads(X, names):
+    X = X.copy()
+    X.info["bads"] = list(names)
+    return X
+
+
+@pytest.mark.parametrize(
+    "change, match",
+    [
+        (
+            lambda X: X.pick(["C3"]),
+            r"lacks 63 of the 64 channels .* has only 1 electrode; at least 4",
+        ),
+        (lambda X: X.pick(["C3", "Cz", "C4"]), "has only 3 electrodes; at least 4"),
+        (
+            lambda X: with_bads(X.pick(EIGHT), EIGHT[:5]),
+            "has only 3 electrodes that are not marked as bad",
+        ),
+        (
+            lambda X: X.pick(["Fp1", "Fp2", "AF3", "AF4"]),
+            r"too far from its electrodes \(Fp1, Fp2, AF3, AF4\) .* away .* all over the head",
+        ),
+        (lambda X: X.pick(EIGHT).set_montage(None), "none for F3, F4, C3, .*; set a montage"),
+        (lambda X: without_position(X.pick(EIGHT), ["P4"]), "there are none for P4; set a montage"),
+        (
+            lambda X: X.pick(EIGHT).get_data(units="uV"),
+            "X has 8 channels, .* fitted with 64, and an array does not tell where",
+        ),
+        (lambda X: X.pick(EIGHT).crop(0, 0.5), "samples an epoch"),
+    ],
+)
+def test_what_cannot_be_estimated(fitted, unseen, change, match):
+    with pytest.raises(ValueError, match=match):
+        fitted.predict(change(unseen[0].copy()))
+
+
+def test_broken_channels_are_named_by_their_own_name(fitted, unseen):
+    few = some(unseen[0], EIGHT)
+    few.get_data(copy=False)[2, 4, 7] = np.nan
+    with pytest.raises(ValueError, match=r"X contains NaN .* epoch 2, channel P3"):
+        fitted.predict(few)
+
+
+@pytest.mark.parametrize(
+    "change, match",
+    [
+        (
+            lambda X: X.get_data(units="uV"),
+            "asks where .* X is an array, which does not tell; pass",
+        ),
+        (lambda X: X.set_montage(None), "X has none for FC5, FC3, .* 56 more; set a montage"),
+        (lambda X: without_position(X, ["Cz", "Oz"]), "X has none for Cz, Oz; set a montage"),
+        (
+            lambda X: X.set_channel_types({"Iz": "seeg"}),
+            r"not on it \(sEEG, ECoG or DBS\): Iz; drop",
+        ),
+    ],
+)
+def test_what_positions_cannot_be_learnt_from(recording, change, match):
+    X, y, _ = recording
+    with pytest.raises(ValueError, match=match):
+        by_electrode().fit(change(X[:20].copy()), y[:20])
+
+
+def test_fitted_without_positions_and_asked_for_them_later(recording):
+    X, y, _ = recording
+    X, y = X[:20], y[:20]
+    classifier = EEGTransformerClassifier(max_epochs=1)
+    classifier.fit(X.copy().set_montage(None), y).set_params(positions="electrode")
+    assert len(classifier.predict(X)) == 20
+    with pytest.raises(ValueError, match="not all Epochs in fit had positions .* fit again"):
+        classifier.predict(some(X, EIGHT))
+    classifier = EEGTransformerClassifier(max_epochs=1)
+    classifier.fit(X.get_data(units="uV"), y).set_params(positions="electrode")
+    with pytest.raises(ValueError, match="fitted with 64 of an array, .* fit again on Epochs"):
+        classifier.predict(some(X, EIGHT))
+
+
+def test_by_name_others_are_refused_with_a_hint(by_name, unseen):
+    new, _ = unseen
+    hint = "A classifier with positions='electrode' estimates those that are missing."
+    refused = (
+        r"X has 8 channels, but this EEGTransformerClassifier was fitted with 64; missing: .*Iz\."
+    )
+    with pytest.raises(ValueError, match=f"{refused} {hint}$"):
+        by_name.predict(some(new, EIGHT))
+    for X in (some(new, EIGHT[:3]), some(new, EIGHT).set_montage(None)):
+        with pytest.raises(ValueError, match=r"missing: .*Iz\.$"):
+            by_name.predict(X)
+
+
+def test_other_values_are_refused(recording):
+    X, y, _ = recording
+    with pytest.raises(ValueError, match="positions='head' is not one of 'channel', 'electrode'"):
+        EEGTransformerClassifier(positions="head").fit(X[:20], y[:20])
