@@ -27,6 +27,7 @@ _HOMES = {
     "mirror_classes": "preprocessing",
     "EEGTransformer": "nn",
     "EEGTransformerClassifier": "classifier",
+    "TemperatureScaledClassifier": "calibration",
     "record_attention": "attention",
     "attention_rollout": "attention",
     "attention_flow": "attention",

@@ -21,7 +21,9 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import nn
 
+from skeegformer._fine_tuning import LR_FACTOR, N_STEPS, tune
 from skeegformer._validation import (
+    check_count,
     check_one_of,
     validate_eeg,
     validate_groups,
@@ -108,6 +110,123 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         self.history_ = net.history
         self._finish(inputs[: len(data)], codes[train])
         return self
+
+    def fine_tune(self, X, y, groups=None, *, n_steps=N_STEPS, lr=None):
+        """Go on training with a few labelled epochs of somebody new.
+
+        The training starts from the weights that are there, is short, and has a pull
+        towards them (L2-SP [1]_), so that a handful of epochs moves what is peculiar to the
+        person, above all the threshold between the classes, and leaves the rest.
+        What the data are standardised with stays as `fit` learnt it, and epochs are mirrored as
+        in `fit`. With ``adapt=True``, the mean of a subject that is not known yet is learnt from
+        these epochs and kept in ``subject_means_``; of one that is known it stays.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or array-like
+            Epochs as for `predict`; some 5 of each class help already.
+        y : array-like of shape (n_epochs,)
+            Labels; at least two of ``classes_``. What is known of others is not changed on
+            purpose.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            Subjects, as in `fit`; of use with ``adapt=True`` alone.
+        n_steps : int, default=50
+            Number of training steps.
+        lr : float or None, default=None
+            Learning rate at first; it comes down to 0. None for three times
+            the classifier's `lr`.
+
+        Returns
+        -------
+        self
+            The same classifier, with new weights; the passes over these epochs are added to
+            ``history_``. To keep the one for everybody, fine-tune a `copy.deepcopy`.
+
+        Raises
+        ------
+        NotFittedError
+            If there is nothing to go on from.
+        ValueError
+            If X does not look as in `fit`, y has a label that `fit` has not seen or only one, a
+            parameter is out of its range, or the training diverges. The classifier stays
+            as it was, also where it is interrupted.
+
+        See Also
+        --------
+        fit : Starts anew, whatever has been learnt here.
+
+        Notes
+        -----
+        Attributes that describe the epochs of `fit`, such as ``feature_importances_`` where there
+        are such, are not touched: those epochs are gone. Explain epochs of the new person
+        instead (`AttentionExplainer`).
+
+        References
+        ----------
+        .. [1] Li, Grandvalet and Davoine (2018), Explicit inductive bias for transfer learning
+           with convolutional networks. ICML. arXiv:1802.01483
+
+        Examples
+        --------
+        >>> import copy
+        >>> from skeegformer import EEGTransformerClassifier, make_simulated_eeg
+        >>> X, y, metadata, truth = make_simulated_eeg(3, 20, random_state=0)
+        >>> is_new = (metadata["subject"] == 3).to_numpy()
+        >>> classifier = EEGTransformerClassifier(max_epochs=5, random_state=0)
+        >>> classifier = classifier.fit(X[~is_new], y[~is_new])
+        >>> first = is_new.nonzero()[0][:10]
+        >>> own = copy.deepcopy(classifier).fine_tune(X[first], y[first])
+        >>> len(classifier.history_), len(own.history_)
+        (5, 55)
+        """
+        check_is_fitted(self, "net_")
+        check_count("n_steps", n_steps, 1)
+        lr = LR_FACTOR * self.lr if lr is None else lr
+        if not isinstance(lr, Real) or isinstance(lr, bool) or not 0 < lr < np.inf:
+            raise ValueError(f"lr={lr!r} is not a number above 0; None chooses one.")
+        eeg = validate_eeg(self, X, reset=False)
+        codes = self._codes_of_known(y, len(eeg.data))
+        if groups is None and self._needs_subjects():
+            groups = eeg.subjects
+        groups = validate_groups(groups, len(eeg.data))
+
+        learner = copy.copy(self)  # takes what is learnt on the way, until all has gone well
+        network = copy.deepcopy(self.net_.module_).eval()
+        inputs, targets = learner._training_set(network, eeg.data, codes, groups)
+        with _seeded(check_random_state(self.random_state).randint(2**31 - 1)):
+            options = {"n_steps": n_steps, "lr": lr, "batch_size": self.batch_size}
+            passes = tune(network, self.net_.criterion_, inputs, targets, **options)
+        state = network.state_dict()
+        if not all(value.isfinite().all() for value in state.values()):
+            raise ValueError(
+                f"The fine-tuning diverged: its loss is {passes[-1]['train_loss']}, and the "
+                f"classifier stays as it was. Lower lr (now {lr}), or look for extreme values in X."
+            )
+        vars(self).update(vars(learner))
+        self.net_.module_.load_state_dict(state)
+        for row in passes:
+            self.history_.new_epoch()
+            for name, value in {"epoch": len(self.history_), **row}.items():
+                self.history_.record(name, value)
+        return self
+
+    def _codes_of_known(self, y, n_epochs):
+        """Encode labels by the classes of `fit`, and refuse others."""
+        stranger = copy.copy(self)  # learns which labels there are, in place of this one
+        codes = validate_labels(stranger, y, n_epochs)
+        labels, known = stranger.classes_.tolist(), self.classes_.tolist()
+        unknown = [label for label in labels if label not in known]
+        if unknown:
+            raise ValueError(
+                f"y has the label {unknown[0]!r}, but this {type(self).__name__} was fitted with "
+                f"{', '.join(map(repr, known))}; leave those epochs out, or fit with them."
+            )
+        if len(labels) < 2:
+            raise ValueError(
+                f"y has only the label {labels[0]!r}, and of epochs of a single class nothing is "
+                "learnt but to predict it always; give at least two classes."
+            )
+        return np.array([known.index(label) for label in labels])[codes]
 
     def decision_function(self, X):
         """Compute the logits of epochs.

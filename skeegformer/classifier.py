@@ -126,8 +126,9 @@ class EEGTransformerClassifier(NetworkClassifier):
         the training epochs; non-negative, sums to 1. It tells what the model uses; the
         page on explanations says why it was chosen.
     subject_means_ : dict of {subject: ndarray of shape (n_chans, n_time_tokens, n_features)}
-        With ``adapt=True``: mean features of each subject in `fit`; the only key is None where
-        `fit` was not told who the subjects are.
+        With ``adapt=True``: mean features of each subject in `fit`, and of those that
+        `fine_tune` was given since; the only key is None where `fit` was not told who the
+        subjects are.
     net_ : skorch.NeuralNetClassifier
         The trained net; ``net_.module_`` is the `EEGTransformer`.
     history_ : skorch.history.History
@@ -317,6 +318,7 @@ class EEGTransformerClassifier(NetworkClassifier):
         if self.positions == "electrode":
             check_positions(self.info_)
         self._pairs, self._swapped = self._mirror_image()
+        vars(self).pop("subject_means_", None)  # `fit` knows nobody yet
 
     def _complete(self, eeg):
         """Give epochs to predict the channels of `fit`."""
@@ -371,12 +373,13 @@ class EEGTransformerClassifier(NetworkClassifier):
             ).numpy()
 
     def _learn_subjects(self, network, data, subjects):
-        """Compute the mean features of each training subject."""
+        """Compute the mean features of each training subject that is not known yet."""
         features = self._extract(network, data)
+        known = vars(self).get("subject_means_", {})
         self.subject_means_ = {
             subject: features[rows].mean(axis=0)
             for subject, rows in _rows_by_subject(subjects, len(data)).items()
-        }
+        } | known
 
     def decision_function(self, X, groups=None):
         """Compute the logits of epochs.

@@ -1,0 +1,82 @@
+"""Training that goes on with a few epochs of somebody new, and stays close to where it began."""
+
+import time
+
+import numpy as np
+import torch
+from torch import nn
+
+N_STEPS = 50
+LR_FACTOR = 3  # of the learning rate of `fit`, which is low for the sake of many steps
+# Of half the squared distance to the weights before: keeps what few epochs say nothing about.
+PULL = 1.0
+
+
+def tune(network, criterion, inputs, targets, *, n_steps, lr, batch_size):
+    """Train a network from the weights that it has, with a pull towards them (L2-SP [1]_).
+
+    Only the classes among the targets compete in the loss: of the others these epochs say
+    nothing, and to push their logits down would unlearn them.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Gives logits; its weights change, but no statistics that it was given or has gathered.
+    criterion : callable
+        Takes logits and targets, gives the loss.
+    inputs : ndarray of shape (n_epochs, ...)
+        What the network takes.
+    targets : ndarray of int64 of shape (n_epochs,)
+        Classes.
+    n_steps : int
+        Number of training steps.
+    lr : float
+        Learning rate of Adam at first; it comes down to 0 on a cosine.
+    batch_size : int
+        Most epochs in a step.
+
+    Returns
+    -------
+    list of dict
+        ``train_loss``, the pull left out, and ``dur``, the seconds, of each pass over the epochs.
+
+    References
+    ----------
+    .. [1] Li, Grandvalet and Davoine (2018), Explicit inductive bias for transfer learning with
+       convolutional networks. ICML. arXiv:1802.01483
+    """
+    device = next(network.parameters()).device
+    inputs, targets = torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device)
+    network.train()
+    for module in network.modules():
+        # A handful of epochs would overwrite what it has gathered from thousands.
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+    weights = list(network.parameters())
+    before = [weight.detach().clone() for weight in weights]
+    optimizer = torch.optim.Adam(weights, lr=lr, fused=device.type in ("cpu", "cuda"))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+    absent = None
+    passes, step = [], 0
+    while step < n_steps:
+        start, losses, sizes = time.perf_counter(), [], []
+        for rows in torch.randperm(len(inputs)).to(device).split(batch_size)[: n_steps - step]:
+            logits = network(inputs[rows])
+            if absent is None:
+                absent = torch.ones(logits.shape[1], dtype=torch.bool, device=device)
+                absent[targets] = False
+            loss = criterion(logits.masked_fill(absent, -torch.inf), targets[rows])
+            moved = sum(
+                (now - then).square().sum() for now, then in zip(weights, before, strict=True)
+            )
+            optimizer.zero_grad()
+            (loss + 0.5 * PULL * moved).backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+            sizes.append(len(rows))
+        step += len(sizes)
+        loss = float(np.average(losses, weights=sizes))
+        passes.append({"train_loss": loss, "dur": time.perf_counter() - start})
+    network.eval()
+    return passes

@@ -1,0 +1,269 @@
+"""Training that goes on with a few labelled epochs of somebody new."""
+
+import copy
+import pickle
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import skeegformer._training as training
+from skeegformer import EEGTransformerClassifier, make_simulated_eeg
+from skeegformer._original import OriginalClassifier
+
+_NAMES = "FC5 FC3 FCz FC4 FC6 C5 C3 C1 Cz C2 C4 C6 CP5 CP3 CPz CP4 CP6 O1 Oz O2"
+CHANNELS = _NAMES.split()
+make_eeg = partial(make_simulated_eeg, sfreq=80.0, duration=1.0, snr=12.0)
+
+
+def _make(**params):
+    options = {"embed_dim": 16, "mirror": None, "random_state": 0}
+    return EEGTransformerClassifier(**options | params)
+
+
+def _weights(classifier):
+    return copy.deepcopy(classifier.net_.module_.state_dict())
+
+
+def _same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+@pytest.fixture(scope="module")
+def people():
+    """Eight subjects: Epochs, labels, subjects."""
+    X, y, metadata, _ = make_eeg(8, 20, random_state=0)
+    return X.pick(CHANNELS), y, metadata["subject"].to_numpy()
+
+
+@pytest.fixture(scope="module")
+def stranger():
+    """One whose rhythms come from elsewhere: Epochs without metadata, and labels."""
+    X, y, _, _ = make_eeg(1, 60, random_state=7, sources={"left": "O1", "right": "O2"})
+    X.metadata = None
+    return X.pick(CHANNELS), y
+
+
+@pytest.fixture(scope="module")
+def trained(people):
+    """Classifiers of four subjects, who know each subject's mean or do not."""
+    X, y, subjects = people
+    rows = subjects <= 4
+    return {
+        adapt: _make(adapt=adapt, max_epochs=100).fit(X[rows], y[rows]) for adapt in (False, True)
+    }
+
+
+@pytest.fixture(scope="module")
+def quick(people):
+    X, y, subjects = people
+    return _make(max_epochs=2).fit(X[subjects <= 4], y[subjects <= 4])
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+def test_it_helps_the_new_person_and_not_at_the_others_cost(
+    people, stranger, trained, adapt, report
+):
+    """What was learnt before is of no use for that person."""
+    X, y, subjects = people
+    X_new, y_new = stranger
+    others = subjects > 4
+    who = {"groups": np.repeat("new", 40)}
+    before = trained[adapt]
+    after = copy.deepcopy(before)
+    assert after.fine_tune(X_new[:20], y_new[:20], groups=np.repeat("new", 20)) is after
+    own, population = (
+        [np.mean(c.predict(E, **g) == t) for c in (before, after)]
+        for E, t, g in ((X_new[20:], y_new[20:], who), (X[others], y[others], {}))
+    )
+    report(
+        f"fine-tuning on 20 epochs, adapt={adapt}: {own[0]:.3f} to {own[1]:.3f}, other new people "
+        f"{population[0]:.3f} to {population[1]:.3f}"
+    )
+    assert own[1] >= own[0] + 0.1
+    assert population[1] >= population[0] - 0.08  # some epochs of 80 differ by chance
+    assert population[0] > 0.75
+
+
+def test_equal_seeds_give_equal_weights(people, quick):
+    X, y, _ = people
+    state = torch.get_rng_state()
+    first, second = (copy.deepcopy(quick).fine_tune(X[:10], y[:10]) for _ in range(2))
+    assert torch.equal(state, torch.get_rng_state())
+    assert _same(_weights(first), _weights(second))
+    assert not _same(_weights(first), _weights(quick))
+    other = copy.deepcopy(quick).set_params(random_state=1, batch_size=4)
+    assert not _same(_weights(other.fine_tune(X[:10], y[:10])), _weights(first))
+
+
+def test_standardisation_importances_and_parameters_stay(people, quick):
+    X, y, _ = people
+    tuned = copy.deepcopy(quick).fine_tune(X[:10], y[:10])
+    for name, value in quick.net_.module_.named_buffers():
+        assert torch.equal(value, dict(tuned.net_.module_.named_buffers())[name])
+    np.testing.assert_array_equal(tuned.feature_importances_, quick.feature_importances_)
+    np.testing.assert_array_equal(tuned.classes_, quick.classes_)
+    assert tuned.get_params() == quick.get_params()
+
+
+def test_history_goes_on(people, quick):
+    X, y, _ = people
+    tuned = copy.deepcopy(quick).set_params(batch_size=8)
+    tuned.fine_tune(X[:20], y[:20], n_steps=7)  # passes of three steps, the last one of one
+    assert [row["epoch"] for row in tuned.history_] == [1, 2, 3, 4, 5]
+    assert len(tuned.history_[:, "train_loss"]) == len(tuned.history_[:, "dur"]) == 5
+    assert tuned.history_ is tuned.net_.history
+    assert tuned.history_[:2, "train_loss"] == quick.history_[:, "train_loss"]
+
+
+def test_fit_starts_anew(people, quick):
+    X, y, subjects = people
+    rows = subjects <= 4
+    tuned = copy.deepcopy(quick).fine_tune(X[:10], y[:10]).fit(X[rows], y[rows])
+    assert _same(_weights(tuned), _weights(quick))
+    assert len(tuned.history_) == 2
+
+
+def test_a_new_subject_gets_a_mean_and_a_known_one_keeps_it(people):
+    X, y, subjects = people
+    rows = subjects <= 2
+    classifier = _make(adapt=True, max_epochs=2).fit(X[rows], y[rows])
+    known = dict(classifier.subject_means_)
+    some = np.isin(subjects, (2, 3)) & (np.arange(len(y)) % 2 == 0)
+    classifier.fine_tune(X[some], y[some], n_steps=2)
+    assert set(classifier.subject_means_) == {1, 2, 3}
+    for subject, mean in known.items():
+        np.testing.assert_array_equal(classifier.subject_means_[subject], mean)
+    # From now on single epochs of that subject can be told apart, without further ones.
+    together = classifier.predict_proba(X[subjects == 3])
+    alone = classifier.predict_proba(X[subjects == 3][0])
+    np.testing.assert_allclose(alone[0], together[0], atol=1e-4)
+    classifier.fit(X[rows], y[rows])
+    assert set(classifier.subject_means_) == {1, 2}
+
+
+def test_epochs_are_mirrored_as_in_fit(people):
+    """The images come with the other side's label."""
+    X, y, subjects = people
+    rows = subjects <= 2
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "tune", lambda *args, **kwargs: seen.append(args))
+        for mirror in ("auto", None):
+            classifier = _make(mirror=mirror, max_epochs=1).fit(X[rows], y[rows])
+            with pytest.raises(TypeError):  # nothing was trained
+                classifier.fine_tune(X[:10], y[:10])
+    mirrored, plain = seen
+    assert len(mirrored[2]) == len(mirrored[3]) == 20
+    assert len(plain[2]) == 10
+    np.testing.assert_array_equal(mirrored[3][10:], 1 - mirrored[3][:10])
+
+
+def test_classes_that_are_not_there_are_not_unlearnt():
+    sources = {"a": "C3", "b": "C4", "c": "Oz"}
+    X, y, metadata, _ = make_eeg(4, 30, sources=sources, random_state=0)
+    X, new = X.pick(CHANNELS), (metadata["subject"] == 4).to_numpy()
+    classifier = _make(max_epochs=60).fit(X[~new], y[~new])
+    rows = np.flatnonzero(new & (y != "c"))[:10]
+    before = np.mean(classifier.predict(X[y == "c"]) == "c")
+    classifier.fine_tune(X[rows], y[rows])
+    assert before > 0.7
+    assert np.mean(classifier.predict(X[y == "c"]) == "c") >= before - 0.1
+
+
+def test_pickling(people, quick):
+    X, y, _ = people
+    tuned = copy.deepcopy(quick).fine_tune(X[:10], y[:10], n_steps=3)
+    again = pickle.loads(pickle.dumps(tuned))
+    np.testing.assert_array_equal(again.predict_proba(X), tuned.predict_proba(X))
+    again.fine_tune(X[:10], y[:10], n_steps=3)
+    assert _same(_weights(again), _weights(tuned.fine_tune(X[:10], y[:10], n_steps=3)))
+
+
+def test_statistics_of_batches_are_not_overwritten(people):
+    """A network with batch normalisation."""
+    X, y, _ = people
+    options = {"n_time_tokens": 1, "n_layers": 1, "embed_dim": 16, "max_epochs": 1}
+    classifier = OriginalClassifier(**options, early_stopping=False, random_state=0).fit(X, y)
+    running = classifier.net_.module_.norm.running_mean.clone()
+    weights = _weights(classifier)
+    classifier.fine_tune(X[:10], y[:10], n_steps=2)
+    assert torch.equal(classifier.net_.module_.norm.running_mean, running)
+    assert not _same(_weights(classifier), weights)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda X, y: (X, np.where(y == "left", "up", y)), "y has the label 'up', but this EEGTra"),
+        (lambda X, y: (X[y == "left"], y[y == "left"]), "y has only the label 'left'"),
+        (lambda X, y: (X, y[:-1]), "X has 10 epochs, y has 9 labels"),
+        (lambda X, y: (X.copy().drop_channels("Cz"), y), "X has 19 channels, .* missing: Cz"),
+        (lambda X, y: (X.get_data(units="uV")[:, :4], y), "X has 4 channels"),
+        (lambda X, y: (X.copy().crop(0, 0.5), y), "samples an epoch, but this EEGTransformer"),
+        (lambda X, y: (X.get_data(), y), "one is in volts, the other in microvolts"),
+        (lambda X, y: (X, y, np.arange(3)), "groups has 3 entries"),
+        (lambda X, y: (X, None), "requires y to be passed"),
+    ],
+)
+def test_bad_epochs_and_labels(people, quick, change, message):
+    X, y, _ = people
+    weights = _weights(quick)
+    with pytest.raises(ValueError, match=message):
+        quick.fine_tune(*change(X[:10], y[:10]))
+    assert _same(_weights(quick), weights)
+
+
+@pytest.mark.parametrize(
+    "params, message",
+    [
+        ({"n_steps": 0}, "n_steps=0 is not a whole number of at least 1"),
+        ({"n_steps": 2.5}, "n_steps=2.5"),
+        ({"lr": 0}, "lr=0 is not a number above 0"),
+        ({"lr": -1.0}, "lr=-1.0"),
+        ({"lr": "high"}, "lr='high'"),
+        ({"lr": np.inf}, "lr=inf"),
+        ({"lr": np.nan}, "lr=nan"),
+    ],
+)
+def test_bad_parameters(people, quick, params, message):
+    X, y, _ = people
+    with pytest.raises(ValueError, match=message):
+        quick.fine_tune(X[:10], y[:10], **params)
+
+
+def test_who_was_not_fitted_has_nothing_to_go_on_from(people, quick):
+    X, y, _ = people
+    with pytest.raises(NotFittedError):
+        clone(quick).fine_tune(X[:10], y[:10])
+
+
+@pytest.mark.parametrize("ending", ["diverged", "interrupted"])
+def test_what_ends_badly_leaves_the_classifier_as_it_was(people, ending, monkeypatch):
+    X, y, subjects = people
+    rows = subjects <= 2
+    classifier = _make(adapt=True, max_epochs=1).fit(X[rows], y[rows])
+    weights, means = _weights(classifier), set(classifier.subject_means_)
+    new = subjects == 5
+    if ending == "diverged":
+        with pytest.raises(ValueError, match=r"The fine-tuning diverged: .* Lower lr \(now 1e\+30"):
+            classifier.fine_tune(X[new], y[new], lr=1e30)
+    else:
+        calls = []
+
+        def press_ctrl_c(optimizer, *args, **kwargs):
+            calls.append(1)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(torch.optim.lr_scheduler.CosineAnnealingLR, "step", press_ctrl_c)
+        with pytest.raises(KeyboardInterrupt):
+            classifier.fine_tune(X[new], y[new])
+    assert _same(_weights(classifier), weights)
+    assert set(classifier.subject_means_) == means
+    assert len(classifier.history_) == 1
+    monkeypatch.undo()
+    assert set(classifier.fine_tune(X[new], y[new], n_steps=1).subject_means_) == means | {5}
