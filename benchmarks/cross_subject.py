@@ -73,6 +73,7 @@ def merge(scores):
         old = pd.read_csv(TABLE)
         again = pd.MultiIndex.from_frame(old[KEY]).isin(pd.MultiIndex.from_frame(scores[KEY]))
         scores = pd.concat([old[~again], scores], ignore_index=True)
+    scores = scores[scores["pipeline"].isin(BENCHMARK_PIPELINES)]
     order = {name: place for place, name in enumerate(BENCHMARK_PIPELINES)}
     scores = scores.assign(place=scores["pipeline"].map(order))
     by = ["information", "task", "place", "seed", "subject"]

@@ -131,3 +131,32 @@ def test_protocols_by_name(name):
 def test_what_makes_no_sense_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_few_training_subjects_are_drawn_and_nested():
+    """Each test subject is the same, and trained on by nobody; more is the fewer and others."""
+    groups = np.repeat(["a", "b", "c", "d", "e"], 3)
+    drawn = {}
+    for number in (1, 2, 4):
+        folds = LeaveOneSubjectOut(n_train_subjects=number).folds(groups)
+        assert [set(groups[fold.test]) for fold in folds] == [{s} for s in "abcde"]
+        drawn[number] = [set(groups[fold.train]) for fold in folds]
+        for fold, subjects in zip(folds, drawn[number], strict=True):
+            assert len(subjects) == number
+            assert len(fold.train) == 3 * number
+            assert not subjects & set(groups[fold.test])
+    for fewer, more in ((1, 2), (2, 4)):
+        assert all(a < b for a, b in zip(drawn[fewer], drawn[more], strict=True))
+    everybody = LeaveOneSubjectOut().folds(groups)
+    assert drawn[4] == [set(groups[fold.train]) for fold in everybody]
+    other = LeaveOneSubjectOut(n_train_subjects=2, random_state=1)
+    assert drawn[2] != [set(groups[fold.train]) for fold in other.folds(groups)]
+    names = {protocol.name for protocol in (other, LeaveOneSubjectOut(n_train_subjects=2))}
+    assert len(names) == 2  # finished fits are found by it
+
+
+def test_more_training_subjects_than_there_are():
+    with pytest.raises(ValueError, match="n_train_subjects=2, but beside .* only 1"):
+        LeaveOneSubjectOut(n_train_subjects=2).folds([1, 1, 2])
+    with pytest.raises(ValueError, match="n_train_subjects"):
+        LeaveOneSubjectOut(n_train_subjects=0)

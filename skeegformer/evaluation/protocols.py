@@ -55,18 +55,23 @@ class _OfAllSubjects:
 
 
 class LeaveOneSubjectOut(_OfAllSubjects):
-    """Test each subject by a model of all others.
+    """Test each subject by a model of all others, or of some of them.
 
     Parameters
     ----------
     subjects : iterable or None, default=None
         Subjects that there ought to be, so that missing ones can be named; None for whoever
         is there.
+    n_train_subjects : int or None, default=None
+        How many of the others to train on, for learning curves; None for all. They are drawn
+        for each test subject, and those of a smaller number are among those of a larger one.
+    random_state : int, default=0
+        Seed of what is drawn.
 
     Attributes
     ----------
     name : str
-        "leave-one-subject-out".
+        "leave-one-subject-out", and how many are trained on where not all are.
 
     Examples
     --------
@@ -77,8 +82,15 @@ class LeaveOneSubjectOut(_OfAllSubjects):
 
     name = "leave-one-subject-out"
 
-    def __init__(self, subjects=None):
+    def __init__(self, subjects=None, *, n_train_subjects=None, random_state=0):
         super().__init__(subjects)
+        self.n_train_subjects, self.random_state = n_train_subjects, random_state
+        if n_train_subjects is not None:
+            check_count("n_train_subjects", n_train_subjects, 1)
+            check_count("random_state", random_state, 0)
+            self.name = f"{self.name}, {n_train_subjects} to train on"
+            if random_state:
+                self.name += f", draw {random_state}"
 
     def folds(self, groups):
         """Split epochs.
@@ -96,15 +108,31 @@ class LeaveOneSubjectOut(_OfAllSubjects):
         Raises
         ------
         ValueError
-            If there are fewer than two subjects.
+            If there are fewer than two subjects, or fewer others than are to be trained on.
         """
         groups = validate_groups(groups, len(groups))
-        if len(np.unique(groups)) < 2:
+        subjects = np.unique(groups)
+        if len(subjects) < 2:
             raise ValueError(
                 f"Leaving one subject out needs at least 2 subjects, but there is only "
-                f"{name_subjects(np.unique(groups).tolist())}."
+                f"{name_subjects(subjects.tolist())}."
             )
-        return _folds(LeaveOneGroupOut(), groups)
+        folds = _folds(LeaveOneGroupOut(), groups)
+        if self.n_train_subjects is None:
+            return folds
+        if self.n_train_subjects >= len(subjects):
+            raise ValueError(
+                f"n_train_subjects={self.n_train_subjects}, but beside the test subject there are "
+                f"only {len(subjects) - 1}."
+            )
+        return [self._draw(fold, groups) for fold in folds]
+
+    def _draw(self, fold, groups):
+        """Leave some of the training subjects of a fold."""
+        others = np.unique(groups[fold.train])
+        order = np.random.default_rng([self.random_state, fold.number]).permutation(len(others))
+        drawn = others[order[: self.n_train_subjects]]
+        return Fold(fold.number, fold.train[np.isin(groups[fold.train], drawn)], fold.test)
 
 
 class SubjectFolds(_OfAllSubjects):
