@@ -93,6 +93,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             net = self._make_net(eeg, codes, train, held_out, device)
             net.initialize()
             self._learn_statistics(net.module_, data)
+            self._start_from(net, codes[train])
             subjects = None if groups is None else groups[train]
             inputs, targets = self._training_set(net.module_, data, codes[train], subjects)
             if held_out is not None:
@@ -335,6 +336,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         """Let the network learn from the training epochs what is not trained."""
         if hasattr(network, "learn_statistics"):
             network.learn_statistics(torch.from_numpy(data))
+
+    def _start_from(self, net, codes):
+        """Let the network know, before any training, how often the classes are."""
 
     def _training_set(self, network, data, codes, subjects):
         """Turn epochs and labels into what the network is trained on; the epochs come first."""

@@ -46,8 +46,9 @@ class EEGTransformerClassifier(NetworkClassifier):
         dict says which labels change with it, each pair in one direction or both, such as
         ``{"left": "right"}``; others stay. "auto" makes the dict from names that turn into
         each other when the words left and right are exchanged; it does not mirror where there
-        are none, or where a class or a channel has no partner on the other side. Pass ``{}`` where both sides of the head take part
-        alike in every class, as in open against closed eyes.
+        are none, or where a class or a channel has no partner on the other side. Pass ``{}``
+        where both sides of the head take part alike in every class, as in open against
+        closed eyes.
     adapt : bool, default=False
         Whether features are centred on each subject's own mean, in `fit` as in the
         predictions, so that what differs between people from the start does not count.
@@ -338,6 +339,16 @@ class EEGTransformerClassifier(NetworkClassifier):
 
     def _learn_statistics(self, network, data):
         network.learn_statistics(torch.from_numpy(data), pairs=self._pairs)
+
+    def _start_from(self, net, codes):
+        if not self.votes:
+            return
+        counts = np.bincount(codes, minlength=len(self.classes_)).astype(float)
+        if self._pairs is not None:
+            counts += counts[self._swapped]
+        if self.class_weight is not None:
+            counts *= net.criterion_.weight.double().cpu().numpy()
+        net.module_.start_from(np.log(np.maximum(counts, 1e-3 * counts.max())))
 
     def _training_set(self, network, data, codes, subjects):
         if self.adapt:

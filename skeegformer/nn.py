@@ -21,6 +21,8 @@ TOKENIZERS = ("covariance", "spectral", "linear")
 # and learn fast, the class token finds what is left for it.
 _VOTE_GAIN = 0.3
 _CLASS_GAIN = 0.1
+# With fewer features than a cap of 64 electrodes has, each of them has to say more.
+_MANY_FEATURES = 36000
 SHUFFLES = ("none", "channels", "temporal", "all")
 
 
@@ -418,11 +420,17 @@ class Votes(nn.Module):
         Number of features of a token.
     n_outputs : int
         Number of classes.
+
+    Attributes
+    ----------
+    gain : float
+        By what the network multiplies the sum.
     """
 
     def __init__(self, n_tokens, n_features, n_outputs):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(n_tokens, n_features, n_outputs))
+        self.gain = _VOTE_GAIN * max(1.0, _MANY_FEATURES / (n_tokens * n_features)) ** 0.5
 
     def forward(self, features, say=None):
         """Add the votes.
@@ -640,6 +648,22 @@ class EEGTransformer(nn.Module):
             mean, std = _both_sides(mean, std, lambda values: self.mirror_features(values, pairs))
         self.standardize_features.learn(mean, self.tokenizer.scale(std))
 
+    @torch.no_grad()
+    def start_from(self, log_odds):
+        """Begin with how likely the classes are before anything is seen.
+
+        Votes of features whose mean is zero cannot say it, and where the learning rate is low the
+        bias would take long to learn it.
+
+        Parameters
+        ----------
+        log_odds : array-like of shape (n_outputs,)
+            Logarithms of probabilities; a constant does not matter.
+        """
+        log_odds = torch.as_tensor(log_odds, dtype=torch.float64)
+        gain = 1.0 if self.votes is None else _CLASS_GAIN
+        self.head.bias += ((log_odds - log_odds.mean()) / gain).to(self.head.bias)
+
     def forward(self, x):
         """Classify epochs.
 
@@ -709,7 +733,7 @@ class EEGTransformer(nn.Module):
         logits = self.head(self.norm(tokens[:, 0]))
         if self.votes is None:
             return logits
-        return _CLASS_GAIN * logits + _VOTE_GAIN * self.votes(features, say)
+        return _CLASS_GAIN * logits + self.votes.gain * self.votes(features, say)
 
     def mirror_features(self, features, pairs):
         """Compute the features of epochs whose channels have changed sides.

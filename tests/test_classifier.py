@@ -17,6 +17,9 @@ from skorch.callbacks import Callback, EarlyStopping, EpochScoring
 from skeegformer import AttentionExplainer, EEGTransformerClassifier
 from skeegformer.nn import LinearTokenizer
 
+# Networks that are trained on the epochs themselves, and not on features computed once.
+RAW = {"tokenizer": "spectral", "votes": False, "mirror": None, "lr": 1e-3}
+
 
 def _make(**params):
     options = {"embed_dim": 16, "n_layers": 1, "max_epochs": 5, "random_state": 0, "sfreq": 160.0}
@@ -144,8 +147,9 @@ def test_fit_changes_no_parameter_and_no_data(toy):
 
 def test_epochs_give_the_same_as_their_microvolts(simulated):
     X, y, _, _ = simulated
-    epochs = _make(sfreq=None).fit(X, y)
-    array = _make(sfreq=X.info["sfreq"]).fit(X.get_data(units="uV"), y)
+    # Arrays do not know which channels are left and right.
+    epochs = _make(sfreq=None, mirror=None).fit(X, y)
+    array = _make(sfreq=X.info["sfreq"], mirror=None).fit(X.get_data(units="uV"), y)
     np.testing.assert_array_equal(
         epochs.predict_proba(X), array.predict_proba(X.get_data("eeg", units="uV"))
     )
@@ -199,7 +203,7 @@ def test_early_stopping_holds_out_whole_groups(toy):
     options = {"early_stopping": True, "validation_fraction": 0.34, "callbacks": [_Watch()]}
     chosen = set()
     for seed in range(4):
-        _make(random_state=seed, max_epochs=1, **options).fit(X, y, groups=groups)
+        _make(random_state=seed, max_epochs=1, **RAW, **options).fit(X, y, groups=groups)
         held_out = _groups_of(_Watch.seen["held out"].X, X, groups)
         trained = _groups_of(_Watch.seen["train"].X, X, groups)
         assert len(held_out) == 60
@@ -211,9 +215,8 @@ def test_early_stopping_holds_out_whole_groups(toy):
 
 def test_early_stopping_reads_subjects_from_the_metadata(simulated):
     X, y, metadata, _ = simulated
-    _make(
-        sfreq=None, max_epochs=1, early_stopping=True, validation_fraction=0.3, callbacks=[_Watch()]
-    ).fit(X, y)
+    options = {"early_stopping": True, "validation_fraction": 0.3, "callbacks": [_Watch()]}
+    _make(sfreq=None, max_epochs=1, **RAW, **options).fit(X, y)
     held_out = _groups_of(_Watch.seen["held out"].X, X.get_data() * 1e6, metadata["subject"])
     assert {held_out.count(subject) for subject in set(held_out)} == {30}
 
@@ -235,7 +238,7 @@ def test_nothing_is_learnt_from_held_out_epochs(toy):
     X = X * np.where(groups == 3, 50.0, 1.0)[:, None, None]
     y = np.where(groups == 3, 0, y)
     classifier = _make(
-        early_stopping=True, class_weight="balanced", max_epochs=1, callbacks=[_Watch()]
+        early_stopping=True, class_weight="balanced", max_epochs=1, callbacks=[_Watch()], **RAW
     ).fit(X, y, groups=groups)
     train, codes = np.asarray(_Watch.seen["train"].X), np.asarray(_Watch.seen["train"].y)
     assert len(train) == 100
@@ -284,7 +287,7 @@ def test_batches_are_shuffled(toy):
         def on_batch_begin(self, net, batch=None, training=None, **kwargs):
             first.append(batch[0][0, 0, 0].item())
 
-    _make(max_epochs=2, callbacks=[Spy()]).fit(X, y)
+    _make(max_epochs=2, callbacks=[Spy()], **RAW).fit(X, y)
     assert len(set(first)) == len(first)
     assert first[0] != np.float32(X[0, 0, 0])
 
@@ -294,7 +297,11 @@ def test_early_stopping_stops_and_returns_to_the_best_weights(toy):
     rng = np.random.default_rng(0)
     y = rng.permutation(y)  # nothing to learn: the held-out loss soon rises
     classifier = _make(
-        early_stopping=True, max_epochs=200, lr=1e-2, n_iter_no_change=3, callbacks=[_Watch()]
+        early_stopping=True,
+        max_epochs=200,
+        n_iter_no_change=3,
+        callbacks=[_Watch()],
+        **(RAW | {"lr": 1e-2}),
     ).fit(X, y, groups=groups)
     history = classifier.history_
     assert len(history) < 200
@@ -413,6 +420,16 @@ def test_class_weight_moves_the_decision(toy):
     assert shares[1] > 0.8
 
 
+def test_classes_are_as_likely_as_in_training_where_features_say_nothing(toy):
+    """Also with the low learning rate of the default, and with weights of classes."""
+    X, _, _ = toy
+    X = np.random.default_rng(0).normal(size=X.shape)
+    y = np.repeat(["rare", "often", "often", "often"], 30)
+    for weight, expected in ((None, 0.25), ("balanced", 0.5), ({"rare": 27, "often": 1}, 0.9)):
+        rare = _make(class_weight=weight, max_epochs=1, lr=0.0).fit(X, y).predict_proba(X)[:, 1]
+        assert rare.mean() == pytest.approx(expected, abs=0.02)
+
+
 def test_learning_rate_warms_up_and_comes_down(toy):
     X, y, _ = toy
     classifier = _make(max_epochs=10, warmup=0.2, batch_size=60, lr=1.0e-3).fit(X, y)
@@ -420,7 +437,7 @@ def test_learning_rate_warms_up_and_comes_down(toy):
     assert rates.argmax() in (3, 4)
     assert rates.max() == pytest.approx(1e-3)
     assert rates[-1] < 0.02 * rates.max()
-    flat = _make(warmup=0.0, lr_schedule="constant").fit(X, y)
+    flat = _make(warmup=0.0, lr_schedule="constant", lr=1e-3).fit(X, y)
     assert set(np.ravel(flat.history_[:, "batches", :, "event_lr"])) == {1e-3}
 
 

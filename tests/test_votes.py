@@ -12,7 +12,7 @@ from skeegformer.attention import (
     gradient_rollout,
     log_odds,
 )
-from skeegformer.nn import _CLASS_GAIN, _VOTE_GAIN, Votes
+from skeegformer.nn import _CLASS_GAIN, Votes
 
 N_CHANS, N_OUTPUTS, N_HEADS = 5, 3, 4
 
@@ -79,7 +79,9 @@ def test_attention_times_its_gradient_is_the_vote(n_layers, x):
             network, x, lambda logits, output=output: logits[:, output]
         )
         found = (weights * gradients)[:, -1, -1, 0]
-        votes = _VOTE_GAIN * (features * network.votes.weight.detach()[..., output]).sum(dim=-1)
+        votes = network.votes.gain * (features * network.votes.weight.detach()[..., output]).sum(
+            dim=-1
+        )
         torch.testing.assert_close(found[:, 1:], votes, rtol=1e-4, atol=1e-4)
         assert not found[:, 0].any()
         others = network.head(network.norm(_class_token(network, x)))[:, output]
@@ -100,7 +102,7 @@ def _class_token(network, x):
 
 def test_new_votes_are_silent(x):
     """Before training, a network with votes says what the class token says."""
-    network = EEGTransformer(N_CHANS, N_OUTPUTS, 160, 160.0, votes=True).eval()
+    network = EEGTransformer(N_CHANS, N_OUTPUTS, 160, 160.0).eval()
     expected = _CLASS_GAIN * network.head(network.norm(_class_token(network, x)))
     torch.testing.assert_close(network(x), expected, rtol=1e-5, atol=1e-6)
     with record_attention(network) as attention:
@@ -178,7 +180,7 @@ def test_features_in_the_place_of_epochs(x):
 
 
 def test_without_votes_there_is_no_further_head(x):
-    network = EEGTransformer(N_CHANS, N_OUTPUTS, 160, n_heads=N_HEADS)
+    network = EEGTransformer(N_CHANS, N_OUTPUTS, 160, n_heads=N_HEADS, votes=False)
     assert network.votes is None
     with record_attention(network) as attention:
         network(x)
