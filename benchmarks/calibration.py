@@ -92,7 +92,9 @@ def run(task, subjects, seeds):
     rows, kept = [], []
     bar = tqdm(SubjectFolds(N_FOLDS).folds(groups), desc=task, disable=None)
     for number, fold in enumerate(bar):
-        train = np.flatnonzero(fold.train)
+        train = fold.train
+        if set(groups[train]) & set(groups[fold.test]):
+            raise RuntimeError("A test subject is among those to train on.")
         for seed in seeds:
             for name, classifier in classifiers(task, seed).items():
                 if name == CSP and seed != seeds[0]:

@@ -25,10 +25,11 @@ _LOG_LIMITS = (-7.0, 7.0)
 class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Divide a classifier's logits by a temperature that unseen subjects have shown to fit.
 
-    A network is surer on the people that it was trained on than it is right on others. Each
-    training subject is predicted by a model that was trained without it, and the one temperature
-    [1]_ is chosen that makes these predictions most probable. The classifier itself is
-    trained on all of them. Its predicted classes stay the same, whatever the temperature.
+    How sure a classifier is of people that it was not trained on, and how often it is right, are
+    two things. Each training subject is predicted by a model that was trained without it, and
+    the one temperature [1]_ is chosen that makes the true labels most probable. The classifier
+    itself is trained on all of them. Its predicted classes stay the same, whatever the
+    temperature.
 
     Parameters
     ----------
