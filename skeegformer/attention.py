@@ -117,7 +117,7 @@ class RolloutFold:
     >>> import torch
     >>> from skeegformer import EEGTransformer, record_attention
     >>> from skeegformer.attention import RolloutFold
-    >>> network = EEGTransformer(n_chans=3, n_outputs=2, n_times=100)
+    >>> network = EEGTransformer(n_chans=3, n_outputs=2, n_times=100, n_layers=2, votes=False)
     >>> with record_attention(network, reduce=RolloutFold(output="class")) as attention:
     ...     logits = network(torch.randn(5, 3, 100))
     >>> attention.values().shape
@@ -223,7 +223,7 @@ def record_attention(estimator, reduce=None):
     --------
     >>> import torch
     >>> from skeegformer import EEGTransformer, record_attention
-    >>> network = EEGTransformer(n_chans=3, n_outputs=2, n_times=100)
+    >>> network = EEGTransformer(n_chans=3, n_outputs=2, n_times=100, n_layers=2, votes=False)
     >>> with record_attention(network) as attention:
     ...     logits = network(torch.randn(5, 3, 100))
     >>> attention.values().shape
@@ -422,7 +422,7 @@ def attention_gradients(network, x, score):
     >>> import torch
     >>> from skeegformer import EEGTransformer
     >>> from skeegformer.attention import attention_gradients
-    >>> network = EEGTransformer(n_chans=3, n_outputs=2, n_times=100)
+    >>> network = EEGTransformer(n_chans=3, n_outputs=2, n_times=100, n_layers=2, votes=False)
     >>> x = torch.randn(5, 3, 100)
     >>> weights, gradients, logits = attention_gradients(network, x, lambda z: z[:, 0])
     >>> gradients.shape

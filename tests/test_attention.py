@@ -105,8 +105,10 @@ def test_bad_shape():
 
 
 def _network(**params):
+    """Without votes, and with tokens that know nothing of other channels."""
     torch.manual_seed(0)
-    return EEGTransformer(4, 2, 80, 80.0, embed_dim=16, n_layers=3, **params)
+    options = {"tokenizer": "spectral", "votes": False, "embed_dim": 16, "n_layers": 3}
+    return EEGTransformer(4, 2, 80, 80.0, **options | params)
 
 
 def test_recording_changes_no_logits_and_gives_softmax_rows():

@@ -11,7 +11,8 @@ from skeegformer.explain.gradients import explain_gradient_rollout, integrated_g
 
 def _network(n_outputs=3, **params):
     torch.manual_seed(1)
-    options = {"embed_dim": 8, "n_layers": 2, "n_heads": 2} | params
+    options = {"tokenizer": "spectral", "votes": False, "embed_dim": 8, "n_layers": 2, "n_heads": 2}
+    options |= params
     return EEGTransformer(3, n_outputs, 80, 80.0, **options).double().eval()
 
 
@@ -101,10 +102,15 @@ def test_frozen_parameters_and_modes_stay_as_they_are():
 
 
 @pytest.mark.parametrize("n_outputs", [2, 4])
-@pytest.mark.parametrize("tokenizer", ["spectral", "linear"])
+@pytest.mark.parametrize("tokenizer", ["spectral", "linear", "covariance"])
 def test_integrated_gradients_are_complete(n_outputs, tokenizer):
     torch.manual_seed(0)
-    network = EEGTransformer(5, n_outputs, 160, 160.0, embed_dim=16, tokenizer=tokenizer).eval()
+    votes = tokenizer == "covariance"
+    network = EEGTransformer(
+        5, n_outputs, 160, 160.0, embed_dim=16, tokenizer=tokenizer, votes=votes
+    ).eval()
+    if votes:
+        network.votes.weight.data.normal_(0, 0.05)
     data = np.random.default_rng(0).normal(size=(40, 5, 160)).astype(np.float32)
     network.learn_statistics(torch.from_numpy(data))
     network.head.weight.data *= 20  # as sure of itself as after training
