@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 N_STEPS = 50
-LR_FACTOR = 3  # of the learning rate of `fit`, which is low for the sake of many steps
+LR_FACTOR = 0.3  # of the learning rate of `fit`
 # Of half the squared distance to the weights before: keeps what few epochs say nothing about.
 PULL = 1.0
 

@@ -134,7 +134,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         n_steps : int, default=50
             Number of training steps.
         lr : float or None, default=None
-            Learning rate at first; it comes down to 0. None for three times
+            Learning rate at first; it comes down to 0. None for 0.3 times
             the classifier's `lr`.
 
         Returns
@@ -337,6 +337,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         if hasattr(network, "learn_statistics"):
             network.learn_statistics(torch.from_numpy(data))
 
+    def _optimizer_options(self):
+        """Give skorch more parameters for the optimizer, such as groups of weights."""
+        return {}
+
     def _start_from(self, net, codes):
         """Let the network know, before any training, how often the classes are."""
 
@@ -433,6 +437,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             optimizer=torch.optim.AdamW,
             optimizer__weight_decay=self.weight_decay,
             optimizer__fused=torch.device(device).type in ("cpu", "cuda"),
+            **self._optimizer_options(),
             lr=self.lr,
             max_epochs=max_epochs,
             batch_size=self.batch_size,

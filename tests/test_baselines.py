@@ -141,8 +141,7 @@ def test_unknown_names_and_parameters():
 
 
 def test_networks_are_trained_as_ours():
-    """But for the learning rate: without votes, 1e-4 would leave them all but untrained."""
-    ours = EEGTransformerClassifier().get_params() | {"lr": 1e-3}
+    ours = EEGTransformerClassifier().get_params()
     for name in NETWORKS:
         theirs = make_baseline(name).get_params()
         assert theirs.pop("network") == name

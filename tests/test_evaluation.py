@@ -44,7 +44,13 @@ def test_seeds_reach_what_is_random(simulated):
     X, y, metadata, _ = simulated
     # Votes begin at zero, whatever the seed.
     small = EEGTransformerClassifier(
-        tokenizer="spectral", votes=False, embed_dim=16, max_epochs=15, lr=1e-3, drop_prob=0.2
+        tokenizer="spectral",
+        votes=False,
+        mirror=None,
+        embed_dim=16,
+        drop_prob=0.2,
+        max_epochs=15,
+        lr=1e-3,
     )
     scores = cross_subject_scores(
         {"small": small, "csp": make_baseline("csp+lda")},
