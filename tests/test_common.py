@@ -20,8 +20,8 @@ from skeegformer.preprocessing import LeftRightMirror, MirroredClassifier
 
 ESTIMATORS = [
     EEGTransformerClassifier(),
-    EEGTransformerClassifier(tokenizer="linear", max_epochs=20),
-    EEGTransformerClassifier(tokenizer="covariance", votes=True, max_epochs=15),
+    EEGTransformerClassifier(tokenizer="spectral", votes=False),
+    EEGTransformerClassifier(tokenizer="linear", votes=False, max_epochs=30),
     BandPassFilter(1.0, 10.0, sfreq=100.0),
     NotchFilter(10.0, sfreq=100.0),
     Resampler(50.0, input_sfreq=100.0),

@@ -5,10 +5,12 @@ import pytest
 import torch
 from scipy.signal import welch
 
+from skeegformer._covariance import CovarianceTokenizer
 from skeegformer.nn import (
     EEGTransformer,
     SpectralTokenizer,
     Standardizer,
+    Votes,
     shuffle,
     tokens_to_channels,
 )
@@ -19,12 +21,16 @@ def _embed(network, x):
 
 
 def _network(**params):
+    """Make a network whose votes, where there are any, are no longer zero."""
     torch.manual_seed(0)
     options = {"n_chans": 5, "n_outputs": 3, "n_times": 160, "sfreq": 160.0, "embed_dim": 16}
-    return EEGTransformer(**(options | params))
+    network = EEGTransformer(**(options | params))
+    if network.votes is not None:
+        torch.nn.init.normal_(network.votes.weight, std=0.05)
+    return network
 
 
-@pytest.mark.parametrize("tokenizer", ["spectral", "linear"])
+@pytest.mark.parametrize("tokenizer", ["covariance", "spectral", "linear"])
 @pytest.mark.parametrize("n_time_tokens", [1, 3])
 def test_shapes_with_and_without_batch(tokenizer, n_time_tokens):
     network = _network(tokenizer=tokenizer, n_time_tokens=n_time_tokens).eval()
@@ -48,6 +54,31 @@ def test_token_order_is_channel_major(tokenizer, n_time_tokens):
     by_channel = tokens_to_channels(difference, 5, n_time_tokens)
     assert difference[0] == 0  # the class token
     assert torch.nonzero(by_channel).tolist() == [[channel, segment]]
+
+
+def test_tokens_of_covariance_know_other_channels_of_their_own_segment_alone():
+    """Half of a channel's epoch changes: so do all channels' tokens of that half."""
+    network = _network(n_time_tokens=2, n_times=320).eval()
+    x = torch.randn(1, 5, 320)
+    changed = x.clone()
+    changed[0, 3, 160:] *= 3
+    difference = (_embed(network, x) - _embed(network, changed))[0].abs().sum(dim=-1)
+    by_channel = tokens_to_channels(difference, 5, 2)
+    assert difference[0] == 0  # the class token
+    assert not by_channel[:, 0].any()
+    assert (by_channel[:, 1] > 0.1).all()
+    assert by_channel[:, 1].argmax() == 3
+
+
+def test_defaults():
+    """Tokens of covariance and votes; the class token alone without them."""
+    network = EEGTransformer(5, 3, 160, 160.0)
+    assert isinstance(network.tokenizer, CovarianceTokenizer)
+    assert isinstance(network.votes, Votes)
+    assert not network.votes.weight.any()
+    assert len(network.blocks) == 1
+    assert network.embed.out_features == 32
+    assert {part.p for part in network.modules() if isinstance(part, torch.nn.Dropout)} == {0.5}
 
 
 def test_tokens_to_channels_refuses_other_counts():
@@ -115,7 +146,7 @@ def test_statistics_do_not_depend_on_batches():
     )
 
 
-@pytest.mark.parametrize("tokenizer", ["spectral", "linear"])
+@pytest.mark.parametrize("tokenizer", ["covariance", "spectral", "linear"])
 def test_logits_do_not_depend_on_the_unit(tokenizer):
     x = torch.randn(30, 5, 160)
     logits = []
@@ -134,10 +165,10 @@ def test_constant_input_is_zero():
 
 
 def test_the_class_token_decides():
-    """Only the class token is read: without blocks, no channel can change the logits."""
-    network = _network(n_layers=0).eval()
+    """Without votes it alone is read: without blocks, no channel can change the logits."""
+    network = _network(n_layers=0, votes=False).eval()
     torch.testing.assert_close(network(torch.randn(1, 5, 160)), network(torch.randn(1, 5, 160)))
-    network = _network().eval()
+    network = _network(votes=False).eval()
     assert not torch.equal(network(torch.randn(1, 5, 160)), network(torch.randn(1, 5, 160)))
 
 
