@@ -20,7 +20,7 @@ from skeegformer.preprocessing import LeftRightMirror, MirroredClassifier
 
 ESTIMATORS = [
     EEGTransformerClassifier(),
-    EEGTransformerClassifier(tokenizer="spectral", votes=False),
+    EEGTransformerClassifier(tokenizer="spectral", votes=False, max_epochs=30),
     EEGTransformerClassifier(tokenizer="linear", votes=False, max_epochs=30),
     BandPassFilter(1.0, 10.0, sfreq=100.0),
     NotchFilter(10.0, sfreq=100.0),

@@ -28,9 +28,7 @@ def _data(n_epochs, seed):
 @pytest.fixture(scope="module")
 def explained():
     X, y = _data(200, 0)
-    classifier = EEGTransformerClassifier(
-        embed_dim=32, max_epochs=20, sfreq=160.0, random_state=0
-    ).fit(X, y)
+    classifier = EEGTransformerClassifier(sfreq=160.0, random_state=0).fit(X, y)
     X, y = _data(60, 1)
     assert classifier.score(X, y) > 0.9
     return AttentionExplainer("occlusion", random_state=0).explain(classifier, X, y)
