@@ -53,7 +53,7 @@ print(f"{kind}: {len(y)} epochs of {len(set(subjects))} people")
 # Each channel is cut into two temporal tokens. ``connections=True`` keeps what each channel takes
 # from each other one. Explanations of the two halves are joined to one of all people.
 
-pipeline = make_eeg_pipeline(n_time_tokens=2, embed_dim=32, max_epochs=20, random_state=0)
+pipeline = make_eeg_pipeline(n_time_tokens=2, max_epochs=20, random_state=0)
 rollout = AttentionExplainer("rollout", connections=True)
 gradients = AttentionExplainer("integrated-gradients", parts="band")
 
@@ -84,8 +84,8 @@ confusion.im_.set_clim(0, 1)
 # Scores by frequency band
 # ------------------------
 # The original trained one model per band. So do we, with its way to make tokens of raw samples
-# (``tokenizer="linear"``): a log spectrum, standardised, would undo the filter, and let a "theta"
-# model read alpha in what the filter leaves over. Dots are people, bars their mean with the
+# (``tokenizer="linear"``) and to decide by the class token alone (``votes=False``). The last bar is
+# the classifier as it comes, with tokens of covariance. Dots are people, bars their mean with the
 # standard deviation.
 
 bands = {
@@ -100,14 +100,14 @@ models = {
         l_freq=low,
         h_freq=high,
         tokenizer="linear",
-        n_layers=1,
-        embed_dim=32,
+        votes=False,
+        drop_prob=0.2,
         max_epochs=12,
         random_state=0,
     )
     for name, (low, high) in bands.items()
 }
-models["all, spectral"] = make_eeg_pipeline(embed_dim=32, max_epochs=20, random_state=0)
+models["all, covariance"] = make_eeg_pipeline(max_epochs=20, random_state=0)
 scores = cross_subject_scores(models, X, y, subjects, cv=2)
 table = scores.pivot(index="pipeline", columns="subject", values="balanced_accuracy").loc[[*models]]
 table.round(2)

@@ -45,7 +45,7 @@ else:
     )
 subjects = metadata["subject"].to_numpy()
 
-pipeline = make_eeg_pipeline(embed_dim=32, max_epochs=20, random_state=0)
+pipeline = make_eeg_pipeline(max_epochs=20, random_state=0)
 explainer = AttentionExplainer(
     "occlusion", parts="band", target="true", neighbors=True, n_repeats=1, random_state=0
 )

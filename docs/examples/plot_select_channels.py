@@ -27,28 +27,25 @@ from skeegformer.evaluation import summarize_scores
 
 X, y, metadata, truth = make_simulated_eeg(case="distractors", snr=10.0, random_state=0)
 subjects = metadata["subject"].to_numpy()
-classifier = EEGTransformerClassifier(
-    embed_dim=32, n_layers=1, lr=3e-3, max_epochs=30, random_state=0
-)
+classifier = EEGTransformerClassifier(max_epochs=30, random_state=0)
 
 # %%
 # Choose once
 # -----------
-# By default channels are ranked by attention. ``importance_getter`` takes any other measure: here
-# gradient rollout, which follows what moves the output.
+# By default channels are ranked by ``feature_importances_``, their share in what moves the output.
+# ``importance_getter`` takes any other measure: here attention, which follows where the model looks.
 
 
-def used(estimator, X, y):
-    """Return the share of each channel in what moves the output."""
-    explainer = AttentionExplainer("gradient-rollout", target="true")
-    return explainer.explain(estimator, X, y).feature_importances_
+def looked_at(estimator, X, y):
+    """Return the share of each channel in the attention."""
+    return AttentionExplainer("rollout").explain(estimator, X, y).feature_importances_
 
 
 pipelines = {
     "all 64 channels": classifier,
-    "8 it looks at": make_pipeline(ChannelSelector(classifier, n_channels=8), classifier),
-    "8 it uses": make_pipeline(
-        ChannelSelector(classifier, n_channels=8, importance_getter=used), classifier
+    "8 it uses": make_pipeline(ChannelSelector(classifier, n_channels=8), classifier),
+    "8 it looks at": make_pipeline(
+        ChannelSelector(classifier, n_channels=8, importance_getter=looked_at), classifier
     ),
 }
 scores = cross_subject_scores(pipelines, X, y, subjects, cv=2)
@@ -65,9 +62,7 @@ summarize_scores(scores)[["mean", "sd", "worst", "best"]].round(2)
 # Recursive elimination takes the least important channels away, fits again, and so on. With
 # ``cv`` it scores each number of channels on subjects that were left out.
 
-elimination = RecursiveChannelElimination(
-    classifier, step=15, min_channels=4, cv=GroupKFold(2), importance_getter=used
-)
+elimination = RecursiveChannelElimination(classifier, step=15, min_channels=4, cv=GroupKFold(2))
 elimination.fit(X, y, groups=subjects)
 print(f"Best with {elimination.n_channels_} channels: {', '.join(elimination.kept_ch_names_)}")
 

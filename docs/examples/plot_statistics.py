@@ -52,7 +52,7 @@ by_seed = {name: [] for name in explainers}
 for seed in range(3):
     folds = {name: [] for name in explainers}
     for train, test in GroupKFold(2).split(y, y, subjects):
-        pipeline = make_eeg_pipeline(embed_dim=32, max_epochs=20, random_state=seed)
+        pipeline = make_eeg_pipeline(max_epochs=20, random_state=seed)
         pipeline.fit(X[train], y[train])
         for name, explainer in explainers.items():
             folds[name].append(explainer.explain(pipeline, X[test], y[test]))
