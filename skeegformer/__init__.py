@@ -28,6 +28,7 @@ _HOMES = {
     "EEGTransformer": "nn",
     "EEGTransformerClassifier": "classifier",
     "TemperatureScaledClassifier": "calibration",
+    "ResumableTraining": "resuming",
     "record_attention": "attention",
     "attention_rollout": "attention",
     "attention_flow": "attention",

@@ -473,7 +473,7 @@ class _ProgressBar(Callback):
             if name in net.history[-1]
         }
         self.bar_.set_postfix(losses)
-        self.bar_.update()
+        self.bar_.update(len(net.history) - self.bar_.n)  # not 1: it may have been resumed
 
     def on_train_end(self, net, **kwargs):
         self.bar_.close()
