@@ -458,6 +458,30 @@ def test_dropper():
     assert ChannelDropper("Cz").fit(epochs).kept_ch_names_ == [*NAMES[:2], *NAMES[3:], "EOG", "STI"]
 
 
+def test_dropper_takes_places():
+    epochs = make_epochs()
+    X = epochs.get_data("eeg")
+    by_place = ChannelDropper([1, 3]).fit(X)
+    np.testing.assert_array_equal(by_place.transform(X), X[:, [0, 2, 4]])
+    assert by_place.kept_ch_names_ is None
+    assert by_place.kept_channels_ == [0, 2, 4]
+    on_epochs = ChannelDropper([1, 3]).fit(epochs)
+    by_name = ChannelDropper([epochs.copy().pick("eeg").ch_names[i] for i in (1, 3)]).fit(epochs)
+    assert on_epochs.kept_ch_names_ == by_name.kept_ch_names_
+    assert on_epochs.kept_channels_ == by_name.kept_channels_ == [0, 2, 4]
+    # Places are those of `fit`, whatever the order of later epochs.
+    turned = epochs.copy().reorder_channels(epochs.ch_names[::-1])
+    assert set(on_epochs.transform(turned).ch_names) == set(by_name.kept_ch_names_)
+    with pytest.raises(ValueError, match="ch_names has 5, but the 5 channels of X have the places"):
+        ChannelDropper([0, 5]).fit(X)
+    with pytest.raises(ValueError, match="ch_names has -1, but"):
+        ChannelDropper([-1]).fit(X)
+    with pytest.raises(ValueError, match="has all 5 channels of X, and no signal would be left"):
+        ChannelDropper(range(5)).fit(X)
+    with pytest.raises(ValueError, match="ch_names has 1, but has to be a list of channel names"):
+        ChannelDropper(["Cz", 1]).fit(epochs)
+
+
 def test_picker_keeps_the_order_given():
     epochs = make_epochs()
     picker = ChannelPicker(("Pz", "C3")).fit(epochs)
