@@ -22,6 +22,7 @@ from skeegformer.preprocessing import (
     BandPassFilter,
     ChannelDropper,
     ChannelPicker,
+    Cropper,
     EuclideanAlignment,
     NotchFilter,
     Resampler,
@@ -45,6 +46,8 @@ TRANSFORMERS = [
     ChannelDropper(),
     ChannelPicker(),
     ChannelPicker(["Cz"], input_ch_names=["Cz"]),
+    Cropper(),
+    Cropper(1),
     EuclideanAlignment(),
     EuclideanAlignment(shrinkage=0.0),
 ]
@@ -480,6 +483,19 @@ def test_dropper_takes_places():
         ChannelDropper(range(5)).fit(X)
     with pytest.raises(ValueError, match="ch_names has 1, but has to be a list of channel names"):
         ChannelDropper(["Cz", 1]).fit(epochs)
+
+
+def test_cropper_keeps_the_first_samples():
+    epochs = make_epochs()
+    out = Cropper(33).fit_transform(epochs)
+    np.testing.assert_array_equal(out.get_data(), epochs.get_data()[..., :33])
+    assert out.times[0] == epochs.times[0]
+    X = epochs.get_data("eeg")
+    np.testing.assert_array_equal(Cropper(33).fit_transform(X), X[..., :33])
+    with pytest.raises(ValueError, match="n_times=0 is not a whole number of at least 1"):
+        Cropper(0).fit(X)
+    with pytest.raises(ValueError, match="n_times=33 samples are to be kept, but epochs of X have"):
+        Cropper(33).fit(X).transform(X[..., :20])
 
 
 def test_picker_keeps_the_order_given():
