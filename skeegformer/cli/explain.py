@@ -22,7 +22,7 @@ _METHODS = (
     "permutation",
 )
 _DESCRIPTION = """\
-Explain the predictions of trained models, run by run, for the epochs that were held out in training.
+Explain the predictions of trained models, run by run, for the epochs that were held out.
 """
 _EPILOG = """\
 methods:
@@ -198,7 +198,8 @@ def _find(patterns):
     """List the folders that are meant; a shell resolves patterns itself, unless quoted."""
     paths = []
     for pattern in patterns:
-        matches = sorted(glob.glob(pattern)) if re.search(r"[*?\[]", pattern) else [pattern]
+        # Path.glob takes no pattern that begins at the root.
+        matches = sorted(glob.glob(pattern)) if re.search(r"[*?\[]", pattern) else [pattern]  # noqa: PTH207
         folders = [Path(match) for match in matches if Path(match).is_dir()]
         if not folders:
             raise ValueError(f"There is no run {pattern}: no such folder.")
