@@ -341,6 +341,39 @@ def test_explanations(explained, method, report):
     assert auc > 0.7
 
 
+@pytest.mark.parametrize("method", ["rollout", "gradient-rollout", "integrated-gradients"])
+def test_an_adapting_classifier_is_explained(adapted, sides, method):
+    X, y, subjects, _ = sides
+    explanation = AttentionExplainer(method).explain(adapted, X, y)
+    np.testing.assert_allclose(
+        explanation.probabilities, adapted.predict_proba(X, groups=subjects), atol=1e-5
+    )
+    # Each subject alone, in another order and by groups: the same.
+    own = np.flatnonzero(subjects == 5)[::-1]
+    bare = X[own]
+    bare.metadata = None
+    alone = AttentionExplainer(method).explain(adapted, bare, y[own], groups=subjects[own])
+    np.testing.assert_allclose(alone.values, explanation.values[own], atol=1e-3)
+    if method == "integrated-gradients":
+        total = explanation.token_values.sum(axis=(1, 2))
+        logits = adapted.decision_function(X)
+        at_mean = adapted.net_.module_.classify_features(
+            torch.zeros(1, len(CHANNELS), 1, adapted.net_.module_.tokenizer.n_features)
+        )[0]
+        base = float((at_mean[1] - at_mean[0]).detach())
+        sign = np.where(explanation.predictions == adapted.classes_[1], 1, -1)
+        np.testing.assert_allclose(total, sign * (logits - base), atol=5e-3)
+    with pytest.raises(ValueError, match="would not be a test of the explanation"):
+        explanation.evaluate()
+
+
+@pytest.mark.parametrize("method", ["occlusion", "permutation"])
+def test_what_an_adapting_classifier_needs_is_not_told(adapted, sides, method):
+    X, y, _, _ = sides
+    with pytest.raises(ValueError, match=f"method='{method}' changes the signal, and with it the"):
+        AttentionExplainer(method).explain(adapted, X, y)
+
+
 def test_groups_reach_an_adapting_classifier_by_routing(sides):
     X, y, groups, _ = sides
     data = X.get_data(units="uV")
