@@ -8,6 +8,7 @@ arrays. What goes in comes out: Epochs stay Epochs, arrays stay arrays.
 from skeegformer.preprocessing.alignment import EuclideanAlignment
 from skeegformer.preprocessing.channels import ChannelDropper, ChannelPicker
 from skeegformer.preprocessing.filters import BandPassFilter, NotchFilter
+from skeegformer.preprocessing.memmap import transform_to_memmap
 from skeegformer.preprocessing.mirroring import (
     LeftRightMirror,
     MirroredClassifier,
@@ -27,4 +28,5 @@ __all__ = [
     "MirroredClassifier",
     "mirror_pairs",
     "mirror_classes",
+    "transform_to_memmap",
 ]
