@@ -11,6 +11,10 @@ __version__ = _version("skeegformer")
 
 _HOMES = {
     "load_eegmmi": "datasets",
+    "export_memmap": "datasets",
+    "write_memmap": "datasets",
+    "load_memmap": "datasets",
+    "MappedEpochs": "_memmap",
     "make_simulated_eeg": "datasets",
     "SIMULATED_CASES": "datasets",
     "PhysionetEyes": "datasets",
@@ -26,6 +30,7 @@ _HOMES = {
     "MirroredClassifier": "preprocessing",
     "mirror_pairs": "preprocessing",
     "mirror_classes": "preprocessing",
+    "transform_to_memmap": "preprocessing",
     "EEGTransformer": "nn",
     "EEGTransformerClassifier": "classifier",
     "TemperatureScaledClassifier": "calibration",

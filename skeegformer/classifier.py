@@ -9,6 +9,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from skeegformer._covariance import find_bands
 from skeegformer._electrodes import can_complete, check_positions, complete
+from skeegformer._lazy_training import (
+    CentredRows,
+    MirroredRows,
+    Scratch,
+    as_tensors,
+    mean_of,
+)
+from skeegformer._memmap import LazyRows
 from skeegformer._training import NetworkClassifier, check_number
 from skeegformer._validation import check_one_of, validate_eeg, validate_groups
 from skeegformer.attention import attention_gradients, gradient_rollout, log_odds
@@ -28,8 +36,8 @@ _VOTES_LR = 0.1
 class EEGTransformerClassifier(NetworkClassifier):
     """Transformer on raw EEG with channels as tokens, as a scikit-learn classifier.
 
-    Takes `mne.Epochs` as they are, or arrays, at the end of a
-    :class:`~sklearn.pipeline.Pipeline` or alone. The network is `EEGTransformer`, after
+    Takes `mne.Epochs` as they are, arrays, or `MappedEpochs` that stay in their file, at the
+    end of a :class:`~sklearn.pipeline.Pipeline` or alone. The network is `EEGTransformer`, after
     eeg-transformer [1]_; skorch trains it with AdamW, a linear warm-up and a cosine
     schedule.
 
@@ -342,7 +350,8 @@ class EEGTransformerClassifier(NetworkClassifier):
         return 1 if self._pairs is None else 2
 
     def _learn_statistics(self, network, data):
-        network.learn_statistics(torch.from_numpy(data), pairs=self._pairs)
+        data = data if isinstance(data, LazyRows) else torch.from_numpy(data)
+        network.learn_statistics(data, pairs=self._pairs)
 
     def _optimizer_options(self):
         if not self.votes:
@@ -361,47 +370,63 @@ class EEGTransformerClassifier(NetworkClassifier):
             counts *= net.criterion_.weight.double().cpu().numpy()
         net.module_.start_from(np.log(np.maximum(counts, 1e-3 * counts.max())))
 
-    def _training_set(self, network, data, codes, subjects):
-        if self.adapt:
-            self._learn_subjects(network, data, subjects)
-        inputs = self._prepare(network, data, subjects)
+    def _training_set(self, network, data, codes, subjects, scratch=None):
+        inputs = self._prepare(network, data, subjects, scratch, learn=True)
         if self._pairs is None:
             return inputs, codes
-        if inputs is data:
-            mirrored = data[:, self._pairs.numpy()]
-        else:
-            mirrored = network.mirror_features(torch.from_numpy(inputs), self._pairs).numpy()
-        return np.concatenate([inputs, mirrored]), np.concatenate([codes, self._swapped[codes]])
+        codes = np.concatenate([codes, self._swapped[codes]])
 
-    def _prepare(self, network, data, subjects):
+        def mirror(rows):
+            if inputs is data:
+                return rows[:, self._pairs.numpy()]
+            return network.mirror_features(torch.from_numpy(rows), self._pairs).numpy()
+
+        if isinstance(inputs, LazyRows):
+            return MirroredRows(inputs, mirror), codes
+        return np.concatenate([inputs, mirror(inputs)]), codes
+
+    def _prepare(self, network, data, subjects, scratch=None, learn=False):
         # What does not change from pass to pass need not be computed in each.
         if not self.adapt and (self.tokenizer != "covariance" or self.noise > 0):
             return data
-        features = self._extract(network, data)
-        if self.adapt:
-            for subject, rows in _rows_by_subject(subjects, len(data)).items():
-                mean = self.subject_means_.get(subject)
-                features[rows] -= features[rows].mean(axis=0) if mean is None else mean
-        return features
+        features = self._extract(network, data, scratch)
+        return self._centre(features, subjects, learn) if self.adapt else features
 
     @staticmethod
-    def _extract(network, data):
-        """Compute the features of many epochs."""
+    def _extract(network, data, scratch):
+        """Compute the features of many epochs; those of lazy ones are written to a file."""
         device = next(network.parameters()).device
-        with torch.no_grad():
-            batches = torch.from_numpy(data).split(_IMPORTANCE_BATCH)
-            return torch.cat(
-                [network.extract_features(x.to(device)).cpu() for x in batches]
-            ).numpy()
 
-    def _learn_subjects(self, network, data, subjects):
-        """Compute the mean features of each training subject that is not known yet."""
-        features = self._extract(network, data)
+        def batches():
+            for x in as_tensors(data, _IMPORTANCE_BATCH):
+                with torch.no_grad():
+                    features = network.extract_features(x.to(device)).cpu()
+                yield features.numpy()
+
+        return (
+            scratch.write(batches()) if isinstance(data, LazyRows) else np.concatenate([*batches()])
+        )
+
+    def _centre(self, features, subjects, learn):
+        """Subtract from features their subject's mean, and keep those of `fit`."""
         known = vars(self).get("subject_means_", {})
-        self.subject_means_ = {
-            subject: features[rows].mean(axis=0)
-            for subject, rows in _rows_by_subject(subjects, len(data)).items()
-        } | known
+        rows_of = _rows_by_subject(subjects, len(features))
+        means = {
+            subject: known[subject]
+            if subject in known
+            else mean_of(features, rows, _IMPORTANCE_BATCH)
+            for subject, rows in rows_of.items()
+        }
+        if learn:
+            self.subject_means_ = means | known
+        if isinstance(features, LazyRows):
+            which = np.empty(len(features), dtype=int)
+            for index, rows in enumerate(rows_of.values()):
+                which[rows] = index
+            return CentredRows(features, [*means.values()], which)
+        for subject, rows in rows_of.items():
+            features[rows] -= means[subject]
+        return features
 
     def decision_function(self, X, groups=None):
         """Compute the logits of epochs.
@@ -461,13 +486,14 @@ class EEGTransformerClassifier(NetworkClassifier):
 
     def _logits(self, X, groups=None):
         check_is_fitted(self, "net_")
-        eeg = validate_eeg(self, X, reset=False)
+        eeg = validate_eeg(self, X, reset=False, lazy=True)
         if not self.adapt:
             return self._forward(eeg.data).numpy()
         subjects = validate_groups(eeg.subjects if groups is None else groups, len(eeg.data))
         network = self.net_.module_
         network.eval()
-        return self._forward(self._prepare(network, eeg.data, subjects)).numpy()
+        with Scratch() as scratch:
+            return self._forward(self._prepare(network, eeg.data, subjects, scratch)).numpy()
 
     def _finish(self, inputs, codes):
         self.feature_importances_ = self._importances(inputs, codes)
@@ -478,7 +504,7 @@ class EEGTransformerClassifier(NetworkClassifier):
         device = next(network.parameters()).device
         total = 0
         for x, code in zip(
-            torch.from_numpy(inputs).split(_IMPORTANCE_BATCH),
+            as_tensors(inputs, _IMPORTANCE_BATCH),
             torch.from_numpy(codes).split(_IMPORTANCE_BATCH),
             strict=True,
         ):

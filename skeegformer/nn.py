@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from skeegformer._covariance import CovarianceTokenizer
+from skeegformer._memmap import batches_of
 from skeegformer._validation import check_one_of
 
 TOKENIZERS = ("covariance", "spectral", "linear")
@@ -617,31 +618,31 @@ class EEGTransformer(nn.Module):
             self.votes = Votes(self.n_tokens - 1, self.tokenizer.n_features, n_outputs)
 
     @torch.no_grad()
-    def learn_statistics(self, x, batch_size=256, pairs=None):
+    def learn_statistics(self, x, batch_size=64, pairs=None):
         """Learn the means and standard deviations that the network standardises with.
 
         Parameters
         ----------
-        x : Tensor of shape (n_epochs, n_chans, n_times)
+        x : Tensor or MappedEpochs of shape (n_epochs, n_chans, n_times)
             Training epochs.
-        batch_size : int, default=256
+        batch_size : int, default=64
             How many epochs are worked on at once.
         pairs : Tensor of shape (n_chans,) or None, default=None
             Index of each channel's partner on the other side, to learn the statistics of the
             epochs and their mirror images together.
         """
-        batches = x.split(batch_size)
         device = self.standardize_input.mean.device
         first = _Moments()
-        for batch in batches:
-            first.add(batch.double(), dims=(0, 2))
+        for batch in batches_of(x, batch_size):
+            first.add(torch.as_tensor(batch).double(), dims=(0, 2))
         mean, std = (value[:, None] for value in first.mean_and_std())
         if pairs is not None:
             mean, std = _both_sides(mean, std, lambda values: values[pairs])
         self.standardize_input.learn(mean, std)
         second = _Moments()
-        for batch in batches:
-            tokens = self.tokenizer(self.standardize_input(batch.to(device)))
+        for batch in batches_of(x, batch_size):
+            batch = torch.as_tensor(batch).to(device)
+            tokens = self.tokenizer(self.standardize_input(batch))
             second.add(tokens.double(), dims=(0, 2))
         mean, std = (value[:, None] for value in second.mean_and_std())
         if pairs is not None:
