@@ -405,18 +405,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         max_epochs = self.max_epochs
         if max_epochs == "auto":
             max_epochs = int(np.clip(round(AUTO_STEPS / steps_per_pass), *AUTO_PASSES))
-        schedule = LRScheduler(
-            torch.optim.lr_scheduler.LambdaLR,
-            lr_lambda=self._lr_factor(max_epochs, steps_per_pass),
-            step_every="batch",
-        )
-        callbacks = [("lr_scheduler", schedule)]
-        if held_out is not None:
-            callbacks.append(
-                ("early_stopping", EarlyStopping(patience=self.n_iter_no_change, load_best=True))
-            )
-        if self.verbose == 1:
-            callbacks.append(("progress", _ProgressBar()))
         class_weight = None
         if self.class_weight is not None:
             weights = compute_class_weight(
@@ -429,6 +417,33 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
                 )
             class_weight = torch.as_tensor(weights, dtype=torch.float32)
         network, params = self._make_network(eeg)
+        self._steps_per_pass = steps_per_pass
+        return self._compose_net(
+            network,
+            params,
+            class_weight=class_weight,
+            max_epochs=max_epochs,
+            steps_per_pass=steps_per_pass,
+            device=device,
+            stops_early=held_out is not None,
+        )
+
+    def _compose_net(
+        self, network, params, *, class_weight, max_epochs, steps_per_pass, device, stops_early
+    ):
+        """Compose the skorch net, in `fit` or again after it, from what depends on the data."""
+        schedule = LRScheduler(
+            torch.optim.lr_scheduler.LambdaLR,
+            lr_lambda=self._lr_factor(max_epochs, steps_per_pass),
+            step_every="batch",
+        )
+        callbacks = [("lr_scheduler", schedule)]
+        if stops_early:
+            callbacks.append(
+                ("early_stopping", EarlyStopping(patience=self.n_iter_no_change, load_best=True))
+            )
+        if self.verbose == 1:
+            callbacks.append(("progress", _ProgressBar()))
         net = NeuralNetClassifier(
             network,
             **{f"module__{name}": value for name, value in params.items()},
