@@ -28,6 +28,8 @@ _HOMES = {
     "EEGTransformer": "nn",
     "EEGTransformerClassifier": "classifier",
     "TemperatureScaledClassifier": "calibration",
+    "save_model": "persistence",
+    "load_model": "persistence",
     "record_attention": "attention",
     "attention_rollout": "attention",
     "attention_flow": "attention",

@@ -88,7 +88,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         self._begin()
         train, held_out = self._split(codes, groups, random_state)
         data = eeg.data if held_out is None else eeg.data[train]
-        device = _pick_device(self.device)
+        device = pick_device(self.device)
         with _seeded(seed), _ctrl_c_ends_more_than_training():
             net = self._make_net(eeg, codes, train, held_out, device)
             net.initialize()
@@ -543,7 +543,7 @@ def _is_callback(callback):
     return issubclass(callback, Callback) if is_class else isinstance(callback, Callback)
 
 
-def _pick_device(name):
+def pick_device(name):
     """Resolve ``"auto"``, and refuse what torch does not have here."""
     if isinstance(name, str) and name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

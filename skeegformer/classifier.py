@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skeegformer._covariance import find_bands
 from skeegformer._electrodes import can_complete, check_positions, complete
+from skeegformer._saving import SavingMixin
 from skeegformer._training import NetworkClassifier, check_number
 from skeegformer._validation import check_one_of, validate_eeg, validate_groups
 from skeegformer.attention import attention_gradients, gradient_rollout, log_odds
@@ -25,7 +26,7 @@ _IMPORTANCE_BATCH = 64
 _VOTES_LR = 0.1
 
 
-class EEGTransformerClassifier(NetworkClassifier):
+class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
     """Transformer on raw EEG with channels as tokens, as a scikit-learn classifier.
 
     Takes `mne.Epochs` as they are, or arrays, at the end of a
