@@ -35,6 +35,8 @@ _HOMES = {
     "EEGTransformerClassifier": "classifier",
     "TemperatureScaledClassifier": "calibration",
     "ResumableTraining": "resuming",
+    "save_model": "persistence",
+    "load_model": "persistence",
     "record_attention": "attention",
     "attention_rollout": "attention",
     "attention_flow": "attention",

@@ -93,7 +93,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         self._begin()
         seed, train, held_out = self._plan(codes, groups)
         data = eeg.data if held_out is None else eeg.data[train]
-        device = _pick_device(self.device)
+        device = pick_device(self.device)
         with Scratch() as scratch:
             with _seeded(seed), _ctrl_c_ends_more_than_training():
                 net = self._make_net(eeg, codes, train, held_out, device)
@@ -467,18 +467,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         max_epochs = self.max_epochs
         if max_epochs == "auto":
             max_epochs = int(np.clip(round(AUTO_STEPS / steps_per_pass), *AUTO_PASSES))
-        schedule = LRScheduler(
-            torch.optim.lr_scheduler.LambdaLR,
-            lr_lambda=self._lr_factor(max_epochs, steps_per_pass),
-            step_every="batch",
-        )
-        callbacks = [("lr_scheduler", schedule)]
-        if held_out is not None:
-            callbacks.append(
-                ("early_stopping", EarlyStopping(patience=self.n_iter_no_change, load_best=True))
-            )
-        if self.verbose == 1:
-            callbacks.append(("progress", _ProgressBar()))
         class_weight = None
         if self.class_weight is not None:
             weights = compute_class_weight(
@@ -491,6 +479,33 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
                 )
             class_weight = torch.as_tensor(weights, dtype=torch.float32)
         network, params = self._make_network(eeg)
+        self._steps_per_pass = steps_per_pass
+        return self._compose_net(
+            network,
+            params,
+            class_weight=class_weight,
+            max_epochs=max_epochs,
+            steps_per_pass=steps_per_pass,
+            device=device,
+            stops_early=held_out is not None,
+        )
+
+    def _compose_net(
+        self, network, params, *, class_weight, max_epochs, steps_per_pass, device, stops_early
+    ):
+        """Compose the skorch net, in `fit` or again after it, from what depends on the data."""
+        schedule = LRScheduler(
+            torch.optim.lr_scheduler.LambdaLR,
+            lr_lambda=self._lr_factor(max_epochs, steps_per_pass),
+            step_every="batch",
+        )
+        callbacks = [("lr_scheduler", schedule)]
+        if stops_early:
+            callbacks.append(
+                ("early_stopping", EarlyStopping(patience=self.n_iter_no_change, load_best=True))
+            )
+        if self.verbose == 1:
+            callbacks.append(("progress", _ProgressBar()))
         net = NeuralNetClassifier(
             network,
             **{f"module__{name}": value for name, value in params.items()},
@@ -614,7 +629,7 @@ def _is_callback(callback):
     return issubclass(callback, Callback) if is_class else isinstance(callback, Callback)
 
 
-def _pick_device(name):
+def pick_device(name):
     """Resolve ``"auto"``, and refuse what torch does not have here."""
     if isinstance(name, str) and name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

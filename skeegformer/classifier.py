@@ -17,10 +17,11 @@ from skeegformer._lazy_training import (
     mean_of,
 )
 from skeegformer._memmap import LazyRows
+from skeegformer._saving import SavingMixin
 from skeegformer._training import NetworkClassifier, check_number
 from skeegformer._validation import check_one_of, validate_eeg, validate_groups
 from skeegformer.attention import attention_gradients, gradient_rollout, log_odds
-from skeegformer.nn import EEGTransformer
+from skeegformer.nn import ACTIVATIONS, EEGTransformer
 from skeegformer.preprocessing.mirroring import (
     both_directions,
     mirror_classes,
@@ -33,7 +34,7 @@ _IMPORTANCE_BATCH = 64
 _VOTES_LR = 0.1
 
 
-class EEGTransformerClassifier(NetworkClassifier):
+class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
     """Transformer on raw EEG with channels as tokens, as a scikit-learn classifier.
 
     Takes `mne.Epochs` as they are, arrays, or `MappedEpochs` that stay in their file, at the
@@ -81,6 +82,12 @@ class EEGTransformerClassifier(NetworkClassifier):
         Number of attention heads; has to divide `embed_dim`.
     ff_dim : int or None, default=None
         Size of the hidden layer within a block; None means ``2 * embed_dim``.
+    activation : {"gelu", "relu"}, default="gelu"
+        Of the hidden layer within a block; with "relu", as in the original, another one ends the
+        block's network.
+    head_dim : int or None, default=None
+        Size of a hidden layer, with ReLU, between the class token and the logits, 64 in the
+        original; None for no such layer.
     drop_prob : float, default=0.5
         Dropout probability.
     token_drop_prob : float, default=0.0
@@ -207,6 +214,8 @@ class EEGTransformerClassifier(NetworkClassifier):
         n_layers=1,
         n_heads=4,
         ff_dim=None,
+        activation="gelu",
+        head_dim=None,
         drop_prob=0.5,
         token_drop_prob=0.0,
         noise=0.0,
@@ -237,6 +246,8 @@ class EEGTransformerClassifier(NetworkClassifier):
         self.n_layers = n_layers
         self.n_heads = n_heads
         self.ff_dim = ff_dim
+        self.activation = activation
+        self.head_dim = head_dim
         self.drop_prob = drop_prob
         self.token_drop_prob = token_drop_prob
         self.noise = noise
@@ -261,8 +272,10 @@ class EEGTransformerClassifier(NetworkClassifier):
         super()._check_parameters()
         for name in ("n_time_tokens", "embed_dim", "n_layers", "n_heads"):
             check_number(self, name, Integral, 1)
-        if self.ff_dim is not None:
-            check_number(self, "ff_dim", Integral, 1, or_else="None")
+        for name in ("ff_dim", "head_dim"):
+            if getattr(self, name) is not None:
+                check_number(self, name, Integral, 1, or_else="None")
+        check_one_of("activation", self.activation, ACTIVATIONS)
         for name in ("drop_prob", "token_drop_prob"):
             check_number(self, name, Real, 0, below=1)
         check_number(self, "noise", Real, 0)
@@ -293,6 +306,8 @@ class EEGTransformerClassifier(NetworkClassifier):
             "n_layers": self.n_layers,
             "n_heads": self.n_heads,
             "ff_dim": self.ff_dim,
+            "activation": self.activation,
+            "head_dim": self.head_dim,
             "drop_prob": self.drop_prob,
             "token_drop_prob": self.token_drop_prob,
             "noise": self.noise,

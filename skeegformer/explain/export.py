@@ -1,6 +1,5 @@
 """Explanations for other tools, pandas, MNE and shap, and for the disk."""
 
-import hashlib
 import json
 import os
 import re
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from skeegformer._files import replacing
+from skeegformer._files import checksum, replacing
 from skeegformer._info import describe_info, make_info
 from skeegformer._validation import check_one_of
 from skeegformer.explain.explanation import Explanation
@@ -292,7 +291,7 @@ def save_explanation(explanation, path, *, overwrite=False):
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent} to save {path.name} in.")
     arrays, header = _pack(explanation)
-    header["checksum"] = _checksum(arrays, header)
+    header["checksum"] = checksum(arrays, header)
     text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     try:
         with replacing(path) as temporary, temporary.open("xb") as file:
@@ -347,7 +346,7 @@ def load_explanation(path):
         ) from error
     header = _read_header(path, arrays)
     expected = header.pop("checksum", None)
-    if _checksum(arrays, header) != expected:
+    if checksum(arrays, header) != expected:
         raise ValueError(
             f"{path} was changed since it was saved, its checksum differs: explain anew, or take "
             "another copy of the file."
@@ -466,12 +465,3 @@ def _read_header(path, arrays):
             f"{_VERSION}: update it (pip install --upgrade skeegformer)."
         )
     return header
-
-
-def _checksum(arrays, header):
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in sorted(arrays):
-        values = arrays[name]
-        digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
-        digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
