@@ -89,13 +89,15 @@ def read_header(path):
     return header
 
 
-def read_labels(path):
+def read_labels(path, file=None):
     """Read the labels of an export.
 
     Parameters
     ----------
     path : pathlib.Path
         The data file.
+    file : path-like or None, default=None
+        The table of labels; None takes the one beside it.
 
     Returns
     -------
@@ -109,11 +111,10 @@ def read_labels(path):
     ValueError
         If it cannot be read, or lacks a column.
     """
-    file = sister(path, "label")
+    where = ". Keep both in one folder." if file is None else "."
+    file = sister(path, "label") if file is None else Path(file)
     if not file.is_file():
-        raise FileNotFoundError(
-            f"There are no labels for {path.name}: {file} is missing. Keep both in one folder."
-        )
+        raise FileNotFoundError(f"There are no labels for {path.name}: {file} is missing{where}")
     try:
         labels = pd.read_csv(file, dtype=str, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:

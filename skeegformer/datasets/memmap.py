@@ -300,6 +300,7 @@ def write_memmap(
 def load_memmap(
     path,
     *,
+    labels=None,
     conditions=None,
     stages=None,
     subjects=None,
@@ -317,6 +318,8 @@ def load_memmap(
     path : path-like
         The file of values, ``raw-....dat``, of `export_memmap`, `write_memmap`, or of
         eeg-transformer's ``download_data.py``; or a folder with a single one.
+    labels : path-like or None, default=None
+        The table of labels; None takes ``label-....csv`` beside the file of values.
     conditions, stages, subjects : value or list of values or None, default=None
         Which epochs are wanted; None for all.
     n_times, n_chans : int or None, default=None
@@ -357,7 +360,7 @@ def load_memmap(
     write_memmap : Writes other epochs, and has an example.
     """
     path = find_data(path)
-    header, labels = read_header(path), read_labels(path)
+    header, labels = read_header(path), read_labels(path, labels)
     if verify:
         check_files(path, header)
     shape = layout(path, header, len(labels), n_times, n_chans)
