@@ -114,6 +114,8 @@ def _run(args):
         return _resume(args, given)
     options = resolve(given, _read_options(args.config), args.preset)
     check_data_options(options)
+    for name in ("data", "labels"):  # the run is found again from wherever it is asked for
+        options[name] = options[name] and str(Path(options[name]).absolute())
     classifier = make_classifier(options, verbose=not args.quiet)
     data = load_training_data(options)
     steps = make_steps(options)
