@@ -59,9 +59,9 @@ print(json.dumps({
 
 def simulate(folder, megabytes, seed=0):
     """Write epochs with a rhythm that tells the classes apart, block by block."""
-    from skeegformer._memmap_files import ExportWriter
-
     import pandas as pd
+
+    from skeegformer._memmap_files import ExportWriter
 
     rng = np.random.default_rng(seed)
     n_epochs = int(megabytes * 1e6 / (4 * np.prod(SHAPE)))
@@ -115,7 +115,8 @@ def main(argv=None):
         path = simulate(folder, args.megabytes)
         size = path.stat().st_size
         for tokenizer in args.tokenizer:
-            params = {"tokenizer": tokenizer, "max_epochs": args.passes, "random_state": 0}
+            params = {"tokenizer": tokenizer, "sfreq": 160.0, "max_epochs": args.passes}
+            params["random_state"] = 0
             for how in ("array", "file"):
                 found = measure(path, how, params)
                 rows.append(
