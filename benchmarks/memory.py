@@ -115,7 +115,8 @@ def main(argv=None):
         path = simulate(folder, args.megabytes)
         size = path.stat().st_size
         for tokenizer in args.tokenizer:
-            params = {"tokenizer": tokenizer, "max_epochs": args.passes, "random_state": 0}
+            params = {"tokenizer": tokenizer, "sfreq": 160.0, "max_epochs": args.passes}
+            params["random_state"] = 0
             for how in ("array", "file"):
                 found = measure(path, how, params)
                 rows.append(

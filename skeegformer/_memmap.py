@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 VOLTS_TO_MICROVOLTS = 1e6
-BATCH = 64  # epochs that are in memory at the same time
+BATCH = 32  # epochs that are in memory at the same time
 
 
 class LazyRows(ABC):

@@ -418,9 +418,15 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
                     features = network.extract_features(x.to(device)).cpu()
                 yield features.numpy()
 
-        return (
-            scratch.write(batches()) if isinstance(data, LazyRows) else np.concatenate([*batches()])
-        )
+        if isinstance(data, LazyRows):
+            return scratch.write(batches())
+        out, start = None, 0
+        for features in batches():
+            if out is None:
+                out = np.empty((len(data), *features.shape[1:]), dtype=features.dtype)
+            out[start : start + len(features)] = features
+            start += len(features)
+        return out
 
     def _centre(self, features, subjects, learn):
         """Subtract from features their subject's mean, and keep those of `fit`."""

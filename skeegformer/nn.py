@@ -638,14 +638,14 @@ class EEGTransformer(nn.Module):
             self.votes = Votes(self.n_tokens - 1, self.tokenizer.n_features, n_outputs)
 
     @torch.no_grad()
-    def learn_statistics(self, x, batch_size=64, pairs=None):
+    def learn_statistics(self, x, batch_size=32, pairs=None):
         """Learn the means and standard deviations that the network standardises with.
 
         Parameters
         ----------
         x : Tensor or MappedEpochs of shape (n_epochs, n_chans, n_times)
             Training epochs.
-        batch_size : int, default=64
+        batch_size : int, default=32
             How many epochs are worked on at once.
         pairs : Tensor of shape (n_chans,) or None, default=None
             Index of each channel's partner on the other side, to learn the statistics of the

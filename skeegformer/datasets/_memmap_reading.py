@@ -166,7 +166,12 @@ def layout(path, header, n_labels, n_times, n_chans):
         n_times, n_chans = header_times, header_chans
     else:
         n_epochs = told.get("n_epochs", n_labels)
-        n_times = told.get("n_times") if n_times is None else n_times
+        if n_times is not None and told.get("n_times", n_times) != n_times:
+            raise ValueError(
+                f"n_times={n_times}, but the name of {path.name} says {told['n_times']}; leave it "
+                "out, or correct the name."
+            )
+        n_times = told.get("n_times", n_times)
     if n_epochs != n_labels:
         raise ValueError(
             f"{path.name} has {n_epochs} epochs, but {sister(path, 'label').name} has labels of "
@@ -180,7 +185,7 @@ def layout(path, header, n_labels, n_times, n_chans):
         )
     if n_chans is None and n_epochs and n_times:
         n_chans, more = divmod(n_values, n_epochs * n_times)
-        rest = rest or more
+        n_chans = None if more else n_chans
     if rest or not n_chans or n_values != n_epochs * n_times * n_chans:
         raise ValueError(
             f"{path.name} has {path.stat().st_size} bytes, which is not what {n_epochs} epochs of "

@@ -31,7 +31,7 @@ def transform_to_memmap(steps, X, folder, *, name="transformed", batch_size=BATC
         Where the new file goes; it has to exist.
     name : str, default="transformed"
         First part of the file's name, which is always a new one.
-    batch_size : int, default=64
+    batch_size : int, default=32
         How many epochs are in memory at the same time.
 
     Returns
