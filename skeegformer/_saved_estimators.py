@@ -144,6 +144,9 @@ class _Writer:
         if type(estimator).__name__ == "Pipeline" and key == "steps":
             return self._pipeline_steps(value, encoder)
         try:
+            if type(estimator).__name__ == "Pipeline" and key == "memory" and value is not None:
+                # joblib reads pickles there: whoever writes the file would choose which.
+                raise CannotEncode("a cache of joblib")
             return encoder.encode(value)
         except CannotEncode as error:
             name = type(estimator).__name__
@@ -201,6 +204,8 @@ def _read(plain, decoder):
     unknown = sorted(set(params) - set(kind._get_param_names()))
     if unknown:
         raise ValueError(f"{name} has no parameter {', '.join(unknown)} here")
+    if name == "Pipeline" and params.get("memory") is not None:
+        raise ValueError("a Pipeline with a cache was not written by save_model")
     estimator = kind(**params)
     for key, value in plain["attributes"].items():
         # An attribute in front of a method would stand in for it.

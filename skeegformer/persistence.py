@@ -70,8 +70,8 @@ def save_model(model, path, *, overwrite=False):
     Warns
     -----
     UserWarning
-        Of parameters that cannot be saved, such as callbacks or a RandomState; the file has
-        their default values, None.
+        Of parameters that cannot be saved, such as callbacks, a RandomState or the cache of a
+        Pipeline; the file has their default values, None for these.
 
     See Also
     --------
@@ -102,6 +102,8 @@ def save_model(model, path, *, overwrite=False):
         )
     description = path.with_suffix(".json")
     for file in (path, description):
+        if file.is_dir():
+            raise IsADirectoryError(f"{file} is a folder: save under another name.")
         if file.exists() and not overwrite:
             raise FileExistsError(f"{file} is there already: pass overwrite=True to replace it.")
     if not path.parent.is_dir():
