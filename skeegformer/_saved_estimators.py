@@ -5,7 +5,6 @@ looked for anywhere else.
 """
 
 import inspect
-import warnings
 from importlib import import_module
 
 from sklearn import config_context
@@ -52,23 +51,20 @@ def encode_estimator(estimator):
         What `json.dumps` takes.
     arrays : dict of ndarray
         The numbers, by the names that they have in it.
+    notes : list of str
+        A sentence for each parameter that is no plain data, and is written as its default.
 
     Raises
     ------
     TypeError
         If it is, or holds, an estimator of another class, or fitted attributes that are no plain
         data.
-
-    Warns
-    -----
-    UserWarning
-        Of parameters that are no plain data, and are written as their defaults.
     """
     writer = _Writer()
     encoder = Encoder(writer.encode)
     if not _is_estimator(estimator):
         raise TypeError(f"{estimator!r} is no estimator; an EEGTransformerClassifier is one.")
-    return writer.encode(estimator, encoder), encoder.arrays
+    return writer.encode(estimator, encoder), encoder.arrays, writer.notes
 
 
 def decode_estimator(plain, arrays):
@@ -100,6 +96,7 @@ class _Writer:
     """Encode estimators, and know in which step of a Pipeline one is."""
 
     def __init__(self):
+        self.notes = []
         self._steps = []
 
     def encode(self, value, encoder):
@@ -156,12 +153,10 @@ class _Writer:
                     f"The parameter {key} of the {name}{self._where()} is, or holds, {error}, "
                     "which cannot be saved without pickle."
                 ) from error
-            warnings.warn(
+            self.notes.append(
                 f"The parameter {key} of the {name}{self._where()} is, or holds, {error}, which "
                 f"cannot be saved: the file has {key}={default!r} in its place. Set it again after "
-                "loading, where the model is to be fitted once more.",
-                UserWarning,
-                stacklevel=2,
+                "loading, where the model is to be fitted once more."
             )
             return encoder.encode(default)
 

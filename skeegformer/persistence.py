@@ -108,7 +108,9 @@ def save_model(model, path, *, overwrite=False):
             raise FileExistsError(f"{file} is there already: pass overwrite=True to replace it.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent} to save {path.name} in.")
-    header, arrays = _pack(model)
+    header, arrays, notes = _pack(model)
+    for note in notes:
+        warnings.warn(note, UserWarning, stacklevel=2)
     try:
         # The one that counts is moved into place first, when both have been written.
         with replacing(description) as beside, replacing(path) as temporary:
@@ -188,8 +190,8 @@ def load_model(path):
 
 
 def _pack(model):
-    """Turn a model into the text, as a dict, and the arrays."""
-    plain, arrays = encode_estimator(model)
+    """Turn a model into the text, as a dict, and the arrays; with notes on what was left out."""
+    plain, arrays, notes = encode_estimator(model)
     saved_with = {name: version(name) for name in _PACKAGES}
     header = {
         "format": _FORMAT,
@@ -198,7 +200,7 @@ def _pack(model):
         "model": plain,
     }
     header["checksum"] = checksum(arrays, header)
-    return header, arrays
+    return header, arrays, notes
 
 
 def _serialize(header, arrays):
