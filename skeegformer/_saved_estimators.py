@@ -174,9 +174,10 @@ class _Writer:
     def _refuse(self, estimator):
         kind = type(estimator)
         ours = ", ".join(name for name in _HOMES if name != "OriginalClassifier")
+        best = " Save its best_estimator_." if hasattr(estimator, "best_estimator_") else ""
         raise TypeError(
-            f"The {kind.__module__}.{kind.__name__}{self._where()} cannot be saved: what can be "
-            f"are {ours}. For others there is skops.io.dump, which needs no pickle either, and "
+            f"The {kind.__module__}.{kind.__name__}{self._where()} cannot be saved.{best} What can "
+            f"be are {ours}. For others there is skops.io.dump, which needs no pickle either, and "
             "joblib.dump, for those who trust the file."
         )
 

@@ -224,7 +224,6 @@ def _write(path, content):
 
 def _read(path):
     """Read text and arrays, and find out whether they are what was written."""
-    from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
@@ -235,7 +234,7 @@ def _read(path):
         arrays = load(content)
         start = 8 + int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8:start]).get("__metadata__", {})
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except Exception as error:  # what damaged or foreign tensors raise is of several types
         raise ValueError(
             f"{path} cannot be read: it is incomplete, damaged, or no file of safetensors "
             f"({error})."
@@ -243,6 +242,8 @@ def _read(path):
     try:
         header = json.loads(metadata["skeegformer"])
         is_ours = header["format"] == _FORMAT and type(header["version"]) is int
+        unsigned = {key: value for key, value in header.items() if key != "checksum"}
+        found = checksum(arrays, unsigned)
     except (KeyError, TypeError, ValueError, RecursionError):
         is_ours = False
     if not is_ours:
@@ -252,8 +253,7 @@ def _read(path):
             f"{path} has format {header['version']}, and this version of skeegformer reads up to "
             f"{_VERSION}: update it (pip install --upgrade skeegformer)."
         )
-    unsigned = {key: value for key, value in header.items() if key != "checksum"}
-    if checksum(arrays, unsigned) != header.get("checksum"):
+    if found != header.get("checksum"):
         raise ValueError(
             f"{path} was changed since it was saved, its checksum differs: save the model again, "
             "or take another copy of the file."

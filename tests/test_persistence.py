@@ -13,6 +13,7 @@ import mne
 import numpy as np
 import pytest
 import reference_model
+import safetensors.torch
 import sklearn
 import torch
 from mne.decoding import CSP
@@ -21,6 +22,7 @@ from safetensors.numpy import save as save_tensors
 from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 from skorch.callbacks import EpochScoring
@@ -39,6 +41,7 @@ from skeegformer import (
     RecursiveChannelElimination,
     Resampler,
     TemperatureScaledClassifier,
+    load_eegmmi,
     load_model,
     make_baseline,
     record_attention,
@@ -252,6 +255,21 @@ def test_a_real_info(tmp_path):
             np.testing.assert_array_equal(np.array(a)[..., :3], np.array(b)[..., :3])
 
 
+def test_recordings(recorded_subjects, tmp_path):
+    """A Pipeline on EEGMMI, whose channels are then estimated from half of them."""
+    X, y, _ = load_eegmmi("baseline-eyes", subjects=recorded_subjects[:1])
+    classifier = _tiny(positions="electrode").fit(X, y)
+    loaded = _again(classifier, tmp_path)
+    few = X[::5].load_data().pick(X.ch_names[::2])
+    np.testing.assert_array_equal(loaded.predict_proba(few), classifier.predict_proba(few))
+    pipe = make_pipeline(BandPassFilter(1.0, 40.0), EuclideanAlignment(), _tiny()).fit(
+        X[::5], y[::5]
+    )
+    np.testing.assert_array_equal(
+        _again(pipe, tmp_path).predict_proba(X[::7]), pipe.predict_proba(X[::7])
+    )
+
+
 def test_values_of_all_types():
     values = {
         "none": None,
@@ -442,6 +460,13 @@ def test_files_that_are_no_models(fitted, tmp_path):
         other.write_bytes(save_tensors({"weight": np.zeros(3)}, metadata))
         with pytest.raises(ValueError, match="is no model of skeegformer"):
             load_model(other)
+    deep = '{"format": "skeegformer-model", "version": 1, "model": %s}' % ("[" * 5000 + "]" * 5000)
+    other.write_bytes(save_tensors({}, {"skeegformer": deep}))
+    with pytest.raises(ValueError, match=r"is no model of skeegformer|was changed"):
+        load_model(other)
+    other.write_bytes(safetensors.torch.save({"weight": torch.zeros(2).bfloat16()}))
+    with pytest.raises(ValueError, match=r"no file of safetensors|is no model"):
+        load_model(other)
 
 
 def test_changed_files_are_refused(fitted, tmp_path):
@@ -594,6 +619,10 @@ def test_other_estimators_are_refused_by_name(tmp_path):
         save_model(MirroredClassifier(LinearDiscriminantAnalysis()), path)
     with pytest.raises(TypeError, match="_Subclass cannot be saved"):
         save_model(_Subclass(), path)
+    search = GridSearchCV(_tiny(), {"lr": [1e-3]}, cv=2)
+    search.fit(np.random.default_rng(0).standard_normal((8, 2, 20)), [0, 1] * 4)
+    with pytest.raises(TypeError, match="GridSearchCV cannot be saved. Save its best_estimator_"):
+        save_model(search, path)
     with pytest.raises(TypeError, match="is no estimator"):
         save_model({"a": 1}, path)
     assert list(tmp_path.iterdir()) == []
