@@ -5,7 +5,6 @@ looked for anywhere else.
 """
 
 import inspect
-import warnings
 from importlib import import_module
 
 from sklearn import config_context
@@ -53,23 +52,20 @@ def encode_estimator(estimator):
         What `json.dumps` takes.
     arrays : dict of ndarray
         The numbers, by the names that they have in it.
+    notes : list of str
+        A sentence for each parameter that is no plain data, and is written as its default.
 
     Raises
     ------
     TypeError
         If it is, or holds, an estimator of another class, or fitted attributes that are no plain
         data.
-
-    Warns
-    -----
-    UserWarning
-        Of parameters that are no plain data, and are written as their defaults.
     """
     writer = _Writer()
     encoder = Encoder(writer.encode)
     if not _is_estimator(estimator):
         raise TypeError(f"{estimator!r} is no estimator; an EEGTransformerClassifier is one.")
-    return writer.encode(estimator, encoder), encoder.arrays
+    return writer.encode(estimator, encoder), encoder.arrays, writer.notes
 
 
 def decode_estimator(plain, arrays):
@@ -101,6 +97,7 @@ class _Writer:
     """Encode estimators, and know in which step of a Pipeline one is."""
 
     def __init__(self):
+        self.notes = []
         self._steps = []
 
     def encode(self, value, encoder):
@@ -145,6 +142,9 @@ class _Writer:
         if type(estimator).__name__ == "Pipeline" and key == "steps":
             return self._pipeline_steps(value, encoder)
         try:
+            if type(estimator).__name__ == "Pipeline" and key == "memory" and value is not None:
+                # joblib reads pickles there: whoever writes the file would choose which.
+                raise CannotEncode("a cache of joblib")
             return encoder.encode(value)
         except CannotEncode as error:
             name = type(estimator).__name__
@@ -154,12 +154,10 @@ class _Writer:
                     f"The parameter {key} of the {name}{self._where()} is, or holds, {error}, "
                     "which cannot be saved without pickle."
                 ) from error
-            warnings.warn(
+            self.notes.append(
                 f"The parameter {key} of the {name}{self._where()} is, or holds, {error}, which "
                 f"cannot be saved: the file has {key}={default!r} in its place. Set it again after "
-                "loading, where the model is to be fitted once more.",
-                UserWarning,
-                stacklevel=2,
+                "loading, where the model is to be fitted once more."
             )
             return encoder.encode(default)
 
@@ -177,9 +175,10 @@ class _Writer:
     def _refuse(self, estimator):
         kind = type(estimator)
         ours = ", ".join(name for name in _HOMES if name != "OriginalClassifier")
+        best = " Save its best_estimator_." if hasattr(estimator, "best_estimator_") else ""
         raise TypeError(
-            f"The {kind.__module__}.{kind.__name__}{self._where()} cannot be saved: what can be "
-            f"are {ours}. For others there is skops.io.dump, which needs no pickle either, and "
+            f"The {kind.__module__}.{kind.__name__}{self._where()} cannot be saved.{best} What can "
+            f"be are {ours}. For others there is skops.io.dump, which needs no pickle either, and "
             "joblib.dump, for those who trust the file."
         )
 
@@ -202,6 +201,8 @@ def _read(plain, decoder):
     unknown = sorted(set(params) - set(kind._get_param_names()))
     if unknown:
         raise ValueError(f"{name} has no parameter {', '.join(unknown)} here")
+    if name == "Pipeline" and params.get("memory") is not None:
+        raise ValueError("a Pipeline with a cache was not written by save_model")
     estimator = kind(**params)
     for key, value in plain["attributes"].items():
         # An attribute in front of a method would stand in for it.

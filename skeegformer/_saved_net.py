@@ -50,7 +50,9 @@ def encode_net(net, encoder):
             "is a net with the loss of fit, CrossEntropyLoss."
         )
     state = network.state_dict()
-    others = {str(value.dtype) for value in state.values()} - {"torch.float32"}
+    # Batch normalisation also counts, in whole numbers.
+    kinds = {str(value.dtype) for value in state.values() if value.is_floating_point()}
+    others = kinds - {"torch.float32"}
     if others:
         raise TypeError(
             f"The network has weights of {', '.join(sorted(others))}, and what can be saved are "

@@ -1,6 +1,38 @@
 """Methods by which a classifier saves and loads itself."""
 
 
+def ask_for_the_original_shape(original, shape):
+    """Say how epochs for a network of eeg-transformer come to have its shape.
+
+    Parameters
+    ----------
+    original : dict
+        Its hyperparameters.
+    shape : tuple of int
+        What was given, (n_epochs, n_chans, n_times).
+
+    Returns
+    -------
+    str
+        A sentence, or nothing where the shape does not tell.
+    """
+    n_chans, n_times = original["num_channels"], original["epoch_length"]
+    ignored, used = original["ignore_channels"], original.get("used_data_length")
+    if shape[1:] == (n_times, n_chans):
+        return "Samples come last here: pass X.transpose(0, 2, 1)."
+    advice = []
+    if ignored and shape[1] == n_chans:
+        advice.append(
+            f"The original ignored {len(ignored)} of {n_chans} channels: pass "
+            f"np.delete(X, {ignored}, axis=1)."
+        )
+    if used is not None and shape[2] == n_times:
+        advice.append(
+            f"The original used the first {used} of {n_times} samples: pass X[:, :, :{used}]."
+        )
+    return " ".join(advice)
+
+
 class SavingMixin:
     """Save and load without pickle; `skeegformer.persistence` does the work."""
 

@@ -664,19 +664,20 @@ def _agree(estimator, eeg, *, same_times, same_sfreq=True):
     fitted = estimator.ch_names_
     if eeg.ch_names is not None and fitted is not None:
         if set(eeg.ch_names) != set(fitted):
-            way_out = estimator._way_out(eeg) if hasattr(estimator, "_way_out") else ""
-            _refuse_channels(eeg.ch_names, fitted, f"this {name} was fitted with", way_out)
+            who = f"this {name} was fitted with"
+            _refuse_channels(eeg.ch_names, fitted, who, _way_out(estimator, eeg))
         if eeg.ch_names != fitted:
             eeg = _reorder(eeg, fitted)
     elif eeg.data.shape[1] != estimator.n_chans_:
         raise ValueError(
             f"X has {eeg.data.shape[1]} channels, but this {name} was fitted with "
-            f"{estimator.n_chans_}."
+            f"{estimator.n_chans_}.{_way_out(estimator, eeg)}"
         )
     if same_times and eeg.data.shape[2] != estimator.n_times_:
         raise ValueError(
             f"X has {eeg.data.shape[2]} samples an epoch, but this {name} was fitted with "
             f"{estimator.n_times_}; crop the epochs (epochs.crop) or fit again."
+            f"{_way_out(estimator, eeg)}"
         )
     rates = eeg.sfreq, estimator.sfreq_
     if same_sfreq and None not in rates and not np.isclose(*rates):
@@ -689,6 +690,12 @@ def _agree(estimator, eeg, *, same_times, same_sfreq=True):
         ch_names=fitted if eeg.ch_names is None else eeg.ch_names,
         sfreq=estimator.sfreq_ if eeg.sfreq is None else eeg.sfreq,
     )
+
+
+def _way_out(estimator, eeg):
+    """Let an estimator add a sentence of its own, with a space before it."""
+    sentence = estimator._way_out(eeg) if hasattr(estimator, "_way_out") else ""
+    return f" {sentence}" if sentence else ""
 
 
 def _reorder(eeg, ch_names):
@@ -741,11 +748,12 @@ def _refuse_other_unit(estimator, eeg):
         return
     ratio = _scale(eeg) / estimator._input_scale
     if 1e-7 < ratio < 1e-5 or 1e5 < ratio < 1e7:
+        from_volts = ratio > 1 and estimator.info_ is None  # Epochs, after an array in volts
         raise ValueError(
             f"X fluctuates by {_scale(eeg):.2g}, but what this {type(estimator).__name__} was "
             f"fitted with by {estimator._input_scale:.2g}: one is in volts, the other in "
             "microvolts. Epochs are scaled to microvolts, arrays are taken as they are; pass "
-            "arrays as epochs.get_data(units='uV')."
+            + ("epochs.get_data()." if from_volts else "arrays as epochs.get_data(units='uV').")
         )
 
 
@@ -760,4 +768,4 @@ def _refuse_channels(found, expected, who, way_out=""):
         parts.append("extra: " + ", ".join(map(str, extra)))
     if not missing and not extra:
         parts.append("the same channels in another order")
-    raise ValueError("; ".join(parts) + "." + (f" {way_out}" if way_out else ""))
+    raise ValueError("; ".join(parts) + "." + way_out)

@@ -17,7 +17,7 @@ from skeegformer._lazy_training import (
     mean_of,
 )
 from skeegformer._memmap import LazyRows
-from skeegformer._saving import SavingMixin
+from skeegformer._saving import SavingMixin, ask_for_the_original_shape
 from skeegformer._training import NetworkClassifier, check_number
 from skeegformer._validation import check_one_of, validate_eeg, validate_groups
 from skeegformer.attention import attention_gradients, gradient_rollout, log_odds
@@ -165,6 +165,8 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         Number of channels; for 2-D input, which are epochs of one channel, of samples.
     feature_names_in_ : ndarray of str
         Channel names after `fit` on Epochs, column names after `fit` on a DataFrame.
+    original_ : dict
+        After `load` of a checkpoint of eeg-transformer: its hyperparameters.
 
     See Also
     --------
@@ -346,14 +348,17 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         if self.positions == "electrode":
             check_positions(self.info_)
         self._pairs, self._swapped = self._mirror_image()
-        vars(self).pop("subject_means_", None)  # `fit` knows nobody yet
+        for name in ("subject_means_", "original_"):  # `fit` knows nobody yet
+            vars(self).pop(name, None)
 
     def _complete(self, eeg):
         """Give epochs to predict the channels of `fit`."""
         return complete(self, eeg) if self.positions == "electrode" else eeg
 
     def _way_out(self, eeg):
-        """Say what to do with epochs that have other channels than `fit`."""
+        """Say what to do with epochs that have other channels or samples than in `fit`."""
+        if "original_" in vars(self):
+            return ask_for_the_original_shape(self.original_, eeg.data.shape)
         if self.positions == "electrode" or not can_complete(self, eeg):
             return ""
         return "A classifier with positions='electrode' estimates those that are missing."

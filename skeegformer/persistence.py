@@ -70,8 +70,8 @@ def save_model(model, path, *, overwrite=False):
     Warns
     -----
     UserWarning
-        Of parameters that cannot be saved, such as callbacks or a RandomState; the file has
-        their default values, None.
+        Of parameters that cannot be saved, such as callbacks, a RandomState or the cache of a
+        Pipeline; the file has their default values, None for these.
 
     See Also
     --------
@@ -102,11 +102,15 @@ def save_model(model, path, *, overwrite=False):
         )
     description = path.with_suffix(".json")
     for file in (path, description):
+        if file.is_dir():
+            raise IsADirectoryError(f"{file} is a folder: save under another name.")
         if file.exists() and not overwrite:
             raise FileExistsError(f"{file} is there already: pass overwrite=True to replace it.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent} to save {path.name} in.")
-    header, arrays = _pack(model)
+    header, arrays, notes = _pack(model)
+    for note in notes:
+        warnings.warn(note, UserWarning, stacklevel=2)
     try:
         # The one that counts is moved into place first, when both have been written.
         with replacing(description) as beside, replacing(path) as temporary:
@@ -186,8 +190,8 @@ def load_model(path):
 
 
 def _pack(model):
-    """Turn a model into the text, as a dict, and the arrays."""
-    plain, arrays = encode_estimator(model)
+    """Turn a model into the text, as a dict, and the arrays; with notes on what was left out."""
+    plain, arrays, notes = encode_estimator(model)
     saved_with = {name: version(name) for name in _PACKAGES}
     header = {
         "format": _FORMAT,
@@ -196,7 +200,7 @@ def _pack(model):
         "model": plain,
     }
     header["checksum"] = checksum(arrays, header)
-    return header, arrays
+    return header, arrays, notes
 
 
 def _serialize(header, arrays):
@@ -220,7 +224,6 @@ def _write(path, content):
 
 def _read(path):
     """Read text and arrays, and find out whether they are what was written."""
-    from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
@@ -231,7 +234,7 @@ def _read(path):
         arrays = load(content)
         start = 8 + int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8:start]).get("__metadata__", {})
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except Exception as error:  # what damaged or foreign tensors raise is of several types
         raise ValueError(
             f"{path} cannot be read: it is incomplete, damaged, or no file of safetensors "
             f"({error})."
@@ -239,6 +242,8 @@ def _read(path):
     try:
         header = json.loads(metadata["skeegformer"])
         is_ours = header["format"] == _FORMAT and type(header["version"]) is int
+        unsigned = {key: value for key, value in header.items() if key != "checksum"}
+        found = checksum(arrays, unsigned)
     except (KeyError, TypeError, ValueError, RecursionError):
         is_ours = False
     if not is_ours:
@@ -248,8 +253,7 @@ def _read(path):
             f"{path} has format {header['version']}, and this version of skeegformer reads up to "
             f"{_VERSION}: update it (pip install --upgrade skeegformer)."
         )
-    unsigned = {key: value for key, value in header.items() if key != "checksum"}
-    if checksum(arrays, unsigned) != header.get("checksum"):
+    if found != header.get("checksum"):
         raise ValueError(
             f"{path} was changed since it was saved, its checksum differs: save the model again, "
             "or take another copy of the file."
