@@ -28,6 +28,8 @@ _HOMES = {
     "EEGTransformer": "nn",
     "EEGTransformerClassifier": "classifier",
     "TemperatureScaledClassifier": "calibration",
+    "export_network": "frozen",
+    "StreamPredictor": "streaming",
     "record_attention": "attention",
     "attention_rollout": "attention",
     "attention_flow": "attention",
