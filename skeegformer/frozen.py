@@ -20,7 +20,7 @@ __all__ = ["export_network"]
 
 _SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
 _METADATA_FILE = "skeegformer.json"
-_INPUT, _OUTPUT = "epochs", "probabilities"
+_INPUT, _OUTPUT, _BATCH = "epochs", "probabilities", "batch"
 # What the file computes may differ by from what the classifier does.
 _AGREEMENT = 1e-4
 
@@ -123,7 +123,7 @@ def export_network(classifier, path, *, format="onnx", overwrite=False, subject=
         program = torch.export.export(
             exportable,
             (epochs[:2],),
-            dynamic_shapes={_INPUT: {0: torch.export.Dim("batch")}},
+            dynamic_shapes={_INPUT: {0: torch.export.Dim(_BATCH)}},
             strict=False,
         )
         metadata = _metadata(classifier, subject)
@@ -146,11 +146,13 @@ def _write_onnx(program, path, metadata):
     import onnxruntime
 
     onnx_program = torch.onnx.export(
-        program, dynamo=True, verbose=False, input_names=[_INPUT], output_names=[_OUTPUT]
+        program,
+        dynamo=True,
+        verbose=False,
+        input_names=[_INPUT],
+        output_names=[_OUTPUT],
+        dynamic_shapes={_INPUT: {0: _BATCH}},
     )
-    graph = onnx_program.model.graph
-    for value in (graph.inputs[0], graph.outputs[0]):
-        value.shape = ["batch", *list(value.shape)[1:]]
     properties = {name: json.dumps(value) for name, value in metadata.items()}
     onnx_program.model.metadata_props.update(properties)
     onnx_program.save(path)
