@@ -175,16 +175,13 @@ class CovarianceTokenizer(nn.Module):
         is_all = index == len(self.bands) - 1 and index > 0
         return math.inf if is_all else (low + high) / 2
 
-    def forward(self, x, logarithm=None, outline=None):
+    def forward(self, x):
         """Compute the logarithms and waveforms.
 
         Parameters
         ----------
         x : Tensor of shape (batch, n_chans, n_times)
             Standardised epochs.
-        logarithm, outline : callable or None, default=None
-            What computes the logarithms of matrices and the points of waveforms, where something
-            else than torch has to be able to; None for the usual way.
 
         Returns
         -------
@@ -196,11 +193,7 @@ class CovarianceTokenizer(nn.Module):
             x = x - x.mean(dim=1, keepdim=True)
         length = x.shape[-1] // self.n_time_tokens
         x = x[..., : self.n_time_tokens * length].unflatten(-1, (self.n_time_tokens, length))
-        if outline is None:
-            waveform = F.adaptive_avg_pool1d(x.flatten(1, 2), self.n_points)
-            waveform = waveform.unflatten(1, x.shape[1:3])
-        else:
-            waveform = outline(x)
+        waveform = F.adaptive_avg_pool1d(x.flatten(1, 2), self.n_points).unflatten(1, x.shape[1:3])
         x = x.transpose(1, 2)
         parts = _centre(x) @ self.basis
         covariances = [self._covariance(parts[..., band]) for band in self.slices]
@@ -208,7 +201,8 @@ class CovarianceTokenizer(nn.Module):
             start = window * self.window_length
             inside = _centre(x[..., start : start + self.window_length])
             covariances.append(self._covariance(inside @ self.window_basis))
-        logs = (logarithm or _logarithm)(torch.stack(covariances, dim=2))
+        values, vectors = torch.linalg.eigh(torch.stack(covariances, dim=2))
+        logs = (vectors * values.clamp_min(1e-8).log().unsqueeze(-2)) @ vectors.mT
         rows = logs.permute(0, 3, 1, 2, 4).flatten(3)
         return torch.cat([rows, waveform], dim=-1)
 
@@ -268,11 +262,6 @@ def _count_windows(segment, sfreq):
     seconds = segment / sfreq / _WINDOW_SECONDS if sfreq else segment / _WINDOW_SAMPLES
     n_windows = min(round(seconds), _MOST_WINDOWS)
     return n_windows if n_windows > 1 and segment // n_windows > 8 else 0
-
-
-def _logarithm(matrices):
-    values, vectors = torch.linalg.eigh(matrices)
-    return (vectors * values.clamp_min(1e-8).log().unsqueeze(-2)) @ vectors.mT
 
 
 def _centre(x):

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skeegformer._covariance import CovarianceTokenizer
-from skeegformer.nn import SpectralTokenizer
+from skeegformer._covariance import CovarianceTokenizer, _centre
+from skeegformer.nn import SpectralTokenizer, _segment
 
 # Of the logarithm's polynomial, everywhere between its limits; float32 rounds by more.
 _TOLERANCE = 1e-7
@@ -81,16 +81,42 @@ class _Outline(nn.Module):
 
 
 class _Covariance(nn.Module):
-    """`CovarianceTokenizer`, whose matrix logarithm is a polynomial."""
+    """`CovarianceTokenizer`, whose matrix logarithm is a polynomial.
+
+    Bands and windows are shrunk all at once, which makes the exported graph far smaller.
+    """
 
     def __init__(self, original, n_times):
         super().__init__()
         self.original = original
-        self.outline = _Outline(n_times // original.n_time_tokens, original.n_points)
+        self.length = n_times // original.n_time_tokens
+        self.outline = _Outline(self.length, original.n_points)
         self.logarithm = ShrunkLogarithm(original.n_chans, original.shrinkage)
 
     def forward(self, x):
-        return self.original(x, self.logarithm, self.outline)
+        original = self.original
+        if original.many:
+            x = x - x.mean(dim=1, keepdim=True)
+        x = _segment(x, original.n_time_tokens)
+        waveform = self.outline(x)
+        x = x.transpose(1, 2)
+        parts = _centre(x) @ original.basis
+        pieces = [parts[..., band] for band in original.slices]
+        for window in range(original.n_windows):
+            start = window * original.window_length
+            inside = x[..., start : start + original.window_length]
+            pieces.append(_centre(inside) @ original.window_basis)
+        scaled = [piece / (piece.shape[-1] // 2) ** 0.5 for piece in pieces]
+        covariances = torch.stack([piece @ piece.mT for piece in scaled], dim=2)
+        logs = self.logarithm(self._shrink(covariances))
+        return torch.cat([logs.permute(0, 3, 1, 2, 4).flatten(3), waveform], dim=-1)
+
+    def _shrink(self, covariances):
+        identity, shrinkage = self.logarithm.identity, self.original.shrinkage
+        power = _mean_diagonal(covariances, identity)
+        if self.original.many:
+            covariances, power = covariances / power.clamp_min(1e-12), 1.0
+        return (1 - shrinkage) * covariances + (shrinkage * power + 1e-8) * identity
 
 
 class _Spectral(nn.Module):
@@ -105,7 +131,15 @@ class _Spectral(nn.Module):
         self.register_buffer("samples", samples.contiguous())
 
     def forward(self, x):
-        return self.original(x, lambda segments: segments[..., self.samples], self.outline)
+        segments = _segment(x, self.original.n_time_tokens)
+        parts = segments[..., self.samples] @ self.original.basis
+        real, imaginary = (parts * parts).mean(dim=-2).chunk(2, dim=-1)
+        return torch.cat([torch.log(real + imaginary + 1e-6), self.outline(segments)], dim=-1)
+
+
+def _mean_diagonal(matrices, identity):
+    """Average the diagonal, without the operation that takes it."""
+    return (matrices * identity).sum(dim=(-2, -1), keepdim=True) / len(identity)
 
 
 class ShrunkLogarithm(nn.Module):
@@ -141,7 +175,7 @@ class ShrunkLogarithm(nn.Module):
         self.size = max(2, round(len(coefficients) ** 0.5))
         self.n_rows = n
         blocks = torch.tensor(_in_blocks(coefficients, self.size), dtype=torch.float64)
-        self.register_buffer("blocks", blocks.float())
+        self.register_buffer("blocks", blocks)
         self.register_buffer("identity", torch.eye(n))
 
     def forward(self, matrices):
@@ -158,21 +192,21 @@ class ShrunkLogarithm(nn.Module):
             Their logarithms.
         """
         identity = self.identity.to(matrices.dtype)
-        size = (matrices * identity).sum(dim=(-2, -1), keepdim=True) / self.n_rows
+        size = _mean_diagonal(matrices, identity)
         x = (matrices / size - self.middle * identity) / self.half
         powers = [identity.expand_as(x), x]  # Chebyshev polynomials of x
         while len(powers) <= self.size:
             a = len(powers) // 2
             b = len(powers) - a
             powers.append(2 * powers[a] @ powers[b] - powers[b - a])
-        step = powers.pop()
+        step = 2 * powers.pop()
         powers = torch.stack(powers, dim=-3).flatten(-2)
         sums = (self.blocks.to(powers.dtype) @ powers).unflatten(-1, (self.n_rows, self.n_rows))
         first, *middle, last = sums.unbind(-3)
         after, now = torch.zeros_like(last), last
         for block in reversed(middle):
-            after, now = now, block + 2 * step @ now - after
-        return first + step @ now - after + size.log() * identity
+            after, now = now, block + step @ now - after
+        return first + step @ now / 2 - after + size.log() * identity
 
 
 def _log_coefficients(low, high):

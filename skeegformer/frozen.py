@@ -149,6 +149,7 @@ def _write_onnx(program, path, metadata):
         program,
         dynamo=True,
         verbose=False,
+        optimize=False,  # it takes 1e-8 for 0
         input_names=[_INPUT],
         output_names=[_OUTPUT],
         dynamic_shapes={_INPUT: {0: _BATCH}},

@@ -250,16 +250,13 @@ class SpectralTokenizer(_ChannelTokenizer):
         basis = torch.cat([spectrum.real, spectrum.imag], dim=1)
         self.register_buffer("basis", basis, persistent=False)
 
-    def forward(self, x, windows=None, outline=None):
+    def forward(self, x):
         """Compute log spectra and waveforms.
 
         Parameters
         ----------
         x : Tensor of shape (batch, n_chans, n_times)
             Standardised epochs.
-        windows, outline : callable or None, default=None
-            What cuts segments into windows and computes the points of waveforms, where something
-            else than torch has to be able to; None for the usual way.
 
         Returns
         -------
@@ -267,19 +264,15 @@ class SpectralTokenizer(_ChannelTokenizer):
             Logarithm of the power at every frequency, then the points of the waveform.
         """
         segments = _segment(x, self.n_time_tokens)
-        if windows is None:
-            windows = segments.unfold(-1, self.window_length, self.hop)
-        else:
-            windows = windows(segments)
+        windows = segments.unfold(-1, self.window_length, self.hop)
         parts = windows.reshape(-1, self.window_length) @ self.basis
         power = (parts * parts).unflatten(0, windows.shape[:-1]).mean(dim=-2)
         real, imaginary = power.chunk(2, dim=-1)
-        if outline is None:
-            waveform = F.adaptive_avg_pool1d(segments.flatten(1, 2), self.n_points)
-            waveform = waveform.unflatten(1, segments.shape[1:3])
-        else:
-            waveform = outline(segments)
-        return torch.cat([torch.log(real + imaginary + 1e-6), waveform], dim=-1)
+        waveform = F.adaptive_avg_pool1d(segments.flatten(1, 2), self.n_points)
+        return torch.cat(
+            [torch.log(real + imaginary + 1e-6), waveform.unflatten(1, segments.shape[1:3])],
+            dim=-1,
+        )
 
 
 def _segment(x, n_segments):

@@ -87,8 +87,8 @@ class StreamPredictor:
     -----
     In `fit`, filters see one epoch at a time and run forwards and backwards. Here the same
     Butterworth filters run forwards alone: an amplitude is taken away once instead of twice (a
-    limit of the pass band is at -3 dB instead of -6 dB), and what passes comes later, by 14
-    to 24 ms with ``BandPassFilter(None, 30.0)``. ``BandPassFilter(method="fir")``
+    limit of the pass band is at -3 dB instead of -6 dB), and what passes comes later, by 12
+    to 25 ms with ``BandPassFilter(None, 30.0)``. ``BandPassFilter(method="fir")``
     becomes a filter of minimum phase with the same amplitudes. Rhythms do not mind either;
     waveforms come late. To be exact, filter the continuous recording causally before `fit`.
 
