@@ -43,6 +43,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "download_all_examples": False,
     "abort_on_example_error": True,
+    "parallel": 2,
 }
 
 html_theme = "pydata_sphinx_theme"

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skeegformer._training import NetworkClassifier, check_number
+from skeegformer._training import NetworkClassifier, check_number, warm_up_and_decay
 
 _MAX_TOKENS = 5000
 _OUTPUT_HIDDEN = 64
@@ -121,7 +121,7 @@ class OriginalClassifier(NetworkClassifier):
 
     def _lr_factor(self, max_epochs, steps_per_pass):
         return partial(
-            _warm_up_and_decay,
+            warm_up_and_decay,
             n_warmup=self.warmup_steps,
             decay=self.lr_decay,
             steps_per_pass=steps_per_pass,
@@ -139,13 +139,6 @@ class OriginalClassifier(NetworkClassifier):
             "dropout": self.drop_prob,
             "token_dropout": self.token_drop_prob,
         }
-
-
-def _warm_up_and_decay(step, *, n_warmup, decay, steps_per_pass):
-    """Scale the learning rate: up to 1 in the warm-up, then down a little at every pass."""
-    if step < n_warmup:
-        return (step + 1) / n_warmup
-    return decay ** (step // steps_per_pass - max(0, n_warmup - 1) // steps_per_pass)
 
 
 class OriginalEEGTransformer(nn.Module):

@@ -33,6 +33,8 @@ from skeegformer._validation import (
 # Training steps, and the limits of passes over the data, of ``max_epochs="auto"``.
 AUTO_STEPS = 600
 AUTO_PASSES = (20, 200)
+# Of the learning rate at every pass of ``lr_schedule="exponential"``, as in eeg-transformer.
+LR_DECAY = 0.995
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
@@ -82,11 +84,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             subjects = validate_groups(eeg.subjects, len(eeg.data))
             if subjects is not None and len(np.unique(subjects)) > 1:
                 groups = subjects
-        random_state = check_random_state(self.random_state)
-        seed = random_state.randint(2**31 - 1)
-
         self._begin()
-        train, held_out = self._split(codes, groups, random_state)
+        seed, train, held_out = self._plan(codes, groups)
         data = eeg.data if held_out is None else eeg.data[train]
         device = _pick_device(self.device)
         with _seeded(seed), _ctrl_c_ends_more_than_training():
@@ -300,16 +299,25 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     def _check_schedule(self):
         """Refuse parameters that `_lr_factor` cannot use."""
-        check_number(self, "warmup", Real, 0, below=1)
-        check_one_of("lr_schedule", self.lr_schedule, ("cosine", "constant"))
+        if isinstance(self.warmup, Integral) and self.warmup != 0:
+            check_number(self, "warmup", Integral, 1, or_else="a share below 1")
+        else:
+            check_number(self, "warmup", Real, 0, below=1, or_else="a whole number of steps")
+        check_one_of("lr_schedule", self.lr_schedule, ("cosine", "constant", "exponential"))
 
     def _lr_factor(self, max_epochs, steps_per_pass):
         """Make the function that gives the learning rate of a step as a share of ``lr``."""
         n_steps = max_epochs * steps_per_pass
+        is_count = isinstance(self.warmup, Integral)
+        n_warmup = int(self.warmup) if is_count else round(self.warmup * n_steps)
+        if self.lr_schedule == "exponential":
+            return partial(
+                warm_up_and_decay, n_warmup=n_warmup, decay=LR_DECAY, steps_per_pass=steps_per_pass
+            )
         return partial(
             _warm_up_and_come_down,
             n_steps=n_steps,
-            n_warmup=round(self.warmup * n_steps),
+            n_warmup=n_warmup,
             cosine=self.lr_schedule == "cosine",
         )
 
@@ -363,6 +371,46 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         # Iterating a DataLoader draws from torch's global random state, shuffling or not.
         with torch.random.fork_rng(devices=[]):
             return self.net_.forward(data)
+
+    def _plan(self, codes, groups):
+        """Draw the seed of the training, the epochs to train on, and those that are watched."""
+        random_state = check_random_state(self.random_state)
+        seed = random_state.randint(2**31 - 1)
+        return seed, *self._split(codes, groups, random_state)
+
+    def held_out(self, y, groups=None):
+        """Tell which epochs `fit` would hold out for early stopping.
+
+        Parameters
+        ----------
+        y : array-like of shape (n_epochs,)
+            Labels, as for `fit`.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            Subjects, as for `fit`, which would look for them in the metadata of Epochs.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_epochs,)
+            Whether an epoch is held out; none is with ``early_stopping=False``. The same in
+            every call if `random_state` is an int.
+
+        Examples
+        --------
+        >>> from skeegformer import EEGTransformerClassifier
+        >>> classifier = EEGTransformerClassifier(
+        ...     early_stopping=True, validation_fraction=0.3, random_state=0
+        ... )
+        >>> classifier.held_out(["a", "b"] * 3, groups=[1, 1, 2, 2, 3, 3]).tolist()
+        [False, False, False, False, True, True]
+        """
+        self._check_parameters()
+        planner = copy.copy(self)  # learns which labels there are, in place of this one
+        codes = validate_labels(planner, y, len(y))
+        mask = np.zeros(len(codes), dtype=bool)
+        held_out = planner._plan(codes, validate_groups(groups, len(codes)))[-1]
+        if held_out is not None:
+            mask[held_out] = True
+        return mask
 
     def _split(self, codes, groups, random_state):
         """Choose the epochs to train on, and those that early stopping watches."""
@@ -473,7 +521,7 @@ class _ProgressBar(Callback):
             if name in net.history[-1]
         }
         self.bar_.set_postfix(losses)
-        self.bar_.update()
+        self.bar_.update(len(net.history) - self.bar_.n)  # not 1: it may have been resumed
 
     def on_train_end(self, net, **kwargs):
         self.bar_.close()
@@ -487,6 +535,30 @@ def _warm_up_and_come_down(step, *, n_steps, n_warmup, cosine):
     if not cosine:
         return 1.0
     return 0.5 * (1 + np.cos(np.pi * (step - n_warmup) / max(1, n_steps - n_warmup)))
+
+
+def warm_up_and_decay(step, *, n_warmup, decay, steps_per_pass):
+    """Scale the learning rate: up to 1 in the warm-up, then down a little at every pass.
+
+    Parameters
+    ----------
+    step : int
+        Training step, from 0 on.
+    n_warmup : int
+        Number of steps of the warm-up.
+    decay : float
+        Factor of every pass after it.
+    steps_per_pass : int
+        Number of steps of a pass over the data.
+
+    Returns
+    -------
+    float
+        What to multiply the learning rate by.
+    """
+    if step < n_warmup:
+        return (step + 1) / n_warmup
+    return decay ** (step // steps_per_pass - max(0, n_warmup - 1) // steps_per_pass)
 
 
 def check_number(estimator, name, kind, least, *, below=np.inf, or_else=None):

@@ -92,10 +92,12 @@ class EEGTransformerClassifier(NetworkClassifier):
         Peak learning rate of AdamW. Votes, which are many and linear, learn at a tenth of it.
     weight_decay : float, default=0.05
         Weight decay of AdamW.
-    warmup : float, default=0.1
-        Share of the training steps in which the learning rate rises from 0.
-    lr_schedule : {"cosine", "constant"}, default="cosine"
-        What the learning rate does after the warm-up.
+    warmup : float or int, default=0.1
+        Share of the training steps in which the learning rate rises from 0; an int is their
+        number.
+    lr_schedule : {"cosine", "constant", "exponential"}, default="cosine"
+        What the learning rate does after the warm-up: come down to 0, stay, or lose half a
+        percent with every pass as in eeg-transformer.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss, as everywhere in scikit-learn.
     early_stopping : bool, default=False

@@ -8,11 +8,12 @@ import pytest
 
 # scikit-learn skips its check of the array API without this; SciPy reads it on import.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many threads again would fight for the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 matplotlib.use("Agg")
 os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
 
 RECORDED_SUBJECTS = (1, 2, 3, 4, 5, 6, 7, 8, 56, 58, 60, 62)
-_SUMMARY = []
 
 
 @pytest.fixture(scope="session")
@@ -45,14 +46,20 @@ def recorded_subjects():
 
 
 @pytest.fixture
-def report():
+def report(record_property):
     """Take lines that are printed at the end of the test run."""
-    return _SUMMARY.append
+    return lambda line: record_property("measured", line)
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Print what tests reported."""
-    if _SUMMARY:
+    """Print what tests reported, in whichever process they ran."""
+    lines = [
+        line
+        for result in terminalreporter.stats.get("passed", [])
+        for name, line in result.user_properties
+        if name == "measured"
+    ]
+    if lines:
         terminalreporter.section("measured")
-        for line in _SUMMARY:
+        for line in lines:
             terminalreporter.write_line(line)

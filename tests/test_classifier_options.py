@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from skorch.callbacks import Callback
 
 from skeegformer import AttentionExplainer, EEGTransformerClassifier, make_simulated_eeg
 
@@ -340,6 +341,39 @@ def test_explanations(explained, method, report):
     assert auc > 0.7
 
 
+@pytest.mark.parametrize("method", ["rollout", "gradient-rollout", "integrated-gradients"])
+def test_an_adapting_classifier_is_explained(adapted, sides, method):
+    X, y, subjects, _ = sides
+    explanation = AttentionExplainer(method).explain(adapted, X, y)
+    np.testing.assert_allclose(
+        explanation.probabilities, adapted.predict_proba(X, groups=subjects), atol=1e-5
+    )
+    # Each subject alone, in another order and by groups: the same.
+    own = np.flatnonzero(subjects == 5)[::-1]
+    bare = X[own]
+    bare.metadata = None
+    alone = AttentionExplainer(method).explain(adapted, bare, y[own], groups=subjects[own])
+    np.testing.assert_allclose(alone.values, explanation.values[own], atol=1e-3)
+    if method == "integrated-gradients":
+        total = explanation.token_values.sum(axis=(1, 2))
+        logits = adapted.decision_function(X)
+        at_mean = adapted.net_.module_.classify_features(
+            torch.zeros(1, len(CHANNELS), 1, adapted.net_.module_.tokenizer.n_features)
+        )[0]
+        base = float((at_mean[1] - at_mean[0]).detach())
+        sign = np.where(explanation.predictions == adapted.classes_[1], 1, -1)
+        np.testing.assert_allclose(total, sign * (logits - base), atol=5e-3)
+    with pytest.raises(ValueError, match="would not be a test of the explanation"):
+        explanation.evaluate()
+
+
+@pytest.mark.parametrize("method", ["occlusion", "permutation"])
+def test_what_an_adapting_classifier_needs_is_not_told(adapted, sides, method):
+    X, y, _, _ = sides
+    with pytest.raises(ValueError, match=f"method='{method}' changes the signal, and with it the"):
+        AttentionExplainer(method).explain(adapted, X, y)
+
+
 def test_groups_reach_an_adapting_classifier_by_routing(sides):
     X, y, groups, _ = sides
     data = X.get_data(units="uV")
@@ -352,3 +386,53 @@ def test_groups_reach_an_adapting_classifier_by_routing(sides):
         probabilities = pipeline.predict_proba(data[test], groups=groups[test])
     alone = [pipeline[-1].predict_proba(data[groups == subject]) for subject in (5, 6)]
     np.testing.assert_allclose(probabilities, np.concatenate(alone), atol=1e-5)
+
+
+class _Watch(Callback):
+    """Keeps the validation set and the learning rates."""
+
+    def on_epoch_begin(self, net, dataset_valid=None, **kwargs):
+        self.valid_ = dataset_valid
+
+    def on_train_end(self, net, **kwargs):
+        self.rates_ = np.concatenate(
+            [[b["event_lr"] for b in row["batches"] if "event_lr" in b] for row in net.history]
+        )
+
+
+def _train(**params):
+    rng = np.random.default_rng(0)
+    X, y, groups = rng.normal(size=(40, 3, 32)), np.tile(["a", "b"], 20), np.repeat(range(10), 4)
+    options = {"tokenizer": "linear", "votes": False, "embed_dim": 8, "n_heads": 2}
+    options |= {"batch_size": 8, "random_state": 0, "callbacks": [_Watch()]}
+    classifier = EEGTransformerClassifier(**options | params)
+    return classifier.fit(X, y, groups), X, y, groups
+
+
+def test_held_out_tells_what_fit_watches():
+    classifier, X, y, groups = _train(early_stopping=True, validation_fraction=0.3, max_epochs=2)
+    held_out = classifier.held_out(y, groups)
+    assert len(set(groups[held_out])) == 3
+    assert not set(groups[held_out]) & set(groups[~held_out])
+    watched = dict(classifier.net_.callbacks_)["_Watch"].valid_
+    order = np.flatnonzero(held_out)
+    np.testing.assert_array_equal(
+        np.sort(np.asarray(watched.X)[:, 0, 0]), np.sort(X[order, 0, 0].astype(np.float32))
+    )
+    assert not _make().held_out(y).any()
+    with pytest.raises(ValueError, match="inconsistent numbers"):
+        classifier.held_out(y, groups[1:])
+
+
+def test_warm_up_in_steps_and_exponential_decay():
+    classifier, *_ = _train(warmup=7, lr_schedule="exponential", lr=0.1, max_epochs=4)
+    rates = dict(classifier.net_.callbacks_)["_Watch"].rates_
+    # Five steps a pass; the warm-up ends within the second.
+    expected = [*(0.1 * np.arange(1, 8) / 7), *[0.1] * 3, *[0.1 * 0.995] * 5, *[0.1 * 0.995**2] * 5]
+    np.testing.assert_allclose(rates, expected, rtol=1e-6)
+    share, *_ = _train(warmup=0.35, lr=0.1, max_epochs=4)
+    count, *_ = _train(warmup=7, lr=0.1, max_epochs=4)
+    assert _same_weights(share, count)
+    for warmup in (1.5, -1, True, "7"):
+        with pytest.raises(ValueError, match=r"warmup=.* has to be a (whole )?number of at least"):
+            _train(warmup=warmup)

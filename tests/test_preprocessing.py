@@ -22,6 +22,7 @@ from skeegformer.preprocessing import (
     BandPassFilter,
     ChannelDropper,
     ChannelPicker,
+    Cropper,
     EuclideanAlignment,
     NotchFilter,
     Resampler,
@@ -45,6 +46,8 @@ TRANSFORMERS = [
     ChannelDropper(),
     ChannelPicker(),
     ChannelPicker(["Cz"], input_ch_names=["Cz"]),
+    Cropper(),
+    Cropper(1),
     EuclideanAlignment(),
     EuclideanAlignment(shrinkage=0.0),
 ]
@@ -456,6 +459,43 @@ def test_dropper():
     X = epochs.get_data("eeg")
     np.testing.assert_array_equal(dropper.transform(X), X[:, [1, 2, 4]])
     assert ChannelDropper("Cz").fit(epochs).kept_ch_names_ == [*NAMES[:2], *NAMES[3:], "EOG", "STI"]
+
+
+def test_dropper_takes_places():
+    epochs = make_epochs()
+    X = epochs.get_data("eeg")
+    by_place = ChannelDropper([1, 3]).fit(X)
+    np.testing.assert_array_equal(by_place.transform(X), X[:, [0, 2, 4]])
+    assert by_place.kept_ch_names_ is None
+    assert by_place.kept_channels_ == [0, 2, 4]
+    on_epochs = ChannelDropper([1, 3]).fit(epochs)
+    by_name = ChannelDropper([epochs.copy().pick("eeg").ch_names[i] for i in (1, 3)]).fit(epochs)
+    assert on_epochs.kept_ch_names_ == by_name.kept_ch_names_
+    assert on_epochs.kept_channels_ == by_name.kept_channels_ == [0, 2, 4]
+    # Places are those of `fit`, whatever the order of later epochs.
+    turned = epochs.copy().reorder_channels(epochs.ch_names[::-1])
+    assert set(on_epochs.transform(turned).ch_names) == set(by_name.kept_ch_names_)
+    with pytest.raises(ValueError, match="ch_names has 5, but the 5 channels of X have the places"):
+        ChannelDropper([0, 5]).fit(X)
+    with pytest.raises(ValueError, match="ch_names has -1, but"):
+        ChannelDropper([-1]).fit(X)
+    with pytest.raises(ValueError, match="has all 5 channels of X, and no signal would be left"):
+        ChannelDropper(range(5)).fit(X)
+    with pytest.raises(ValueError, match="ch_names has 1, but has to be a list of channel names"):
+        ChannelDropper(["Cz", 1]).fit(epochs)
+
+
+def test_cropper_keeps_the_first_samples():
+    epochs = make_epochs()
+    out = Cropper(33).fit_transform(epochs)
+    np.testing.assert_array_equal(out.get_data(), epochs.get_data()[..., :33])
+    assert out.times[0] == epochs.times[0]
+    X = epochs.get_data("eeg")
+    np.testing.assert_array_equal(Cropper(33).fit_transform(X), X[..., :33])
+    with pytest.raises(ValueError, match="n_times=0 is not a whole number of at least 1"):
+        Cropper(0).fit(X)
+    with pytest.raises(ValueError, match="n_times=33 samples are to be kept, but epochs of X have"):
+        Cropper(33).fit(X).transform(X[..., :20])
 
 
 def test_picker_keeps_the_order_given():

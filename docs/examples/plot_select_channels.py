@@ -33,7 +33,8 @@ classifier = EEGTransformerClassifier(max_epochs=30, random_state=0)
 # Choose once
 # -----------
 # By default channels are ranked by ``feature_importances_``, their share in what moves the output.
-# ``importance_getter`` takes any other measure: here attention, which follows where the model looks.
+# ``importance_getter`` takes any other measure: here attention, which follows where the model
+# looks.
 
 
 def looked_at(estimator, X, y):

@@ -172,9 +172,10 @@ class AttentionExplainer(BaseEstimator):
         y : array-like of shape (n_epochs,) or None, default=None
             True labels, for averages per class; without them predicted ones are used.
         groups : array-like of shape (n_epochs,) or None, default=None
-            Subjects, for statistics and for swapping within them. None takes the column
-            ``subject`` of the metadata of Epochs, where there is one. Reaches those steps
-            that request it by scikit-learn's metadata routing.
+            Subjects, for statistics and for swapping within them, and for a classifier with
+            ``adapt=True``. None takes the column ``subject`` of the metadata of Epochs, where
+            there is one. Reaches those steps that request it by scikit-learn's metadata
+            routing.
         info : mne.Info or None, default=None
             Names and positions of the channels that reach the classifier; needed for topomaps
             where the classifier was fitted on arrays. Where it was fitted on Epochs, channels
@@ -204,8 +205,11 @@ class AttentionExplainer(BaseEstimator):
         y = _check_labels(classifier, y, len(data))
         channels = _channels(classifier, info)
         network = classifier.net_.module_
+        inputs = data
+        if getattr(classifier, "adapt", False):
+            inputs = self._adapted(classifier, network, data, subjects)
 
-        logits = predict_logits(network, data)
+        logits = predict_logits(network, inputs)
         codes = self._target_codes(classifier, logits.numpy(), y)
         explained = {
             "rollout": self._look,
@@ -214,7 +218,7 @@ class AttentionExplainer(BaseEstimator):
             "integrated-gradients": self._integrated_gradients,
             "occlusion": self._occlusion,
             "permutation": self._permutation,
-        }[self.method](classifier, network, data, codes, y, subjects, channels["info"])
+        }[self.method](classifier, network, inputs, codes, y, subjects, channels["info"])
         class_specific = METHODS[self.method].class_specific
         explanation = Explanation(
             probabilities=torch.softmax(logits, dim=1).numpy(),
@@ -265,11 +269,6 @@ class AttentionExplainer(BaseEstimator):
                 "EEGTransformerClassifier, or a Pipeline that ends with one."
             )
         check_is_fitted(classifier)
-        if getattr(classifier, "adapt", False):
-            raise ValueError(
-                "adapt=True centres features on each subject, which explanations do not follow "
-                "yet; explain a classifier that was fitted with adapt=False."
-            )
         subjects = groups
         if subjects is None and is_epochs(X):
             X = as_epochs(X)
@@ -280,6 +279,17 @@ class AttentionExplainer(BaseEstimator):
             params = {**routed_groups(steps, "transform", groups), **transform_params}
             X = steps.transform(X, **params)
         return classifier, X, subjects
+
+    def _adapted(self, classifier, network, data, subjects):
+        """Compute the features that an adapting classifier sees, centred on each subject."""
+        if METHODS[self.method].question == "needs":
+            raise ValueError(
+                f"method={self.method!r} changes the signal, and with it the mean that adapt=True "
+                "centres each subject's features on; take a method that leaves the signal as it "
+                "is, such as 'gradient-rollout', or a classifier with adapt=False."
+            )
+        network.eval()
+        return classifier._prepare(network, data, subjects)
 
     def _target_codes(self, classifier, logits, y):
         """Choose the class whose log odds are explained, epoch by epoch."""

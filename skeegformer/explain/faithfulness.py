@@ -334,6 +334,7 @@ class _Deletion:
 
 def _with_source(explanation, estimator, X):
     if estimator is None and explanation.source is not None:
+        _refuse_adapting(explanation)
         return explanation
     if estimator is None or X is None:
         raise ValueError(
@@ -349,7 +350,19 @@ def _with_source(explanation, estimator, X):
             f"X has {len(source.data)} epochs, but the explanation {len(explanation)}; pass the "
             "epochs that were explained."
         )
-    return replace(explanation, source=source)
+    explanation = replace(explanation, source=source)
+    _refuse_adapting(explanation)
+    return explanation
+
+
+def _refuse_adapting(explanation):
+    """Channels are deleted from the signal, which would move a subject's mean features."""
+    if getattr(explanation.source.classifier, "adapt", False):
+        raise ValueError(
+            "evaluate deletes channels from the signal, and adapt=True centres features on what is "
+            "left of it: that would not be a test of the explanation. Evaluate one of a classifier "
+            "with adapt=False."
+        )
 
 
 def _rank_correlation(a, b):

@@ -59,7 +59,7 @@ def integrated_gradients(network, data, codes, *, tolerance=1e-3, batch_size=32)
     network : EEGTransformer
         The network; evaluated without dropout and left as it was.
     data : ndarray of shape (n_epochs, n_chans, n_times)
-        Epochs.
+        Epochs, or their features, of four axes.
     codes : ndarray of shape (n_epochs,)
         Index of the class to explain, epoch by epoch.
     tolerance : float, default=1e-3
@@ -110,7 +110,7 @@ def integrated_gradients(network, data, codes, *, tolerance=1e-3, batch_size=32)
 def _integrate(network, x, codes, tolerance):
     """Double the number of steps until every epoch of the batch is complete."""
     with torch.no_grad():
-        features = network.extract_features(x)
+        features = x if x.ndim == 4 else network.extract_features(x)
         at_epoch = network.classify_features(features)
         at_average = network.classify_features(torch.zeros_like(features[:1])).expand_as(at_epoch)
         change = log_odds(at_epoch, codes) - log_odds(at_average, codes)

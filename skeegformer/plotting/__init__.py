@@ -13,6 +13,7 @@ from skeegformer.plotting.reliability import ReliabilityDisplay
 from skeegformer.plotting.report import explanation_report
 from skeegformer.plotting.scores import ScoresDisplay
 from skeegformer.plotting.topomap import TopomapDisplay
+from skeegformer.plotting.training_curve import TrainingCurveDisplay
 
 __all__ = [
     "ChannelBarDisplay",
@@ -27,5 +28,6 @@ __all__ = [
     "ScoresDisplay",
     "TokenMatrixDisplay",
     "TopomapDisplay",
+    "TrainingCurveDisplay",
     "explanation_report",
 ]

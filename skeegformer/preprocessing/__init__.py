@@ -7,6 +7,7 @@ arrays. What goes in comes out: Epochs stay Epochs, arrays stay arrays.
 
 from skeegformer.preprocessing.alignment import EuclideanAlignment
 from skeegformer.preprocessing.channels import ChannelDropper, ChannelPicker
+from skeegformer.preprocessing.cropping import Cropper
 from skeegformer.preprocessing.filters import BandPassFilter, NotchFilter
 from skeegformer.preprocessing.mirroring import (
     LeftRightMirror,
@@ -22,6 +23,7 @@ __all__ = [
     "Resampler",
     "ChannelDropper",
     "ChannelPicker",
+    "Cropper",
     "EuclideanAlignment",
     "LeftRightMirror",
     "MirroredClassifier",

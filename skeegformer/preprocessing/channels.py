@@ -1,6 +1,7 @@
-"""Choice of channels by name."""
+"""Choice of channels, by name or by number."""
 
 import difflib
+from numbers import Integral
 
 from skeegformer._validation import validate_ch_names, validate_signal
 from skeegformer.preprocessing._base import SignalTransformer
@@ -14,7 +15,7 @@ class _ChannelSelector(SignalTransformer):
 
     def _prepare(self, eeg):
         names = eeg.ch_names if eeg.epochs is None else eeg.epochs.ch_names
-        self.kept_ch_names_ = self._choose(names)
+        self.kept_ch_names_ = self._choose(names, eeg)
 
     # Non-EEG channels are no part of arrays, and Epochs may have others than in `fit`: what was
     # chosen is taken as far as it is there. EEG channels are there, the door sees to that.
@@ -39,8 +40,9 @@ class ChannelDropper(_ChannelSelector):
 
     Parameters
     ----------
-    ch_names : sequence of str, default=()
-        Names of the channels to leave out.
+    ch_names : sequence of str or of int, default=()
+        Names of the channels to leave out, or their places among the EEG channels of `fit`, from
+        0 on.
     input_ch_names : sequence of str or None, default=None
         Names of the channels of arrays, in order. Epochs know theirs; names given here have to
         be the same.
@@ -49,6 +51,8 @@ class ChannelDropper(_ChannelSelector):
     ----------
     kept_ch_names_ : list of str or None
         Names of the channels that are left; None where names are not known.
+    kept_channels_ : list of int
+        Places of the EEG channels that are left.
     n_chans_ : int
         Number of EEG channels in `fit`.
     ch_names_ : list of str or None
@@ -72,14 +76,54 @@ class ChannelDropper(_ChannelSelector):
     (5, 2, 320)
     >>> dropper.kept_ch_names_
     ['C3', 'C4']
+    >>> ChannelDropper([1]).fit_transform(X).shape
+    (5, 2, 320)
     """
 
     def __init__(self, ch_names=(), *, input_ch_names=None):
         self.ch_names = ch_names
         self.input_ch_names = input_ch_names
 
-    def _choose(self, names):
-        dropped = validate_ch_names(self.ch_names, "ch_names")
+    def _choose(self, names, eeg):
+        kept = self._choose_names(names, eeg)
+        self.kept_channels_ = [
+            place
+            for place in range(self.n_chans_)
+            if (place not in self._places() if kept is None else eeg.ch_names[place] in kept)
+        ]
+        return kept
+
+    def _transform_data(self, data, eeg):
+        if self.kept_ch_names_ is None:  # no names, and all channels are in their places
+            return data[:, self.kept_channels_]
+        return super()._transform_data(data, eeg)
+
+    def _places(self):
+        """Return the places to drop, or nothing where channels are named."""
+        if isinstance(self.ch_names, str):
+            return []
+        is_place = [
+            isinstance(part, Integral) and not isinstance(part, bool) for part in self.ch_names
+        ]
+        return [int(place) for place in self.ch_names] if is_place and all(is_place) else []
+
+    def _choose_names(self, names, eeg):
+        places = self._places()
+        outside = [place for place in places if not 0 <= place < self.n_chans_]
+        if outside:
+            raise ValueError(
+                f"ch_names has {outside[0]}, but the {self.n_chans_} channels of X have the places "
+                f"0 to {self.n_chans_ - 1}."
+            )
+        if places and len(set(places)) == self.n_chans_:
+            raise ValueError(
+                f"ch_names has all {self.n_chans_} channels of X, and no signal would be left; "
+                "drop fewer."
+            )
+        if places and names is None:
+            return None
+        named = [eeg.ch_names[place] for place in dict.fromkeys(places)]
+        dropped = named or validate_ch_names(self.ch_names, "ch_names")
         if not dropped:
             return names
         names = _known_names(self, names, dropped)
@@ -134,7 +178,7 @@ class ChannelPicker(_ChannelSelector):
         self.ch_names = ch_names
         self.input_ch_names = input_ch_names
 
-    def _choose(self, names):
+    def _choose(self, names, eeg):
         if self.ch_names is None:
             return names
         picked = validate_ch_names(self.ch_names, "ch_names")

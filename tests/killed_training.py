@@ -1,0 +1,55 @@
+"""Trains with early stopping and a saved state; kills itself after so many passes, if asked."""
+
+import os
+import signal
+import sys
+
+import numpy as np
+from skorch.callbacks import Callback
+
+from skeegformer import EEGTransformerClassifier, ResumableTraining
+
+
+class Kill(Callback):
+    """SIGKILL in the middle of a pass."""
+
+    def __init__(self, after):
+        self.after = after
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if len(net.history) == self.after + 1 and len(net.history[-1, "batches"]) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train(state, after, votes, tokenizer, patience):
+    """Give the weights and the history of a training."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(["a", "b"], 40)
+    X = rng.normal(size=(80, 4, 64))
+    X[y == "b", :2] *= 1.5
+    callbacks = [] if state is None else [ResumableTraining(state)]
+    classifier = EEGTransformerClassifier(
+        tokenizer=tokenizer,
+        votes=votes,
+        embed_dim=8,
+        n_heads=2,
+        batch_size=16,
+        max_epochs=12,
+        drop_prob=0.3,
+        noise=0.1,
+        token_drop_prob=0.1,
+        early_stopping=True,
+        n_iter_no_change=patience,
+        validation_fraction=0.2,
+        lr=1e-2,
+        sfreq=64.0,
+        callbacks=[*callbacks, Kill(after)],
+        random_state=3,
+    )
+    classifier.fit(X, y)
+    return classifier.net_.module_.state_dict(), classifier.history_
+
+
+if __name__ == "__main__":
+    path, last, has_votes, tokens, n_passes = sys.argv[1:]
+    train(path, int(last), has_votes == "True", tokens, int(n_passes))
