@@ -215,7 +215,9 @@ def test_defaults_are_those_of_the_classifier():
     params = EEGTransformerClassifier().get_params()
     for name, option in OPTIONS.items():
         if name in params and name not in ("random_state", "sfreq"):
-            default = None if option.default == "none" and name == "class_weight" else option.default
+            default = (
+                None if option.default == "none" and name == "class_weight" else option.default
+            )
             assert default == params[name], name
     made = make_classifier(resolve({}, {}, "default"))
     assert made.get_params() == {
@@ -327,7 +329,10 @@ def test_files_of_options(tmp_path):
         (["--data", "EXPORT", "--name", "a/b"], "'a/b' is no name of a folder"),
         (["--data", "EXPORT", "--config", "none.yaml"], "There is no file none.yaml"),
         (["--data", "EXPORT", "--config", "BAD"], "is not valid YAML"),
-        (["--data", "EXPORT", "--config", "UNKNOWN"], "'embed_dims', which is no option; embed_dim"),
+        (
+            ["--data", "EXPORT", "--config", "UNKNOWN"],
+            "'embed_dims', which is no option; embed_dim",
+        ),
         (["--data", "EXPORT", "--device", "cuda:77"], "device='cuda:77' is not available"),
         (["--resume", "none"], "There is no run none: no such folder"),
         (["--resume", "."], "is no run of skeegformer train"),
