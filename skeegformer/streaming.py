@@ -20,7 +20,7 @@ _BATCH = 64  # windows that are classified at once, where a chunk holds many
 class StreamPrediction(NamedTuple):
     """What a `StreamPredictor` says of one window.
 
-    Attributes
+    Parameters
     ----------
     time : float
         End of the window in seconds since the first sample.

@@ -57,7 +57,7 @@ def _epochs(names=NAMES, sfreq=SFREQ, seconds=1.0, n_epochs=12, seed=0):
     return mne.EpochsArray(1e-6 * X, info), np.array(["rest", "alpha"])[y]
 
 
-def _stream(n_chans=len(NAMES), sfreq=SFREQ, seconds=4.0, seed=1):
+def _stream(n_chans=5, sfreq=SFREQ, seconds=4.0, seed=1):
     """Make a recording in volts, with an offset that would ring."""
     rng = np.random.default_rng(seed)
     times = np.arange(round(seconds * sfreq)) / sfreq
