@@ -4,6 +4,7 @@ Writes ``benchmarks/results/speed.md``. Absolute numbers belong to a machine; co
 run::
 
     OMP_NUM_THREADS=2 python benchmarks/speed.py
+    OMP_NUM_THREADS=1 python benchmarks/speed.py --only online
 """
 
 import argparse
@@ -29,6 +30,7 @@ MODELS = {
     },
 }
 SHAPE = (61, 320)
+ONLINE = "One epoch at a time"
 
 
 def matrix_products(size=512, seconds=2.0):
@@ -84,6 +86,68 @@ def _measure_loading(queue):
     queue.put((rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
+def _measure_online(n_rounds, queue):
+    """Time what a single epoch takes, every way after the other, so that all share the load."""
+    import tempfile
+
+    import onnxruntime
+    import torch
+
+    from skeegformer import EEGTransformerClassifier, StreamPredictor, make_eeg_pipeline
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(64, *SHAPE)).astype(np.float32)
+    y = np.arange(64) % 2
+    classifier = EEGTransformerClassifier(max_epochs=1, sfreq=160.0, random_state=0).fit(X, y)
+    pipe = make_eeg_pipeline(classifier, drop=())
+    pipe.set_params(bandpassfilter__sfreq=160.0).fit(X, y)
+    predictor = StreamPredictor(pipe, step=0.1)
+    predictor.push(np.hstack(X[:2]))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    with tempfile.TemporaryDirectory() as folder:
+        program = classifier.export(Path(folder) / "network.pt2", "torch")
+        network = torch.export.load(program).module()
+        session = onnxruntime.InferenceSession(
+            classifier.export(Path(folder) / "network.onnx"), options
+        )
+    epoch, samples = X[:1], X[0, :, :16]
+    ways = {
+        "classifier.predict_proba": lambda: classifier.predict_proba(epoch),
+        "exported, torch": lambda: network(torch.from_numpy(epoch)),
+        "exported, ONNX": lambda: session.run(None, {"epochs": epoch}),
+        "pipeline.predict_proba, with the filter": lambda: pipe.predict_proba(epoch),
+        "StreamPredictor.push of one step, with the filter": lambda: predictor.push(samples),
+        "StreamPredictor.push of one sample": lambda: predictor.push(samples[:, :1]),
+    }
+    durations = {name: [] for name in ways}
+    with torch.no_grad():
+        for _ in range(n_rounds):
+            for name, call in ways.items():
+                start = time.perf_counter()
+                call()
+                durations[name].append(1000 * (time.perf_counter() - start))
+    queue.put({name: np.quantile(values, (0.1, 0.5, 0.9)) for name, values in durations.items()})
+
+
+def _online_lines():
+    rows = _in_own_process(_measure_online, 300)
+    reference = rows["classifier.predict_proba"][1]
+    threads = os.environ.get("OMP_NUM_THREADS", os.cpu_count())
+    return [
+        f"{ONLINE}, default model, {threads} threads, onnxruntime {version('onnxruntime')}. Milliseconds: "
+        "median, first and last tenth of 300 rounds in which each way had its turn, and the median "
+        "relative to the first row. Where other work runs as well, only the last column tells.",
+        "",
+        "| way | median | 10 % | 90 % | relative |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {name} | {median:.2f} | {low:.2f} | {high:.2f} | {median / reference:.2f} |"
+            for name, (low, median, high) in rows.items()
+        ),
+    ]
+
+
 def _in_own_process(function, *args):
     """Run in a fresh process, so that peak memory is that of this measurement alone."""
     context = multiprocessing.get_context("spawn")
@@ -99,7 +163,17 @@ def _in_own_process(function, *args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--epochs", type=int, default=640, help="EEG epochs to train on")
+    parser.add_argument(
+        "--only", choices=["online"], help="measure this part alone, and leave the others"
+    )
     args = parser.parse_args()
+    if args.only:
+        text = "\n".join(_online_lines()) + "\n"
+        print(text)
+        path = RESULTS / "speed.md"
+        others = path.read_text(encoding="utf-8").split(ONLINE)[0].rstrip()
+        path.write_text(f"{others}\n\n{text}", encoding="utf-8")
+        return
 
     lines = [
         f"{SHAPE[0]} channels x {SHAPE[1]} samples, {args.epochs} epochs, "
@@ -123,6 +197,7 @@ def main():
         lines += [f"| {task} | {n} | {seconds:.2f} | {peak:.0f} |" for task, n, seconds in rows]
     except RuntimeError:
         lines += ["", "Loading was not measured: no recordings where MNE_DATA points."]
+    lines += ["", *_online_lines()]
     text = "\n".join(lines) + "\n"
     print(text)
     RESULTS.mkdir(exist_ok=True)

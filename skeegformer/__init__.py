@@ -34,6 +34,8 @@ _HOMES = {
     "EEGTransformer": "nn",
     "EEGTransformerClassifier": "classifier",
     "TemperatureScaledClassifier": "calibration",
+    "export_network": "frozen",
+    "StreamPredictor": "streaming",
     "ResumableTraining": "resuming",
     "save_model": "persistence",
     "load_model": "persistence",

@@ -510,6 +510,33 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         logits = self._logits(X, groups)
         return self.classes_[logits.argmax(axis=1)]
 
+    def export(self, path, format="onnx", *, overwrite=False, subject=None):
+        """Write the trained network as a file that runs without skeegformer.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            The file, ending in ``.onnx`` or ``.pt2``.
+        format : {"onnx", "torch"}, default="onnx"
+            For onnxruntime, or for :func:`torch.export.load`.
+        overwrite : bool, default=False
+            Whether a file that is there is replaced.
+        subject : object or None, default=None
+            With ``adapt=True``, which of ``subject_means_`` the features are centred on.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+
+        See Also
+        --------
+        skeegformer.export_network : Tells more, and takes a calibrated classifier too.
+        """
+        from skeegformer.frozen import export_network  # a later room
+
+        return export_network(self, path, format=format, overwrite=overwrite, subject=subject)
+
     def _logits(self, X, groups=None):
         check_is_fitted(self, "net_")
         eeg = validate_eeg(self, X, reset=False, lazy=True)

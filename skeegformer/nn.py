@@ -808,7 +808,8 @@ class EEGTransformer(nn.Module):
         if self.training and self.token_drop_prob > 0:
             keep = torch.rand(tokens.shape[:2], device=tokens.device) >= self.token_drop_prob
             tokens = tokens * keep[..., None] / (1 - self.token_drop_prob)
-        class_token = self.class_token.expand(len(tokens), 1, -1)
+        # Not `len`, which would fix the batch size of an exported network.
+        class_token = self.class_token.expand(tokens.shape[0], 1, -1)
         return self.drop(torch.cat([class_token, tokens + self.positions], dim=1))
 
 

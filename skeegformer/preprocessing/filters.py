@@ -10,6 +10,9 @@ from skeegformer.preprocessing._base import (
     positive,
 )
 
+# Half of MNE's order rings for a shorter time, which short epochs need.
+NOTCH_DESIGN = {"order": 2, "ftype": "butter", "output": "sos"}
+
 
 class BandPassFilter(SignalTransformer):
     """Keep the frequencies between two limits.
@@ -196,8 +199,7 @@ class NotchFilter(SignalTransformer):
                 notch_widths=self.width,
                 trans_bandwidth=0.0,
                 method="iir",
-                # Half of MNE's order rings for a shorter time, which short epochs need.
-                iir_params={"order": 2, "ftype": "butter", "output": "sos"},
+                iir_params=dict(NOTCH_DESIGN),
                 copy=False,
                 verbose="WARNING",
             )

@@ -1,0 +1,235 @@
+"""A trained network as a file that runs without skeegformer."""
+
+import importlib.util
+import json
+import logging
+import warnings
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from skeegformer._exportable import ExportableNetwork
+from skeegformer._files import replacing
+from skeegformer._online import copy_network, known_mean, take_apart
+from skeegformer._validation import check_one_of
+
+__all__ = ["export_network"]
+
+_SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
+_METADATA_FILE = "skeegformer.json"
+_INPUT, _OUTPUT, _BATCH = "epochs", "probabilities", "batch"
+# What the file computes may differ by from what the classifier does.
+_AGREEMENT = 1e-4
+
+
+def export_network(classifier, path, *, format="onnx", overwrite=False, subject=None):
+    """Write a trained network as a file that runs without skeegformer and scikit-learn.
+
+    The file maps float32 epochs of shape (batch, n_chans, n_times), any number of them at once, to
+    class probabilities of shape (batch, n_classes). Before it is written, it is run and compared
+    with the classifier.
+
+    Parameters
+    ----------
+    classifier : EEGTransformerClassifier or TemperatureScaledClassifier
+        Fitted; the latter around the former. Of a Pipeline, export the last step:
+        what stands in front of it is not in the file.
+    path : str or pathlib.Path
+        The file, ending in ``.onnx`` or ``.pt2``.
+    format : {"onnx", "torch"}, default="onnx"
+        "onnx" is for onnxruntime and what else reads ONNX; it needs the extra ``onnx``. "torch"
+        is for :func:`torch.export.load`.
+    overwrite : bool, default=False
+        Whether a file that is there is replaced.
+    subject : object or None, default=None
+        With ``adapt=True``, which of ``subject_means_`` the features are centred on from now on.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a file, and `overwrite` is False.
+    ImportError
+        If what ``format="onnx"`` needs is not installed.
+    TypeError, ValueError
+        If the classifier is another one, adapts to subjects and `subject` names none that is
+        known, or path and format do not fit.
+    sklearn.exceptions.NotFittedError
+        If there is nothing to export yet.
+    RuntimeError
+        If the exported network gives other probabilities. Nothing is written.
+
+    Notes
+    -----
+    Epochs are in the unit of `fit`, which is microvolts where that was given `mne.Epochs`, and
+    have their channels in its order. Class names, channel names, sampling rate and
+    unit are in the file: as JSON in the properties of the ONNX model, and in the extra file
+    ``skeegformer.json`` of the other format.
+
+    ONNX has no eigenvalues. The matrix logarithm of ``tokenizer="covariance"`` becomes a
+    Chebyshev series, exact to 1e-7 for whatever epochs come, since shrinkage bounds the
+    eigenvalues; both formats have it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np, torch
+    >>> from skeegformer import EEGTransformerClassifier, export_network
+    >>> rng = np.random.default_rng(0)
+    >>> X, y = rng.normal(size=(20, 4, 160)).astype(np.float32), np.arange(20) % 2
+    >>> classifier = EEGTransformerClassifier(max_epochs=2, sfreq=160.0, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = export_network(classifier, folder + "/network.pt2", format="torch")
+    ...     network = torch.export.load(path).module()
+    >>> network(torch.from_numpy(X[:3])).shape
+    torch.Size([3, 2])
+    """
+    check_one_of("format", format, tuple(_SUFFIXES))
+    path = Path(path)
+    if path.suffix != _SUFFIXES[format]:
+        raise ValueError(
+            f"path={str(path)!r} does not end in {_SUFFIXES[format]}, as files of "
+            f"format={format!r} do; rename it, or choose another format."
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {str(path.parent)!r}; make it first.")
+    if path.exists() and not overwrite:
+        raise FileExistsError(
+            f"{path} exists already; choose another name, or pass overwrite=True."
+        )
+    steps, classifier, temperature = take_apart(classifier, "export_network")
+    if steps:
+        raise ValueError(
+            f"The steps in front of the classifier ({', '.join(name for name, _ in steps)}) would "
+            "not be in the file; export the last step alone, pipeline[-1], and prepare epochs "
+            "with the others."
+        )
+    mean = known_mean(classifier, subject, "An exported network")
+    if format == "onnx":
+        _require_onnx()
+
+    network = copy_network(classifier, "cpu")
+    exportable = ExportableNetwork(network, temperature, mean).eval()
+    epochs = _typical_epochs(network)
+    expected = _usual_probabilities(network, epochs, temperature, mean)
+    with _quiet():
+        program = torch.export.export(
+            exportable,
+            (epochs[:2],),
+            dynamic_shapes={_INPUT: {0: torch.export.Dim(_BATCH)}},
+            strict=False,
+        )
+        metadata = _metadata(classifier, subject)
+        write = _write_onnx if format == "onnx" else _write_torch
+        with replacing(path) as temporary:
+            run = write(program, temporary, metadata)
+            for batch in (epochs[:1], epochs):
+                _check_agreement(run(batch), expected[: len(batch)])
+    return path
+
+
+def _write_torch(program, path, metadata):
+    extra = {_METADATA_FILE: json.dumps(metadata)}
+    torch.export.save(program, path, extra_files=extra)
+    network = torch.export.load(path).module()
+    return lambda epochs: network(epochs).detach().numpy()
+
+
+def _write_onnx(program, path, metadata):
+    import onnxruntime
+
+    onnx_program = torch.onnx.export(
+        program,
+        dynamo=True,
+        verbose=False,
+        optimize=False,  # it takes 1e-8 for 0
+        input_names=[_INPUT],
+        output_names=[_OUTPUT],
+        dynamic_shapes={_INPUT: {0: _BATCH}},
+    )
+    properties = {name: json.dumps(value) for name, value in metadata.items()}
+    onnx_program.model.metadata_props.update(properties)
+    onnx_program.save(path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda epochs: session.run([_OUTPUT], {_INPUT: epochs.numpy()})[0]
+
+
+def _metadata(classifier, subject):
+    """Say what goes in and out; JSON can hold all of it."""
+    is_known = classifier.info_ is not None
+    return {
+        "producer": f"skeegformer {version('skeegformer')}",
+        "classes": _plain(classifier.classes_.tolist()),
+        "ch_names": _plain(classifier.ch_names_),
+        "sfreq": classifier.sfreq_,
+        "n_times": classifier.n_times_,
+        "unit": "uV" if is_known else "as the arrays in fit",
+        "subject": _plain(subject),
+    }
+
+
+def _plain(value):
+    return json.loads(json.dumps(value, default=str))
+
+
+def _typical_epochs(network):
+    """Draw noise as loud as the training epochs, flat in a channel, and silent altogether."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(5, network.n_chans, network.n_times, generator=generator)
+    mixture = torch.randn(network.n_chans, network.n_chans, generator=generator)
+    noise[2:4] = mixture @ noise[2:4] / network.n_chans**0.5
+    noise[3, 0] = 0
+    noise[4] = 0
+    mean, scale = network.standardize_input.mean, network.standardize_input.scale
+    return torch.where(scale > 0, mean + noise / torch.where(scale > 0, scale, 1.0), mean)
+
+
+@torch.no_grad()
+def _usual_probabilities(network, epochs, temperature, mean):
+    features = network.extract_features(epochs)
+    logits = network(features if mean is None else features - mean)
+    return torch.softmax(logits / temperature, dim=1).numpy()
+
+
+def _check_agreement(found, expected):
+    difference = float(np.abs(found - expected).max())
+    if not difference <= _AGREEMENT:  # NaN is not either
+        raise RuntimeError(
+            f"The exported network gives probabilities that differ by {difference:.1g} from those "
+            "of the classifier, and is not written. This is an error in skeegformer or in torch's "
+            "export: please report it, with the versions of torch and onnx."
+        )
+
+
+def _require_onnx():
+    missing = [
+        name
+        for name in ("onnx", "onnxscript", "onnxruntime")
+        if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        raise ImportError(
+            f"format='onnx' needs {' and '.join(missing)}, which is not installed: pip install "
+            "'skeegformer[onnx]'. format='torch' needs nothing more."
+        )
+
+
+@contextmanager
+def _quiet():
+    """Keep to itself what torch's exporter says of its own parts, inside a with block."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,342 @@
+"""Predictions while the signal arrives."""
+
+import sys
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from skeegformer._causal import follow_channels, make_stages
+from skeegformer._online import copy_network, known_mean, take_apart
+from skeegformer._validation import VOLTS_TO_MICROVOLTS, validate_ch_names
+
+__all__ = ["StreamPrediction", "StreamPredictor"]
+
+_UNITS = {"V": VOLTS_TO_MICROVOLTS, "uV": 1.0, None: None}
+_BATCH = 64  # windows that are classified at once, where a chunk holds many
+
+
+class StreamPrediction(NamedTuple):
+    """What a `StreamPredictor` says of one window.
+
+    Parameters
+    ----------
+    time : float
+        End of the window in seconds since the first sample.
+    probabilities : ndarray of shape (n_classes,)
+        In the order of ``classes_``.
+    label : object
+        The most probable of ``classes_``.
+    """
+
+    time: float
+    probabilities: np.ndarray
+    label: Any
+
+
+class StreamPredictor:
+    r"""Classify the last seconds of a stream, again and again.
+
+    Samples go in as they come, in pieces of any length. Filters of the Pipeline run on them with
+    their state kept, the last samples, as many as an epoch in `fit` has, are a window, and every
+    `step` seconds its class probabilities come out. They do not depend on how the stream was cut.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted: an `EEGTransformerClassifier`, a Pipeline that ends in one, or a
+        `TemperatureScaledClassifier` around either. The steps in front can be `BandPassFilter`,
+        `NotchFilter`, `Resampler` to a whole fraction of the rate, `ChannelDropper`,
+        `ChannelPicker` and `ToMicrovolts`. What is fitted later does not change the predictor.
+    step : float, default=0.1
+        Seconds from one prediction to the next, rounded to samples each time.
+    sfreq : float or None, default=None
+        Sampling rate of the stream in Hz; None for that of `fit`.
+    ch_names : sequence of str or None, default=None
+        Names of the rows of chunks, to be put in order; rows that the model does not need are
+        left out. None: rows are the channels of `fit`, in its order.
+    unit : {"V", "uV"} or None, default=None
+        Unit of chunks that are arrays. None: volts where the model was fitted with
+        `mne.Epochs`, and as they were in `fit` where with arrays. "V" and "uV" take arrays in
+        `fit` to have been in microvolts.
+    settle : float, default=0.0
+        Seconds at the start of the stream that are in no window, for filters to settle.
+    subject : object or None, default=None
+        With ``adapt=True``: who wears the cap, one of the classifier's ``subject_means_``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    sfreq : float
+        Sampling rate of the stream in Hz.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the model has a part that cannot run on a stream, or a parameter does not fit it.
+    sklearn.exceptions.NotFittedError
+        If it is not fitted.
+
+    See Also
+    --------
+    export_network : Writes the network as a file for other programs.
+
+    Notes
+    -----
+    In `fit`, filters see one epoch at a time and run forwards and backwards. Here the same
+    Butterworth filters run forwards alone: an amplitude is taken away once instead of twice (a
+    limit of the pass band is at -3 dB instead of -6 dB), and what passes comes later, by 12
+    to 25 ms with ``BandPassFilter(None, 30.0)``. ``BandPassFilter(method="fir")``
+    becomes a filter of minimum phase with the same amplitudes. Rhythms do not mind either;
+    waveforms come late. To be exact, filter the continuous recording causally before `fit`.
+
+    A filter starts as if the first sample had been there before it forever, so that offsets do
+    not ring. A high-pass still needs a while, some ``1 / l_freq`` seconds: the first windows hold
+    its onset, unless `settle` leaves them out.
+
+    A resampler becomes a Chebyshev low-pass up to 0.4 times the new rate, of which every
+    so many samples one is kept.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skeegformer import StreamPredictor, make_eeg_pipeline, make_simulated_eeg
+    >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, n_epochs=20, random_state=0)
+    >>> pipe = make_eeg_pipeline(drop=(), max_epochs=2, random_state=0).fit(X, y)
+    >>> predictor = StreamPredictor(pipe, step=0.5)
+    >>> amplifier = np.split(np.hstack(X.get_data()[:2]), 40, axis=1)  # 40 chunks of 0.1 s
+    >>> for time, probabilities, label in predictor.predict_stream(amplifier):
+    ...     print(f"{time:.1f} s", probabilities.shape)
+    2.0 s (2,)
+    2.5 s (2,)
+    3.0 s (2,)
+    3.5 s (2,)
+    4.0 s (2,)
+    """
+
+    def __init__(
+        self, model, *, step=0.1, sfreq=None, ch_names=None, unit=None, settle=0.0, subject=None
+    ):
+        steps, classifier, self._temperature = take_apart(model, "StreamPredictor")
+        if unit not in _UNITS:
+            raise ValueError(f"unit={unit!r} is not 'V', 'uV' or None.")
+        _check_seconds("step", step, above=True)
+        _check_seconds("settle", settle)
+        mean = known_mean(classifier, subject, "StreamPredictor")
+        self.sfreq = _find_rate(steps, classifier, sfreq)
+        self._stages, rate = make_stages(steps, self.sfreq)
+        if classifier.sfreq_ is not None and not np.isclose(rate, classifier.sfreq_):
+            raise ValueError(
+                f"The stream is sampled at {rate:g} Hz, but the model was fitted at "
+                f"{classifier.sfreq_:g} Hz; fit it with Resampler({classifier.sfreq_:g}) in front, "
+                "or resample the stream."
+            )
+        if step * rate < 1:
+            raise ValueError(
+                f"step={step} is less than a sample, {1 / rate:.4g} s; make it longer."
+            )
+        self._rate, self._step = rate, step * rate
+        self._n_times = classifier.n_times_
+        self._first = self._n_times + int(np.ceil(settle * rate - 1e-9))
+        self._choose_rows(steps, classifier, ch_names)
+        estimators = [classifier, *(step for _, step in steps)]
+        self._is_volts = any(estimator.info_ is not None for estimator in estimators)
+        self._unit = unit
+        self._typical = getattr(classifier, "_input_scale", 0)
+        self.classes_ = classifier.classes_
+        self._network = copy_network(classifier)
+        self._device = next(self._network.parameters()).device
+        self._mean = None if mean is None else mean.to(self._device)
+        self.reset()
+
+    def reset(self):
+        """Forget the stream: the next sample is its first.
+
+        Returns
+        -------
+        StreamPredictor
+            Itself.
+        """
+        for stage in self._stages:
+            stage.reset()
+        self._kept = np.empty((len(self._rows), 0))
+        self._n_pushed = self._n_seen = self._n_predicted = 0
+        return self
+
+    def push(self, chunk):
+        """Take the next samples.
+
+        Parameters
+        ----------
+        chunk : array-like of shape (n_chans, n_samples) or mne.io.Raw
+            Samples that follow on those before; none, one, or more than a window. Raw tells
+            names, rate and unit by itself.
+
+        Returns
+        -------
+        list of StreamPrediction
+            One for each `step` that the samples complete, with ``time``, ``probabilities`` and
+            ``label``; empty where they complete none.
+
+        Raises
+        ------
+        ValueError
+            If chunk has another shape, NaN or infinity, or Raw has other channels or another
+            rate, all of which leave the state as it was; or if it is in another unit.
+        """
+        samples = self._open(chunk)
+        self._n_pushed += samples.shape[1]
+        for stage in self._stages:
+            samples = stage(samples)
+        start = self._n_seen - self._kept.shape[1]
+        self._n_seen += samples.shape[1]
+        signal = np.concatenate([self._kept, samples], axis=1)
+        ends = []
+        while (end := self._next_end()) <= self._n_seen:
+            ends.append(end)
+            self._n_predicted += 1
+        self._kept = signal[:, max(0, signal.shape[1] - self._n_times) :].copy()
+        if ends and self._n_predicted == len(ends):
+            self._check_unit(signal[:, ends[0] - start - self._n_times : ends[0] - start])
+        predictions = []
+        for i in range(0, len(ends), _BATCH):
+            stops = [end - start for end in ends[i : i + _BATCH]]
+            windows = np.stack([signal[:, stop - self._n_times : stop] for stop in stops])
+            probabilities = self._classify(windows.astype(np.float32))
+            predictions += [
+                StreamPrediction(end / self._rate, row, self.classes_[row.argmax()])
+                for end, row in zip(ends[i : i + _BATCH], probabilities, strict=True)
+            ]
+        return predictions
+
+    def predict_stream(self, chunks):
+        """Go on predicting as long as chunks come.
+
+        Parameters
+        ----------
+        chunks : iterable of array-like or mne.io.Raw
+            As `push` takes them.
+
+        Yields
+        ------
+        StreamPrediction
+            As soon as there is one.
+        """
+        for chunk in chunks:
+            yield from self.push(chunk)
+
+    def _next_end(self):
+        return self._first + round(self._n_predicted * self._step)
+
+    @torch.no_grad()
+    def _classify(self, windows):
+        x = torch.from_numpy(windows).to(self._device)
+        features = self._network.extract_features(x)
+        if self._mean is not None:
+            features = features - self._mean
+        logits = self._network.classify_features(features)
+        return torch.softmax(logits / self._temperature, dim=1).cpu().numpy()
+
+    def _choose_rows(self, steps, classifier, ch_names):
+        rows, n_rows, known = follow_channels(steps, classifier)
+        self._names = None if known is None else [known[row] for row in rows]
+        if ch_names is None:
+            self._rows, self._n_rows, self._row_names = rows, n_rows, known
+            return
+        if known is None:
+            raise ValueError(
+                "ch_names cannot be put in order, because the model was fitted with arrays and "
+                "knows no names; leave ch_names out and give the channels as in fit."
+            )
+        ch_names = validate_ch_names(ch_names, "ch_names")
+        self._rows = self._find(ch_names, "ch_names")
+        self._n_rows, self._row_names = len(ch_names), ch_names
+
+    def _find(self, ch_names, what):
+        missing = [name for name in self._names if name not in ch_names]
+        if missing:
+            raise ValueError(
+                f"{what} has no {', '.join(missing)}, which the model was fitted with; a stream "
+                "needs every channel of fit."
+            )
+        return [ch_names.index(name) for name in self._names]
+
+    def _open(self, chunk):
+        """Check a chunk, and give the model's channels in the unit of the model."""
+        mne = sys.modules.get("mne")
+        if mne is not None and isinstance(chunk, mne.io.BaseRaw):
+            samples, factor = self._open_raw(chunk)
+        else:
+            samples, factor = self._open_array(chunk), _UNITS[self._unit]
+            if factor is None:
+                factor = VOLTS_TO_MICROVOLTS if self._is_volts else 1.0
+        bad = ~np.isfinite(samples)
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            name = self._names[row] if self._names else self._rows[row]
+            raise ValueError(
+                f"chunk has NaN or infinity in {np.count_nonzero(bad.any(axis=1))} of "
+                f"{len(samples)} channels, the first in channel {name} at "
+                f"{(self._n_pushed + column) / self.sfreq:.3f} s. Fill the gap, for example with "
+                "the last sample, or reset() and go on behind it."
+            )
+        return samples * factor
+
+    def _open_array(self, chunk):
+        chunk = np.asarray(chunk)
+        if chunk.ndim != 2 or len(chunk) != self._n_rows:
+            raise ValueError(
+                f"chunk has shape {chunk.shape}, but has to be (n_chans, n_samples) with "
+                f"{self._n_rows} channels"
+                + (f", from {self._row_names[0]} to {self._row_names[-1]}" if self._names else "")
+                + "."
+            )
+        if not np.issubdtype(chunk.dtype, np.number) or np.iscomplexobj(chunk):
+            raise ValueError(f"chunk holds {chunk.dtype}, but a signal is of real numbers.")
+        return chunk[self._rows].astype(np.float64)
+
+    def _open_raw(self, raw):
+        if not np.isclose(raw.info["sfreq"], self.sfreq):
+            raise ValueError(
+                f"chunk is sampled at {raw.info['sfreq']:g} Hz, but the stream at "
+                f"{self.sfreq:g} Hz."
+            )
+        factor = VOLTS_TO_MICROVOLTS if self._is_volts or self._unit else 1.0
+        if self._names is not None:
+            return raw.get_data(picks=self._find(raw.ch_names, "chunk")), factor
+        return self._open_array(raw.get_data(picks="eeg")), factor
+
+    def _check_unit(self, window):
+        """Refuse a stream that is a million times as loud as the epochs in fit, or as silent."""
+        size = float(np.median(window.std(axis=1)))
+        ratio = size / self._typical if self._typical else 0
+        if 1e-7 < ratio < 1e-5 or 1e5 < ratio < 1e7:
+            raise ValueError(
+                f"The stream fluctuates by {size:.2g}, but what the model was fitted with by "
+                f"{self._typical:.2g}: one is in volts, the other in microvolts. Say with unit='V' "
+                "or unit='uV' which the chunks are in."
+            )
+
+
+def _check_seconds(name, value, above=False):
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < np.inf or (above and value == 0):
+        limit = "above 0" if above else "of at least 0"
+        raise ValueError(f"{name}={value!r} is not a number {limit}, in seconds.")
+
+
+def _find_rate(steps, classifier, sfreq):
+    """Choose the rate of the stream: what is said, or that of the first step that knows."""
+    if sfreq is not None:
+        if not isinstance(sfreq, Real) or isinstance(sfreq, bool) or not 0 < sfreq < np.inf:
+            raise ValueError(f"sfreq={sfreq!r} is not a number above 0, in Hz.")
+        return float(sfreq)
+    for estimator in [*(step for _, step in steps), classifier]:
+        if getattr(estimator, "sfreq_", None) is not None:
+            return float(estimator.sfreq_)
+    raise ValueError(
+        "The model was fitted with arrays, which tell no sampling rate; say with sfreq what the "
+        "stream has, in Hz."
+    )

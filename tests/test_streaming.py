@@ -1,0 +1,378 @@
+"""Predictions on streams, against the same computed in one go."""
+
+import os
+from pathlib import Path
+
+import mne
+import numpy as np
+import pytest
+from scipy import signal
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+
+from skeegformer import (
+    BandPassFilter,
+    ChannelDropper,
+    ChannelPicker,
+    EEGTransformerClassifier,
+    EuclideanAlignment,
+    MirroredClassifier,
+    NotchFilter,
+    Resampler,
+    StreamPredictor,
+    TemperatureScaledClassifier,
+    load_eegmmi,
+    make_baseline,
+)
+from skeegformer.pipeline import ToMicrovolts
+
+ROOT = Path(os.environ.get("MNE_DATA", "~/mne_data")).expanduser()
+ROOT = ROOT / "MNE-eegbci-data" / "files" / "eegmmidb" / "1.0.0"
+RECORDINGS = {(s, r): ROOT / f"S{s:03d}" / f"S{s:03d}R{r:02d}.edf" for s in (1, 2) for r in (1, 2)}
+needs_recordings = pytest.mark.skipif(
+    not all(path.exists() for path in RECORDINGS.values()),
+    reason="needs EEGMMI runs 1 and 2 of subjects 1 and 2 where MNE_DATA points",
+)
+TINY = {
+    "tokenizer": "spectral",
+    "votes": False,
+    "mirror": None,
+    "embed_dim": 8,
+    "n_heads": 2,
+    "max_epochs": 2,
+    "random_state": 0,
+}
+NAMES = ["Fz", "C3", "Cz", "C4", "Pz"]
+SFREQ = 100.0
+
+
+def _epochs(names=NAMES, sfreq=SFREQ, seconds=1.0, n_epochs=12, seed=0):
+    """Make Epochs of two classes; the second is louder at 10 Hz."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n_epochs) % 2
+    times = np.arange(round(seconds * sfreq)) / sfreq
+    X = 10 * rng.normal(size=(n_epochs, len(names), len(times)))
+    X += 20 * y[:, None, None] * np.sin(2 * np.pi * 10 * times)
+    info = mne.create_info(list(names), sfreq, "eeg")
+    return mne.EpochsArray(1e-6 * X, info), np.array(["rest", "alpha"])[y]
+
+
+def _stream(n_chans=5, sfreq=SFREQ, seconds=4.0, seed=1):
+    """Make a recording in volts, with an offset that would ring."""
+    rng = np.random.default_rng(seed)
+    times = np.arange(round(seconds * sfreq)) / sfreq
+    alpha = np.sin(2 * np.pi * 10 * times) * (times > 2)
+    return 1e-6 * (1000 + 10 * rng.normal(size=(n_chans, len(times))) + 20 * alpha)
+
+
+def _fit(*steps, **params):
+    X, y = _epochs()
+    return make_pipeline(*steps, EEGTransformerClassifier(**{**TINY, **params})).fit(X, y)
+
+
+def _cut(recording, length):
+    return [recording[:, i : i + length] for i in range(0, recording.shape[1], length)]
+
+
+def _sosfilt(sos, recording):
+    zi = signal.sosfilt_zi(sos)[:, None] * recording[:, :1]
+    return signal.sosfilt(sos, recording, zi=zi)[0]
+
+
+def _windows(recording, ends, n_times):
+    return np.stack([recording[:, end - n_times : end] for end in ends])
+
+
+def _probabilities(predictions):
+    return np.array([prediction.probabilities for prediction in predictions])
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return _fit(BandPassFilter(1.0, 30.0))
+
+
+@needs_recordings
+def test_a_recording_in_chunks_of_any_length():
+    X, y, _ = load_eegmmi("baseline-eyes", [1])
+    steps = ChannelDropper(["T9", "T10", "Iz"]), NotchFilter(60), BandPassFilter(None, 30.0)
+    params = {**TINY, "tokenizer": "covariance", "votes": True}
+    pipe = make_pipeline(*steps, EEGTransformerClassifier(**params)).fit(X, y)
+    raw = mne.io.read_raw_edf(RECORDINGS[1, 2], preload=True).crop(0, 8)
+    mne.datasets.eegbci.standardize(raw)
+
+    rows = [raw.ch_names.index(name) for name in X.ch_names if name not in ("T9", "T10", "Iz")]
+    filtered = raw.get_data()[rows]
+    filtered = _sosfilt(signal.butter(2, [58, 62], "bandstop", fs=160, output="sos"), filtered)
+    filtered = _sosfilt(signal.butter(4, 30, "lowpass", fs=160, output="sos"), filtered)
+    ends = np.arange(320, len(raw.times) + 1, 40)
+    offline = mne.EpochsArray(_windows(filtered, ends, 320), mne.pick_info(raw.info, rows))
+    expected = pipe[-1].predict_proba(offline)
+    assert expected[:, 0].std() > 0.01
+
+    predictor = StreamPredictor(pipe, step=0.25, ch_names=raw.ch_names)
+    for length in (1, 7, 160, len(raw.times)):
+        predictions = list(predictor.reset().predict_stream(_cut(raw.get_data(), length)))
+        np.testing.assert_allclose([p.time for p in predictions], ends / 160)
+        np.testing.assert_allclose(_probabilities(predictions), expected, atol=1e-6)
+        assert [p.label for p in predictions] == pipe[-1].predict(offline).tolist()
+    found = _probabilities(StreamPredictor(pipe, step=0.25).push(raw))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@needs_recordings
+def test_a_person_who_was_not_trained_on(report):
+    X, y, _ = load_eegmmi("baseline-eyes", [1])
+    steps = ChannelDropper(["T9", "T10", "Iz"]), BandPassFilter(None, 30.0)
+    classifier = EEGTransformerClassifier(max_epochs=20, random_state=0)
+    pipe = make_pipeline(*steps, classifier).fit(X, y)
+    right, agree = {"stream": [], "windows filtered without delay": []}, []
+    for run, label in ((1, "eyes-open"), (2, "eyes-closed")):
+        raw = mne.io.read_raw_edf(RECORDINGS[2, run], preload=True)
+        mne.datasets.eegbci.standardize(raw)
+        predictions = StreamPredictor(pipe, step=0.5).push(raw)
+        ends = [round(160 * prediction.time) for prediction in predictions]
+        epochs = mne.EpochsArray(_windows(raw.get_data(), ends, 320), raw.info)
+        offline = pipe.predict(epochs.pick(X.ch_names))
+        streamed = np.array([prediction.label for prediction in predictions])
+        right["stream"].append(np.mean(streamed == label))
+        right["windows filtered without delay"].append(np.mean(offline == label))
+        agree.append(np.mean(streamed == offline))
+    accuracies = {what: np.mean(values) for what, values in right.items()}
+    assert min(agree) > 0.95
+    assert accuracies["stream"] > 0.7
+    text = ", ".join(f"{what} {value:.3f}" for what, value in accuracies.items())
+    report(f"eyes open or closed, subject 2 by subject 1: {text}; the same in {np.mean(agree):.3f}")
+
+
+def test_epochs_without_filter_are_predicted_as_ever():
+    X, y = _epochs()
+    classifier = EEGTransformerClassifier(**TINY).fit(X, y)
+    predictions = StreamPredictor(classifier, step=1.0).push(np.hstack(X.get_data()))
+    np.testing.assert_allclose(_probabilities(predictions), classifier.predict_proba(X), atol=1e-6)
+    assert [p.label for p in predictions] == classifier.predict(X).tolist()
+    assert [p.time for p in predictions] == list(np.arange(1.0, 13.0))
+
+
+def test_high_pass_starts_without_ringing(pipe):
+    predictor = StreamPredictor(pipe, step=0.5)
+    recording = np.full((5, 300), 5e-3)
+    first, *others = predictor.push(recording)
+    for prediction in others:
+        np.testing.assert_allclose(prediction.probabilities, first.probabilities, atol=1e-6)
+
+
+def test_settle_leaves_the_start_out(pipe):
+    recording = _stream()
+    every = StreamPredictor(pipe, step=0.5).push(recording)
+    settled = StreamPredictor(pipe, step=0.5, settle=1.5).push(recording)
+    assert [p.time for p in settled] == [2.5, 3.0, 3.5, 4.0]
+    np.testing.assert_allclose(_probabilities(settled), _probabilities(every[3:]), atol=1e-6)
+
+
+def test_step_that_is_no_whole_number_of_samples(pipe):
+    predictions = StreamPredictor(pipe, step=0.333).push(_stream(seconds=21.0))
+    assert len(predictions) == 61
+    times = np.array([p.time for p in predictions])
+    assert np.abs(times - (1 + 0.333 * np.arange(61))).max() <= 0.0051
+
+
+def test_step_longer_than_a_window(pipe):
+    recording = _stream()
+    every = StreamPredictor(pipe, step=0.5).push(recording)
+    few = StreamPredictor(pipe, step=1.5)
+    predictions = list(few.predict_stream(_cut(recording, 3)))
+    assert [p.time for p in predictions] == [1.0, 2.5, 4.0]
+    np.testing.assert_allclose(_probabilities(predictions), _probabilities(every[::3]), atol=1e-6)
+
+
+def test_reset_begins_anew(pipe):
+    predictor = StreamPredictor(pipe)
+    first = predictor.push(_stream())
+    predictor.push(_stream(seed=5)[:, :55])
+    again = predictor.reset().push(_stream())
+    np.testing.assert_array_equal(_probabilities(again), _probabilities(first))
+    assert [p.time for p in again] == [p.time for p in first]
+
+
+def test_no_samples_change_nothing(pipe):
+    recording = _stream()
+    predictor = StreamPredictor(pipe)
+    assert predictor.push(recording[:, :0]) == []
+    predictions = predictor.push(recording[:, :150])
+    assert predictor.push(np.empty((5, 0))) == []
+    predictions += predictor.push(recording[:, 150:])
+    expected = StreamPredictor(pipe).push(recording)
+    np.testing.assert_allclose(_probabilities(predictions), _probabilities(expected), atol=1e-6)
+
+
+def test_channels_by_name(pipe):
+    recording = _stream()
+    expected = _probabilities(StreamPredictor(pipe).push(recording))
+    others = ["EOG", "Pz", "Cz", "Fz", "C4", "C3"]
+    order = [NAMES.index(name) if name in NAMES else 0 for name in others]
+    found = StreamPredictor(pipe, ch_names=others).push(recording[order])
+    np.testing.assert_allclose(_probabilities(found), expected, atol=1e-6)
+    info = mne.create_info(others, SFREQ, ["eog"] + ["eeg"] * 5)
+    found = StreamPredictor(pipe).push(mne.io.RawArray(recording[order], info))
+    np.testing.assert_allclose(_probabilities(found), expected, atol=1e-6)
+    with pytest.raises(ValueError, match=r"ch_names has no C3, Pz, which"):
+        StreamPredictor(pipe, ch_names=["Fz", "Cz", "C4"])
+    with pytest.raises(ValueError, match="chunk has no Fz"):
+        StreamPredictor(pipe).push(mne.io.RawArray(recording[order], info).drop_channels(["Fz"]))
+    with pytest.raises(ValueError, match="sampled at 200 Hz, but the stream at 100 Hz"):
+        StreamPredictor(pipe).push(mne.io.RawArray(recording, mne.create_info(NAMES, 200, "eeg")))
+
+
+def test_steps_that_choose_channels():
+    pipe = _fit(ChannelDropper(["Cz"]), BandPassFilter(None, 30), ChannelPicker(["Pz", "C3"]))
+    recording = _stream()
+    sos = signal.butter(4, 30, "lowpass", fs=SFREQ, output="sos")
+    filtered = 1e6 * _sosfilt(sos, recording)[[4, 1]]
+    expected = pipe[-1].predict_proba(_windows(filtered, range(100, 401, 10), 100))
+    found = StreamPredictor(pipe).push(recording)
+    np.testing.assert_allclose(_probabilities(found), expected, atol=1e-6)
+    # Those that are dropped need not be there.
+    found = StreamPredictor(pipe, ch_names=["C3", "Pz"]).push(recording[[1, 4]])
+    np.testing.assert_allclose(_probabilities(found), expected, atol=1e-6)
+
+
+def test_units(pipe):
+    recording = _stream()
+    expected = _probabilities(StreamPredictor(pipe).push(recording))
+    found = StreamPredictor(pipe, unit="uV").push(1e6 * recording)
+    np.testing.assert_allclose(_probabilities(found), expected, atol=1e-5)
+    with pytest.raises(ValueError, match=r"one is in volts, the other in microvolts.*unit='V'"):
+        StreamPredictor(pipe, unit="uV").push(recording)
+
+    X, y = _epochs()
+    arrays = EEGTransformerClassifier(**TINY, sfreq=SFREQ).fit(X.get_data(units="uV"), y)
+    recording = _stream() - 1e-3
+    expected = arrays.predict_proba(_windows(1e6 * recording, range(100, 401, 10), 100))
+    for unit, factor in ((None, 1e6), ("uV", 1e6), ("V", 1)):
+        found = StreamPredictor(arrays, unit=unit).push(factor * recording)
+        np.testing.assert_allclose(_probabilities(found), expected, atol=1e-5)
+    in_microvolts = make_pipeline(ToMicrovolts(), EEGTransformerClassifier(**TINY)).fit(X, y)
+    with pytest.raises(ValueError, match="tell no sampling rate; say with sfreq"):
+        StreamPredictor(make_pipeline(EEGTransformerClassifier(**TINY)).fit(X.get_data(), y))
+    found = StreamPredictor(in_microvolts).push(recording)
+    windows = _windows(1e6 * recording, range(100, 401, 10), 100)
+    expected = in_microvolts[-1].predict_proba(windows)
+    np.testing.assert_allclose(_probabilities(found), expected, atol=1e-5)
+
+
+def test_bad_chunks_leave_the_state_as_it_was(pipe):
+    recording = _stream()
+    predictor = StreamPredictor(pipe)
+    predictions = predictor.push(recording[:, :150])
+    broken = recording[:, 150:].copy()
+    broken[3, 10] = np.nan
+    with pytest.raises(ValueError, match=r"NaN or infinity in 1 of 5 .* channel C4 at 1\.600 s"):
+        predictor.push(broken)
+    for chunk in (recording[:4], recording[0], recording[None]):
+        with pytest.raises(ValueError, match=r"chunk has shape .* with 5 channels, from Fz to Pz"):
+            predictor.push(chunk)
+    with pytest.raises(ValueError, match="real numbers"):
+        predictor.push(recording * 1j)
+    predictions += predictor.push(recording[:, 150:])
+    expected = StreamPredictor(pipe).push(recording)
+    np.testing.assert_allclose(_probabilities(predictions), _probabilities(expected), atol=1e-6)
+
+
+def test_lower_rate():
+    X, y = _epochs(sfreq=300.0)
+    pipe = make_pipeline(Resampler(100), EEGTransformerClassifier(**TINY)).fit(X, y)
+    times = np.arange(1200) / 300
+    slow, fast = np.sin(2 * np.pi * 10 * times), np.sin(2 * np.pi * 90 * times)
+    predictor = StreamPredictor(pipe, step=0.5)
+    (stage,) = predictor._stages
+    kept = stage(np.stack([slow, fast]))
+    assert kept.shape == (2, 400)
+    assert abs(np.abs(kept[0, 100:]).max() - 1) < 0.02
+    assert np.abs(kept[1, 100:]).max() < 1e-3  # would be a wave of 10 Hz
+    recording = _stream(sfreq=300.0)
+    expected = predictor.reset().push(recording)
+    assert [p.time for p in expected] == [1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0]
+    for length in (1, 50):
+        found = list(predictor.reset().predict_stream(_cut(recording, length)))
+        np.testing.assert_allclose(_probabilities(found), _probabilities(expected), atol=1e-6)
+    with pytest.raises(ValueError, match=r"250 Hz into 100 Hz.*whole multiple of 100 Hz"):
+        StreamPredictor(pipe, sfreq=250)
+
+
+def test_fir_of_minimum_phase():
+    X, y = _epochs(seconds=2.0)
+    steps = BandPassFilter(4.0, 30.0, method="fir"), EEGTransformerClassifier(**TINY)
+    predictor = StreamPredictor(make_pipeline(*steps).fit(X, y))
+    (stage,) = predictor._stages
+    frequencies, response = signal.freqz(stage.taps, fs=SFREQ, worN=1000)
+    linear = mne.filter.create_filter(None, SFREQ, 4.0, 30.0)
+    _, usual = signal.freqz(linear, fs=SFREQ, worN=1000)
+    passed = (frequencies > 4) & (frequencies < 30)
+    np.testing.assert_allclose(np.abs(response[passed]), np.abs(usual[passed]), atol=0.02)
+    assert np.argmax(np.abs(stage.taps)) < np.argmax(np.abs(linear)) / 2
+    recording = _stream()
+    expected = predictor.push(recording)
+    found = list(predictor.reset().predict_stream(_cut(recording, 7)))
+    np.testing.assert_allclose(_probabilities(found), _probabilities(expected), atol=1e-6)
+
+
+def test_calibrated_probabilities():
+    X, y = _epochs()
+    pipe = make_pipeline(BandPassFilter(None, 30), EEGTransformerClassifier(**TINY))
+    calibrated = TemperatureScaledClassifier(pipe, n_splits=2).fit(X, y, np.repeat([1, 2, 3], 4))
+    found = _probabilities(StreamPredictor(calibrated).push(_stream()))
+    plain = _probabilities(StreamPredictor(calibrated.classifier_).push(_stream()))
+    scaled = plain ** (1 / calibrated.temperature_)
+    np.testing.assert_allclose(found, scaled / scaled.sum(axis=1, keepdims=True), atol=1e-5)
+
+
+def test_subject_whose_mean_is_known():
+    X, y = _epochs()
+    subjects = np.repeat(["anna", "bela"], 6)
+    classifier = EEGTransformerClassifier(**TINY, adapt=True).fit(X, y, groups=subjects)
+    with pytest.raises(ValueError, match=r"adapt=True centres .*subject='anna', 'bela'"):
+        StreamPredictor(classifier)
+    found = StreamPredictor(classifier, step=1.0, subject="bela").push(np.hstack(X.get_data()))
+    expected = classifier.predict_proba(X, groups=np.repeat("bela", 12))
+    np.testing.assert_allclose(_probabilities(found), expected, atol=1e-6)
+
+
+def test_later_training_changes_nothing():
+    X, y = _epochs()
+    classifier = EEGTransformerClassifier(**TINY).fit(X, y)
+    predictor = StreamPredictor(classifier)
+    before = _probabilities(predictor.push(_stream()))
+    classifier.fine_tune(X, y)
+    assert np.abs(_probabilities(StreamPredictor(classifier).push(_stream())) - before).max() > 1e-5
+    np.testing.assert_array_equal(_probabilities(predictor.reset().push(_stream())), before)
+
+
+def test_refusals(pipe):
+    X, y = _epochs()
+    with pytest.raises(NotFittedError, match="not fitted"):
+        StreamPredictor(EEGTransformerClassifier())
+    with pytest.raises(TypeError, match="there is a LinearDiscriminantAnalysis"):
+        StreamPredictor(make_baseline("csp+lda"))
+    with pytest.raises(TypeError, match="there is a MirroredClassifier"):
+        StreamPredictor(MirroredClassifier(EEGTransformerClassifier()))
+    aligned = make_pipeline(EuclideanAlignment(), EEGTransformerClassifier(**TINY)).fit(X, y)
+    with pytest.raises(ValueError, match=r"'euclideanalignment'.*all epochs of a subject at once"):
+        StreamPredictor(aligned)
+    for params, message in (
+        ({"step": 0}, "step=0 is not a number above 0"),
+        ({"step": 0.001}, r"less than a sample, 0\.01 s"),
+        ({"settle": -1}, "settle=-1 is not"),
+        ({"unit": "mV"}, "'V', 'uV' or None"),
+        ({"sfreq": -1}, "sfreq=-1"),
+        ({"sfreq": 250}, "sampled at 250 Hz, but the step 'bandpassfilter' was fitted at 100 Hz"),
+        ({"ch_names": [*NAMES, "Fz"]}, "occur twice: Fz"),
+        ({"subject": 3}, "adapt=False"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            StreamPredictor(pipe, **params)
+    arrays = EEGTransformerClassifier(**TINY).fit(X.get_data(units="uV"), y)
+    with pytest.raises(ValueError, match="knows no names"):
+        StreamPredictor(arrays, sfreq=SFREQ, ch_names=NAMES)
+    with pytest.raises(ValueError, match="sampled at 250 Hz, but the model was fitted at 100 Hz"):
+        StreamPredictor(EEGTransformerClassifier(**TINY).fit(X, y), sfreq=250)
