@@ -123,7 +123,7 @@ def test_other_data(runs, tmp_path, capsys):
     found = Explanation.load(folder / "run-0" / "explanation" / "occlusion.npz")
     assert found.token_values.shape == (5, 7, 4)
     assert found.y.tolist() == y[few].tolist()
-    assert main([*arguments, "--part", "training"]) == 2
+    assert main([*arguments, "--part", "training", "--overwrite"]) == 2
     assert "belongs to the run's own data" in capsys.readouterr().err
 
 
@@ -135,7 +135,7 @@ def test_other_data(runs, tmp_path, capsys):
         (["."], "is no run of skeegformer train"),
         (["RUN", "--min-confidence", "2"], "--min-confidence 2.0 is no probability"),
         (["RUN", "--parts", "band"], "method='rollout' cannot tell bands apart"),
-        (["RUN", "--target", "up", "--method", "occlusion"], "target='up' is neither"),
+        (["RUN", "--target", "up", "--method", "integrated-gradients"], "target='up' is neither"),
         (["RUN", "--min-confidence", "1", "--overwrite"], "is left with --min-confidence 1.0"),
         (["RUN", "--data", "none.dat", "--overwrite"], "none.dat"),
     ],

@@ -193,7 +193,7 @@ def test_the_header_says_what_is_there(small, path):
         ({"subjects": 2, "conditions": "right"}, lambda y, s: (s == 2) & (y == "right")),
         ({"stages": "-1"}, lambda y, s: s > 0),
     ],
-    ids=repr,
+    ids=["condition", "conditions", "subjects", "both", "stage"],
 )
 def test_choice_of_epochs(choice, expected, small, path):
     epochs, y, metadata = small

@@ -530,7 +530,7 @@ EIGHT = GivenImportances(np.arange(8) / 10)
             "split 0 with 8 channels is nan",
         ),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_bad_input_gets_a_sentence(selection, message):
     X, y = np.random.default_rng(0).standard_normal((8, 8, 1)), [0, 0, 1, 1] * 2
