@@ -34,7 +34,10 @@ def ask_for_the_original_shape(original, shape):
 
 
 class SavingMixin:
-    """Save and load without pickle; `skeegformer.persistence` does the work."""
+    """Save and load without pickle; `skeegformer.persistence` does the work.
+
+    It knows all estimators, this one among them, and so is imported when it is asked for.
+    """
 
     def save(self, path, *, overwrite=False):
         """Save the classifier, fitted or not, as one file without pickle.
