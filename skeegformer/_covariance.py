@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from scipy.signal.windows import tukey
 from torch import nn
 
+from skeegformer._memmap import BATCH, batches_of
+
 # Limits of delta, theta, low and high alpha, and beta in three; rhythms are compared within them.
 BAND_EDGES = (4.0, 8.0, 10.0, 13.0, 17.0, 22.0, 30.0)
 F_LIMITS = (1.0, 45.0)  # below, amplifiers drift; above, muscles rule
@@ -31,7 +33,7 @@ def find_bands(data, sfreq=None):
 
     Parameters
     ----------
-    data : ndarray of shape (n_epochs, n_chans, n_times)
+    data : ndarray or MappedEpochs of shape (n_epochs, n_chans, n_times)
         Epochs, filtered or not.
     sfreq : float or None, default=None
         Sampling rate in Hz. None: limits are in cycles per sample, and bands octaves.
@@ -44,12 +46,17 @@ def find_bands(data, sfreq=None):
     """
     n_times = data.shape[-1]
     every = max(1, len(data) // 200)  # a few epochs tell how the signal was filtered
-    sample = data[::every].astype(np.float64)
-    sample = (sample - sample.mean(-1, keepdims=True)) * tukey(n_times, 0.2)
-    scale = sample.std(axis=(0, 2), keepdims=True)
-    power = np.abs(np.fft.rfft(sample / np.where(scale > 0, scale, 1))) ** 2
+    power, total, squares = 0, 0, 0  # of each channel
+    for block in batches_of(data[::every], BATCH):
+        block = block.astype(np.float64)
+        block = (block - block.mean(-1, keepdims=True)) * tukey(n_times, 0.2)
+        total = total + block.sum(axis=(0, 2))
+        squares = squares + np.square(block).sum(axis=(0, 2))
+        power = power + (np.abs(np.fft.rfft(block)) ** 2).sum(axis=0)
+    n_values = len(data[::every]) * n_times
+    variance = squares / n_values - (total / n_values) ** 2
     frequencies = np.fft.rfftfreq(n_times, 1 / (sfreq or 1.0))
-    weight = power.mean(axis=(0, 1)) * frequencies
+    weight = (power / np.where(variance > 0, variance, 1)[:, np.newaxis]).mean(axis=0) * frequencies
     allowed = frequencies > 0
     if sfreq:
         allowed &= (frequencies >= F_LIMITS[0]) & (frequencies <= F_LIMITS[1])

@@ -1,8 +1,11 @@
 """The signal at the electrodes of `fit`, estimated from those that are there."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
+
+from skeegformer._memmap import MappedEpochs
 
 # A spherical spline through fewer electrodes is hardly more than their mean.
 _LEAST_ELECTRODES = 4
@@ -88,14 +91,30 @@ def complete(estimator, eeg):
         return eeg
     known = [name for name in fitted if name in eeg.ch_names]
     missing = [name for name in fitted if name not in eeg.ch_names]
-    data = np.empty((len(eeg.data), len(fitted), eeg.data.shape[2]), dtype=eeg.data.dtype)
-    data[:, _indices(known, fitted)] = eeg.data[:, _indices(known, eeg.ch_names)]
-    if missing:
+    put_together = partial(
+        _put_together,
+        known=(_indices(known, fitted), _indices(known, eeg.ch_names)),
+        missing=_indices(missing, fitted),
         # Sums depend on the order of what is added: it must not be that of X.
-        order = known + sorted(set(eeg.ch_names) - set(known))
-        sources, weights = _estimate(estimator, eeg, missing, order)
-        data[:, _indices(missing, fitted)] = weights @ eeg.data[:, sources]
+        estimate=missing
+        and _estimate(estimator, eeg, missing, known + sorted(set(eeg.ch_names) - set(known))),
+    )
+    if isinstance(eeg.data, MappedEpochs):
+        data = eeg.data.with_channels(put_together, fitted, estimator.info_)
+    else:
+        data = put_together(eeg.data)
     return replace(eeg, data=data, ch_names=list(fitted), info=estimator.info_)
+
+
+def _put_together(data, known, missing, estimate):
+    """Make the channels of `fit` out of those of X, for some epochs."""
+    to, where = known
+    out = np.empty((len(data), len(to) + len(missing), data.shape[2]), dtype=data.dtype)
+    out[:, to] = data[:, where]
+    if missing:
+        sources, weights = estimate
+        out[:, missing] = weights @ data[:, sources]
+    return out
 
 
 def can_complete(estimator, eeg):
@@ -116,7 +135,7 @@ def can_complete(estimator, eeg):
     if eeg.info is None or estimator.info_ is None or set(estimator.ch_names_) <= set(eeg.ch_names):
         return False
     try:
-        complete(estimator, replace(eeg, data=eeg.data[:1, :, :1]))
+        complete(estimator, replace(eeg, data=np.asarray(eeg.data[:1])[..., :1]))
     except ValueError:
         return False
     return True

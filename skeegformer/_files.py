@@ -1,7 +1,11 @@
-"""Writing files so that none is ever left half written."""
+"""Writing files so that none is ever left half written, and knowing them again."""
 
+import hashlib
+import json
 import secrets
 from contextlib import contextmanager
+
+import numpy as np
 
 
 @contextmanager
@@ -26,3 +30,26 @@ def replacing(path):
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def checksum(arrays, header):
+    """Compute what changes when anything in a file does.
+
+    Parameters
+    ----------
+    arrays : dict of ndarray
+        Numbers.
+    header : dict
+        Everything else, as JSON can hold it.
+
+    Returns
+    -------
+    str
+        SHA-256 of names, types, shapes and values.
+    """
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(arrays):
+        values = arrays[name]
+        digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()

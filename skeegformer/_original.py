@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from skeegformer._memmap import batches_of
 from skeegformer._training import NetworkClassifier, check_number, warm_up_and_decay
 
 _MAX_TOKENS = 5000
@@ -211,15 +212,16 @@ class OriginalEEGTransformer(nn.Module):
 
         Parameters
         ----------
-        x : Tensor of shape (n_epochs, n_chans, n_times)
+        x : Tensor or LazyRows of shape (n_epochs, n_chans, n_times)
             Training epochs.
         batch_size : int, default=256
             Epochs in a batch.
         """
-        batches = x.split(batch_size)
-        self.mean.fill_(torch.stack([batch.mean() for batch in batches]).mean())
+        batches = (torch.as_tensor(batch) for batch in batches_of(x, batch_size))
+        means, stds = zip(*((batch.mean(), batch.std()) for batch in batches), strict=True)
+        self.mean.fill_(torch.stack(means).mean())
         # A signal that is constant has no size to divide by.
-        self.std.fill_(torch.stack([batch.std() for batch in batches]).mean() or 1.0)
+        self.std.fill_(torch.stack(stds).mean() or 1.0)
 
     def forward(self, x):
         """Classify epochs.

@@ -17,11 +17,12 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
-from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import nn
 
 from skeegformer._fine_tuning import LR_FACTOR, N_STEPS, tune
+from skeegformer._lazy_training import Scratch, as_dataset, for_skorch
+from skeegformer._memmap import LazyRows
 from skeegformer._validation import (
     check_count,
     check_one_of,
@@ -53,15 +54,18 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
+        X : mne.Epochs, list of mne.Epochs, MappedEpochs or array-like
             Epochs, or an array of shape (n_epochs, n_chans, n_times), or
             (n_epochs, n_times) for a single channel. Arrays are best in microvolts; any
             unit gives the same scores as long as `fit` and `predict` get the same.
+            `MappedEpochs` stay in their file and are read batch by batch; features that are
+            computed once are kept in a temporary file.
         y : array-like of shape (n_epochs,)
             Labels of any type.
         groups : array-like of shape (n_epochs,) or None, default=None
             Subjects; `early_stopping` holds out whole ones. None takes the column ``subject``
-            of the metadata of Epochs, where there is one. Reaches the classifier in a
+            of the metadata of Epochs, or the subjects of `MappedEpochs`, where they are known.
+            Reaches the classifier in a
             Pipeline by metadata routing: ``set_fit_request(groups=True)``.
 
         Returns
@@ -74,10 +78,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         ValueError
             If X holds NaN or infinity, has no epochs, channels or samples, does not fit y
             or groups, a parameter is out of its range, or the training diverges.
+        OSError
+            If X is in a file that cannot be read, or there is no room for temporary files.
         """
         self._check_parameters()
         vars(self).pop("net_", None)  # a fit that fails is no fit, also where there was one
-        eeg = validate_eeg(self, X, reset=True)
+        eeg = validate_eeg(self, X, reset=True, lazy=True)
         codes = validate_labels(self, y, len(eeg.data))
         groups = validate_groups(groups, len(eeg.data))
         if groups is None and self._needs_subjects():
@@ -87,28 +93,33 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         self._begin()
         seed, train, held_out = self._plan(codes, groups)
         data = eeg.data if held_out is None else eeg.data[train]
-        device = _pick_device(self.device)
-        with _seeded(seed), _ctrl_c_ends_more_than_training():
-            net = self._make_net(eeg, codes, train, held_out, device)
-            net.initialize()
-            self._learn_statistics(net.module_, data)
-            self._start_from(net, codes[train])
-            subjects = None if groups is None else groups[train]
-            inputs, targets = self._training_set(net.module_, data, codes[train], subjects)
-            if held_out is not None:
-                subjects = None if groups is None else groups[held_out]
-                watched = self._prepare(net.module_, eeg.data[held_out], subjects)
-                net.set_params(train_split=predefined_split(Dataset(watched, codes[held_out])))
-            net.partial_fit(inputs, targets)
-        if not np.isfinite(net.history[-1, "train_loss"]):
-            raise ValueError(
-                f"The training diverged: its loss is {net.history[-1, 'train_loss']}. Lower lr "
-                f"(now {self.lr}), or look for extreme values in X."
-            )
-        net.set_params(train_split=None)  # a saved model carries nobody's recordings
-        self.net_ = net
-        self.history_ = net.history
-        self._finish(inputs[: len(data)], codes[train])
+        device = pick_device(self.device)
+        with Scratch() as scratch:
+            with _seeded(seed), _ctrl_c_ends_more_than_training():
+                net = self._make_net(eeg, codes, train, held_out, device)
+                net.initialize()
+                self._learn_statistics(net.module_, data)
+                self._start_from(net, codes[train])
+                subjects = None if groups is None else groups[train]
+                inputs, targets = self._training_set(
+                    net.module_, data, codes[train], subjects, scratch
+                )
+                if held_out is not None:
+                    subjects = None if groups is None else groups[held_out]
+                    watched = self._prepare(net.module_, eeg.data[held_out], subjects, scratch)
+                    net.set_params(
+                        train_split=predefined_split(as_dataset(watched, codes[held_out]))
+                    )
+                net.partial_fit(*for_skorch(inputs, targets))
+            if not np.isfinite(net.history[-1, "train_loss"]):
+                raise ValueError(
+                    f"The training diverged: its loss is {net.history[-1, 'train_loss']}. Lower lr "
+                    f"(now {self.lr}), or look for extreme values in X."
+                )
+            net.set_params(train_split=None)  # a saved model carries nobody's recordings
+            self.net_ = net
+            self.history_ = net.history
+            self._finish(inputs[: len(data)], codes[train])
         return self
 
     def fine_tune(self, X, y, groups=None, *, n_steps=N_STEPS, lr=None):
@@ -343,7 +354,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     def _learn_statistics(self, network, data):
         """Let the network learn from the training epochs what is not trained."""
         if hasattr(network, "learn_statistics"):
-            network.learn_statistics(torch.from_numpy(data))
+            network.learn_statistics(data if isinstance(data, LazyRows) else torch.from_numpy(data))
 
     def _optimizer_options(self):
         """Give skorch more parameters for the optimizer, such as groups of weights."""
@@ -352,11 +363,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     def _start_from(self, net, codes):
         """Let the network know, before any training, how often the classes are."""
 
-    def _training_set(self, network, data, codes, subjects):
-        """Turn epochs and labels into what the network is trained on; the epochs come first."""
-        return self._prepare(network, data, subjects), codes
+    def _training_set(self, network, data, codes, subjects, scratch=None):
+        """Turn epochs and labels into what the network is trained on; the epochs come first.
 
-    def _prepare(self, network, data, subjects):
+        Epochs that are lazy stay so; `scratch` is where their features may be written to.
+        """
+        return self._prepare(network, data, subjects, scratch), codes
+
+    def _prepare(self, network, data, subjects, scratch=None):
         """Turn epochs into what the network takes."""
         return data
 
@@ -365,12 +379,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     def _logits(self, X):
         check_is_fitted(self, "net_")
-        return self._forward(validate_eeg(self, X, reset=False).data).numpy()
+        return self._forward(validate_eeg(self, X, reset=False, lazy=True).data).numpy()
 
     def _forward(self, data):
         # Iterating a DataLoader draws from torch's global random state, shuffling or not.
         with torch.random.fork_rng(devices=[]):
-            return self.net_.forward(data)
+            return self.net_.forward(for_skorch(data)[0])
 
     def _plan(self, codes, groups):
         """Draw the seed of the training, the epochs to train on, and those that are watched."""
@@ -453,18 +467,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         max_epochs = self.max_epochs
         if max_epochs == "auto":
             max_epochs = int(np.clip(round(AUTO_STEPS / steps_per_pass), *AUTO_PASSES))
-        schedule = LRScheduler(
-            torch.optim.lr_scheduler.LambdaLR,
-            lr_lambda=self._lr_factor(max_epochs, steps_per_pass),
-            step_every="batch",
-        )
-        callbacks = [("lr_scheduler", schedule)]
-        if held_out is not None:
-            callbacks.append(
-                ("early_stopping", EarlyStopping(patience=self.n_iter_no_change, load_best=True))
-            )
-        if self.verbose == 1:
-            callbacks.append(("progress", _ProgressBar()))
         class_weight = None
         if self.class_weight is not None:
             weights = compute_class_weight(
@@ -477,6 +479,33 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
                 )
             class_weight = torch.as_tensor(weights, dtype=torch.float32)
         network, params = self._make_network(eeg)
+        self._steps_per_pass = steps_per_pass
+        return self._compose_net(
+            network,
+            params,
+            class_weight=class_weight,
+            max_epochs=max_epochs,
+            steps_per_pass=steps_per_pass,
+            device=device,
+            stops_early=held_out is not None,
+        )
+
+    def _compose_net(
+        self, network, params, *, class_weight, max_epochs, steps_per_pass, device, stops_early
+    ):
+        """Compose the skorch net, in `fit` or again after it, from what depends on the data."""
+        schedule = LRScheduler(
+            torch.optim.lr_scheduler.LambdaLR,
+            lr_lambda=self._lr_factor(max_epochs, steps_per_pass),
+            step_every="batch",
+        )
+        callbacks = [("lr_scheduler", schedule)]
+        if stops_early:
+            callbacks.append(
+                ("early_stopping", EarlyStopping(patience=self.n_iter_no_change, load_best=True))
+            )
+        if self.verbose == 1:
+            callbacks.append(("progress", _ProgressBar()))
         net = NeuralNetClassifier(
             network,
             **{f"module__{name}": value for name, value in params.items()},
@@ -600,7 +629,7 @@ def _is_callback(callback):
     return issubclass(callback, Callback) if is_class else isinstance(callback, Callback)
 
 
-def _pick_device(name):
+def pick_device(name):
     """Resolve ``"auto"``, and refuse what torch does not have here."""
     if isinstance(name, str) and name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

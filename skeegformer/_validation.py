@@ -1,8 +1,8 @@
 """The one door through which epochs enter the package.
 
 Whatever a user or scikit-learn hands over (`mne.Epochs`, the list of Epochs that
-scikit-learn makes when it indexes them, 3-D or 2-D arrays, DataFrames) leaves it as an
-`EEGData`, checked, in the channel order of `fit`. Classifiers ask for float32
+scikit-learn makes when it indexes them, 3-D or 2-D arrays, DataFrames, `MappedEpochs`) leaves it
+as an `EEGData`, checked, in the channel order of `fit`. Classifiers ask for float32
 microvolts (`validate_eeg`), transformers for the signal in its own unit and
 type (`validate_signal`).
 """
@@ -18,7 +18,7 @@ from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-VOLTS_TO_MICROVOLTS = 1e6
+from skeegformer._memmap import BATCH, VOLTS_TO_MICROVOLTS, LazyRows, MappedEpochs, batches_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class EEGData:
 
     Attributes
     ----------
-    data : ndarray of shape (n_epochs, n_chans, n_times)
+    data : ndarray or MappedEpochs of shape (n_epochs, n_chans, n_times)
         The signal.
     ch_names : list of str or None
         Names of the channels in `data`; None where neither X nor the estimator tells.
@@ -41,10 +41,10 @@ class EEGData:
     is_flat : bool
         Whether X was 2-D, so that the samples are scikit-learn's features.
     subjects : ndarray of shape (n_epochs,) or None
-        The subject of each epoch, where the metadata of Epochs tell.
+        The subject of each epoch, where the metadata of Epochs or an export tell.
     """
 
-    data: np.ndarray
+    data: np.ndarray | MappedEpochs
     ch_names: list[str] | None = None
     sfreq: float | None = None
     info: Any = None
@@ -96,7 +96,26 @@ def as_epochs(X):
     return _concatenate([as_epochs(epochs) for epochs in X])
 
 
-def validate_eeg(estimator, X, *, reset):
+def in_memory(X):
+    """Load epochs that stay in a file.
+
+    Parameters
+    ----------
+    X : object
+        What a transformer was given.
+
+    Returns
+    -------
+    object
+        For `MappedEpochs` Epochs, or an array in microvolts where the names of the channels or
+        the rate are not known; everything else as it is.
+    """
+    if not isinstance(X, MappedEpochs):
+        return X
+    return X.load() if X.ch_names is None or X.sfreq is None else X.to_epochs()
+
+
+def validate_eeg(estimator, X, *, reset, lazy=False):
     """Check epochs for a classifier and bring them into the form it was fitted with.
 
     With ``reset=True`` the estimator learns ``n_features_in_``,
@@ -109,11 +128,13 @@ def validate_eeg(estimator, X, *, reset):
         What X is for; a parameter ``sfreq`` of its own gives the rate of arrays. A method
         ``_complete`` of its own makes the channels of `fit` of others, and ``_way_out`` gives a
         sentence for those that are refused.
-    X : mne.Epochs, list of mne.Epochs or array-like
+    X : mne.Epochs, list of mne.Epochs, MappedEpochs or array-like
         Epochs in volts, or an array of shape (n_epochs, n_chans, n_times) or
         (n_epochs, n_times), which is taken as it is.
     reset : bool
         Whether this is `fit`.
+    lazy : bool, default=False
+        Whether `MappedEpochs` stay in their file; they are loaded otherwise.
 
     Returns
     -------
@@ -134,6 +155,10 @@ def validate_eeg(estimator, X, *, reset):
         with np.errstate(over="ignore"):  # what gets infinite is refused in the next line
             data = (eeg.data * VOLTS_TO_MICROVOLTS).astype(np.float32, order="C")
         eeg = replace(eeg, data=_refuse_bad_values(data, eeg.ch_names), epochs=None)
+    elif isinstance(X, MappedEpochs):
+        eeg = _open_mapped(estimator, X)
+        if not lazy:
+            eeg = replace(eeg, data=eeg.data.load())
     else:
         eeg = _open_array(estimator, X, reset=reset, dtype=np.float32)
         # torch warns of arrays that may only be read, such as joblib's memory maps.
@@ -178,6 +203,7 @@ def validate_signal(estimator, X, *, reset, ch_names=None, sfreq=None, same_sfre
         As in `validate_eeg`; another number of samples than in `fit` is no error.
     """
     name = type(estimator).__name__
+    X = in_memory(X)
     if ch_names is not None:
         ch_names = validate_ch_names(ch_names, f"The list of channel names given to {name}")
     if is_epochs(X):
@@ -500,6 +526,18 @@ def _open_array(estimator, X, *, reset, dtype):
     return EEGData(_refuse_bad_values(X, None), sfreq=sfreq)
 
 
+def _open_mapped(estimator, X):
+    """Check epochs in a file, block by block."""
+    sfreq = getattr(estimator, "sfreq", None)
+    eeg = EEGData(X, X.ch_names, X.sfreq, X.info, subjects=X.subjects)
+    if X.sfreq is None:
+        eeg = replace(eeg, sfreq=sfreq)
+    else:
+        _refuse_other_rate(estimator, eeg, sfreq)
+    _refuse_bad_values(X, X.ch_names)
+    return eeg
+
+
 def _refuse_other_mne_objects(name, X):
     """Raise on Raw, Evoked and their like, alone or in a list, before NumPy takes them apart."""
     is_list = isinstance(X, list | tuple)
@@ -544,16 +582,22 @@ def _refuse_bad_values(data, ch_names):
     """Raise on NaN and infinity, and say where they are."""
     if 0 in data.shape:
         raise ValueError(f"X is empty: its shape (n_epochs, n_chans, n_times) is {data.shape}.")
-    # A sum is one pass without a temporary of X's size; only a bad one is looked into.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(data.sum(dtype=np.float64)):
-            return data
-    bad = ~np.isfinite(data)
-    if not bad.any():
+    epochs, channels, has_nan, start = [], [], False, 0
+    for block in batches_of(data, BATCH if isinstance(data, LazyRows) else len(data)):
+        # A sum is one pass without a temporary of X's size; only a bad one is looked into.
+        with np.errstate(over="ignore", invalid="ignore"):
+            is_fine = np.isfinite(block.sum(dtype=np.float64))
+        if not is_fine:
+            bad = ~np.isfinite(block)
+            broken = np.flatnonzero(bad.any(axis=(1, 2)))
+            epochs += (start + broken).tolist()
+            channels += bad[broken].any(axis=-1).argmax(axis=1).tolist()
+            has_nan |= np.isnan(block).any()
+        start += len(block)
+    if not epochs:
         return data
-    epochs = np.flatnonzero(bad.any(axis=(1, 2)))
-    channel = np.flatnonzero(bad[epochs[0]].any(axis=-1))[0]
-    what = "NaN" if np.isnan(data).any() else "infinity or a value too large for float32"
+    what = "NaN" if has_nan else "infinity or a value too large for float32"
+    channel = channels[0]
     raise ValueError(
         f"X contains {what} in {len(epochs)} of {len(data)} epochs; the first is epoch "
         f"{epochs[0]}, channel {ch_names[channel] if ch_names else channel}. Drop or interpolate "
@@ -620,19 +664,20 @@ def _agree(estimator, eeg, *, same_times, same_sfreq=True):
     fitted = estimator.ch_names_
     if eeg.ch_names is not None and fitted is not None:
         if set(eeg.ch_names) != set(fitted):
-            way_out = estimator._way_out(eeg) if hasattr(estimator, "_way_out") else ""
-            _refuse_channels(eeg.ch_names, fitted, f"this {name} was fitted with", way_out)
+            who = f"this {name} was fitted with"
+            _refuse_channels(eeg.ch_names, fitted, who, _way_out(estimator, eeg))
         if eeg.ch_names != fitted:
             eeg = _reorder(eeg, fitted)
     elif eeg.data.shape[1] != estimator.n_chans_:
         raise ValueError(
             f"X has {eeg.data.shape[1]} channels, but this {name} was fitted with "
-            f"{estimator.n_chans_}."
+            f"{estimator.n_chans_}.{_way_out(estimator, eeg)}"
         )
     if same_times and eeg.data.shape[2] != estimator.n_times_:
         raise ValueError(
             f"X has {eeg.data.shape[2]} samples an epoch, but this {name} was fitted with "
             f"{estimator.n_times_}; crop the epochs (epochs.crop) or fit again."
+            f"{_way_out(estimator, eeg)}"
         )
     rates = eeg.sfreq, estimator.sfreq_
     if same_sfreq and None not in rates and not np.isclose(*rates):
@@ -645,6 +690,12 @@ def _agree(estimator, eeg, *, same_times, same_sfreq=True):
         ch_names=fitted if eeg.ch_names is None else eeg.ch_names,
         sfreq=estimator.sfreq_ if eeg.sfreq is None else eeg.sfreq,
     )
+
+
+def _way_out(estimator, eeg):
+    """Let an estimator add a sentence of its own, with a space before it."""
+    sentence = estimator._way_out(eeg) if hasattr(estimator, "_way_out") else ""
+    return f" {sentence}" if sentence else ""
 
 
 def _reorder(eeg, ch_names):
@@ -663,7 +714,10 @@ def _reorder(eeg, ch_names):
 
 def _scale(eeg):
     """Measure the size of a typical channel's fluctuations."""
-    return float(np.median(eeg.data.std(axis=2)))
+    size = BATCH if isinstance(eeg.data, LazyRows) else len(eeg.data)
+    return float(
+        np.median(np.concatenate([block.std(axis=2) for block in batches_of(eeg.data, size)]))
+    )
 
 
 def _refuse_other_rate(estimator, eeg, sfreq):
@@ -694,11 +748,12 @@ def _refuse_other_unit(estimator, eeg):
         return
     ratio = _scale(eeg) / estimator._input_scale
     if 1e-7 < ratio < 1e-5 or 1e5 < ratio < 1e7:
+        from_volts = ratio > 1 and estimator.info_ is None  # Epochs, after an array in volts
         raise ValueError(
             f"X fluctuates by {_scale(eeg):.2g}, but what this {type(estimator).__name__} was "
             f"fitted with by {estimator._input_scale:.2g}: one is in volts, the other in "
             "microvolts. Epochs are scaled to microvolts, arrays are taken as they are; pass "
-            "arrays as epochs.get_data(units='uV')."
+            + ("epochs.get_data()." if from_volts else "arrays as epochs.get_data(units='uV').")
         )
 
 
@@ -713,4 +768,4 @@ def _refuse_channels(found, expected, who, way_out=""):
         parts.append("extra: " + ", ".join(map(str, extra)))
     if not missing and not extra:
         parts.append("the same channels in another order")
-    raise ValueError("; ".join(parts) + "." + (f" {way_out}" if way_out else ""))
+    raise ValueError("; ".join(parts) + "." + way_out)

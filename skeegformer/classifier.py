@@ -9,10 +9,19 @@ from sklearn.utils.validation import check_is_fitted
 
 from skeegformer._covariance import find_bands
 from skeegformer._electrodes import can_complete, check_positions, complete
+from skeegformer._lazy_training import (
+    CentredRows,
+    MirroredRows,
+    Scratch,
+    as_tensors,
+    mean_of,
+)
+from skeegformer._memmap import LazyRows
+from skeegformer._saving import SavingMixin, ask_for_the_original_shape
 from skeegformer._training import NetworkClassifier, check_number
 from skeegformer._validation import check_one_of, validate_eeg, validate_groups
 from skeegformer.attention import attention_gradients, gradient_rollout, log_odds
-from skeegformer.nn import EEGTransformer
+from skeegformer.nn import ACTIVATIONS, EEGTransformer
 from skeegformer.preprocessing.mirroring import (
     both_directions,
     mirror_classes,
@@ -25,11 +34,11 @@ _IMPORTANCE_BATCH = 64
 _VOTES_LR = 0.1
 
 
-class EEGTransformerClassifier(NetworkClassifier):
+class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
     """Transformer on raw EEG with channels as tokens, as a scikit-learn classifier.
 
-    Takes `mne.Epochs` as they are, or arrays, at the end of a
-    :class:`~sklearn.pipeline.Pipeline` or alone. The network is `EEGTransformer`, after
+    Takes `mne.Epochs` as they are, arrays, or `MappedEpochs` that stay in their file, at the
+    end of a :class:`~sklearn.pipeline.Pipeline` or alone. The network is `EEGTransformer`, after
     eeg-transformer [1]_; skorch trains it with AdamW, a linear warm-up and a cosine
     schedule.
 
@@ -73,6 +82,12 @@ class EEGTransformerClassifier(NetworkClassifier):
         Number of attention heads; has to divide `embed_dim`.
     ff_dim : int or None, default=None
         Size of the hidden layer within a block; None means ``2 * embed_dim``.
+    activation : {"gelu", "relu"}, default="gelu"
+        Of the hidden layer within a block; with "relu", as in the original, another one ends the
+        block's network.
+    head_dim : int or None, default=None
+        Size of a hidden layer, with ReLU, between the class token and the logits, 64 in the
+        original; None for no such layer.
     drop_prob : float, default=0.5
         Dropout probability.
     token_drop_prob : float, default=0.0
@@ -150,6 +165,8 @@ class EEGTransformerClassifier(NetworkClassifier):
         Number of channels; for 2-D input, which are epochs of one channel, of samples.
     feature_names_in_ : ndarray of str
         Channel names after `fit` on Epochs, column names after `fit` on a DataFrame.
+    original_ : dict
+        After `load` of a checkpoint of eeg-transformer: its hyperparameters.
 
     See Also
     --------
@@ -199,6 +216,8 @@ class EEGTransformerClassifier(NetworkClassifier):
         n_layers=1,
         n_heads=4,
         ff_dim=None,
+        activation="gelu",
+        head_dim=None,
         drop_prob=0.5,
         token_drop_prob=0.0,
         noise=0.0,
@@ -229,6 +248,8 @@ class EEGTransformerClassifier(NetworkClassifier):
         self.n_layers = n_layers
         self.n_heads = n_heads
         self.ff_dim = ff_dim
+        self.activation = activation
+        self.head_dim = head_dim
         self.drop_prob = drop_prob
         self.token_drop_prob = token_drop_prob
         self.noise = noise
@@ -253,8 +274,10 @@ class EEGTransformerClassifier(NetworkClassifier):
         super()._check_parameters()
         for name in ("n_time_tokens", "embed_dim", "n_layers", "n_heads"):
             check_number(self, name, Integral, 1)
-        if self.ff_dim is not None:
-            check_number(self, "ff_dim", Integral, 1, or_else="None")
+        for name in ("ff_dim", "head_dim"):
+            if getattr(self, name) is not None:
+                check_number(self, name, Integral, 1, or_else="None")
+        check_one_of("activation", self.activation, ACTIVATIONS)
         for name in ("drop_prob", "token_drop_prob"):
             check_number(self, name, Real, 0, below=1)
         check_number(self, "noise", Real, 0)
@@ -285,6 +308,8 @@ class EEGTransformerClassifier(NetworkClassifier):
             "n_layers": self.n_layers,
             "n_heads": self.n_heads,
             "ff_dim": self.ff_dim,
+            "activation": self.activation,
+            "head_dim": self.head_dim,
             "drop_prob": self.drop_prob,
             "token_drop_prob": self.token_drop_prob,
             "noise": self.noise,
@@ -323,14 +348,17 @@ class EEGTransformerClassifier(NetworkClassifier):
         if self.positions == "electrode":
             check_positions(self.info_)
         self._pairs, self._swapped = self._mirror_image()
-        vars(self).pop("subject_means_", None)  # `fit` knows nobody yet
+        for name in ("subject_means_", "original_"):  # `fit` knows nobody yet
+            vars(self).pop(name, None)
 
     def _complete(self, eeg):
         """Give epochs to predict the channels of `fit`."""
         return complete(self, eeg) if self.positions == "electrode" else eeg
 
     def _way_out(self, eeg):
-        """Say what to do with epochs that have other channels than `fit`."""
+        """Say what to do with epochs that have other channels or samples than in `fit`."""
+        if "original_" in vars(self):
+            return ask_for_the_original_shape(self.original_, eeg.data.shape)
         if self.positions == "electrode" or not can_complete(self, eeg):
             return ""
         return "A classifier with positions='electrode' estimates those that are missing."
@@ -342,7 +370,8 @@ class EEGTransformerClassifier(NetworkClassifier):
         return 1 if self._pairs is None else 2
 
     def _learn_statistics(self, network, data):
-        network.learn_statistics(torch.from_numpy(data), pairs=self._pairs)
+        data = data if isinstance(data, LazyRows) else torch.from_numpy(data)
+        network.learn_statistics(data, pairs=self._pairs)
 
     def _optimizer_options(self):
         if not self.votes:
@@ -361,47 +390,69 @@ class EEGTransformerClassifier(NetworkClassifier):
             counts *= net.criterion_.weight.double().cpu().numpy()
         net.module_.start_from(np.log(np.maximum(counts, 1e-3 * counts.max())))
 
-    def _training_set(self, network, data, codes, subjects):
-        if self.adapt:
-            self._learn_subjects(network, data, subjects)
-        inputs = self._prepare(network, data, subjects)
+    def _training_set(self, network, data, codes, subjects, scratch=None):
+        inputs = self._prepare(network, data, subjects, scratch, learn=True)
         if self._pairs is None:
             return inputs, codes
-        if inputs is data:
-            mirrored = data[:, self._pairs.numpy()]
-        else:
-            mirrored = network.mirror_features(torch.from_numpy(inputs), self._pairs).numpy()
-        return np.concatenate([inputs, mirrored]), np.concatenate([codes, self._swapped[codes]])
+        codes = np.concatenate([codes, self._swapped[codes]])
 
-    def _prepare(self, network, data, subjects):
+        def mirror(rows):
+            if inputs is data:
+                return rows[:, self._pairs.numpy()]
+            return network.mirror_features(torch.from_numpy(rows), self._pairs).numpy()
+
+        if isinstance(inputs, LazyRows):
+            return MirroredRows(inputs, mirror), codes
+        return np.concatenate([inputs, mirror(inputs)]), codes
+
+    def _prepare(self, network, data, subjects, scratch=None, learn=False):
         # What does not change from pass to pass need not be computed in each.
         if not self.adapt and (self.tokenizer != "covariance" or self.noise > 0):
             return data
-        features = self._extract(network, data)
-        if self.adapt:
-            for subject, rows in _rows_by_subject(subjects, len(data)).items():
-                mean = self.subject_means_.get(subject)
-                features[rows] -= features[rows].mean(axis=0) if mean is None else mean
-        return features
+        features = self._extract(network, data, scratch)
+        return self._centre(features, subjects, learn) if self.adapt else features
 
     @staticmethod
-    def _extract(network, data):
-        """Compute the features of many epochs."""
+    def _extract(network, data, scratch):
+        """Compute the features of many epochs; those of lazy ones are written to a file."""
         device = next(network.parameters()).device
-        with torch.no_grad():
-            batches = torch.from_numpy(data).split(_IMPORTANCE_BATCH)
-            return torch.cat(
-                [network.extract_features(x.to(device)).cpu() for x in batches]
-            ).numpy()
 
-    def _learn_subjects(self, network, data, subjects):
-        """Compute the mean features of each training subject that is not known yet."""
-        features = self._extract(network, data)
+        def batches():
+            for x in as_tensors(data, _IMPORTANCE_BATCH):
+                with torch.no_grad():
+                    features = network.extract_features(x.to(device)).cpu()
+                yield features.numpy()
+
+        if isinstance(data, LazyRows):
+            return scratch.write(batches())
+        out, start = None, 0
+        for features in batches():
+            if out is None:
+                out = np.empty((len(data), *features.shape[1:]), dtype=features.dtype)
+            out[start : start + len(features)] = features
+            start += len(features)
+        return out
+
+    def _centre(self, features, subjects, learn):
+        """Subtract from features their subject's mean, and keep those of `fit`."""
         known = vars(self).get("subject_means_", {})
-        self.subject_means_ = {
-            subject: features[rows].mean(axis=0)
-            for subject, rows in _rows_by_subject(subjects, len(data)).items()
-        } | known
+        rows_of = _rows_by_subject(subjects, len(features))
+        means = {
+            subject: known[subject]
+            if subject in known
+            else mean_of(features, rows, _IMPORTANCE_BATCH)
+            for subject, rows in rows_of.items()
+        }
+        if learn:
+            self.subject_means_ = means | known
+        if isinstance(features, LazyRows):
+            which = np.empty(len(features), dtype=int)
+            for index, rows in enumerate(rows_of.values()):
+                which[rows] = index
+            return CentredRows(features, [*means.values()], which)
+        for subject, rows in rows_of.items():
+            features[rows] -= means[subject]
+        return features
 
     def decision_function(self, X, groups=None):
         """Compute the logits of epochs.
@@ -488,13 +539,14 @@ class EEGTransformerClassifier(NetworkClassifier):
 
     def _logits(self, X, groups=None):
         check_is_fitted(self, "net_")
-        eeg = validate_eeg(self, X, reset=False)
+        eeg = validate_eeg(self, X, reset=False, lazy=True)
         if not self.adapt:
             return self._forward(eeg.data).numpy()
         subjects = validate_groups(eeg.subjects if groups is None else groups, len(eeg.data))
         network = self.net_.module_
         network.eval()
-        return self._forward(self._prepare(network, eeg.data, subjects)).numpy()
+        with Scratch() as scratch:
+            return self._forward(self._prepare(network, eeg.data, subjects, scratch)).numpy()
 
     def _finish(self, inputs, codes):
         self.feature_importances_ = self._importances(inputs, codes)
@@ -505,7 +557,7 @@ class EEGTransformerClassifier(NetworkClassifier):
         device = next(network.parameters()).device
         total = 0
         for x, code in zip(
-            torch.from_numpy(inputs).split(_IMPORTANCE_BATCH),
+            as_tensors(inputs, _IMPORTANCE_BATCH),
             torch.from_numpy(codes).split(_IMPORTANCE_BATCH),
             strict=True,
         ):

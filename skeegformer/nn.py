@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from skeegformer._covariance import CovarianceTokenizer
+from skeegformer._memmap import batches_of
 from skeegformer._validation import check_one_of
 
 TOKENIZERS = ("covariance", "spectral", "linear")
@@ -24,6 +25,7 @@ _CLASS_GAIN = 0.1
 # With fewer features than a cap of 64 electrodes has, each of them has to say more.
 _MANY_FEATURES = 36000
 SHUFFLES = ("none", "channels", "temporal", "all")
+ACTIVATIONS = ("gelu", "relu")
 
 
 def tokens_to_channels(values, n_chans, n_time_tokens=1):
@@ -367,17 +369,21 @@ class Block(nn.Module):
         Size of the hidden layer.
     drop_prob : float
         Dropout probability of both branches.
+    activation : {"gelu", "relu"}, default="gelu"
+        Of the hidden layer; "relu" is that of eeg-transformer, whose branch ends with one too.
     """
 
-    def __init__(self, embed_dim, n_heads, ff_dim, drop_prob):
+    def __init__(self, embed_dim, n_heads, ff_dim, drop_prob, activation="gelu"):
         super().__init__()
         self.norm_attention = nn.LayerNorm(embed_dim)
         self.attention = Attention(embed_dim, n_heads, drop_prob)
         self.norm_feedforward = nn.LayerNorm(embed_dim)
+        is_relu = activation == "relu"
         self.feedforward = nn.Sequential(
             nn.Linear(embed_dim, ff_dim),
-            nn.GELU(),
+            nn.ReLU() if is_relu else nn.GELU(),
             nn.Linear(ff_dim, embed_dim),
+            *([nn.ReLU()] if is_relu else []),
             nn.Dropout(drop_prob),
         )
 
@@ -525,6 +531,12 @@ class EEGTransformer(nn.Module):
         Number of attention heads; has to divide `embed_dim`.
     ff_dim : int or None, default=None
         Size of the hidden layer within a block; None means ``2 * embed_dim``.
+    activation : {"gelu", "relu"}, default="gelu"
+        Of the hidden layer within a block; with "relu", as in the original, another one ends the
+        branch.
+    head_dim : int or None, default=None
+        Size of a hidden layer, with ReLU, between the class token and the logits, 64 in the
+        original; None for no such layer.
     drop_prob : float, default=0.5
         Dropout probability.
     token_drop_prob : float, default=0.0
@@ -573,6 +585,8 @@ class EEGTransformer(nn.Module):
         n_layers=1,
         n_heads=4,
         ff_dim=None,
+        activation="gelu",
+        head_dim=None,
         drop_prob=0.5,
         token_drop_prob=0.0,
         noise=0.0,
@@ -580,6 +594,7 @@ class EEGTransformer(nn.Module):
     ):
         super().__init__()
         check_one_of("tokenizer", tokenizer, TOKENIZERS)
+        check_one_of("activation", activation, ACTIVATIONS)
         check_one_of("shuffle_tokens", shuffle_tokens, SHUFFLES)
         if embed_dim % n_heads:
             raise ValueError(f"n_heads={n_heads} does not divide embed_dim={embed_dim}.")
@@ -608,40 +623,46 @@ class EEGTransformer(nn.Module):
         self.class_token = nn.Parameter(torch.randn(embed_dim))
         self.drop = nn.Dropout(drop_prob)
         self.blocks = nn.ModuleList(
-            Block(embed_dim, n_heads, ff_dim or 2 * embed_dim, drop_prob) for _ in range(n_layers)
+            Block(embed_dim, n_heads, ff_dim or 2 * embed_dim, drop_prob, activation)
+            for _ in range(n_layers)
         )
         self.norm = nn.LayerNorm(embed_dim)
-        self.head = nn.Linear(embed_dim, n_outputs)
+        if head_dim is None:
+            self.head = nn.Linear(embed_dim, n_outputs)
+        else:
+            self.head = nn.Sequential(
+                nn.Linear(embed_dim, head_dim), nn.ReLU(), nn.Linear(head_dim, n_outputs)
+            )
         self.votes = None
         if votes:
             self.votes = Votes(self.n_tokens - 1, self.tokenizer.n_features, n_outputs)
 
     @torch.no_grad()
-    def learn_statistics(self, x, batch_size=256, pairs=None):
+    def learn_statistics(self, x, batch_size=32, pairs=None):
         """Learn the means and standard deviations that the network standardises with.
 
         Parameters
         ----------
-        x : Tensor of shape (n_epochs, n_chans, n_times)
+        x : Tensor or MappedEpochs of shape (n_epochs, n_chans, n_times)
             Training epochs.
-        batch_size : int, default=256
+        batch_size : int, default=32
             How many epochs are worked on at once.
         pairs : Tensor of shape (n_chans,) or None, default=None
             Index of each channel's partner on the other side, to learn the statistics of the
             epochs and their mirror images together.
         """
-        batches = x.split(batch_size)
         device = self.standardize_input.mean.device
         first = _Moments()
-        for batch in batches:
-            first.add(batch.double(), dims=(0, 2))
+        for batch in batches_of(x, batch_size):
+            first.add(torch.as_tensor(batch).double(), dims=(0, 2))
         mean, std = (value[:, None] for value in first.mean_and_std())
         if pairs is not None:
             mean, std = _both_sides(mean, std, lambda values: values[pairs])
         self.standardize_input.learn(mean, std)
         second = _Moments()
-        for batch in batches:
-            tokens = self.tokenizer(self.standardize_input(batch.to(device)))
+        for batch in batches_of(x, batch_size):
+            batch = torch.as_tensor(batch).to(device)
+            tokens = self.tokenizer(self.standardize_input(batch))
             second.add(tokens.double(), dims=(0, 2))
         mean, std = (value[:, None] for value in second.mean_and_std())
         if pairs is not None:
@@ -662,7 +683,8 @@ class EEGTransformer(nn.Module):
         """
         log_odds = torch.as_tensor(log_odds, dtype=torch.float64)
         gain = 1.0 if self.votes is None else _CLASS_GAIN
-        self.head.bias += ((log_odds - log_odds.mean()) / gain).to(self.head.bias)
+        last = self.head if isinstance(self.head, nn.Linear) else self.head[-1]
+        last.bias += ((log_odds - log_odds.mean()) / gain).to(last.bias)
 
     def forward(self, x):
         """Classify epochs.

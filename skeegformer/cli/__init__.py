@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from skeegformer.cli import benchmark, demo, explain, train
+from skeegformer.cli import benchmark, demo, download, explain, train
 
 
 def main(argv=None):
@@ -39,6 +39,7 @@ def _parser():
     parser.add_argument("--version", action="version", version=f"skeegformer {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     demo.add_parser(commands)
+    download.add_parser(commands)
     train.add_parser(commands)
     explain.add_parser(commands)
     benchmark.add_parser(commands)

@@ -120,11 +120,8 @@ def load_training_data(options):
     """
     data = _recordings(options) if options["task"] else _export(options)
     if len(np.unique(data.y)) < 2:
-        raise ValueError(
-            f"There are only epochs of {data.y[0]!r}; a classifier needs at least two conditions."
-            if len(data.y)
-            else "No epochs are left to train on."
-        )
+        only = f"only epochs of {str(data.y[0])!r}" if len(data.y) else "no epochs"
+        raise ValueError(f"There are {only}; a classifier needs at least two conditions.")
     return data
 
 

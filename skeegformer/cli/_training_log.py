@@ -57,7 +57,8 @@ class TrainingLog(Callback):
         self.right_ += int((y_pred.argmax(dim=1) == codes).sum())
         self.seen_ += len(codes)
         net.history.record("train_acc", self.right_ / self.seen_)
-        net.history.record("lr", float(net.optimizer_.param_groups[0]["lr"]))
+        # The optimizer has the rate of the next step by now.
+        net.history.record("lr", float(net.history[-1, "batches", -1, "event_lr"]))
 
     def on_epoch_end(self, net, **kwargs):
         """Write the file.

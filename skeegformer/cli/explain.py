@@ -275,9 +275,10 @@ def _explain(run, explainer, args):
             f"{args.min_confidence}{' and --correct-only' if args.correct_only else ''}."
         )
     accuracy = float(np.mean(explanation.predictions == y))
+    n_subjects = len(np.unique(subjects[kept]))
     print(
-        f"{run.path}: {int(kept.sum())} epochs of {len(np.unique(subjects[kept]))} subjects, "
-        f"accuracy {accuracy:.3f}",
+        f"{run.path}: {int(kept.sum())} epochs of {n_subjects} "
+        f"subject{'s' if n_subjects > 1 else ''}, accuracy of all {len(y)} {accuracy:.3f}",
         flush=True,
     )
     return explanation.select(np.flatnonzero(kept)), table[kept].reset_index(drop=True)

@@ -2,8 +2,10 @@
 
 import argparse
 import os
+import shutil
 import sys
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 from skeegformer.cli._run_folder import RunFolder, read_yaml
@@ -112,15 +114,22 @@ def _run(args):
         return _resume(args, given)
     options = resolve(given, _read_options(args.config), args.preset)
     check_data_options(options)
+    for name in ("data", "labels"):  # the run is found again from wherever it is asked for
+        options[name] = options[name] and str(Path(options[name]).absolute())
     classifier = make_classifier(options, verbose=not args.quiet)
     data = load_training_data(options)
     steps = make_steps(options)
     _tell_data(data)
     held_out = classifier.held_out(data.y, data.subjects)
     run = RunFolder.create(args.output, args.name or name_data(options))
-    run.write_split(data, held_out)
-    run.write_config(_config(options, data, args.preset))
-    return _train(run, data, steps, classifier, held_out, args)
+    try:
+        run.write_split(data, held_out)
+        run.write_config(_config(options, data, args.preset))
+        return _train(run, data, steps, classifier, held_out, args)
+    except (ValueError, OSError):
+        if not run.state.exists():  # nothing has been learnt, and there is nothing to resume
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
 
 
 def _resume(args, given):
@@ -158,16 +167,12 @@ def _train(run, data, steps, classifier, held_out, args):
     if args.tensorboard:
         callbacks.append(TensorBoardLog(run.tensorboard, labels))
     classifier.set_params(callbacks=[*callbacks, ResumableTraining(run.state)])
-    n_out, n_subjects = int(held_out.sum()), len(set(data.subjects[held_out].tolist()))
+    out = f"held out are {_count(data, held_out)}" if held_out.any() else "nobody is held out"
     print(
-        f"Training on {len(data.y) - n_out} epochs of "
-        f"{len(set(data.subjects[~held_out].tolist()))} subjects"
-        + (f", held out are {n_out} of {n_subjects}" if n_out else ", none are held out")
-        + f". The run is kept in {run.path}",
-        flush=True,
+        f"Training on {_count(data, ~held_out)}; {out}. The run is kept in {run.path}", flush=True
     )
     try:
-        with _transformed(steps, data.X, run) as X:
+        with _transformed(steps, data.X, run.path) as X:
             classifier.fit(X, data.y, data.subjects)
             classifier.set_params(callbacks=None)
             scores, matrices = _score(classifier, X, data, held_out, labels)
@@ -182,26 +187,26 @@ def _train(run, data, steps, classifier, held_out, args):
     return 0
 
 
-def _transformed(steps, X, run):
-    """Fit the steps and apply them; what is on disk stays there."""
-    from contextlib import contextmanager
+@contextmanager
+def _transformed(steps, X, folder):
+    """Fit the steps and apply them; epochs in a file are transformed in parts, into another."""
+    if not steps:
+        yield X
+    elif hasattr(X, "batches"):
+        from skeegformer import transform_to_memmap
 
-    from skeegformer.datasets.memmap import transform_to_memmap
-
-    @contextmanager
-    def transform():
-        if not hasattr(X, "batches"):
-            signal = X
-            for _, step in steps:
-                signal = step.fit_transform(signal)
-            yield signal
-        elif not steps:
-            yield X
-        else:
-            with transform_to_memmap([step for _, step in steps], X, run.path) as mapped:
-                yield mapped
-
-    return transform()
+        few = X[:1]
+        for _, step in steps:
+            few = step.fit_transform(few)
+        mapped = transform_to_memmap([step for _, step in steps], X, folder)
+        try:
+            yield mapped
+        finally:
+            mapped.path.unlink(missing_ok=True)
+    else:
+        for _, step in steps:
+            X = step.fit_transform(X)
+        yield X
 
 
 def _score(classifier, X, data, held_out, labels):
@@ -382,6 +387,11 @@ def _tell_data(data):
         f"{told['n_times']} samples ({counts})",
         flush=True,
     )
+
+
+def _count(data, chosen):
+    n_subjects = len(set(data.subjects[chosen].tolist()))
+    return f"{int(chosen.sum())} epochs of {n_subjects} subject{'s' if n_subjects > 1 else ''}"
 
 
 def _need_tensorboard():

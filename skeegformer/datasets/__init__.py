@@ -1,6 +1,6 @@
 """Epochs to learn from: real ones from PhysioNet, and simulated ones with known truth.
 
-Names are resolved on first use: simulated data need no MOABB.
+Names are resolved on first use: simulated data and exports need no MOABB.
 """
 
 from importlib import import_module
@@ -12,6 +12,9 @@ _HOMES = {
     "make_simulated_eeg": "simulated",
     "SIMULATED_CASES": "simulated",
     "SimulatedTruth": "simulated",
+    "export_memmap": "memmap",
+    "write_memmap": "memmap",
+    "load_memmap": "memmap",
 }
 
 __all__ = list(_HOMES)

@@ -1,6 +1,5 @@
 """Explanations for other tools, pandas, MNE and shap, and for the disk."""
 
-import hashlib
 import json
 import os
 import re
@@ -10,7 +9,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from skeegformer._files import replacing
+from skeegformer._files import checksum, replacing
+from skeegformer._info import describe_info, make_info
 from skeegformer._validation import check_one_of
 from skeegformer.explain.explanation import Explanation
 from skeegformer.explain.methods import METHODS
@@ -29,7 +29,6 @@ _ARRAYS = (
     "connections",
 )
 _PLAIN = ("ch_names", "method", "parts", "part_kind", "settings")
-_LANDMARKS = ("nasion", "lpa", "rpa")
 _NOT_ADDITIVE = {
     "looks": "they are shares, which say where the model looks and sum to one whatever it predicts",
     "uses": "they are shares of relevance, which sum to one whatever the model predicts",
@@ -150,7 +149,7 @@ def to_evoked(explanation, by="class", labels="auto"):
             "Epochs, or give explain an info=."
         )
     first, rate = _part_times(explanation)
-    info = _make_info({**_describe_info(explanation.info), "sfreq": rate})
+    info = make_info({**describe_info(explanation.info), "sfreq": rate})
     if by is None:
         return _make_evoked(explanation.token_values, info, first, "all epochs")
     y = explanation.labels(labels)
@@ -292,7 +291,7 @@ def save_explanation(explanation, path, *, overwrite=False):
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent} to save {path.name} in.")
     arrays, header = _pack(explanation)
-    header["checksum"] = _checksum(arrays, header)
+    header["checksum"] = checksum(arrays, header)
     text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     try:
         with replacing(path) as temporary, temporary.open("xb") as file:
@@ -347,7 +346,7 @@ def load_explanation(path):
         ) from error
     header = _read_header(path, arrays)
     expected = header.pop("checksum", None)
-    if _checksum(arrays, header) != expected:
+    if checksum(arrays, header) != expected:
         raise ValueError(
             f"{path} was changed since it was saved, its checksum differs: explain anew, or take "
             "another copy of the file."
@@ -383,40 +382,6 @@ def _log_odds(explanation):
     return np.log(probabilities[own]) - np.log(others)
 
 
-def _describe_info(info):
-    """List of an Info what JSON can hold and a montage needs."""
-    montage = info.get_montage()
-    landmarks = {} if montage is None else montage.get_positions()
-    return {
-        "ch_names": info["ch_names"],
-        "sfreq": float(info["sfreq"]),
-        "bads": info["bads"],
-        "positions": [channel["loc"][:3].astype(float).tolist() for channel in info["chs"]],
-        "landmarks": {
-            name: np.asarray(landmarks[name], dtype=float).tolist()
-            for name in _LANDMARKS
-            if landmarks.get(name) is not None
-        },
-    }
-
-
-def _make_info(described):
-    import mne
-
-    info = mne.create_info(described["ch_names"], described["sfreq"], "eeg", verbose="ERROR")
-    info["bads"] = list(described["bads"])
-    positions = {
-        name: np.array(position)
-        for name, position in zip(described["ch_names"], described["positions"], strict=True)
-        if np.isfinite(position).all()
-    }
-    if positions:
-        landmarks = {name: np.array(value) for name, value in described["landmarks"].items()}
-        montage = mne.channels.make_dig_montage(positions, coord_frame="head", **landmarks)
-        info.set_montage(montage, on_missing="ignore", verbose="ERROR")
-    return info
-
-
 def _pack(explanation):
     """Divide an explanation into arrays of numbers or text, and what JSON can hold."""
     arrays, objects = {}, {}
@@ -442,7 +407,7 @@ def _pack(explanation):
         "fields": {name: _plain(getattr(explanation, name)) for name in _PLAIN},
         "objects": objects,
         "permutation": others,
-        "info": None if explanation.info is None else _describe_info(explanation.info),
+        "info": None if explanation.info is None else describe_info(explanation.info),
     }
     return arrays, header
 
@@ -460,7 +425,7 @@ def _unpack(arrays, header):
             fields[name] = values
     fields.update(header["fields"])
     fields["parts"] = tuple(fields["parts"])
-    info = None if header["info"] is None else _make_info(header["info"])
+    info = None if header["info"] is None else make_info(header["info"])
     return Explanation(**fields, permutation=permutation, info=info)
 
 
@@ -500,12 +465,3 @@ def _read_header(path, arrays):
             f"{_VERSION}: update it (pip install --upgrade skeegformer)."
         )
     return header
-
-
-def _checksum(arrays, header):
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in sorted(arrays):
-        values = arrays[name]
-        digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
-        digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()

@@ -9,6 +9,7 @@ from skeegformer.preprocessing.alignment import EuclideanAlignment
 from skeegformer.preprocessing.channels import ChannelDropper, ChannelPicker
 from skeegformer.preprocessing.cropping import Cropper
 from skeegformer.preprocessing.filters import BandPassFilter, NotchFilter
+from skeegformer.preprocessing.memmap import transform_to_memmap
 from skeegformer.preprocessing.mirroring import (
     LeftRightMirror,
     MirroredClassifier,
@@ -29,4 +30,5 @@ __all__ = [
     "MirroredClassifier",
     "mirror_pairs",
     "mirror_classes",
+    "transform_to_memmap",
 ]

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import as_epochs, is_epochs, validate_signal
+from skeegformer._validation import as_epochs, in_memory, is_epochs, validate_signal
 
 
 class SignalTransformer(TransformerMixin, BaseEstimator):
@@ -56,7 +56,7 @@ class SignalTransformer(TransformerMixin, BaseEstimator):
         mne.Epochs or ndarray
             As in `transform`.
         """
-        X = as_epochs(X) if is_epochs(X) else X  # so that a list is joined once, not twice
+        X = as_epochs(X) if is_epochs(X) else in_memory(X)  # once, not for each of the two
         return self.fit(X, y).transform(X)
 
     def transform(self, X):

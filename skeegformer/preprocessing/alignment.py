@@ -6,7 +6,13 @@ import numpy as np
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import VOLTS_TO_MICROVOLTS, as_epochs, is_epochs, validate_groups
+from skeegformer._validation import (
+    VOLTS_TO_MICROVOLTS,
+    as_epochs,
+    in_memory,
+    is_epochs,
+    validate_groups,
+)
 from skeegformer.preprocessing._base import (
     SignalTransformer,
     like_input,
@@ -169,7 +175,7 @@ class EuclideanAlignment(SignalTransformer):
         mne.Epochs or ndarray
             As in `transform`.
         """
-        X = as_epochs(X) if is_epochs(X) else X
+        X = as_epochs(X) if is_epochs(X) else in_memory(X)
         return self.fit(X, groups=groups).transform(X, groups=groups)
 
     def transform(self, X, groups=None):

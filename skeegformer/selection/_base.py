@@ -7,7 +7,7 @@ import sklearn
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, has_fit_parameter
 
-from skeegformer._validation import as_epochs, is_epochs
+from skeegformer._validation import as_epochs, in_memory, is_epochs
 from skeegformer.preprocessing._base import SignalTransformer
 
 
@@ -32,7 +32,7 @@ class ChannelSelection(SignalTransformer, auto_wrap_output_keys=None):
         mne.Epochs or ndarray
             As in `transform`.
         """
-        X = as_epochs(X) if is_epochs(X) else X  # so that a list is joined once, not twice
+        X = as_epochs(X) if is_epochs(X) else in_memory(X)  # once, not for each of the two
         return self.fit(X, y, groups=groups).transform(X)
 
     def transform(self, X):

@@ -1,0 +1,91 @@
+"""Measurement info as text: what JSON can hold of a `mne.Info`, and a montage needs."""
+
+import numpy as np
+
+_LANDMARKS = ("nasion", "lpa", "rpa")
+
+
+def describe_info(info):
+    """List what is kept of an Info.
+
+    Parameters
+    ----------
+    info : mne.Info
+        What is known of the channels.
+
+    Returns
+    -------
+    dict
+        Names, types, rate, bad channels, positions, fiducials and digitised points, in plain
+        types.
+    """
+    montage = info.get_montage()
+    landmarks = {} if montage is None else montage.get_positions()
+    described = {
+        "ch_names": list(info["ch_names"]),
+        "sfreq": float(info["sfreq"]),
+        "bads": list(info["bads"]),
+        "positions": [_plain(channel["loc"][:3]) for channel in info["chs"]],
+        "landmarks": {
+            name: _plain(landmarks[name]) for name in _LANDMARKS if landmarks.get(name) is not None
+        },
+    }
+    types = info.get_channel_types()
+    if set(types) != {"eeg"}:
+        described["ch_types"] = types
+    points = info["dig"] or []
+    # Points of channels that were dropped and of the head's shape say where its middle is; sums
+    # depend in the last bit on their order and on their type.
+    described["dig"] = [
+        [int(point["kind"]), int(point["ident"]), int(point["coord_frame"]), _plain(point["r"])]
+        for point in points
+    ]
+    described["single"] = all(point["r"].dtype.itemsize == 4 for point in points)
+    return described
+
+
+def make_info(described):
+    """Make an Info of what `describe_info` has listed.
+
+    Parameters
+    ----------
+    described : dict
+        What is known of the channels.
+
+    Returns
+    -------
+    mne.Info
+        With a montage where there are positions.
+    """
+    import mne
+
+    types = described.get("ch_types", "eeg")
+    info = mne.create_info(described["ch_names"], described["sfreq"], types, verbose="ERROR")
+    info["bads"] = list(described["bads"])
+    positions = {
+        name: np.array(position)
+        for name, position in zip(described["ch_names"], described["positions"], strict=True)
+        if np.isfinite(position).all()
+    }
+    if positions:
+        landmarks = {name: np.array(value) for name, value in described["landmarks"].items()}
+        montage = mne.channels.make_dig_montage(positions, coord_frame="head", **landmarks)
+        info.set_montage(montage, on_missing="ignore", verbose="ERROR")
+    if positions and described.get("dig"):
+        kind = np.float32 if described["single"] else np.float64
+        _set_points(info, described["dig"], kind)
+    return info
+
+
+def _plain(values):
+    return np.asarray(values, dtype=float).tolist()
+
+
+def _set_points(info, described, kind):
+    """Put digitised points in place of those that a montage of the channels has made."""
+    point = type(info["dig"][0])
+    with info._unlock():
+        info["dig"] = [
+            point(kind=what, ident=number, coord_frame=frame, r=np.array(place, dtype=kind))
+            for what, number, frame, place in described
+        ]

@@ -1,0 +1,181 @@
+"""A trained net as plain data, and the same net again."""
+
+import warnings
+
+import torch
+from skorch.history import History
+from torch import nn
+
+from skeegformer._original import OriginalEEGTransformer
+from skeegformer._training import pick_device
+from skeegformer.nn import EEGTransformer
+
+_NETWORKS = {network.__name__: network for network in (EEGTransformer, OriginalEEGTransformer)}
+# What predictions ask of a classifier beside its net.
+_NEEDED = ("classes_", "n_chans_", "n_times_", "sfreq_", "ch_names_", "info_", "_fitted_flat")
+_NEEDED += ("_input_scale",)
+
+
+def encode_net(net, encoder):
+    """Turn a trained net into plain data.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNetClassifier
+        Of one of our classifiers.
+    encoder : Encoder
+        Takes the weights.
+
+    Returns
+    -------
+    dict
+        Name and parameters of the network, names of its weights, losses, and what else the net
+        was made with.
+
+    Raises
+    ------
+    TypeError
+        If the network, its loss or the type of its weights are not those of `fit`.
+    """
+    network = net.module_
+    name = type(network).__name__
+    if _NETWORKS.get(name) is not type(network):
+        raise TypeError(
+            f"The network is a {type(network).__module__}.{name}, and what can be saved is a "
+            f"{' or a '.join(_NETWORKS)}: keep its state_dict() with safetensors."
+        )
+    if type(net.criterion_) is not nn.CrossEntropyLoss:
+        raise TypeError(
+            f"The net was given the loss {type(net.criterion_).__name__}, and what can be saved "
+            "is a net with the loss of fit, CrossEntropyLoss."
+        )
+    state = network.state_dict()
+    # Batch normalisation also counts, in whole numbers.
+    kinds = {str(value.dtype) for value in state.values() if value.is_floating_point()}
+    others = kinds - {"torch.float32"}
+    if others:
+        raise TypeError(
+            f"The network has weights of {', '.join(sorted(others))}, and what can be saved are "
+            "weights of torch.float32: net_.module_.float() makes them so."
+        )
+    return {
+        "network": name,
+        "params": encoder.encode(net.get_params_for("module")),
+        "weights": {key: encoder.keep(value, f"network.{key}") for key, value in state.items()},
+        "class_weight": encoder.encode(net.criterion_.weight),
+        "max_epochs": encoder.encode(net.max_epochs),
+        "batch_size": encoder.encode(net.batch_size),
+        "lr": encoder.encode(net.lr),
+        "device": str(net.device),
+        "stops_early": "early_stopping" in dict(net.callbacks_),
+        "history": encoder.encode([dict(row) for row in net.history]),
+    }
+
+
+def decode_net(classifier, plain, decoder):
+    """Give a classifier its trained net.
+
+    Parameters
+    ----------
+    classifier : NetworkClassifier
+        With the parameters and fitted attributes that it had; gets ``net_`` and ``history_``.
+    plain : dict
+        From `encode_net`.
+    decoder : Decoder
+        Has the weights.
+
+    Raises
+    ------
+    ValueError
+        If this is no net of ours, or lacks something.
+    """
+    lacking = [name for name in _NEEDED if name not in vars(classifier)]
+    if lacking:
+        raise ValueError(f"the {type(classifier).__name__} lacks {', '.join(lacking)}")
+    network = _NETWORKS.get(plain["network"])
+    if network is None:
+        raise ValueError(f"the network {plain['network']!r} is not known")
+    build_net(
+        classifier,
+        network,
+        decoder.decode(plain["params"]),
+        {key: torch.from_numpy(decoder.array(name)) for key, name in plain["weights"].items()},
+        class_weight=decoder.decode(plain["class_weight"]),
+        max_epochs=decoder.decode(plain["max_epochs"]),
+        device="auto" if classifier.device == "auto" else plain["device"],
+        stops_early=plain["stops_early"],
+        batch_size=decoder.decode(plain["batch_size"]),
+        lr=decoder.decode(plain["lr"]),
+    )
+    classifier.history_.extend(decoder.decode(plain["history"]))
+
+
+def build_net(
+    classifier,
+    network,
+    params,
+    state,
+    *,
+    class_weight,
+    max_epochs,
+    device,
+    stops_early,
+    batch_size,
+    lr,
+):
+    """Make a classifier's net with weights that are known, in place of a training.
+
+    Parameters
+    ----------
+    classifier : NetworkClassifier
+        Gets ``net_`` and ``history_``, which is empty.
+    network : type
+        Class of the network.
+    params : dict
+        What it is made with.
+    state : dict of {str: Tensor}
+        Its weights.
+    class_weight : Tensor of shape (n_classes,) or None
+        Of the loss.
+    max_epochs, batch_size, lr, stops_early
+        Of the net.
+    device : str
+        Where to; the CPU, with a warning, where there is no such device.
+
+    Raises
+    ------
+    ValueError
+        If network and weights do not fit each other.
+    """
+    try:
+        device = pick_device(device)
+    except ValueError:
+        warnings.warn(
+            f"The model was trained on device={device!r}, which is not there: it is loaded on the "
+            "CPU. Its parameter stays; set_params(device='cpu') before it is fitted again here.",
+            UserWarning,
+            stacklevel=2,
+        )
+        device = "cpu"
+    try:
+        # Making a network draws weights from torch's global random state.
+        with torch.random.fork_rng(devices=[]):
+            net = classifier._compose_net(
+                network,
+                params,
+                class_weight=class_weight,
+                max_epochs=max_epochs,
+                steps_per_pass=vars(classifier).get("_steps_per_pass", 1),
+                device=device,
+                stops_early=stops_early,
+            )
+            net.set_params(batch_size=batch_size, lr=lr)
+            net.initialize()
+        net.module_.load_state_dict(state)
+    except (RuntimeError, TypeError, MemoryError) as error:
+        first = str(error).strip().splitlines()[-1].strip()
+        raise ValueError(f"the network cannot be made as it was ({first})") from error
+    net.module_.eval()
+    net.history = History()
+    classifier.net_ = net
+    classifier.history_ = net.history

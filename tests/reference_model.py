@@ -1,0 +1,61 @@
+"""The model in tests/data, which all later versions have to read, and what it was made of.
+
+Run as a program, it makes the files anew: for a new version of the format, under a new name.
+"""
+
+from pathlib import Path
+
+import mne
+import numpy as np
+from sklearn.pipeline import make_pipeline
+
+from skeegformer import (
+    BandPassFilter,
+    ChannelDropper,
+    EEGTransformerClassifier,
+    EuclideanAlignment,
+    save_model,
+)
+
+FOLDER = Path(__file__).parent / "data"
+CH_NAMES = ["F3", "F4", "C3", "C4", "P3", "P4", "Oz"]
+
+
+def make_epochs(n_epochs=24):
+    """Make epochs of two subjects with alpha on one side or the other."""
+    import pandas as pd
+
+    random = np.random.RandomState(0)
+    times = np.arange(160) / 80.0
+    data = random.standard_normal((n_epochs, len(CH_NAMES), len(times)))
+    y = np.array(["left", "right"])[np.arange(n_epochs) % 2]
+    for epoch, label in zip(data, y, strict=True):
+        side = slice(0, 6, 2) if label == "left" else slice(1, 6, 2)
+        epoch[side] += 2 * np.sin(2 * np.pi * 10 * times + random.uniform(0, 2 * np.pi))
+    info = mne.create_info(CH_NAMES, 80.0, "eeg")
+    info.set_montage("standard_1005")
+    metadata = pd.DataFrame({"subject": np.arange(n_epochs) // 2 % 2 + 1})
+    return mne.EpochsArray(1e-5 * data, info, metadata=metadata, verbose="ERROR"), y
+
+
+def make_model():
+    """Make the Pipeline, unfitted."""
+    classifier = EEGTransformerClassifier(
+        embed_dim=8,
+        n_heads=2,
+        n_layers=2,
+        n_time_tokens=2,
+        adapt=True,
+        class_weight={"left": 1.0, "right": 2.0},
+        max_epochs=10,
+        random_state=0,
+    )
+    steps = ChannelDropper(["Oz"]), BandPassFilter(4.0, 30.0), EuclideanAlignment()
+    return make_pipeline(*steps, classifier)
+
+
+if __name__ == "__main__":
+    X, y = make_epochs()
+    model = make_model().fit(X, y)
+    save_model(model, FOLDER / "model-1.safetensors")
+    np.save(FOLDER / "model-1-probabilities.npy", model.predict_proba(X))

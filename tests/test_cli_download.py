@@ -1,0 +1,98 @@
+"""``skeegformer download``, run as a user runs it."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from skeegformer import load_eegmmi, load_memmap
+from skeegformer.cli import main
+
+
+def test_recordings_become_files(recorded_subjects, tmp_path):
+    command = [sys.executable, "-m", "skeegformer", "download", "--task", "baseline-eyes"]
+    command += ["--subjects", "1,2", "--h-freq", "40", "--output", "data"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    name = "nsamp_120-eplen_320-baseline-eyes"
+    assert "120 epochs of 2 subjects, 64 channels x 320 samples at 160 Hz (2 s)" in run.stdout
+    assert "in volts, 9.8 MB" in run.stdout
+    assert "baseline-eyes  60 eyes-open, 60 eyes-closed" in run.stdout
+    assert "export: 100%" in run.stderr
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
+        f"head-{name}.json",
+        f"label-{name}.csv",
+        f"raw-{name}.dat",
+    ]
+    (shown,) = re.findall(r'load_memmap\("(.*)"\)', run.stdout)
+    X, y, _ = load_memmap(tmp_path / shown, verify=True)
+    epochs, labels, _ = load_eegmmi("baseline-eyes", [1, 2], h_freq=40)
+    np.testing.assert_allclose(X.load(), epochs.get_data(units="uV"), rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(y, labels)
+
+
+def test_options_and_what_is_there_already(recorded_subjects, tmp_path, capsys):
+    arguments = ["download", "--task", "fist-imagination", "--subjects", "1", "--window", "1"]
+    arguments += ["--resample", "80", "--zscore", "--name", "mine", "--output", str(tmp_path)]
+    assert main(arguments) == 0
+    path = tmp_path / "raw-nsamp_45-eplen_80-norm-mine.dat"
+    assert str(path) in capsys.readouterr().out
+    first = path.stat().st_mtime_ns
+    X, _, _ = load_memmap(path)
+    np.testing.assert_allclose(X.load().std(axis=2), 1, rtol=1e-4)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert "is there already" in error
+    assert "pass --overwrite to replace it, or another --name" in error
+    assert path.stat().st_mtime_ns == first
+    assert main([*arguments, "--overwrite"]) == 0
+    assert path.stat().st_mtime_ns > first
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--task", "sleep"], "Unknown task 'sleep'; the tasks are baseline-eyes"),
+        (["--task", "all", "fist-motion"], "'all' on its own"),
+        (["--subjects", "1-4,200"], "Subject 200 does not exist"),
+        (["--window", "0"], "window=0.0 s is not a length"),
+        (["--l-freq", "30", "--h-freq", "8"], "is empty"),
+        (["--name", "a/b"], "has to be made of letters"),
+    ],
+)
+def test_bad_values(arguments, message, tmp_path, capsys):
+    assert main(["download", *arguments, "--output", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("skeegformer: error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_output_that_is_a_file(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert main(["download", "--output", str(tmp_path / "file")]) == 2
+    assert "file is a file; name a folder" in capsys.readouterr().err
+
+
+def test_recordings_that_are_not_there(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MNE_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.delenv("MNE_DATASETS_EEGBCI_PATH", raising=False)
+    assert main(["download", "--subjects", "1", "--output", str(tmp_path / "out")]) == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_usage(capsys):
+    for arguments, code, text in (
+        (["download", "--help"], 0, "skeegformer download --task baseline-eyes --subjects 1-10"),
+        (["download", "--subjects", "a-b"], 2, "'a-b' is not a list such as 1-8"),
+        (["download", "--window", "long"], 2, "invalid float value"),
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            main(arguments)
+        assert exit_.value.code == code
+        captured = capsys.readouterr()
+        assert text in captured.out + captured.err

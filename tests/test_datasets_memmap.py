@@ -1,0 +1,485 @@
+"""Exports to memory-mapped files: what is written, and what is refused."""
+
+import errno
+import json
+from pathlib import Path
+
+import mne
+import numpy as np
+import pandas as pd
+import pytest
+
+from skeegformer import export_memmap, load_eegmmi, load_memmap, make_simulated_eeg, write_memmap
+from skeegformer._memmap_files import ExportWriter, parse_name, standardize
+from skeegformer.datasets import memmap
+
+NAMES = ["C3", "C4", "O1"]
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Epochs of three channels, labels and metadata."""
+    X, y, metadata, _ = make_simulated_eeg(n_subjects=3, n_epochs=8, duration=0.5, random_state=0)
+    return X.pick(NAMES), y, metadata
+
+
+@pytest.fixture
+def path(small, tmp_path):
+    return write_memmap(*small, tmp_path, "small")
+
+
+def siblings(path):
+    stem = path.name.removeprefix("raw-").removesuffix(".dat")
+    return path.with_name(f"label-{stem}.csv"), path.with_name(f"head-{stem}.json")
+
+
+def read_as_the_original(path, epoch_length, nchannels):
+    """Read a file as eeg-transformer's dataset does, restated: memory map, table, subjects."""
+    key, n_samples = path.name.split("-")[1].split("_")
+    assert key == "nsamp"
+    data = np.memmap(path, np.float32, "r", shape=(int(n_samples), epoch_length, nchannels))
+    table = path.with_name("label-" + path.name[4:-4] + ".csv")
+    columns = dict.fromkeys(["subject", "stage", "condition"], str)
+    label = pd.read_csv(table, index_col=0, dtype=columns)
+    assert len(data) == len(label)
+    assert label.index.tolist() == list(range(len(label)))
+    return data, label
+
+
+def test_a_task_at_rest_comes_back_as_it_is_loaded(recorded_subjects, tmp_path):
+    path = export_memmap("baseline-eyes", tmp_path / "new" / "folder", [1, 2])
+    assert path.name == "raw-nsamp_120-eplen_320-baseline-eyes.dat"
+    X, y, metadata = load_memmap(path, verify=True)
+    epochs, labels, table = load_eegmmi("baseline-eyes", [1, 2])
+    loaded = X.to_epochs(metadata)
+    np.testing.assert_allclose(loaded.get_data(), epochs.get_data(), rtol=2e-7, atol=0)
+    np.testing.assert_array_equal(y, labels)
+    pd.testing.assert_frame_equal(metadata[table.columns], table)
+    assert set(metadata["stage"]) == {"-1"}
+    assert metadata["condition"].tolist() == labels.tolist()
+    assert loaded.ch_names == epochs.ch_names
+    assert (X.sfreq, X.info["line_freq"]) == (160.0, 60.0)
+    for ours, theirs in zip(loaded.info["chs"], epochs.info["chs"], strict=True):
+        np.testing.assert_allclose(ours["loc"][:3], theirs["loc"][:3], atol=1e-7)
+    assert X.subjects.tolist() == table["subject"].tolist()
+
+
+def test_all_tasks_subject_by_subject(recorded_subjects, tmp_path):
+    tasks = ["baseline-eyes", "fist-imagination"]
+    path = export_memmap(tasks, tmp_path, [2, 1], l_freq=4, h_freq=30, resample=80, name="both")
+    X, y, metadata = load_memmap(tmp_path)
+    epochs, labels, table = load_eegmmi(tasks, [2, 1], l_freq=4, h_freq=30, resample=80)
+    assert metadata["subject"].drop_duplicates().tolist() == [2, 1]
+    for subject in (1, 2):
+        ours, theirs = metadata["subject"] == subject, (table["subject"] == subject).to_numpy()
+        np.testing.assert_array_equal(y[ours], labels[theirs])
+        np.testing.assert_allclose(
+            X[ours].load(), epochs[theirs].get_data(units="uV"), rtol=1e-6, atol=1e-6
+        )
+    header = json.loads(siblings(path)[1].read_text())
+    assert header["processing"] == {
+        "window": 2.0,
+        "tmin": 0.0,
+        "tmax": None,
+        "l_freq": 4,
+        "h_freq": 30,
+        "resample": 80,
+    }
+    assert header["tasks"] == tasks
+
+
+def test_motor_tasks_have_exact_windows(recorded_subjects, tmp_path):
+    X, y, _ = load_memmap(export_memmap("fist-imagination", tmp_path, 1, window=1.5, tmin=0.5))
+    epochs, labels, _ = load_eegmmi("fist-imagination", 1, tmin=0.5, tmax=2.0)
+    assert X.shape == (45, 64, 240)
+    np.testing.assert_array_equal(y, labels)
+    np.testing.assert_allclose(X.load(), epochs.get_data(units="uV")[..., :-1], rtol=2e-7)
+    with pytest.raises(ValueError, match=r"tmax=3 s is not tmin \+ window = 2 s"):
+        export_memmap("fist-imagination", tmp_path, 1, window=1.5, tmin=0.5, tmax=3)
+
+
+def test_z_scores_are_those_of_the_original(recorded_subjects, tmp_path):
+    path = export_memmap("baseline-eyes", tmp_path, 1, zscore=True)
+    assert path.name == "raw-nsamp_60-eplen_320-norm-baseline-eyes.dat"
+    X, _, _ = load_memmap(path)
+    assert X.unit == "z-score"
+    for ours, epoch in zip(X, load_eegmmi("baseline-eyes", 1)[0].get_data(), strict=True):
+        expected = (epoch - epoch.mean(axis=1, keepdims=True)) / epoch.std(axis=1, keepdims=True)
+        np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_original_reads_it(small, path):
+    epochs, y, metadata = small
+    data, label = read_as_the_original(path, 80, 3)
+    np.testing.assert_allclose(data.transpose(0, 2, 1), epochs.get_data(), rtol=1e-7)
+    assert label["condition"].tolist() == y.tolist()
+    assert label["subject"].tolist() == metadata["subject"].astype(str).tolist()
+    assert label.columns.tolist()[:3] == ["subject", "stage", "condition"]
+    assert set(label["stage"]) == {"-1"}
+
+
+def test_what_the_original_wrote_is_read(small, tmp_path):
+    """A file as the original's script writes it, of volts and without a header."""
+    epochs, y, metadata = small
+    data = epochs.get_data()
+    path = tmp_path / "raw-nsamp_24-eplen_80-example_fist-motion.dat"
+    file = np.memmap(path, np.float32, "w+", shape=(24, 80, 3))
+    for i, epoch in enumerate(data):
+        file[i] = epoch.T
+    file.flush()
+    rows = [[subject, -1, label] for subject, label in zip(metadata["subject"], y, strict=True)]
+    table = pd.DataFrame(rows, columns=["subject", "stage", "condition"], dtype=str)
+    table.to_csv(tmp_path / "label-nsamp_24-eplen_80-example_fist-motion.csv")
+
+    X, labels, ours = load_memmap(path)
+    np.testing.assert_allclose(X.load(), 1e6 * data, rtol=2e-7)
+    assert (X.ch_names, X.sfreq, X.info) == (None, None, None)
+    np.testing.assert_array_equal(labels, y)
+    assert ours["subject"].tolist() == metadata["subject"].tolist()
+    named, _, _ = load_memmap(path, ch_names=NAMES, sfreq=160)
+    assert np.isfinite(named.info["chs"][0]["loc"][:3]).all()
+    assert named.to_epochs().ch_names == NAMES
+    assert load_memmap(path, unit="uV")[0][0, [0]].max() < 1e-3
+    with pytest.raises(ValueError, match="no header with checksums"):
+        load_memmap(path, verify=True)
+    with pytest.raises(ValueError, match="not what 24 epochs of 80 samples and 5 channels take"):
+        load_memmap(path, n_chans=5)
+    with pytest.raises(ValueError, match="n_times=40, but the name of .* says 80"):
+        load_memmap(path, n_times=40)
+    with pytest.raises(ValueError, match="has 3 channels, but ch_names has 2"):
+        load_memmap(path, ch_names=NAMES[:2])
+    values = named.load()
+    path.rename(tmp_path / "raw-mine.dat")
+    (tmp_path / "label-nsamp_24-eplen_80-example_fist-motion.csv").rename(
+        tmp_path / "label-mine.csv"
+    )
+    with pytest.raises(ValueError, match="give n_times"):
+        load_memmap(tmp_path / "raw-mine.dat")
+    with pytest.raises(ValueError, match="not what 24 epochs of 70 samples take"):
+        load_memmap(tmp_path / "raw-mine.dat", n_times=70)
+    again, _, _ = load_memmap(tmp_path / "raw-mine.dat", n_times=80)
+    np.testing.assert_array_equal(again.load(), values)
+
+
+def test_names_of_files(tmp_path):
+    told = parse_name(Path("raw-nsamp_12-eplen_320-norm-example_fist-motion.dat"))
+    assert told == {"n_epochs": 12, "n_times": 320, "zscore": True, "name": "example_fist-motion"}
+    assert parse_name(Path("raw-nsamp_12-eplen_320-fist.dat"))["zscore"] is False
+    assert parse_name(Path("raw-other.dat")) is None
+    for name in ("", "a/b", "a b", "..\\c", None):
+        with pytest.raises(ValueError, match="has to be made of letters"):
+            ExportWriter(tmp_path, name, 10)
+
+
+def test_the_header_says_what_is_there(small, path):
+    header = json.loads(siblings(path)[1].read_text())
+    _, y, _ = small
+    assert header["shape"] == [24, 80, 3]
+    assert header["axes"] == ["epoch", "sample", "channel"]
+    assert (header["dtype"], header["byte_order"], header["unit"]) == ("float32", "little", "V")
+    assert header["conditions"] == pd.Series(y).value_counts().to_dict()
+    assert header["subjects"] == {"1": 8, "2": 8, "3": 8}
+    assert header["channels"]["ch_names"] == NAMES
+    assert header["channels"]["sfreq"] == 160.0
+    assert np.shape(header["channels"]["positions"]) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    "choice, expected",
+    [
+        ({"conditions": "left"}, lambda y, s: y == "left"),
+        ({"conditions": ["left", "right"]}, lambda y, s: s > 0),
+        ({"subjects": [1, 3]}, lambda y, s: s != 2),
+        ({"subjects": 2, "conditions": "right"}, lambda y, s: (s == 2) & (y == "right")),
+        ({"stages": "-1"}, lambda y, s: s > 0),
+    ],
+    ids=repr,
+)
+def test_choice_of_epochs(choice, expected, small, path):
+    epochs, y, metadata = small
+    mask = expected(y, metadata["subject"].to_numpy())
+    X, labels, table = load_memmap(path, **choice)
+    np.testing.assert_array_equal(labels, y[mask])
+    np.testing.assert_allclose(X.load(), epochs.get_data(units="uV")[mask], rtol=2e-7)
+    assert table["subject"].tolist() == X.subjects.tolist() == metadata["subject"][mask].tolist()
+    assert table.index.tolist() == list(range(mask.sum()))
+
+
+@pytest.mark.parametrize(
+    "choice, message",
+    [
+        ({"conditions": "rest"}, "no condition 'rest'; there are .*left"),
+        ({"subjects": [1, 9]}, "no subject '9'; there are 1, 2, 3"),
+        ({"stages": ["N2"]}, "no stage 'N2'; there are -1"),
+        ({"n_times": 90}, "n_times=90, but the header .* says 80"),
+        ({"n_chans": 4}, "n_chans=4, but the header .* says 3"),
+        ({"sfreq": 250.0}, "sfreq=250.0, but the header .* says 160.0"),
+        ({"ch_names": ["C3", "C4", "O2"]}, "but the header .* says .*O1"),
+        ({"unit": "uV"}, "unit='uV', but the header .* says 'V'"),
+    ],
+    ids=repr,
+)
+def test_what_contradicts_the_file(choice, message, path):
+    with pytest.raises(ValueError, match=message):
+        load_memmap(path, **choice)
+
+
+def test_what_agrees_with_the_header_may_be_said(path):
+    load_memmap(path, n_times=80, n_chans=3, sfreq=160, ch_names=tuple(NAMES), unit="V")
+
+
+def test_files_that_are_missing_or_damaged(small, path, tmp_path):
+    labels, header = siblings(path)
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        load_memmap(tmp_path / "raw-other.dat")
+    table = labels.read_text()
+    labels.write_text("\n".join(table.splitlines()[:-1]))
+    with pytest.raises(ValueError, match="24 epochs, but label-.* of 23"):
+        load_memmap(path)
+    labels.write_text(table.replace("condition", "class"))
+    with pytest.raises(ValueError, match="no column 'condition', only subject, stage, class"):
+        load_memmap(path)
+    labels.unlink()
+    with pytest.raises(FileNotFoundError, match="There are no labels for raw-"):
+        load_memmap(path)
+    labels.write_text(table)
+    good = header.read_text()
+    for bad, message in {
+        "{": "no header of an export, or is damaged",
+        "[]": "no header of an export",
+        good.replace('"version": 1', '"version": 2'): "has format 2, .* reads up to 1",
+        good.replace('"little"', '"big"'): "big-endian",
+        good.replace('["epoch", "sample", "channel"]', '["epoch", "channel", "sample"]'): "only",
+        good.replace("[24, 80, 3]", "[24, 80, 4]"): "not what 24 epochs of 80 samples and 4",
+    }.items():
+        header.write_text(bad)
+        with pytest.raises(ValueError, match=message):
+            load_memmap(path)
+    header.write_text(good)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(ValueError, match="is incomplete"):
+        load_memmap(path)
+
+
+def test_changes_are_found_by_checksum(path):
+    labels, _ = siblings(path)
+    load_memmap(path, verify=True)
+    table = labels.read_text()
+    labels.write_text(table.replace("left", "rest", 1))
+    load_memmap(path)
+    with pytest.raises(ValueError, match=r"label-.*csv has changed since it was exported"):
+        load_memmap(path, verify=True)
+    labels.write_text(table)
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"raw-.*dat has changed since it was exported"):
+        load_memmap(path, verify=True)
+
+
+def test_folders_with_one_export_or_several(small, path, tmp_path):
+    assert load_memmap(tmp_path)[0].path == path
+    write_memmap(*small, tmp_path, "other")
+    with pytest.raises(ValueError, match="several exports; name one of raw-"):
+        load_memmap(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="has no export"):
+        load_memmap(tmp_path / "empty")
+
+
+def test_nothing_is_overwritten_unasked(small, path, tmp_path):
+    X, y, metadata = small
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(FileExistsError, match="is there already.*overwrite=True"):
+        write_memmap(X[:10], y[:10], metadata[:10], tmp_path, "small")
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+    new = write_memmap(X[:10], y[:10], metadata[:10], tmp_path, "small", overwrite=True)
+    assert sorted(tmp_path.iterdir()) == sorted([new, *siblings(new)])
+    assert load_memmap(new, verify=True)[0].shape == (10, 3, 80)
+    # Other names, lengths and kinds are other exports.
+    write_memmap(X, y, metadata, tmp_path, "small-2")
+    write_memmap(X, y, metadata, tmp_path, "small", zscore=True)
+    write_memmap(X.get_data()[..., :40], y, metadata, tmp_path, "small")
+    assert len(list(tmp_path.iterdir())) == 12
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_interrupted_export_leaves_nothing(error, overwrite, small, tmp_path):
+    X, y, metadata = small
+    folder = tmp_path / "new" / "one"
+    if overwrite:
+        write_memmap(X, y, metadata, folder, "x")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    with pytest.raises(error):
+        with ExportWriter(folder, "x", 80, overwrite=overwrite) as writer:
+            writer.write(X.get_data(), metadata.assign(condition=y))
+            raise error
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+    assert (tmp_path / "new").exists() == overwrite
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_export_of_recordings_that_breaks_off(
+    overwrite, recorded_subjects, tmp_path, monkeypatch
+):
+    """The second subject cannot be read."""
+    import skeegformer.datasets.eegmmi as eegmmi
+
+    if overwrite:
+        export_memmap("baseline-eyes", tmp_path, 1)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    load = eegmmi.load_eegmmi
+
+    def fail(task, subject, **options):
+        if subject == 2:
+            raise ValueError("S002R01.edf is not the recording that PhysioNet published")
+        return load(task, subject, **options)
+
+    monkeypatch.setattr(eegmmi, "load_eegmmi", fail)
+    with pytest.raises(ValueError, match="S002R01"):
+        export_memmap("baseline-eyes", tmp_path, [1, 2], overwrite=overwrite)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+class _FullDisk:
+    """A file on a disk that has room for a few bytes."""
+
+    def __init__(self, file):
+        self.file, self.room = file, 2000
+
+    def write(self, data):
+        self.room -= memoryview(data).nbytes
+        if self.room < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self.file.write(data)
+
+    def close(self):
+        self.file.close()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_full_disk(overwrite, small, tmp_path, monkeypatch):
+    if overwrite:
+        write_memmap(*small, tmp_path, "x")
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    enter = ExportWriter.__enter__
+
+    def on_a_full_disk(writer):
+        enter(writer)
+        writer._file = _FullDisk(writer._file)
+        return writer
+
+    monkeypatch.setattr(ExportWriter, "__enter__", on_a_full_disk)
+    with pytest.raises(OSError, match="could not be written to .*No space left on device"):
+        write_memmap(*small, tmp_path, "x", overwrite=overwrite)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_a_name_that_cannot_be_given_brings_earlier_files_back(small, tmp_path, monkeypatch):
+    X, y, metadata = small
+    write_memmap(X[:10], y[:10], metadata[:10], tmp_path, "x")
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    replace = Path.replace
+
+    def fail(self, target):
+        if Path(target).name.startswith("head-nsamp_24"):
+            raise OSError(errno.EIO, "Input/output error")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        write_memmap(X, y, metadata, tmp_path, "x", overwrite=True)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_folders_that_cannot_be_written_to(small, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ValueError, match="is a file, and no folder"):
+        write_memmap(*small, tmp_path / "file" / "below", "x")
+    monkeypatch.setattr("os.access", lambda *args, **options: False)  # root may write anywhere
+    with pytest.raises(PermissionError, match="cannot be written to; name another folder"):
+        write_memmap(*small, tmp_path / "new", "x")
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_every_kind_of_epochs_can_be_written(small, tmp_path):
+    X, y, metadata = small
+    whole = write_memmap(X, y, None, tmp_path, "epochs")  # with their own metadata
+    assert load_memmap(whole)[2]["subject"].tolist() == metadata["subject"].tolist()
+    as_list = write_memmap([X[:10], X[10:]], y, metadata, tmp_path, "list")
+    mapped = write_memmap(load_memmap(whole)[0][5:], y[5:], None, tmp_path, "mapped")
+    array = write_memmap(X.get_data(units="uV"), y, metadata, tmp_path, "array", sfreq=160)
+    assert as_list.read_bytes() == whole.read_bytes()
+    np.testing.assert_allclose(load_memmap(mapped)[0].load(), X.get_data(units="uV")[5:], rtol=3e-7)
+    assert load_memmap(mapped)[0].subjects.tolist() == metadata["subject"][5:].tolist()
+    as_given = load_memmap(array)[0]
+    assert (as_given.unit, as_given.ch_names, as_given.sfreq) == ("as given", None, 160.0)
+    np.testing.assert_array_equal(as_given.load(), X.get_data(units="uV").astype(np.float32))
+    anonymous = load_memmap(write_memmap(X.get_data(), y, None, tmp_path, "anonymous"))
+    assert anonymous[0].subjects is None
+    assert set(anonymous[2]["subject"]) == {-1}
+
+
+def test_only_eeg_channels_are_written_and_unknown_places_stay_unknown(tmp_path):
+    info = mne.create_info(["C3", "stim", "X1"], 100.0, ["eeg", "stim", "eeg"])
+    info.set_montage(mne.channels.make_standard_montage("standard_1020"), on_missing="ignore")
+    info["bads"] = ["X1"]
+    epochs = mne.EpochsArray(np.ones((4, 3, 50)), info, verbose="ERROR")
+    path = write_memmap(epochs, list("aabb"), None, tmp_path)
+    assert json.loads(siblings(path)[1].read_text())["channels"]["positions"][1] is None
+    X, _, _ = load_memmap(path)
+    assert (X.ch_names, X.info["bads"], X.shape) == (["C3", "X1"], ["X1"], (4, 2, 50))
+    places = np.array([channel["loc"][:3] for channel in X.info["chs"]])
+    assert np.isfinite(places[0]).all()
+    assert not np.isfinite(places[1]).any()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"y": ["a"] * 23}, "X has 24 epochs, but y has shape"),
+        ({"metadata": pd.DataFrame({"subject": [1]})}, "metadata has 1 rows"),
+        ({"X": np.zeros((24, 3))}, "X has shape .* but epochs are"),
+        ({"X": np.zeros((24, 3, 8)), "ch_names": ["C3"]}, "3 channels, but ch_names 1"),
+        ({"X": np.zeros((0, 3, 8)), "y": [], "metadata": None}, "no epochs to write"),
+    ],
+)
+def test_bad_input(change, message, small, tmp_path):
+    X, y, metadata = small
+    given = {"X": X, "y": y, "metadata": metadata, "folder": tmp_path / "new", **change}
+    with pytest.raises(ValueError, match=message):
+        write_memmap(**given)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"task": "sleep"}, "Unknown task 'sleep'"),
+        ({"subjects": 200}, "Subject 200 does not exist"),
+        ({"window": 0}, "window=0 s is not a length"),
+        ({"window": 0.001}, "shorter than a sample"),
+        ({"l_freq": 30, "h_freq": 8}, "is empty"),
+        ({"resample": -1}, "not a sampling frequency"),
+        ({"name": "a/b"}, "has to be made of letters"),
+    ],
+)
+def test_bad_parameters_of_an_export(arguments, message, tmp_path):
+    given = {"task": "baseline-eyes", "folder": tmp_path / "new", "subjects": 1, **arguments}
+    with pytest.raises(ValueError, match=message):
+        export_memmap(**given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_channels_that_do_not_vary_have_z_scores_of_zero():
+    data = np.ones((2, 3, 10))
+    data[:, 0] = np.arange(10)
+    scores = standardize(data)
+    assert np.isfinite(scores).all()
+    assert (scores[:, 1:] == 0).all()
+    np.testing.assert_allclose(scores[:, 0].std(axis=-1), 1)
+
+
+def test_public_names():
+    assert set(memmap.__all__) == {"export_memmap", "write_memmap", "load_memmap"}

@@ -1,0 +1,451 @@
+"""Epochs that stay in a file: indexing, the door, training, scikit-learn."""
+
+import os
+import pickle
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from skeegformer import (
+    BandPassFilter,
+    ChannelDropper,
+    ChannelPicker,
+    EEGTransformerClassifier,
+    EuclideanAlignment,
+    MappedEpochs,
+    Resampler,
+    load_memmap,
+    make_baseline,
+    transform_to_memmap,
+    write_memmap,
+)
+from skeegformer._lazy_training import CentredRows, MirroredRows, Scratch
+from skeegformer._memmap import MappedRows
+
+NAMES = ["C3", "C4", "F3", "F4", "O1", "O2"]
+QUICK = {"embed_dim": 8, "n_heads": 2, "max_epochs": 2, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def recording(simulated):
+    """Epochs of six channels, labels and metadata."""
+    X, y, metadata, _ = simulated
+    return X.copy().pick(NAMES), y, metadata
+
+
+@pytest.fixture(scope="module")
+def path(recording, tmp_path_factory):
+    return write_memmap(*recording, tmp_path_factory.mktemp("epochs"), "simulated")
+
+
+@pytest.fixture
+def mapped(path):
+    return load_memmap(path)[0]
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """Give temporary files of a training a folder of their own."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def raw_values(path, shape):
+    """Read a file without the code under test: (n_epochs, n_chans, n_times) in its own unit."""
+    n_epochs, n_chans, n_times = shape
+    return np.fromfile(path, "<f4").reshape(n_epochs, n_times, n_chans).transpose(0, 2, 1)
+
+
+def test_values_are_microvolts_of_what_was_written(recording, mapped):
+    microvolts = recording[0].get_data(units="uV")
+    assert mapped.shape == microvolts.shape == (120, 6, 320)
+    assert (len(mapped), mapped.ndim, mapped.dtype) == (120, 3, np.float32)
+    np.testing.assert_allclose(mapped.load(), microvolts, rtol=2e-7)
+    np.testing.assert_array_equal(np.asarray(mapped), mapped.load())
+    np.testing.assert_array_equal(np.concatenate([*mapped.batches(50)]), mapped.load())
+    assert [len(batch) for batch in mapped.batches(50)] == [50, 50, 20]
+    assert np.asarray(mapped, dtype=float).dtype == float
+    with pytest.raises(ValueError, match="without a copy"):
+        np.array(mapped, copy=False)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        slice(10, 2, -3),
+        [5, 5, 0, -1],
+        np.arange(120) % 7 == 0,
+        pd.Series(np.arange(120) % 7 == 0),
+        np.array([], dtype=int),
+        [],
+        (np.array([3, 1]), Ellipsis),
+        (slice(4), [2, 0]),
+        (slice(4), slice(1, 3)),
+        (slice(4), slice(None), slice(None)),
+        (slice(4), [2, 0], Ellipsis),
+        Ellipsis,
+    ],
+    ids=repr,
+)
+def test_choosing_is_lazy_and_right(key, mapped):
+    loaded = mapped.load()
+    chosen = mapped[key]
+    assert isinstance(chosen, MappedEpochs)
+    expected = loaded[key.to_numpy() if isinstance(key, pd.Series) else key]
+    if isinstance(key, list) and not key:
+        expected = loaded[:0]
+    assert chosen.shape == expected.shape
+    np.testing.assert_array_equal(chosen.load(), expected)
+
+
+def test_an_integer_gives_an_epoch(mapped):
+    loaded = mapped.load()
+    for index in (0, 7, -1, np.int64(3)):
+        assert isinstance(mapped[index], np.ndarray)
+        np.testing.assert_array_equal(mapped[index], loaded[index])
+    np.testing.assert_array_equal(mapped[2, [1, 0]], loaded[2, [1, 0]])
+    np.testing.assert_array_equal(mapped[::-2][3], loaded[::-2][3])
+    assert sum(1 for _ in mapped[:5]) == 5
+
+
+def test_names_and_subjects_follow_the_choice(mapped, recording):
+    assert mapped.ch_names == NAMES
+    assert mapped.sfreq == 160.0
+    chosen = mapped[[40, 0], [3, 1]]
+    assert chosen.ch_names == chosen.info["ch_names"] == ["F4", "C4"]
+    assert chosen.subjects.tolist() == [2, 1]
+    assert mapped.ch_names == NAMES
+    for name, channel in zip(chosen.ch_names, chosen.info["chs"], strict=True):
+        before = recording[0].info["chs"][NAMES.index(name)]["loc"][:3]
+        np.testing.assert_allclose(channel["loc"][:3], before, atol=1e-7)
+
+
+@pytest.mark.parametrize("key", [[0.5], [[1]], (slice(3), 0, 0), (Ellipsis, 3), "C3", (1, 2, 3, 4)])
+def test_other_indices_are_refused(key, mapped):
+    with pytest.raises(IndexError, match="Epochs in a file are"):
+        mapped[key]
+
+
+@pytest.mark.parametrize("key", [200, [200], np.ones(5, dtype=bool)])
+def test_indices_that_are_not_there(key, mapped):
+    with pytest.raises(IndexError):
+        mapped[key]
+
+
+def test_pickles_hold_no_data(mapped):
+    text = pickle.dumps(mapped[:20])
+    assert len(text) < mapped[:20].nbytes / 10
+    np.testing.assert_array_equal(pickle.loads(text).load(), mapped[:20].load())
+
+
+def test_files_that_do_not_fit(tmp_path):
+    path = tmp_path / "epochs.dat"
+    np.zeros((4, 10, 3), dtype="<f4").tofile(path)
+    with pytest.raises(ValueError, match="has 480 bytes, but 5 x 10 x 3 values .* have 600"):
+        MappedEpochs(path, (5, 3, 10))
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        MappedEpochs(tmp_path / "other.dat", (4, 3, 10))
+    with pytest.raises(ValueError, match="has 3 channels, but ch_names has 2"):
+        MappedEpochs(path, (4, 3, 10), ch_names=["C3", "C4"])
+    with pytest.raises(ValueError, match="has 4 epochs, but subjects has 3"):
+        MappedEpochs(path, (4, 3, 10), subjects=[1, 2, 3])
+    X = MappedEpochs(path, (4, 3, 10), unit="z-score")
+    os.truncate(path, 400)
+    with pytest.raises(ValueError, match="was shortened after it was opened"):
+        X.load()
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="no longer there"):
+        X[0]
+
+
+def test_only_volts_are_scaled(tmp_path):
+    values = np.arange(24, dtype="<f4").reshape(2, 4, 3)
+    values.tofile(tmp_path / "a.dat")
+    for unit, factor in {"V": 1e6, "uV": 1, "z-score": 1}.items():
+        X = MappedEpochs(tmp_path / "a.dat", (2, 3, 4), unit=unit)
+        np.testing.assert_array_equal(X.load(), factor * values.transpose(0, 2, 1))
+
+
+def test_as_epochs(mapped, recording):
+    epochs, y, metadata = recording
+    table = metadata.assign(condition=y)
+    loaded = mapped.to_epochs(table)
+    np.testing.assert_allclose(loaded.get_data(), epochs.get_data(), rtol=2e-7)
+    assert loaded.metadata["subject"].tolist() == metadata["subject"].tolist()
+    codes = [loaded.event_id[label] for label in y]
+    assert loaded.events[:, 2].tolist() == codes
+    assert mapped[:3].to_epochs().metadata.columns.tolist() == ["subject"]
+    with pytest.raises(ValueError, match="3 epochs, but 120 rows"):
+        mapped[:3].to_epochs(table)
+    nameless = MappedEpochs(mapped.path, mapped.shape)
+    with pytest.raises(ValueError, match="give load_memmap ch_names and sfreq"):
+        nameless.to_epochs()
+    named = MappedEpochs(mapped.path, mapped.shape, ch_names=NAMES, sfreq=160)
+    assert named[:2].to_epochs().ch_names == NAMES
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"tokenizer": "linear", "votes": False, "mirror": None},
+        {"tokenizer": "linear", "votes": False},
+        {"tokenizer": "spectral", "votes": False, "mirror": None},
+        {"tokenizer": "spectral", "early_stopping": True},
+        {"tokenizer": "spectral", "adapt": True},
+        {"tokenizer": "linear", "noise": 0.1, "shuffle_tokens": "channels"},
+    ],
+    ids=repr,
+)
+def test_training_from_a_file_gives_equal_weights(params, mapped, recording, temporary):
+    y, chosen = recording[1], np.r_[3:120, 0]
+    in_file = EEGTransformerClassifier(**QUICK, **params).fit(mapped[chosen], y[chosen])
+    epochs = mapped.to_epochs()
+    in_memory = EEGTransformerClassifier(**QUICK, **params).fit(epochs[chosen], y[chosen])
+    expected = in_memory.net_.module_.state_dict()
+    for name, value in in_file.net_.module_.state_dict().items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    np.testing.assert_array_equal(in_file.feature_importances_, in_memory.feature_importances_)
+    proba = in_file.predict_proba(mapped)
+    np.testing.assert_array_equal(proba, in_memory.predict_proba(epochs))
+    np.testing.assert_array_equal(in_file.predict(mapped[:9]), in_memory.predict(epochs[:9]))
+    np.testing.assert_array_equal(in_file.ch_names_, in_memory.ch_names_)
+    assert not list(temporary.glob("skeegformer-*"))
+
+
+@pytest.mark.parametrize("params", [{}, {"adapt": True}, {"early_stopping": True}], ids=repr)
+def test_training_with_features_in_a_temporary_file(params, mapped, recording, temporary):
+    y = recording[1]
+    epochs = mapped.to_epochs()
+    in_file = EEGTransformerClassifier(**QUICK, **params).fit(mapped, y)
+    in_memory = EEGTransformerClassifier(**QUICK, **params).fit(epochs, y)
+    expected = in_memory.net_.module_.state_dict()
+    for name, value in in_file.net_.module_.state_dict().items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
+    np.testing.assert_allclose(
+        in_file.predict_proba(mapped), in_memory.predict_proba(epochs), atol=1e-5
+    )
+    if "adapt" in params:
+        assert list(in_file.subject_means_) == [1, 2, 3, 4]
+    assert not list(temporary.glob("skeegformer-*"))
+    assert len(pickle.dumps(in_file)) < 2e6
+
+
+def test_an_array_of_the_same_epochs_gives_the_same(mapped, recording):
+    params = {**QUICK, "tokenizer": "linear", "votes": False, "mirror": None}
+    in_file = EEGTransformerClassifier(**params).fit(mapped, recording[1])
+    in_memory = EEGTransformerClassifier(**params).fit(mapped.load(), recording[1])
+    np.testing.assert_array_equal(
+        in_file.predict_proba(mapped), in_memory.predict_proba(mapped.load())
+    )
+
+
+def test_features_are_deleted_when_a_training_fails(mapped, recording, temporary):
+    from skorch.callbacks import Callback
+
+    seen = []
+
+    class Fail(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            seen.extend(temporary.glob("skeegformer-*/*.dat"))
+            raise RuntimeError("out of luck")
+
+    classifier = EEGTransformerClassifier(**QUICK, callbacks=[Fail()])
+    with pytest.raises(RuntimeError, match="out of luck"):
+        classifier.fit(mapped, recording[1])
+    assert len(seen) == 1
+    assert not list(temporary.glob("skeegformer-*"))
+    assert not hasattr(classifier, "net_")
+
+
+def test_no_room_for_features(mapped, recording, temporary):
+    classifier = EEGTransformerClassifier(**QUICK)
+    tempfile.tempdir = str(temporary / "missing")  # put back by the fixture
+    with pytest.raises(OSError, match="let the variable TMPDIR name a folder"):
+        classifier.fit(mapped, recording[1])
+
+
+def test_subjects_reach_early_stopping(mapped, recording):
+    held_out = []
+
+    class Watching(EEGTransformerClassifier):
+        def _make_net(self, eeg, codes, train, watched, device):
+            held_out.extend(eeg.subjects[watched].tolist())
+            assert not set(held_out) & set(eeg.subjects[train])
+            return super()._make_net(eeg, codes, train, watched, device)
+
+    Watching(**QUICK, tokenizer="linear", early_stopping=True).fit(mapped, recording[1])
+    assert len(held_out) == 30
+
+
+def test_bad_values_are_found_block_by_block(recording, tmp_path):
+    epochs, y, metadata = recording
+    data = epochs.get_data(units="uV")
+    data[[70, 90], 3, 5] = np.nan
+    path = write_memmap(data, y, metadata, tmp_path, ch_names=NAMES, sfreq=160)
+    X, y, _ = load_memmap(path)
+    with pytest.raises(ValueError, match=r"NaN in 2 of 120 epochs; the first is epoch 70.*F4"):
+        EEGTransformerClassifier(**QUICK).fit(X, y)
+    with pytest.raises(ValueError, match="X is empty"):
+        EEGTransformerClassifier(**QUICK).fit(X[:0], y[:0])
+
+
+def test_the_door_checks_what_the_file_tells(mapped, recording):
+    y = recording[1]
+    classifier = EEGTransformerClassifier(**QUICK, tokenizer="linear").fit(mapped, y)
+    expected = classifier.predict_proba(mapped)
+    np.testing.assert_array_equal(classifier.predict_proba(mapped[:, ::-1]), expected)
+    with pytest.raises(ValueError, match="missing: C4, F3, F4, O1, O2"):
+        classifier.predict(mapped[:, [0]])
+    with pytest.raises(ValueError, match="X is sampled at 160 Hz, but"):
+        EEGTransformerClassifier(**QUICK, sfreq=100.0).fit(mapped, y)
+    with pytest.raises(ValueError, match="X has 120 epochs, y has 119 labels"):
+        EEGTransformerClassifier(**QUICK).fit(mapped, y[:-1])
+
+
+def test_missing_electrodes_are_estimated_as_they_are_read(simulated, tmp_path):
+    X, y, metadata, _ = simulated
+    X, y, metadata = load_memmap(write_memmap(X[:40], y[:40], metadata[:40], tmp_path))
+    classifier = EEGTransformerClassifier(
+        **QUICK, tokenizer="linear", votes=False, positions="electrode"
+    ).fit(X, y)
+    few = X[:, ::4]
+    expected = classifier.predict_proba(few.to_epochs())
+    np.testing.assert_allclose(classifier.predict_proba(few), expected, atol=1e-6)
+
+
+def test_fine_tuning_takes_a_file(mapped, recording):
+    y = recording[1]
+    first, second = (
+        EEGTransformerClassifier(**QUICK, tokenizer="linear").fit(mapped, y) for _ in range(2)
+    )
+    first.fine_tune(mapped[:20], y[:20], n_steps=2)
+    second.fine_tune(mapped[:20].to_epochs(), y[:20], n_steps=2)
+    np.testing.assert_array_equal(first.predict_proba(mapped), second.predict_proba(mapped))
+
+
+def test_cross_validation(mapped, recording):
+    y, groups = recording[1], recording[2]["subject"]
+    seen = []
+
+    class Watching(EEGTransformerClassifier):
+        def fit(self, X, y):
+            seen.append(X)
+            return super().fit(X, y)
+
+    scores = [
+        cross_val_score(
+            Watching(**QUICK, tokenizer="linear"),
+            X,
+            y,
+            groups=groups,
+            cv=GroupKFold(2),
+            error_score="raise",
+        )
+        for X in (mapped, mapped.to_epochs())
+    ]
+    np.testing.assert_array_equal(*scores)
+    assert [type(X) for X in seen[:2]] == [MappedEpochs] * 2  # nothing has loaded them before
+
+
+def test_other_steps_load_it(mapped, recording):
+    y = recording[1]
+    epochs = mapped.to_epochs()
+    filtered = BandPassFilter(None, 30.0).fit_transform(mapped)
+    expected = BandPassFilter(None, 30.0).fit_transform(epochs)
+    np.testing.assert_array_equal(filtered.get_data(), expected.get_data())
+    aligned = EuclideanAlignment().fit_transform(mapped)
+    expected = EuclideanAlignment().fit_transform(epochs)
+    np.testing.assert_array_equal(aligned.get_data(), expected.get_data())
+    for classifier in (make_baseline("csp+lda"), EEGTransformerClassifier(**QUICK)):
+        pipe = make_pipeline(ChannelDropper(["O1", "O2"]), classifier).fit(mapped, y)
+        np.testing.assert_array_equal(pipe.predict(mapped), pipe.predict(epochs))
+    nameless = MappedEpochs(mapped.path, mapped.shape)
+    filtered = BandPassFilter(None, 30.0, sfreq=160.0).fit_transform(nameless)
+    np.testing.assert_allclose(
+        filtered, BandPassFilter(None, 30.0, sfreq=160.0).fit_transform(mapped.load())
+    )
+
+
+def test_steps_applied_in_parts(mapped, tmp_path):
+    pipe = make_pipeline(ChannelPicker(NAMES[:4]), BandPassFilter(4.0, 30.0), Resampler(100.0))
+    pipe.fit(mapped[:1])
+    X = transform_to_memmap(pipe, mapped, tmp_path, batch_size=50)
+    expected = pipe.transform(mapped.to_epochs())
+    assert isinstance(X, MappedEpochs)
+    assert (X.shape, X.sfreq, X.ch_names) == ((120, 4, 200), 100.0, NAMES[:4])
+    np.testing.assert_array_equal(X.subjects, mapped.subjects)
+    np.testing.assert_array_equal(X.load(), (1e6 * expected.get_data()).astype(np.float32))
+    assert list(tmp_path.iterdir()) == [X.path]
+
+
+def test_steps_applied_to_arrays_without_names(mapped, tmp_path):
+    nameless = MappedEpochs(mapped.path, mapped.shape, unit="z-score")
+    step = BandPassFilter(None, 30.0, sfreq=160.0).fit(nameless[:1])
+    X = transform_to_memmap(step, nameless, tmp_path)
+    np.testing.assert_array_equal(X.load(), step.transform(nameless.load()))
+    assert X.unit == "z-score"
+
+
+@pytest.mark.parametrize(
+    "step, error, message",
+    [
+        (EuclideanAlignment(), ValueError, "all epochs of a subject together"),
+        (EEGTransformerClassifier(), ValueError, "does not transform"),
+        (BandPassFilter(None, 30.0), ValueError, "not fitted"),
+    ],
+)
+def test_steps_that_cannot_work_in_parts(step, error, message, mapped, tmp_path):
+    with pytest.raises(error, match=message):
+        transform_to_memmap([step], mapped, tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(TypeError, match="X is a ndarray, but only MappedEpochs"):
+        transform_to_memmap([step], mapped.load(), tmp_path)
+
+
+def test_mirrored_and_centred_rows(tmp_path):
+    values = np.arange(30, dtype="<f4").reshape(5, 3, 2)
+    values.tofile(tmp_path / "rows.dat")
+    rows = MappedRows(tmp_path / "rows.dat", (5, 3, 2))
+    both = MirroredRows(rows, lambda block: block[:, ::-1])
+    expected = np.concatenate([values, values[:, ::-1]])
+    np.testing.assert_array_equal(both.load(), expected)
+    np.testing.assert_array_equal(both.read(np.array([9, 0, 5])), expected[[9, 0, 5]])
+    np.testing.assert_array_equal(both[:5].load(), values)
+    which = np.array([0, 1, 0, 1, 1])
+    means = [values[which == k].mean(axis=0) for k in (0, 1)]
+    centred = CentredRows(rows, means, which)
+    np.testing.assert_array_equal(centred.load(), values - np.stack(means)[which])
+    np.testing.assert_array_equal(centred[2], values[2] - means[0])
+
+
+def test_scratch_needs_no_folder_until_it_is_used(temporary):
+    with Scratch():
+        assert not list(temporary.glob("skeegformer-*"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs /proc of Linux")
+def test_training_takes_a_fraction_of_the_data(tmp_path, report):
+    import importlib.util
+
+    script = Path(__file__).parent.parent / "benchmarks" / "memory.py"
+    spec = importlib.util.spec_from_file_location("memory", script)
+    memory = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(memory)
+    path = memory.simulate(tmp_path, 100)
+    params = {
+        "tokenizer": "linear",
+        "votes": False,
+        "embed_dim": 8,
+        "n_heads": 2,
+        "max_epochs": 1,
+        "random_state": 0,
+    }
+    found = memory.measure(path, "file", params)
+    share = found["peak"] / path.stat().st_size
+    report(f"training on a file of 100 MB: peak of memory {share:.2f} of its size")
+    assert share < 0.75

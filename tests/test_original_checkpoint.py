@@ -1,0 +1,468 @@
+"""Checkpoints of eeg-transformer: equal probabilities and attention, and nothing in them is run.
+
+The original's forward pass is stated here once more, in plain functions and in its own layout,
+(batch, time, channels).
+"""
+
+import argparse
+import pickle
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.base import clone
+
+from skeegformer import (
+    AttentionExplainer,
+    EEGTransformerClassifier,
+    attention_rollout,
+    load_model,
+    record_attention,
+)
+
+CONDITIONS = ["right", "eyes", "left"]  # in another order than sorted
+HYPERPARAMETERS = {
+    "data_path": "raw-nsamp_10.dat",
+    "num_channels": 6,
+    "ignore_channels": [1, 4],
+    "epoch_length": 50,
+    "used_data_length": None,
+    "num_tokens": 3,
+    "embedding_dim": 16,
+    "num_layers": 2,
+    "num_heads": 4,
+    "dropout": 0.3,
+    "token_dropout": 0.1,
+    "shuffle_tokens": "none",
+    "conditions": CONDITIONS,
+    "stages": ["imagination"],
+    "class_weights": [0.5, 1.5, 1.0],
+    "learning_rate": 5e-3,
+    "weight_decay": 0.1,
+    "batch_size": 32,
+    "max_epochs": 300,
+    "val_subject_ratio": 0.15,
+    "early_stopping_patience": 100,
+    "sample_rate": None,
+}
+
+
+def _make_state(hp, seed=0):
+    """Draw the weights of a module of the original, with statistics as after a training."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape, scale=0.3):
+        return scale * torch.randn(*shape, generator=generator)
+
+    n_chans = hp["num_channels"] - len(hp["ignore_channels"])
+    length = (hp["used_data_length"] or hp["epoch_length"]) // hp["num_tokens"]
+    dim = hp["embedding_dim"]
+    state = {
+        "class_weights": torch.tensor(hp["class_weights"]),
+        "mean": torch.tensor(1.3),
+        "std": torch.tensor(7.0),
+        "norm.weight": 1 + draw(n_chans),
+        "norm.bias": draw(n_chans, scale=1.0),
+        "norm.running_mean": draw(n_chans),
+        "norm.running_var": 0.5 + torch.rand(n_chans, generator=generator),
+        "norm.num_batches_tracked": torch.tensor(1234),
+        "encoder.class_token": draw(dim, scale=1.0),
+        "encoder.in_proj.weight": draw(dim, length),
+        "encoder.in_proj.bias": draw(dim),
+        "encoder.pe.encodings.weight": draw(5000, dim, scale=1.0),
+    }
+    state["norm.weight"][0] *= -1
+    for i in range(hp["num_layers"]):
+        layer = f"encoder.encoder_layers.{i}"
+        for norm in ("norm1", "norm2"):
+            state[f"{layer}.{norm}.weight"] = 1 + draw(dim)
+            state[f"{layer}.{norm}.bias"] = draw(dim)
+        for name, n_in, n_out in (
+            ("mha.qkv", dim, 3 * dim),
+            ("mha.out", dim, dim),
+            ("ff.0", dim, 2 * dim),
+            ("ff.2", 2 * dim, dim),
+        ):
+            state[f"{layer}.{name}.weight"] = draw(n_out, n_in)
+            state[f"{layer}.{name}.bias"] = draw(n_out)
+    state["encoder.norm.weight"], state["encoder.norm.bias"] = 1 + draw(dim), draw(dim)
+    n_outputs = len(hp["conditions"])
+    state["outnet.0.weight"], state["outnet.0.bias"] = draw(64, dim), draw(64)
+    state["outnet.2.weight"], state["outnet.2.bias"] = draw(n_outputs, 64), draw(n_outputs)
+    return state
+
+
+def _original(state, hp, x):
+    """Logits and attention, layer by layer, of epochs x of shape (batch, time, channels)."""
+    n_tokens, n_heads = hp["num_tokens"], hp["num_heads"]
+    length = (hp["used_data_length"] or hp["epoch_length"]) // n_tokens
+    x = x[:, : n_tokens * length]
+    x = x[:, :, [c for c in range(x.shape[2]) if c not in hp["ignore_channels"]]]
+    x = (x - state["mean"]) / state["std"]
+    x = (x - state["norm.running_mean"]) / torch.sqrt(state["norm.running_var"] + 1e-5)
+    x = x * state["norm.weight"] + state["norm.bias"]
+    tokens = [
+        x[:, k * length : (k + 1) * length, channel]
+        for channel in range(x.shape[2])
+        for k in range(n_tokens)
+    ]
+
+    def linear(name, values):
+        return values @ state[f"{name}.weight"].T + state[f"{name}.bias"]
+
+    def norm(name, values):
+        return F.layer_norm(
+            values, values.shape[-1:], state[f"{name}.weight"], state[f"{name}.bias"]
+        )
+
+    x = linear("encoder.in_proj", torch.stack(tokens, dim=1))
+    x = x + state["encoder.pe.encodings.weight"][: len(tokens)]
+    x = torch.cat([state["encoder.class_token"].repeat(len(x), 1, 1), x], dim=1)
+    size = x.shape[-1] // n_heads
+    attention = []
+    for i in range(hp["num_layers"]):
+        layer = f"encoder.encoder_layers.{i}"
+        q, k, v = linear(f"{layer}.mha.qkv", norm(f"{layer}.norm1", x)).chunk(3, dim=-1)
+        heads, gathered = [], []
+        for head in range(n_heads):
+            part = slice(head * size, (head + 1) * size)
+            weights = torch.softmax(
+                q[..., part] @ k[..., part].transpose(1, 2) / np.sqrt(size), dim=-1
+            )
+            heads.append(weights)
+            gathered.append(weights @ v[..., part])
+        attention.append(torch.stack(heads, dim=1))
+        x = linear(f"{layer}.mha.out", torch.cat(gathered, dim=-1)) + x
+        hidden = torch.relu(linear(f"{layer}.ff.0", norm(f"{layer}.norm2", x)))
+        x = torch.relu(linear(f"{layer}.ff.2", hidden)) + x
+    x = torch.relu(linear("outnet.0", norm("encoder.norm", x[:, 0])))
+    return linear("outnet.2", x), torch.stack(attention, dim=1)
+
+
+def _original_rollout(attention):
+    """Multiply the maxima over heads as the original does, the last layer first."""
+    layers = attention.amax(dim=2)
+    result = torch.eye(layers.shape[-1])
+    for i in reversed(range(layers.shape[1])):
+        result = layers[:, i] @ result
+    row = result[:, 0, 1:]
+    return result, row / row.max()
+
+
+def _save(path, hp=HYPERPARAMETERS, state=None, as_type="dict", **content):
+    """Write what Lightning does, with the types of its own that it pickles along."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = "pytorch_lightning.utilities.parsing"
+    module = types.ModuleType(name)
+    module.AttributeDict = type("AttributeDict", (dict,), {"__module__": name})
+    fakes = {"pytorch_lightning": None, "pytorch_lightning.utilities": None, name: module}
+    for fake, found in fakes.items():
+        sys.modules[fake] = found or types.ModuleType(fake)
+    kinds = {"dict": dict, "AttributeDict": module.AttributeDict}
+    try:
+        content = {
+            "epoch": 3,
+            "global_step": 120,
+            "pytorch-lightning_version": "1.6.4",
+            "state_dict": _make_state(hp) if state is None else state,
+            "hparams_name": "hparams",
+            "hparams_type": module.AttributeDict,
+            "callbacks": {"EarlyStopping{'monitor': 'val_loss'}": {"best": torch.tensor(0.5)}},
+            "lr_schedulers": [{"gamma": 0.995, "last_epoch": 33}],
+            **content,
+        }
+        if hp is not None:
+            content["hyper_parameters"] = (
+                argparse.Namespace(**hp) if as_type == "Namespace" else kinds[as_type](hp)
+            )
+        torch.save(content, path)
+    finally:
+        for fake in fakes:
+            del sys.modules[fake]
+    return path
+
+
+def _epochs(hp=HYPERPARAMETERS, n_epochs=7):
+    """Draw epochs as the original takes them, and the same for the classifier."""
+    generator = torch.Generator().manual_seed(1)
+    x = 7 * torch.randn(n_epochs, hp["epoch_length"], hp["num_channels"], generator=generator)
+    X = np.delete(x.numpy().transpose(0, 2, 1), hp["ignore_channels"], axis=1)
+    return x, X[:, :, : hp["used_data_length"]]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"ignore_channels": [], "num_tokens": 1, "num_layers": 3},
+        {"used_data_length": 40, "num_heads": 8},
+        {"conditions": ["2", "1"], "class_weights": [1.0, 1.0], "epoch_length": 48},
+    ],
+)
+def test_probabilities_attention_and_rollout_are_those_of_the_original(changes, tmp_path):
+    hp = HYPERPARAMETERS | changes
+    classifier = EEGTransformerClassifier.load(_save(tmp_path / "last.ckpt", hp))
+    x, X = _epochs(hp)
+    with torch.no_grad():
+        logits, attention = _original(_make_state(hp), hp, x)
+    assert logits.std(dim=0).min() > 0.1  # or else anything would agree
+    assert classifier.classes_.tolist() == sorted(hp["conditions"])
+    probabilities = torch.softmax(logits, dim=1).numpy()
+    order = [hp["conditions"].index(label) for label in classifier.classes_]
+    np.testing.assert_allclose(classifier.predict_proba(X), probabilities[:, order], atol=1e-5)
+    expected = [hp["conditions"][code] for code in probabilities.argmax(axis=1)]
+    assert classifier.predict(X).tolist() == expected
+
+    with record_attention(classifier) as recorded:
+        classifier.predict_proba(X)
+    weights = recorded.values()
+    torch.testing.assert_close(weights, attention, atol=1e-5, rtol=1e-4)
+    matrix, row = _original_rollout(attention)
+    options = {"head_fusion": "max", "convention": "eeg-transformer"}
+    torch.testing.assert_close(attention_rollout(weights, **options), matrix, atol=1e-4, rtol=1e-4)
+    ours = attention_rollout(weights, **options, output="class")
+    torch.testing.assert_close(ours, row, atol=1e-4, rtol=1e-4)
+
+
+def test_a_signal_in_volts(tmp_path):
+    state = _make_state(HYPERPARAMETERS)
+    state["mean"], state["std"] = 1e-6 * state["mean"], 1e-6 * state["std"]
+    classifier = EEGTransformerClassifier.load(_save(tmp_path / "volts.ckpt", state=state))
+    x, X = _epochs()
+    logits, _ = _original(_make_state(HYPERPARAMETERS), HYPERPARAMETERS, x)
+    probabilities = torch.softmax(logits, dim=1).numpy()[:, [1, 2, 0]]
+    np.testing.assert_allclose(classifier.predict_proba(1e-6 * X), probabilities, atol=1e-5)
+
+    import mne
+
+    epochs = mne.EpochsArray(1e-6 * X, mne.create_info(4, 160.0, "eeg"), verbose="ERROR")
+    with pytest.raises(ValueError, match=r"one is in volts, .* pass epochs.get_data\(\)"):
+        classifier.predict(epochs)
+
+
+def test_parameters_and_what_is_known(tmp_path):
+    classifier = load_model(_save(tmp_path / "last.ckpt", HYPERPARAMETERS | {"sample_rate": 160.0}))
+    assert type(classifier) is EEGTransformerClassifier
+    params = classifier.get_params()
+    wanted = {
+        "tokenizer": "linear",
+        "votes": False,
+        "mirror": None,
+        "activation": "relu",
+        "head_dim": 64,
+        "n_time_tokens": 3,
+        "embed_dim": 16,
+        "n_layers": 2,
+        "n_heads": 4,
+        "drop_prob": 0.3,
+        "token_drop_prob": 0.1,
+        "lr": 5e-3,
+        "weight_decay": 0.1,
+        "batch_size": 32,
+        "max_epochs": 300,
+        "validation_fraction": 0.15,
+        "n_iter_no_change": 100,
+        "class_weight": "balanced",
+        "sfreq": 160.0,
+    }
+    assert {name: params[name] for name in wanted} == wanted
+    assert (classifier.n_chans_, classifier.n_times_, classifier.sfreq_) == (4, 50, 160.0)
+    assert classifier.original_["conditions"] == CONDITIONS
+    assert len(classifier.history_) == 0
+    assert classifier.net_.criterion_.weight.tolist() == [1.5, 1.0, 0.5]  # eyes, left, right
+
+
+def test_the_classifier_goes_on_as_any_other(tmp_path):
+    classifier = EEGTransformerClassifier.load(_save(tmp_path / "last.ckpt"))
+    _, X = _epochs(n_epochs=12)
+    y = np.array(["left", "right", "eyes"] * 4)
+    values = AttentionExplainer(method="gradient-rollout").explain(classifier, X, y).values
+    assert values.shape == (12, 4)
+    saved = classifier.save(tmp_path / "model.safetensors")
+    loaded = EEGTransformerClassifier.load(saved)
+    assert (loaded.predict_proba(X) == classifier.predict_proba(X)).all()
+    assert loaded.original_ == classifier.original_
+    before = classifier.predict_proba(X)
+    classifier.fine_tune(X, y, n_steps=30)
+    assert (classifier.predict_proba(X) != before).any()
+    assert len(classifier.history_) == 30
+    new = clone(classifier).set_params(max_epochs=2, early_stopping=False).fit(X, y)
+    assert not hasattr(new, "original_")
+    assert "original_" not in vars(loaded.set_params(max_epochs=1, early_stopping=False).fit(X, y))
+
+
+@pytest.mark.parametrize("as_type", ["AttributeDict", "Namespace"])
+def test_types_of_hyperparameters(as_type, tmp_path):
+    _, X = _epochs()
+    expected = load_model(_save(tmp_path / "plain.ckpt")).predict_proba(X)
+    path = _save(tmp_path / "typed.ckpt", as_type=as_type)
+    assert "pytorch_lightning.utilities.parsing" not in sys.modules
+    assert (load_model(path).predict_proba(X) == expected).all()
+
+
+def test_hyperparameters_beside_the_checkpoint(tmp_path):
+    import yaml
+
+    _, X = _epochs()
+    expected = load_model(_save(tmp_path / "plain.ckpt")).predict_proba(X)
+    folder = tmp_path / "lightning_logs" / "version_0"
+    path = _save(
+        folder / "checkpoints" / "epoch=3-step=120.ckpt",
+        hp=None,
+        state=_make_state(HYPERPARAMETERS),
+    )
+    with pytest.raises(ValueError, match=r"neither it nor a hparams.yaml .* tells num_channels"):
+        load_model(path)
+    text = yaml.safe_dump(HYPERPARAMETERS) + "callback: !unknown {a: 1}\n"
+    text += f"evil: !!python/object/apply:os.mkdir [{tmp_path}/evil]\n"
+    text += "moment: !!python/tuple [1, 2]\n"
+    (folder / "hparams.yaml").write_text(text)
+    classifier = load_model(path)
+    assert (classifier.predict_proba(X) == expected).all()
+    assert classifier.original_["moment"] == [1, 2]
+    assert not (tmp_path / "evil").exists()
+    attribute_dict = "!!python/object/new:pytorch_lightning.utilities.parsing.AttributeDict\n"
+    lines = yaml.safe_dump({"dictitems": HYPERPARAMETERS})
+    (folder / "hparams.yaml").write_text(attribute_dict + lines)
+    assert (load_model(path).predict_proba(X) == expected).all()
+    (folder / "hparams.yaml").write_text("a: [1, 2\n")
+    with pytest.raises(ValueError, match=r"hparams.yaml cannot be read"):
+        load_model(path)
+
+
+def test_epochs_of_the_originals_shape_are_told_what_is_wrong_with_them(tmp_path):
+    hp = HYPERPARAMETERS | {"used_data_length": 40}
+    classifier = load_model(_save(tmp_path / "last.ckpt", hp))
+    x, _ = _epochs(hp)
+    everything = x.numpy().transpose(0, 2, 1)
+    with pytest.raises(ValueError) as raised:
+        classifier.predict(everything)
+    assert "ignored 2 of 6 channels: pass np.delete(X, [1, 4], axis=1)" in str(raised.value)
+    assert "first 40 of 50 samples: pass X[:, :, :40]" in str(raised.value)
+    with pytest.raises(ValueError, match=r"first 40 of 50 samples: pass X\[:, :, :40\]"):
+        classifier.predict(np.delete(everything, [1, 4], axis=1))
+    with pytest.raises(ValueError, match=r"pass X.transpose\(0, 2, 1\)"):
+        classifier.predict(x.numpy())
+    assert classifier.predict(np.delete(everything, [1, 4], axis=1)[:, :, :40]).shape == (7,)
+
+
+def _without(state, name):
+    return {key: value for key, value in state.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda s: _without(s, "norm.bias"), "lacks norm.bias.*another version"),
+        (lambda s: _without(s, "mean"), "lacks mean.*another version"),
+        (lambda s: s | {"encoder.cls": torch.zeros(3)}, "beside what is known encoder.cls"),
+        (lambda s: s | {"norm.bias": torch.zeros(5)}, r"norm.bias have the shape \(5,\)"),
+        (lambda s: s | {"outnet.0.bias": torch.full((64,), torch.nan)}, "not all finite"),
+        (lambda s: s | {"std": torch.tensor(0.0)}, "deviations are not all above 0"),
+        (lambda s: s | {"class_weights": torch.ones(4)}, "class_weights"),
+        (lambda s: {"conv1.weight": torch.zeros(3, 3)}, "weights of 0: .* another program"),
+    ],
+)
+def test_weights_of_other_networks(change, message, tmp_path):
+    path = _save(tmp_path / "other.ckpt", state=change(_make_state(HYPERPARAMETERS)))
+    with pytest.raises(ValueError, match=message):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"conditions": "all"}, "conditions is 'all'"),
+        ({"conditions": ["a", "a", "b"]}, "conditions"),
+        ({"conditions": ["a", 1, None]}, "conditions"),
+        ({"num_tokens": 2.5}, "num_tokens is 2.5"),
+        ({"num_heads": 5}, "num_heads=5 does not divide"),
+        ({"num_layers": 10**9}, "tell of 1000000000 layers"),
+        ({"ignore_channels": [7, 8]}, "ignore_channels"),
+        ({"ignore_channels": [1]}, "norm.weight have the shape"),
+        ({"dropout": 1.5}, "drop_prob=1.5"),
+    ],
+)
+def test_hyperparameters_that_do_not_fit(changes, message, tmp_path):
+    state = _make_state(HYPERPARAMETERS)
+    path = _save(tmp_path / "odd.ckpt", HYPERPARAMETERS | changes, state)
+    with pytest.raises(ValueError, match=message):
+        load_model(path)
+
+
+def test_files_that_are_no_checkpoints(tmp_path):
+    path = _save(tmp_path / "whole.ckpt")
+    content = path.read_bytes()
+    for number, part in enumerate((b"", b"text", content[:200], content[: len(content) // 2])):
+        broken = tmp_path / f"broken{number}.ckpt"
+        broken.write_bytes(part)
+        with pytest.raises(ValueError, match="incomplete, damaged, or no checkpoint"):
+            load_model(broken)
+    for number, other in enumerate(({"model": 1}, [1, 2], {"state_dict": {"a": 1}})):
+        foreign = tmp_path / f"foreign{number}.ckpt"
+        torch.save(other, foreign)
+        with pytest.raises(ValueError, match="no state_dict with weights"):
+            load_model(foreign)
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        EEGTransformerClassifier.load(tmp_path / "none.ckpt")
+
+
+class _Evil:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (_touch, (self.path,))
+
+
+def _touch(path):
+    with open(path, "w"):  # noqa: PTH123
+        pass
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_nothing_in_a_checkpoint_is_run(tmp_path):
+    target = tmp_path / "evil"
+    path = _save(tmp_path / "evil.ckpt", callbacks={"mine": _Evil(str(target))})
+    with pytest.raises(ValueError, match=r"_touch, and only weights and plain"):
+        load_model(path)
+    plain = tmp_path / "pickle.ckpt"
+    plain.write_bytes(pickle.dumps(_Evil(str(target))))
+    with pytest.raises(ValueError):
+        load_model(plain)
+    assert not target.exists()
+
+
+def test_the_default_network_has_the_layers_that_it_had():
+    from skeegformer.nn import EEGTransformer
+
+    torch.manual_seed(0)
+    default = EEGTransformer(4, 2, 160, 160.0)
+    torch.manual_seed(0)
+    explicit = EEGTransformer(4, 2, 160, 160.0, activation="gelu", head_dim=None)
+    state = default.state_dict()
+    layer = "blocks.0"
+    names = ["standardize_input.mean", "standardize_input.scale", "standardize_features.mean"]
+    names += ["standardize_features.scale", "embed.weight", "embed.bias", "positions"]
+    names += ["class_token"]
+    for part in ("norm_attention", "attention.query_key_value", "attention.out"):
+        names += [f"{layer}.{part}.weight", f"{layer}.{part}.bias"]
+    for part in ("norm_feedforward", "feedforward.0", "feedforward.2"):
+        names += [f"{layer}.{part}.weight", f"{layer}.{part}.bias"]
+    names += ["norm.weight", "norm.bias", "head.weight", "head.bias", "votes.weight"]
+    assert sorted(state) == sorted(names)
+    assert all((state[name] == value).all() for name, value in explicit.state_dict().items())
+    kinds = [type(part).__name__ for part in default.blocks[0].feedforward]
+    assert kinds == ["Linear", "GELU", "Linear", "Dropout"]
+
+
+@pytest.mark.parametrize(
+    "params, message",
+    [({"activation": "tanh"}, "activation='tanh'"), ({"head_dim": 0}, "head_dim=0")],
+)
+def test_new_parameters_are_checked(params, message):
+    with pytest.raises(ValueError, match=message):
+        EEGTransformerClassifier(**params).fit(np.ones((4, 2, 50)), [0, 1, 0, 1])

@@ -1,0 +1,694 @@
+"""Saving and loading: what comes back, what is refused, and that nothing is run."""
+
+import json
+import os
+import pickle
+import resource
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import mne
+import numpy as np
+import pytest
+import reference_model
+import safetensors.torch
+import sklearn
+import torch
+from mne.decoding import CSP
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+from sklearn.base import clone
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.metadata_routing import get_routing_for_object
+from skorch.callbacks import EpochScoring
+
+from skeegformer import (
+    AttentionExplainer,
+    BandPassFilter,
+    ChannelDropper,
+    ChannelPicker,
+    ChannelSelector,
+    EEGTransformerClassifier,
+    EuclideanAlignment,
+    LeftRightMirror,
+    MirroredClassifier,
+    NotchFilter,
+    RecursiveChannelElimination,
+    Resampler,
+    TemperatureScaledClassifier,
+    load_eegmmi,
+    load_model,
+    make_baseline,
+    record_attention,
+    save_model,
+)
+from skeegformer._encoding import CannotEncode, Decoder, Encoder
+from skeegformer._files import checksum
+from skeegformer._original import OriginalClassifier
+from skeegformer.baselines import ToMicrovolts
+
+TINY = {"tokenizer": "linear", "votes": False, "mirror": None, "embed_dim": 8, "n_heads": 2}
+TINY |= {"max_epochs": 2, "random_state": 0}
+
+
+def _tiny(**params):
+    return EEGTransformerClassifier(**(TINY | params))
+
+
+@pytest.fixture(scope="module")
+def epochs(simulated):
+    """Two subjects, ten channels on both sides."""
+    X, y, metadata, _ = simulated
+    chosen = np.flatnonzero(metadata["subject"].to_numpy() <= 2)[::2]
+    names = ["F3", "F4", "C3", "C4", "Cz", "P3", "P4", "O1", "O2", "Fz"]
+    return X[chosen].copy().load_data().pick(names), y[chosen]
+
+
+@pytest.fixture(scope="module")
+def fitted(epochs):
+    return _tiny().fit(*epochs)
+
+
+def _again(model, tmp_path):
+    """Save and load, with no warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        return load_model(save_model(model, tmp_path / "again.safetensors", overwrite=True))
+
+
+# What comes back
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"tokenizer": "covariance", "votes": True, "mirror": "auto"},
+        {"tokenizer": "covariance", "votes": True, "adapt": True, "n_time_tokens": 2},
+        {"tokenizer": "spectral", "n_layers": 2, "class_weight": "balanced"},
+        {"activation": "relu", "head_dim": 5, "early_stopping": True, "validation_fraction": 0.5},
+        {"positions": "electrode"},
+    ],
+)
+def test_classifiers_come_back_whole(params, epochs, tmp_path):
+    X, y = epochs
+    classifier = _tiny(**params).fit(X, y)
+    classifier.save(tmp_path / "model.safetensors")
+    loaded = EEGTransformerClassifier.load(tmp_path / "model.safetensors")
+    assert loaded.get_params() == classifier.get_params()
+    assert vars(loaded).keys() == vars(classifier).keys()
+    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+    np.testing.assert_array_equal(loaded.predict(X), classifier.predict(X))
+    assert loaded.classes_.dtype == classifier.classes_.dtype
+    np.testing.assert_array_equal(loaded.feature_importances_, classifier.feature_importances_)
+    few = X.copy().pick(["F3", "C4", "P3", "O2", "Fz"])
+    if params.get("positions"):
+        np.testing.assert_array_equal(loaded.predict_proba(few), classifier.predict_proba(few))
+    else:
+        with pytest.raises(ValueError, match="missing: F4, C3, Cz"):
+            loaded.predict(few)
+    # The losses, and the net on which skorch goes on.
+    assert loaded.history_ == classifier.history_
+    assert loaded.history_ is loaded.net_.history
+    data = np.ones((3, 10, classifier.n_times_), dtype=np.float32)
+    assert (loaded.net_.forward(data) == classifier.net_.forward(data)).all()
+    for name in ("lr", "batch_size", "max_epochs"):
+        assert getattr(loaded.net_, name) == getattr(classifier.net_, name)
+    assert [name for name, _ in loaded.net_.callbacks_] == [
+        name for name, _ in classifier.net_.callbacks_
+    ]
+    groups = [[g["lr"] for g in c.net_.optimizer_.param_groups] for c in (loaded, classifier)]
+    assert len(groups[0]) == len(groups[1])
+
+
+def test_a_loaded_classifier_is_explained_fine_tuned_cloned_and_fitted(epochs, tmp_path):
+    X, y = epochs
+    classifier = _tiny(tokenizer="covariance", votes=True).fit(X, y)
+    loaded = _again(classifier, tmp_path)
+    explanations = [AttentionExplainer().explain(model, X, y) for model in (classifier, loaded)]
+    np.testing.assert_array_equal(explanations[0].values, explanations[1].values)
+    assert explanations[1].ch_names == X.ch_names
+    with record_attention(loaded) as attention:
+        loaded.predict(X)
+    assert len(attention.values()) == len(X)
+    for model in (classifier, loaded):
+        model.fine_tune(X[:10], y[:10], n_steps=5)
+    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+    assert len(loaded.history_) == len(classifier.history_)
+    again = clone(loaded).fit(X, y)
+    np.testing.assert_array_equal(
+        again.predict_proba(X), clone(classifier).fit(X, y).predict_proba(X)
+    )
+    np.testing.assert_array_equal(loaded.fit(X, y).predict_proba(X), again.predict_proba(X))
+
+
+def _pipelines(X):
+    yield make_pipeline(
+        ChannelDropper(["Fz"]),
+        BandPassFilter(1.0, 30.0),
+        NotchFilter(range(50, 60, 10)),
+        Resampler(80.0),
+        EuclideanAlignment(),
+        _tiny(),
+    )
+    yield make_pipeline(
+        ChannelPicker(["C3", "C4", "Cz"]), LeftRightMirror(), ToMicrovolts(), _tiny()
+    )
+    yield make_pipeline(make_pipeline(BandPassFilter(1.0, 30.0), "passthrough"), _tiny())
+    yield MirroredClassifier(_tiny(), swap={})
+    yield TemperatureScaledClassifier(_tiny(), n_splits=2)
+    yield make_pipeline(ChannelSelector(_tiny(), n_channels=4), _tiny())
+    yield make_pipeline(
+        RecursiveChannelElimination(_tiny(), min_channels=5, step=0.5, cv=2), _tiny()
+    )
+    yield OriginalClassifier(
+        embed_dim=8, n_heads=2, n_layers=1, max_epochs=1, early_stopping=False, random_state=0
+    )
+
+
+@pytest.mark.parametrize("index", range(8))
+def test_pipelines_and_steps_come_back_whole(index, epochs, tmp_path):
+    X, y = epochs
+    model = list(_pipelines(X))[index]
+    unfitted = _again(model, tmp_path)
+    assert repr(unfitted) == repr(model)
+    model.fit(X, y)
+    loaded = _again(model, tmp_path)
+    assert repr(loaded) == repr(model)
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+    # What is written of it is the same to the bit, so that nothing has got lost or changed.
+    first = (tmp_path / "again.safetensors").read_bytes()
+    assert save_model(loaded, tmp_path / "second.safetensors").read_bytes() == first
+    np.testing.assert_array_equal(unfitted.fit(X, y).predict_proba(X), model.predict_proba(X))
+
+
+def test_a_frozen_estimator(fitted, epochs, tmp_path):
+    selector = ChannelSelector(FrozenEstimator(fitted), n_channels=3).fit(*epochs)
+    loaded = _again(selector, tmp_path)
+    assert loaded.kept_ch_names_ == selector.kept_ch_names_
+    assert clone(loaded).fit(*epochs).kept_ch_names_ == selector.kept_ch_names_
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 1], [1.0, 2.0], [True, False], ["a", "ü"], np.array(["x", "y"], dtype=object)]
+)
+def test_labels_keep_their_type(labels, tmp_path):
+    X = np.random.default_rng(0).standard_normal((12, 3, 40))
+    y = np.array(labels)[np.arange(12) % 2]
+    classifier = _tiny().fit(X, y)
+    loaded = _again(classifier, tmp_path)
+    assert loaded.classes_.dtype == classifier.classes_.dtype
+    assert loaded.predict(X).tolist() == classifier.predict(X).tolist()
+    assert loaded.info_ is None
+
+
+def test_data_frames_and_flat_epochs(tmp_path):
+    import pandas as pd
+
+    values = np.random.default_rng(0).standard_normal((12, 40))
+    X = pd.DataFrame(values, columns=[f"t{i}" for i in range(40)])
+    classifier = _tiny().fit(X, np.arange(12) % 2)
+    loaded = _again(classifier, tmp_path)
+    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+    assert loaded.feature_names_in_.tolist() == list(X.columns)
+
+
+def test_metadata_routing_is_kept(epochs, tmp_path):
+    with sklearn.config_context(enable_metadata_routing=True):
+        classifier = _tiny(adapt=True).set_fit_request(groups="subjects")
+        classifier.set_predict_proba_request(groups=True)
+        aligner = EuclideanAlignment().set_fit_request(groups=True)
+        pipe = make_pipeline(aligner.set_transform_request(groups=True), classifier)
+    loaded = _again(pipe, tmp_path)
+    with sklearn.config_context(enable_metadata_routing=True):
+        routing = get_routing_for_object(loaded)
+        assert routing.consumes("fit", ["groups", "subjects"]) == {"groups", "subjects"}
+        assert str(routing) == str(get_routing_for_object(pipe))
+        assert clone(loaded)[-1].get_metadata_routing().predict_proba.requests == {"groups": True}
+    assert "_metadata_request" not in vars(_again(_tiny(), tmp_path))
+
+
+def test_a_real_info(tmp_path):
+    """Positions as files have them, in single precision, and points of the head's shape."""
+    info = mne.create_info(["Fz", "Cz", "Pz", "s1"], 100.0, ["eeg"] * 3 + ["seeg"])
+    rng = np.random.default_rng(0)
+    places = dict(zip(info["ch_names"], 0.1 * rng.standard_normal((4, 3)), strict=True))
+    shape = 0.1 * rng.standard_normal((20, 3))
+    landmarks = {"nasion": [0, 0.1, 0], "lpa": [-0.08, 0, 0], "rpa": [0.08, 0, 0]}
+    info.set_montage(mne.channels.make_dig_montage(places, hsp=shape, **landmarks))
+    info["bads"] = ["Cz"]
+    X = mne.EpochsArray(1e-5 * rng.standard_normal((12, 4, 40)), info, verbose="ERROR")
+    X.save(tmp_path / "x-epo.fif")
+    for read in (X, mne.read_epochs(tmp_path / "x-epo.fif", verbose="ERROR")):
+        classifier = _tiny().fit(read, np.arange(12) % 2)
+        found, expected = _again(classifier, tmp_path).info_, classifier.info_
+        assert mne.utils.object_diff(found["dig"], expected["dig"]) == ""
+        assert found["ch_names"] == expected["ch_names"]
+        assert found["bads"] == ["Cz"]
+        assert found.get_channel_types() == expected.get_channel_types()
+        for name in ("loc", "coord_frame"):
+            a, b = ([ch[name] for ch in info["chs"]] for info in (found, expected))
+            np.testing.assert_array_equal(np.array(a)[..., :3], np.array(b)[..., :3])
+
+
+def test_recordings(recorded_subjects, tmp_path):
+    """A Pipeline on EEGMMI, whose channels are then estimated from half of them."""
+    X, y, _ = load_eegmmi("baseline-eyes", subjects=recorded_subjects[:1])
+    classifier = _tiny(positions="electrode").fit(X, y)
+    loaded = _again(classifier, tmp_path)
+    few = X[::5].load_data().pick(X.ch_names[::2])
+    np.testing.assert_array_equal(loaded.predict_proba(few), classifier.predict_proba(few))
+    pipe = make_pipeline(BandPassFilter(1.0, 40.0), EuclideanAlignment(), _tiny()).fit(
+        X[::5], y[::5]
+    )
+    np.testing.assert_array_equal(
+        _again(pipe, tmp_path).predict_proba(X[::7]), pipe.predict_proba(X[::7])
+    )
+
+
+def test_values_of_all_types():
+    values = {
+        "none": None,
+        "numbers": [True, 2**70, -0.0, 1e-300, float("inf"), -float("inf")],
+        "nested": ({1: "a", None: (), False: [{}], 2.5: "b", "": 0}, {"tuple": 1}, {3, 1}),
+        "slices": slice(1, None, 2),
+        "range": range(3, 9, 2),
+        "scalars": [np.float32(0.1), np.int8(-3), np.bool_(True), np.str_("ö"), np.uint64(2**63)],
+        "text": 'a\ud800\u2028"',
+    }
+    encoder = Encoder(lambda value, encoder: pytest.fail(f"{value!r} is not known"))
+    plain = json.loads(json.dumps(encoder.encode(values), allow_nan=False))
+    found = Decoder(encoder.arrays, {}).decode(plain)
+    assert repr(found) == repr(values)
+    assert [type(x) for x in found["scalars"]] == [type(x) for x in values["scalars"]]
+    assert repr(Decoder({}, {}).decode({"float": "nan"})) == "nan"
+
+    arrays = [
+        np.float64(np.arange(6).reshape(2, 3)),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.array(3, dtype=">i2"),
+        np.zeros((0, 2), dtype=bool),
+        np.array([["a", "bcd"]]),
+        np.array([("C3", "C4"), None, np.float32(1)], dtype=object),
+        np.array([], dtype="<U3"),
+        np.arange(10)[::3],
+    ]
+    encoder = Encoder(lambda value, encoder: pytest.fail(f"{value!r} is not known"))
+    plain = json.loads(json.dumps(encoder.encode(arrays)))
+    for found, expected in zip(Decoder(encoder.arrays, {}).decode(plain), arrays, strict=True):
+        assert found.dtype == expected.dtype.newbyteorder("=")
+        assert found.shape == expected.shape
+        assert found.flags.c_contiguous == (expected.flags.c_contiguous or expected.ndim < 2)
+        assert repr(found.tolist()) == repr(expected.tolist())
+        assert found.flags.writeable
+    tensor = torch.arange(4.0).reshape(2, 2)
+    encoder = Encoder(None)
+    found = Decoder(encoder.arrays, {}).decode(encoder.encode(tensor))
+    assert (found == tensor).all()
+    for other in (
+        np.zeros(2, complex),
+        np.zeros(1, "M8[s]"),
+        tensor.bfloat16(),
+        np.datetime64(1, "s"),
+    ):
+        with pytest.raises(CannotEncode, match="a"):
+            encoder.encode(other)
+
+
+# Other processes and versions
+
+
+def test_another_process_predicts_the_same(fitted, epochs, tmp_path):
+    X, _ = epochs
+    data = 1e6 * X.get_data(copy=True)
+    fitted.save(tmp_path / "model.safetensors")
+    np.save(tmp_path / "X.npy", data)
+    code = (
+        "import numpy as np; from skeegformer import load_model; "
+        "model = load_model('model.safetensors'); "
+        "np.save('p.npy', model.predict_proba(np.load('X.npy')))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "p.npy"), fitted.predict_proba(data))
+
+
+def test_the_reference_model_is_read():
+    """A file of format 1: later versions read it, and predict what it predicted."""
+    model = load_model(reference_model.FOLDER / "model-1.safetensors")
+    X, y = reference_model.make_epochs()
+    expected = np.load(reference_model.FOLDER / "model-1-probabilities.npy")
+    np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-4)
+    params, wanted = (m.get_params(deep=False) for m in (model, reference_model.make_model()))
+    assert str(params["steps"]) == str(wanted["steps"])
+    assert model[-1].class_weight == {"left": 1.0, "right": 2.0}
+    assert sorted(model[-1].subject_means_) == [1, 2]
+    assert len(model[-1].history_) == 10
+    assert model[-1].fine_tune(model[:-1].transform(X), y, n_steps=2)
+    size = (reference_model.FOLDER / "model-1.safetensors").stat().st_size
+    assert size < 100_000
+
+
+# The file
+
+
+def _header(path):
+    content = path.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(json.loads(content[8:start])["__metadata__"]["skeegformer"])
+
+
+def _forge(path, change):
+    """Change the text in a file, and give it the checksum that it should have."""
+    arrays, header = load_tensors(path.read_bytes()), _header(path)
+    change(header)
+    header["checksum"] = checksum(arrays, {k: v for k, v in header.items() if k != "checksum"})
+    path.write_bytes(save_tensors(arrays, {"skeegformer": json.dumps(header)}))
+    path.with_suffix(".json").unlink(missing_ok=True)
+    return path
+
+
+def test_the_description_beside_it(fitted, tmp_path):
+    path = fitted.save(tmp_path / "model.safetensors")
+    assert path == tmp_path / "model.safetensors"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
+    description = json.loads((tmp_path / "model.json").read_text())
+    assert description == _header(path)
+    assert description["format"] == "skeegformer-model"
+    assert set(description["saved_with"]) >= {"python", "skeegformer", "torch", "scikit-learn"}
+    assert description["model"]["params"]["embed_dim"] == 8
+    weights = load_tensors(path.read_bytes())
+    np.testing.assert_array_equal(
+        weights["network.embed.weight"], fitted.net_.module_.embed.weight.detach().numpy()
+    )
+    (tmp_path / "model.json").unlink()
+    load_model(path)  # the model alone is enough
+    for text in ("{}", "no json", json.dumps(description | {"version": 7})):
+        (tmp_path / "model.json").write_text(text)
+        with pytest.warns(UserWarning, match=r"does not describe the model .* overwrite=True"):
+            load_model(path)
+
+
+def test_files_are_replaced_only_when_asked_to(fitted, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_model(fitted, path)
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match="model.safetensors is there already: pass overwrite"):
+        save_model(_tiny(), path)
+    path.unlink()
+    with pytest.raises(FileExistsError, match="model.json is there already"):
+        save_model(_tiny(), path)
+    assert not path.exists()
+    save_model(_tiny(), str(path), overwrite=True)
+    assert path.read_bytes() != before
+    assert load_model(path).get_params() == _tiny().get_params()
+
+
+def test_places_that_cannot_be_written_to(fitted, tmp_path):
+    with pytest.raises(ValueError, match=r"saved as .safetensors: call it model.safetensors"):
+        save_model(fitted, tmp_path / "model.pkl")
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        save_model(fitted, tmp_path / "none" / "model.safetensors")
+    (tmp_path / "a.safetensors").mkdir()
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        save_model(fitted, tmp_path / "a.safetensors", overwrite=True)
+    if Path("/proc/self").is_dir():  # where nobody can write, root neither
+        with pytest.raises(OSError, match=r"could not be written: .*save to another folder"):
+            save_model(fitted, "/proc/self/model.safetensors")
+    folder = tmp_path / "read only"
+    folder.mkdir(mode=0o500)
+    if not os.access(folder, os.W_OK):
+        with pytest.raises(PermissionError, match="could not be written: Permission denied"):
+            save_model(fitted, folder / "model.safetensors")
+
+
+@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="needs limits of file size")
+def test_a_full_disk_leaves_the_old_model(fitted, tmp_path):
+    """Files may not grow beyond a limit, which is what a disk without room does to them."""
+    path = fitted.save(tmp_path / "model.safetensors")
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"could not be written: File too large. Nothing was"):
+            fitted.save(path, overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
+
+
+def test_files_that_are_no_models(fitted, tmp_path):
+    path = fitted.save(tmp_path / "model.safetensors")
+    content = path.read_bytes()
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        load_model(tmp_path / "none.safetensors")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        load_model(tmp_path)
+    with pytest.raises(ValueError, match=r"model.json is a .json, whose model is model.safetens"):
+        load_model(tmp_path / "model.json")
+    other = tmp_path / "other.safetensors"
+    for part in (b"", b"text", content[:7], content[:500], content[:-4], content + b"more"):
+        other.write_bytes(part)
+        with pytest.raises(ValueError, match="incomplete, damaged, or no file of safetensors"):
+            load_model(other)
+    for metadata in (None, {"format": "pt"}, {"skeegformer": "[" * 10**5}, {"skeegformer": "{}"}):
+        other.write_bytes(save_tensors({"weight": np.zeros(3)}, metadata))
+        with pytest.raises(ValueError, match="is no model of skeegformer"):
+            load_model(other)
+    deep = '{"format": "skeegformer-model", "version": 1, "model": %s}' % ("[" * 5000 + "]" * 5000)
+    other.write_bytes(save_tensors({}, {"skeegformer": deep}))
+    with pytest.raises(ValueError, match=r"is no model of skeegformer|was changed"):
+        load_model(other)
+    other.write_bytes(safetensors.torch.save({"weight": torch.zeros(2).bfloat16()}))
+    with pytest.raises(ValueError, match=r"no file of safetensors|is no model"):
+        load_model(other)
+
+
+def test_changed_files_are_refused(fitted, tmp_path):
+    path = fitted.save(tmp_path / "model.safetensors")
+    content = path.read_bytes()
+    for changed in (
+        content[:-2] + bytes([content[-2] ^ 1]) + content[-1:],
+        content.replace(b'\\"random_state\\": 0', b'\\"random_state\\": 1'),
+    ):
+        assert changed != content
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match="was changed since it was saved"):
+            load_model(path)
+
+
+def _set(*keys, value):
+    def change(header):
+        for key in keys[:-1]:
+            header = header[key]
+        header[keys[-1]] = value
+
+    return change
+
+
+def test_other_versions(fitted, tmp_path):
+    path = fitted.save(tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"has format 2, and .* reads up to 1: update it"):
+        load_model(_forge(path, _set("version", value=2)))
+    old = _set("saved_with", "skeegformer", value="0.0.7")
+    for change, message in (
+        (_set("model", "params", "new_option", value=3), "has no parameter new_option"),
+        (lambda header: header["model"]["attributes"].pop("n_chans_"), "lacks n_chans_"),
+        (lambda header: header["model"].pop("attributes"), "no 'attributes'"),
+        (lambda header: header["model"]["net"].pop("lr"), "no 'lr'"),
+        (lambda header: header["model"]["net"]["weights"].pop("embed.bias"), "cannot be made as"),
+        (_set("model", "net", "params", "dict", "new", value=1), "unexpected keyword argument"),
+        (_set("model", "net", "params", "dict", "n_chans", value=5), "cannot be made as it was"),
+        (_set("model", "attributes", "x_", value={"new": 1}), "nothing is known of 'new'"),
+    ):
+        path = fitted.save(path, overwrite=True)
+        _forge(path, old)
+        with pytest.raises(ValueError, match=rf"skeegformer 0.0.7 and cannot be .*{message}"):
+            load_model(_forge(path, change))
+
+
+def test_a_parameter_that_an_older_file_lacks_has_its_default(fitted, epochs, tmp_path):
+    path = fitted.save(tmp_path / "model.safetensors")
+    _forge(path, lambda header: header["model"]["params"].pop("noise"))
+    loaded = load_model(path)
+    assert loaded.noise == 0.0
+    np.testing.assert_array_equal(loaded.predict_proba(epochs[0]), fitted.predict_proba(epochs[0]))
+
+
+def test_what_is_no_classifier_is_not_loaded_as_one(tmp_path):
+    path = save_model(make_pipeline(BandPassFilter(1.0, 30.0), _tiny()), tmp_path / "p.safetensors")
+    with pytest.raises(
+        TypeError, match=r"holds a Pipeline, no EEGTransformerClassifier: .*load_mo"
+    ):
+        EEGTransformerClassifier.load(path)
+
+
+# Nothing is run
+
+
+class _Evil:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (os.mkdir, (self.path,))
+
+
+def test_a_pickle_under_our_name_is_not_opened(tmp_path):
+    target = tmp_path / "evil"
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(pickle.dumps(_Evil(str(target))))
+    with pytest.raises(ValueError, match="no file of safetensors"):
+        load_model(path)
+    torch.save({"model": _Evil(str(target))}, path)
+    with pytest.raises(ValueError, match="no file of safetensors"):
+        load_model(path)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set("model", "estimator", value="subprocess.Popen"),
+        _set("model", "estimator", value="os"),
+        _set("model", "estimator", value="../../evil"),
+        _set("model", "estimator", value={"a": 1}),
+        _set("model", "estimator", value="_HOMES"),
+        _set("model", "params", "random_state", value={"estimator": "Popen", "params": {}}),
+        _set("model", "params", "__class__", value="os"),
+        _set("model", "net", "network", value="torch.hub.load"),
+        _set("model", "net", "network", value=["EEGTransformer"]),
+        _set("model", "net", "params", "dict", "tokenizer", value="../evil"),
+        _set("model", "net", "weights", "embed.bias", value="../../etc/passwd"),
+        _set("model", "net", "device", value="../../dev/null"),
+        _set("model", "attributes", "predict", value=1),
+        _set("model", "attributes", "__class__", value=1),
+        _set("model", "attributes", "a_", value={"scalar": ["O", "gASV"]}),
+        _set("model", "attributes", "a_", value={"texts": ["a"], "dtype": "O", "shape": [1]}),
+        _set("model", "attributes", "a_", value={"array": "/etc/passwd"}),
+        _set("model", "attributes", "a_", value={"array": "network.embed.bias", "self": 1}),
+        _set("model", "attributes", "a_", value={"items": [[[], 1]]}),
+        _set("model", "requests", value={"__init__": {"a": True}}),
+        _set("model", "requests", value={"fit": {"evil": True}}),
+        _set("model", value=[1]),
+        _set("model", value={"tuple": []}),
+    ],
+)
+def test_names_in_a_file_mean_nothing_but_our_own(change, fitted, tmp_path, monkeypatch):
+    path = _forge(fitted.save(tmp_path / "model.safetensors"), change)
+    monkeypatch.chdir(tmp_path)
+    Path("evil.py").write_text("raise SystemExit('it was run')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if "device" in str(change.__closure__[0].cell_contents):
+        with pytest.warns(UserWarning, match="is loaded on the CPU"):
+            load_model(path)
+        return
+    with pytest.raises(ValueError, match=r"cannot be made a model|is no model of"):
+        load_model(path)
+
+
+def test_no_cache_of_pickles_comes_with_a_pipeline(tmp_path):
+    pipe = make_pipeline(BandPassFilter(1.0, 30.0), _tiny(), memory=str(tmp_path / "cache"))
+    with pytest.warns(UserWarning, match="parameter memory of the Pipeline .* memory=None in its"):
+        path = save_model(pipe, tmp_path / "p.safetensors")
+    assert load_model(path).memory is None
+    with pytest.raises(ValueError, match="a Pipeline with a cache"):
+        load_model(_forge(path, _set("model", "params", "memory", value="cache")))
+
+
+# What cannot be saved
+
+
+class _Subclass(EEGTransformerClassifier):
+    pass
+
+
+def test_other_estimators_are_refused_by_name(tmp_path):
+    path = tmp_path / "model.safetensors"
+    pipe = make_pipeline(ToMicrovolts(), CSP(), LinearDiscriminantAnalysis())
+    with pytest.raises(TypeError, match=r"CSP in the step 'csp' cannot be saved.*skops.*joblib"):
+        save_model(pipe, path)
+    with pytest.raises(TypeError, match="DummyClassifier in the step"):
+        save_model(make_baseline("chance"), path)
+    with pytest.raises(TypeError, match="LinearDiscriminantAnalysis cannot be saved"):
+        save_model(MirroredClassifier(LinearDiscriminantAnalysis()), path)
+    with pytest.raises(TypeError, match="_Subclass cannot be saved"):
+        save_model(_Subclass(), path)
+    search = GridSearchCV(_tiny(), {"lr": [1e-3]}, cv=2)
+    search.fit(np.random.default_rng(0).standard_normal((8, 2, 20)), [0, 1] * 4)
+    with pytest.raises(TypeError, match="GridSearchCV cannot be saved. Save its best_estimator_"):
+        save_model(search, path)
+    with pytest.raises(TypeError, match="is no estimator"):
+        save_model({"a": 1}, path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parameters_that_cannot_be_saved_are_told(epochs, tmp_path):
+    X, y = epochs
+    classifier = _tiny(
+        callbacks=[EpochScoring("accuracy", on_train=True)],
+        random_state=np.random.RandomState(0),
+        class_weight={"a": 1.0},
+    )
+    path = tmp_path / "model.safetensors"
+    with pytest.warns(UserWarning, match="cannot be saved") as caught:
+        save_model(make_pipeline(classifier), path)
+    messages = [str(warning.message) for warning in caught]
+    assert len(messages) == 2
+    assert "callbacks of the EEGTransformerClassifier in the step 'eegtransformer" in messages[0]
+    assert "has callbacks=None in its place" in messages[0]
+    assert "random_state" in messages[1]
+    params = load_model(path)[-1].get_params()
+    assert params["callbacks"] is None
+    assert params["random_state"] is None
+    assert params["class_weight"] == {"a": 1.0}
+
+    classifier.set_params(class_weight=None).fit(X, y)
+    with pytest.warns(UserWarning, match="callbacks"):
+        classifier.save(path, overwrite=True)
+    loaded = load_model(path)
+    assert loaded.history_[-1]["accuracy"] == classifier.history_[-1]["accuracy"]
+    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+
+
+def test_networks_and_attributes_that_cannot_be_saved(epochs, tmp_path):
+    path = tmp_path / "model.safetensors"
+    classifier = _tiny().fit(*epochs)
+    classifier.note_ = object()
+    with pytest.raises(TypeError, match=r"note_ of the EEGTransformerClassifier .* joblib.dump"):
+        classifier.save(path)
+    del classifier.note_
+    classifier.net_.module_.half()
+    with pytest.raises(TypeError, match="weights of torch.float16"):
+        classifier.save(path)
+    classifier.net_.module_ = torch.nn.Linear(2, 2)
+    with pytest.raises(TypeError, match=r"torch.nn.modules.linear.Linear, and what can be saved"):
+        classifier.save(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_that_is_not_there(fitted, epochs, tmp_path):
+    path = fitted.save(tmp_path / "model.safetensors")
+
+    def was_on_a_gpu(header):
+        header["model"]["params"]["device"] = header["model"]["net"]["device"] = "cuda:9"
+
+    _forge(path, was_on_a_gpu)
+    with pytest.warns(UserWarning, match=r"device='cuda:9', which is not there: .*on the CPU"):
+        loaded = load_model(path)
+    assert loaded.device == "cuda:9"
+    np.testing.assert_array_equal(loaded.predict_proba(epochs[0]), fitted.predict_proba(epochs[0]))
+
+
+def test_loading_leaves_the_global_random_state(fitted, tmp_path):
+    path = fitted.save(tmp_path / "model.safetensors")
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    load_model(path)
+    assert (torch.rand(3) == expected).all()
