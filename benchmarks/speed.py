@@ -135,9 +135,10 @@ def _online_lines():
     reference = rows["classifier.predict_proba"][1]
     threads = os.environ.get("OMP_NUM_THREADS", os.cpu_count())
     return [
-        f"{ONLINE}, default model, {threads} threads, onnxruntime {version('onnxruntime')}. Milliseconds: "
-        "median, first and last tenth of 300 rounds in which each way had its turn, and the median "
-        "relative to the first row. Where other work runs as well, only the last column tells.",
+        f"{ONLINE}, default model, {threads} threads, onnxruntime {version('onnxruntime')}. "
+        "Milliseconds: median, first and last tenth of 300 rounds in which each way had its turn, "
+        "and the median relative to the first row. Where other work runs as well, only the last "
+        "column tells.",
         "",
         "| way | median | 10 % | 90 % | relative |",
         "|---|---|---|---|---|",

@@ -104,8 +104,8 @@ def test_exportable_network_agrees(n_chans, tokenizer, n_time_tokens, votes):
 @pytest.mark.parametrize(
     "n_chans, params",
     [
-        (17, {"n_time_tokens": 2, "n_layers": 2}),
-        (4, {"votes": False, "n_times": 81}),
+        (17, {"n_time_tokens": 2, "n_times": 81}),
+        (4, {"votes": False, "n_layers": 2}),
         (4, {"tokenizer": "spectral", "n_time_tokens": 3}),
         (3, {"tokenizer": "linear", "votes": False}),
     ],
