@@ -225,10 +225,8 @@ class MappedEpochs(MappedRows):
     >>> X = MappedEpochs(path, (10, 3, 320), ch_names=["C3", "Cz", "C4"], sfreq=160.0)
     >>> X[[0, 4, 2]].shape
     (3, 3, 320)
-    >>> X[0]
-    array([[0., 0., 0., ..., 0., 0., 0.],
-           [0., 0., 0., ..., 0., 0., 0.],
-           [0., 0., 0., ..., 0., 0., 0.]], shape=(3, 320), dtype=float32)
+    >>> X[0].shape, X[0].dtype
+    ((3, 320), dtype('float32'))
     >>> folder.cleanup()
     """
 
@@ -386,6 +384,18 @@ class MappedEpochs(MappedRows):
         out = copy.copy(self)
         out._steps = (*self._steps, function)
         out._n_chans, out.ch_names, out.info = len(ch_names), list(ch_names), info
+        return out
+
+    def without_subjects(self):
+        """Forget whom the epochs come from.
+
+        Returns
+        -------
+        MappedEpochs
+            The same epochs; nothing is read.
+        """
+        out = copy.copy(self)
+        out.subjects = None
         return out
 
     def _pick(self, order):

@@ -98,7 +98,7 @@ class ExportWriter:
         labels : pandas.DataFrame of shape (n_some, n_columns)
             Columns ``subject``, ``stage``, ``condition`` and others.
         unit_scale : float
-            What values are multiplied with before they are written.
+            What values are multiplied with before they are written; z-scores are not.
         """
         if self._n_chans is None:
             self._n_chans = data.shape[1]
@@ -108,7 +108,8 @@ class ExportWriter:
                 f"before them {self._n_chans} and {self.n_times}; all need to be alike."
             )
         labels = labels.astype(str)
-        data = standardize(data) if self.zscore else data
+        if self.zscore:
+            data, unit_scale = standardize(data), 1.0  # they have no unit
         for epoch in data:  # one by one, to hold no second copy
             values = np.ascontiguousarray(np.multiply(epoch, unit_scale).T, dtype="<f4")
             self._digest.update(values)

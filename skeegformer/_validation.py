@@ -714,10 +714,9 @@ def _reorder(eeg, ch_names):
 
 def _scale(eeg):
     """Measure the size of a typical channel's fluctuations."""
-    size = BATCH if isinstance(eeg.data, LazyRows) else len(eeg.data)
-    return float(
-        np.median(np.concatenate([block.std(axis=2) for block in batches_of(eeg.data, size)]))
-    )
+    # In parts for arrays as well: a standard deviation takes a temporary of the size of its input.
+    parts = [block.std(axis=2) for block in batches_of(eeg.data, BATCH)]
+    return float(np.median(np.concatenate(parts)))
 
 
 def _refuse_other_rate(estimator, eeg, sfreq):

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.model_selection import GroupKFold
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from skeegformer._memmap import MappedEpochs
 from skeegformer._routing import routed_groups
 from skeegformer._validation import (
     as_epochs,
@@ -93,7 +94,8 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         y : array-like of shape (n_epochs,)
             Labels.
         groups : array-like of shape (n_epochs,) or None, default=None
-            Subjects. None takes the column ``subject`` of the metadata of Epochs.
+            Subjects. None takes the column ``subject`` of the metadata of Epochs, or the subjects
+            of `MappedEpochs`.
 
         Returns
         -------
@@ -117,7 +119,7 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         vars(self).pop("classifier_", None)  # a fit that fails is no fit
         if is_epochs(X):
             X = as_epochs(X)
-        else:
+        elif not isinstance(X, MappedEpochs):
             X = np.asarray(X)
         codes = validate_labels(self, y, len(X))
         y = self.classes_[codes]
@@ -170,6 +172,8 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         """Say whom each epoch comes from, or refuse to hold out single epochs."""
         if groups is None and is_epochs(X) and X.metadata is not None:
             groups = X.metadata.get("subject")
+        elif groups is None and isinstance(X, MappedEpochs):
+            groups = X.subjects
         if groups is None:
             raise ValueError(
                 "A temperature for new people is learnt by holding out whole subjects; pass "

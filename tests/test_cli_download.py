@@ -1,8 +1,6 @@
 """``skeegformer download``, run as a user runs it."""
 
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,22 +9,22 @@ from skeegformer import load_eegmmi, load_memmap
 from skeegformer.cli import main
 
 
-def test_recordings_become_files(recorded_subjects, tmp_path):
-    command = [sys.executable, "-m", "skeegformer", "download", "--task", "baseline-eyes"]
-    command += ["--subjects", "1,2", "--h-freq", "40", "--output", "data"]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
+def test_recordings_become_files(recorded_subjects, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["download", "--task", "baseline-eyes", "--subjects", "1,2", "--h-freq", "40"]
+    assert main([*command, "--output", "data"]) == 0
+    run = capsys.readouterr()
     name = "nsamp_120-eplen_320-baseline-eyes"
-    assert "120 epochs of 2 subjects, 64 channels x 320 samples at 160 Hz (2 s)" in run.stdout
-    assert "in volts, 9.8 MB" in run.stdout
-    assert "baseline-eyes  60 eyes-open, 60 eyes-closed" in run.stdout
-    assert "export: 100%" in run.stderr
+    assert "120 epochs of 2 subjects, 64 channels x 320 samples at 160 Hz (2 s)" in run.out
+    assert "in volts, 9.8 MB" in run.out
+    assert "baseline-eyes  60 eyes-open, 60 eyes-closed" in run.out
+    assert "export: 100%" in run.err
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
         f"head-{name}.json",
         f"label-{name}.csv",
         f"raw-{name}.dat",
     ]
-    (shown,) = re.findall(r'load_memmap\("(.*)"\)', run.stdout)
+    (shown,) = re.findall(r'load_memmap\("(.*)"\)', run.out)
     X, y, _ = load_memmap(tmp_path / shown, verify=True)
     epochs, labels, _ = load_eegmmi("baseline-eyes", [1, 2], h_freq=40)
     np.testing.assert_allclose(X.load(), epochs.get_data(units="uV"), rtol=1e-6, atol=1e-6)

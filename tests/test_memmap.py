@@ -371,6 +371,43 @@ def test_other_steps_load_it(mapped, recording):
     )
 
 
+def test_explanations_calibration_and_scores_take_a_file(mapped, recording):
+    from skeegformer import AttentionExplainer, TemperatureScaledClassifier, cross_subject_scores
+    from skeegformer.evaluation._fold import _without_metadata
+    from skeegformer.evaluation._settings import digest_subjects
+
+    y, groups = recording[1], recording[2]["subject"].to_numpy()
+    epochs = mapped.to_epochs()
+    classifier = EEGTransformerClassifier(**QUICK, tokenizer="linear").fit(mapped, y)
+    in_file, in_memory = (AttentionExplainer().explain(classifier, X) for X in (mapped, epochs))
+    np.testing.assert_array_equal(in_file.values, in_memory.values)
+    assert in_file.subjects.tolist() == groups.tolist()
+    scaled = [TemperatureScaledClassifier(classifier).fit(X, y) for X in (mapped, epochs)]
+    assert scaled[0].temperature_ == scaled[1].temperature_
+    scores = [
+        cross_subject_scores({"linear": classifier}, X, y, groups, cv=2, seeds=(0,), n_jobs=1)
+        for X in (mapped, epochs)
+    ]
+    pd.testing.assert_series_equal(*(table["balanced_accuracy"] for table in scores))
+    # Who it is must not reach the prediction of somebody new.
+    assert _without_metadata(mapped).subjects is None
+    assert mapped.subjects is not None
+    before, after = (digest_subjects(X, y, groups)[1] for X in (mapped, mapped[:, ::-1]))
+    assert before.keys() == after.keys() == {1, 2, 3, 4}
+    assert not set(before.values()) & set(after.values())
+
+
+def test_the_original_network_takes_a_file(mapped, recording):
+    from skeegformer._original import OriginalClassifier
+
+    params = {"embed_dim": 8, "n_heads": 2, "n_layers": 1, "max_epochs": 1, "random_state": 0}
+    in_file, in_memory = (
+        OriginalClassifier(**params).fit(X, recording[1]).predict_proba(X)
+        for X in (mapped, mapped.to_epochs())
+    )
+    np.testing.assert_array_equal(in_file, in_memory)
+
+
 def test_steps_applied_in_parts(mapped, tmp_path):
     pipe = make_pipeline(ChannelPicker(NAMES[:4]), BandPassFilter(4.0, 30.0), Resampler(100.0))
     pipe.fit(mapped[:1])

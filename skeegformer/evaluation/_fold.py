@@ -12,6 +12,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import _safe_indexing
 
+from skeegformer._memmap import MappedEpochs
 from skeegformer._routing import routed_groups
 from skeegformer._validation import is_epochs
 from skeegformer.evaluation.metrics import expected_calibration_error
@@ -164,6 +165,8 @@ def take(X, rows):
 
 def _without_metadata(X):
     """Hide from all steps which subject an epoch belongs to."""
+    if isinstance(X, MappedEpochs):
+        return X.without_subjects()
     if not is_epochs(X):
         return X
     hidden = [epochs.copy() for epochs in X] if isinstance(X, list) else [X.copy()]

@@ -5,6 +5,7 @@ import hashlib
 import joblib
 import numpy as np
 
+from skeegformer._memmap import MappedEpochs
 from skeegformer._validation import as_epochs, is_epochs
 
 
@@ -72,7 +73,10 @@ def digest_subjects(X, y, groups):
         X = as_epochs(X)
         known = repr((X.ch_names, float(X.info["sfreq"]), float(X.tmin))).encode()
         X = X.get_data(copy=False)
-    X = np.asarray(X)
+    if isinstance(X, MappedEpochs):  # read subject by subject
+        known = repr((X.ch_names, X.sfreq, X.unit)).encode()
+    else:
+        X = np.asarray(X)
     digests = {}
     for subject in np.unique(groups):
         rows = groups == subject

@@ -13,6 +13,7 @@ import sklearn
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
+from skeegformer._memmap import MappedEpochs
 from skeegformer._validation import as_epochs, check_count, is_epochs, validate_groups
 from skeegformer.evaluation._fold import one_thread, score_fold, versions
 from skeegformer.evaluation._plan import KINDS, plan_task
@@ -214,6 +215,8 @@ class _Data:
 
     def __sizeof__(self):
         """Tell Dask, which cannot measure Epochs, how large this is."""
+        if isinstance(self.X, MappedEpochs):  # sent as its path
+            return object.__sizeof__(self) + 8 * len(self.X)
         X = as_epochs(self.X).get_data(copy=False) if is_epochs(self.X) else np.asarray(self.X)
         return object.__sizeof__(self) + X.nbytes
 

@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
+from skeegformer._memmap import MappedEpochs
 from skeegformer._routing import routed_groups
 from skeegformer._validation import (
     as_epochs,
@@ -270,7 +271,9 @@ class AttentionExplainer(BaseEstimator):
             )
         check_is_fitted(classifier)
         subjects = groups
-        if subjects is None and is_epochs(X):
+        if subjects is None and isinstance(X, MappedEpochs):
+            subjects = X.subjects
+        elif subjects is None and is_epochs(X):
             X = as_epochs(X)
             if X.metadata is not None and "subject" in X.metadata:
                 subjects = X.metadata["subject"].to_numpy()

@@ -9,6 +9,7 @@ from skeegformer._validation import (
     check_count,
     check_one_of,
     eeg_picks,
+    in_memory,
     is_epochs,
     validate_groups,
 )
@@ -83,6 +84,7 @@ def channel_permutation_importance(
     (3, 5)
     """
     check_count("n_repeats", n_repeats, 1)
+    X = in_memory(X)
     epochs = as_epochs(X) if is_epochs(X) else None
     data = np.asarray(X, dtype=float) if epochs is None else epochs.get_data()
     if data.ndim != 3:
