@@ -549,6 +549,9 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
             return self._forward(self._prepare(network, eeg.data, subjects, scratch)).numpy()
 
     def _finish(self, inputs, codes):
+        network = self.net_.module_.eval()
+        device = next(network.parameters()).device
+        network.weigh_votes(x.to(device) for x in as_tensors(inputs, _IMPORTANCE_BATCH))
         self.feature_importances_ = self._importances(inputs, codes)
 
     def _importances(self, inputs, codes):

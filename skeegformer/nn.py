@@ -9,6 +9,8 @@ tokens of the first channel, then those of the second, and so on (channel-major)
 `tokens_to_channels` undoes it.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -22,6 +24,8 @@ TOKENIZERS = ("covariance", "spectral", "linear")
 # and learn fast, the class token finds what is left for it.
 _VOTE_GAIN = 0.3
 _CLASS_GAIN = 0.1
+# Heads of votes for each head of attention: as the gains are, until it is known what both say.
+_VOTE_HEADS, _MOST_VOTE_HEADS = 3, 9
 # With fewer features than a cap of 64 electrodes has, each of them has to say more.
 _MANY_FEATURES = 36000
 SHUFFLES = ("none", "channels", "temporal", "all")
@@ -415,8 +419,13 @@ class Votes(nn.Module):
     """Every token votes for the classes by a linear rule of its own, and the votes are added.
 
     What a token says can be read off its features, and its rule off the weights: this is the
-    part of the network that a few subjects suffice to train. As a head of attention,
-    a token has a say in proportion to the norm of its weights, whatever the epoch.
+    part of the network that a few subjects suffice to train. As attention, a token has its share
+    in what all tokens say of an epoch, by the norm of each one's vote [1]_.
+
+    References
+    ----------
+    .. [1] Kobayashi et al. (2020), Attention is not only a weight: analyzing transformers with
+       vector norms. EMNLP. arXiv:2004.10102
 
     Parameters
     ----------
@@ -431,12 +440,15 @@ class Votes(nn.Module):
     ----------
     gain : float
         By what the network multiplies the sum.
+    heads : Tensor of int
+        How many heads of recorded attention are the votes', for each of the others.
     """
 
     def __init__(self, n_tokens, n_features, n_outputs):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(n_tokens, n_features, n_outputs))
         self.gain = _VOTE_GAIN * max(1.0, _MANY_FEATURES / (n_tokens * n_features)) ** 0.5
+        self.register_buffer("heads", torch.tensor(_VOTE_HEADS))
 
     def forward(self, features, say=None):
         """Add the votes.
@@ -455,42 +467,66 @@ class Votes(nn.Module):
         """
         if say is None:  # one matrix product, where nobody asks which token said what
             return features.flatten(1) @ self.weight.flatten(0, 1)
-        features = features.flatten(1, 2)
-        votes = torch.einsum("btf,tfo->bto", features, self.weight)
-        share = self.share().clamp_min(1e-30)[:, None]
-        return (say[:, 0, 0, 1:, None] * (votes / share)).sum(dim=1)
+        votes = self._each(features)
+        share = self.share(features).clamp_min(1e-30)[..., None]
+        return (say[:, :, 0, 1:].mean(dim=1)[..., None] * (votes / share)).sum(dim=1)
 
-    def share(self):
-        """Compute how much say each token has.
+    def _each(self, features):
+        """Compute every token's vote: (batch, n_tokens, n_outputs)."""
+        return torch.einsum("btf,tfo->bto", features.flatten(1, 2), self.weight)
+
+    @torch.no_grad()
+    def share(self, features):
+        """Compute how much of what is said each token says.
+
+        Parameters
+        ----------
+        features : Tensor of shape (batch, n_chans, n_time_tokens, n_features)
+            Features of the tokens.
 
         Returns
         -------
-        Tensor of shape (n_tokens,)
+        Tensor of shape (batch, n_tokens)
             Non-negative, sums to 1.
         """
-        norms = self.weight.detach().norm(dim=(1, 2)) + 1e-12
-        return norms / norms.sum()
+        votes = self._each(features)
+        # What is said for all classes alike decides nothing.
+        norms = (votes - votes.mean(dim=-1, keepdim=True)).norm(dim=-1) + 1e-12
+        return norms / norms.sum(dim=-1, keepdim=True)
 
-    def attention(self, weights):
-        """Give the tokens' say as the attention of a further head, the same for every query.
+    def attention(self, weights, features):
+        """Give the tokens' shares as the attention of further heads, the same for every query.
 
         Parameters
         ----------
         weights : Tensor of shape (batch, n_heads, n_queries, n_tokens)
             Attention of the others.
+        features : Tensor of shape (batch, n_chans, n_time_tokens, n_features)
+            Features of the tokens.
 
         Returns
         -------
-        Tensor of shape (batch, 1, n_queries, n_tokens)
-            Of the votes.
+        Tensor of shape (batch, heads * n_heads, n_queries, n_tokens)
+            Of the votes: as many heads as these count for beside the class token.
         """
-        row = F.pad(self.share(), (1, 0)).to(weights.dtype)
-        return row.expand(len(weights), 1, *weights.shape[2:])
+        row = F.pad(self.share(features), (1, 0)).to(weights.dtype)[:, None, None]
+        return row.expand(-1, int(self.heads) * weights.shape[1], *weights.shape[2:])
 
+    def mean_heads(self, weights):
+        """Stand in for further heads in layers that have none, without moving the mean.
 
-def _mean_head(weights):
-    """Stand in for a further head in layers that have none, without moving the mean."""
-    return weights.mean(dim=1, keepdim=True)
+        Parameters
+        ----------
+        weights : Tensor of shape (batch, n_heads, n_queries, n_tokens)
+            Attention of the layer.
+
+        Returns
+        -------
+        Tensor of shape (batch, heads * n_heads, n_queries, n_tokens)
+            As many heads as `attention` gives.
+        """
+        n_heads = int(self.heads) * weights.shape[1]
+        return weights.mean(dim=1, keepdim=True).expand(-1, n_heads, -1, -1)
 
 
 class EEGTransformer(nn.Module):
@@ -686,6 +722,28 @@ class EEGTransformer(nn.Module):
         last = self.head if isinstance(self.head, nn.Linear) else self.head[-1]
         last.bias += ((log_odds - log_odds.mean()) / gain).to(last.bias)
 
+    @torch.no_grad()
+    def weigh_votes(self, batches):
+        """Let votes count in recorded attention as they count in the logits.
+
+        Parameters
+        ----------
+        batches : iterable of Tensor
+            Training epochs, or their features, as `forward` takes them; in evaluation mode.
+        """
+        if self.votes is None:
+            return
+        said = []
+        for x in batches:
+            features = x if x.ndim == 4 else self.extract_features(x)
+            votes = self.votes.gain * self.votes(features)
+            said.append(torch.stack([votes, self.classify_features(features) - votes]))
+        said = torch.cat(said, dim=1)
+        said = said - said.mean(dim=-1, keepdim=True)  # the same for all classes decides nothing
+        by_votes, by_class_token = said.std(dim=1).norm(dim=-1).tolist()
+        ratio = by_votes / by_class_token if by_class_token > 0 else _MOST_VOTE_HEADS
+        self.votes.heads.fill_(round(min(max(ratio, 1), _MOST_VOTE_HEADS)))
+
     def forward(self, x):
         """Classify epochs.
 
@@ -750,7 +808,9 @@ class EEGTransformer(nn.Module):
             is_last = index == len(self.blocks) - 1
             only_class = is_last and not block.attention.records_all
             if self.votes is not None:
-                more_heads = self.votes.attention if is_last else _mean_head
+                more_heads = self.votes.mean_heads
+                if is_last:
+                    more_heads = partial(self.votes.attention, features=features)
             tokens, say = block(tokens, 1 if only_class else None, more_heads)
         logits = self.head(self.norm(tokens[:, 0]))
         if self.votes is None:

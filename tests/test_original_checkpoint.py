@@ -453,6 +453,7 @@ def test_the_default_network_has_the_layers_that_it_had():
     for part in ("norm_feedforward", "feedforward.0", "feedforward.2"):
         names += [f"{layer}.{part}.weight", f"{layer}.{part}.bias"]
     names += ["norm.weight", "norm.bias", "head.weight", "head.bias", "votes.weight"]
+    names += ["votes.heads"]
     assert sorted(state) == sorted(names)
     assert all((state[name] == value).all() for name, value in explicit.state_dict().items())
     kinds = [type(part).__name__ for part in default.blocks[0].feedforward]

@@ -12,7 +12,7 @@ from skeegformer.attention import (
     gradient_rollout,
     log_odds,
 )
-from skeegformer.nn import _CLASS_GAIN, Votes
+from skeegformer.nn import _CLASS_GAIN, _VOTE_GAIN, _VOTE_HEADS, Votes
 
 N_CHANS, N_OUTPUTS, N_HEADS = 5, 3, 4
 
@@ -47,22 +47,58 @@ def test_recording_changes_no_logit(n_layers, tokenizer, output, x):
 
 
 @pytest.mark.parametrize("n_layers", [1, 2])
-def test_votes_are_a_further_head(n_layers, x):
+def test_votes_are_further_heads(n_layers, x):
     network = _network(n_layers)
     n_tokens = 1 + 2 * N_CHANS
     with record_attention(network) as attention:
         network(x)
     weights = attention.values()
-    assert weights.shape == (len(x), n_layers, N_HEADS + 1, n_tokens, n_tokens)
+    assert pytest.approx(_VOTE_GAIN / _CLASS_GAIN) == _VOTE_HEADS
+    assert weights.shape == (len(x), n_layers, (1 + _VOTE_HEADS) * N_HEADS, n_tokens, n_tokens)
     torch.testing.assert_close(weights.sum(dim=-1), torch.ones(weights.shape[:-1]))
     assert weights.min() >= 0
-    norms = network.votes.weight.detach().flatten(1).norm(dim=1)
-    expected = torch.cat([torch.zeros(1), norms / norms.sum()])
-    torch.testing.assert_close(weights[:, -1, -1], expected.expand(len(x), n_tokens, n_tokens))
+    features = network.extract_features(x).flatten(1, 2)
+    for epoch, said in enumerate(features):
+        votes = torch.stack(
+            [token @ rule for token, rule in zip(said, network.votes.weight.detach(), strict=True)]
+        )
+        norms = (votes - votes.mean(dim=1, keepdim=True)).norm(dim=1)
+        expected = torch.cat([torch.zeros(1), norms / norms.sum()]).expand(n_tokens, -1)
+        for head in range(N_HEADS, weights.shape[2]):
+            torch.testing.assert_close(weights[epoch, -1, head], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_votes_count_in_attention_as_in_the_logits(x):
+    network = _network(1)
+    with torch.no_grad():
+        features = network.extract_features(x)
+        votes = network.votes.gain * network.votes(features)
+        others = network(x) - votes
+        parts = [part - part.mean(dim=1, keepdim=True) for part in (votes, others)]
+        wanted, now = 4, float(parts[0].std(dim=0).norm() / parts[1].std(dim=0).norm())
+        network.votes.weight *= wanted / now
+    network.weigh_votes(x.split(4))
+    assert network.votes.heads == wanted
+    with record_attention(network) as attention:
+        network(x)
+    assert attention.values().shape[2] == N_HEADS * (1 + wanted)
+    again = _network(1, seed=1)
+    again.load_state_dict(network.state_dict())
+    assert again.votes.heads == wanted
+    with torch.no_grad():
+        network.votes.weight.zero_()
+    network.weigh_votes([x])
+    assert network.votes.heads == 1
+    with torch.no_grad():
+        network.votes.weight.fill_(1.0)[..., 0] = -1.0
+        network.head.weight.zero_()
+        network.head.bias.zero_()
+    network.weigh_votes([features])
+    assert network.votes.heads == 9
 
 
 def test_layers_without_votes_keep_their_mean(x):
-    """The further head of the first layer is the mean of the others, in every epoch."""
+    """The further heads of the first layer are the mean of the others, in every epoch."""
     network = _network(2)
     with record_attention(network) as attention:
         network(x)
@@ -78,7 +114,7 @@ def test_attention_times_its_gradient_is_the_vote(n_layers, x):
         weights, gradients, logits = attention_gradients(
             network, x, lambda logits, output=output: logits[:, output]
         )
-        found = (weights * gradients)[:, -1, -1, 0]
+        found = (weights * gradients)[:, -1, N_HEADS:, 0].sum(dim=1)
         votes = network.votes.gain * (features * network.votes.weight.detach()[..., output]).sum(
             dim=-1
         )
@@ -116,7 +152,7 @@ def test_tokens_without_weight_are_no_division_by_zero(x):
     with torch.no_grad():
         votes.weight[2] = 1.0
     features = torch.randn(4, N_CHANS, 1, 7)
-    say = votes.attention(torch.zeros(4, N_HEADS, 1, 1 + N_CHANS))
+    say = votes.attention(torch.zeros(4, N_HEADS, 1, 1 + N_CHANS), features)
     torch.testing.assert_close(votes(features, say), votes(features), rtol=1e-5, atol=1e-5)
 
 
