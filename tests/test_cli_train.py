@@ -324,6 +324,10 @@ def test_files_of_options(tmp_path):
         (["--data", "EXPORT", "--embed-dim", "7"], "n_heads=4 does not divide embed_dim=7"),
         (["--data", "EXPORT", "--mirror", "left"], "--mirror left is none of auto"),
         (["--data", "EXPORT", "--drop", "9"], "ch_names has 9, but the 4 channels"),
+        (
+            ["--data", "EXPORT", "--subjects", "2"],
+            "holds out whole subjects, but there is only one",
+        ),
         (["--data", "EXPORT", "--output", "EXPORT"], "is a file; name a folder"),
         (["--data", "EXPORT", "--name", "a/b"], "'a/b' is no name of a folder"),
         (["--data", "EXPORT", "--config", "none.yaml"], "There is no file none.yaml"),

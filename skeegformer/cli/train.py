@@ -120,6 +120,11 @@ def _run(args):
     data = load_training_data(options)
     steps = make_steps(options)
     _tell_data(data)
+    if options["validation_fraction"] and len(set(data.subjects.tolist())) < 2:
+        raise ValueError(
+            f"--validation-fraction {options['validation_fraction']} holds out whole subjects, but "
+            "there is only one; pass 0 to train on all of it, or take more subjects."
+        )
     held_out = classifier.held_out(data.y, data.subjects)
     run = RunFolder.create(args.output, args.name or name_data(options))
     try:
@@ -383,7 +388,8 @@ def _tell_data(data):
     told = data.describe()
     counts = ", ".join(f"{n} {label}" for label, n in told["classes"].items())
     print(
-        f"{told['n_epochs']} epochs of {told['n_subjects']} subjects, {told['n_chans']} channels, "
+        f"{told['n_epochs']} epochs of {told['n_subjects']} "
+        f"subject{'s' if told['n_subjects'] > 1 else ''}, {told['n_chans']} channels, "
         f"{told['n_times']} samples ({counts})",
         flush=True,
     )
