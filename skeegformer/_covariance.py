@@ -19,7 +19,12 @@ _PASSED = 1e-2
 _LEAST_RATIO = 1.28  # of a band's limits; narrower ones are joined to their neighbours
 # Fewer electrodes than this do not see enough of the head for their mean to be a reference.
 _REFERENCE_CHANNELS = 16
-_WAVEFORM_SCALE = 0.5
+# Of many features of a channel most say what it shares with others, and would drown its own power
+# and its waveform: these get louder with the number of channels, up to twice and ten times for a
+# cap of 64.
+_MANY_CHANNELS = 64
+_OWN_GAIN = 2.0
+_WAVEFORM_SCALE = 0.1
 # Windows in which all frequencies together are looked at once more: what follows a cue at once
 # and what comes later are not the same. In seconds, in samples where the rate is not known, and
 # how many at most.
@@ -225,8 +230,9 @@ class CovarianceTokenizer(nn.Module):
     def scale(self, std):
         """Choose by what features are divided.
 
-        One number for all rows: what hardly varies, such as bands that a filter has taken
-        away, must not become as loud as what does.
+        One number for all rows, and with many channels less of it for a channel's own power: what
+        hardly varies, such as bands that a filter has taken away, must not become as loud as what
+        does.
 
         Parameters
         ----------
@@ -241,8 +247,12 @@ class CovarianceTokenizer(nn.Module):
         rows, waveform = std.split([self.n_rows, self.n_points], dim=-1)
         live = rows > 0
         common = rows[live].square().mean().sqrt() if live.any() else torch.zeros(())
-        rows = torch.where(live, common, 0.0)
-        return torch.cat([rows, torch.where(waveform > 0, _WAVEFORM_SCALE, 0.0)], dim=-1)
+        rows = torch.where(live, common, 0.0).unflatten(-1, (-1, self.n_chans)).clone()
+        own = torch.arange(self.n_chans, device=std.device)
+        few = (_MANY_CHANNELS / self.n_chans) ** 0.5
+        rows[own, ..., own] /= max(1.0, _OWN_GAIN / few)
+        scale = min(0.5, _WAVEFORM_SCALE * few)
+        return torch.cat([rows.flatten(-2), torch.where(waveform > 0, scale, 0.0)], dim=-1)
 
     def mirror(self, features, pairs):
         """Compute the features of epochs whose channels have changed sides.

@@ -202,16 +202,29 @@ def test_statistics_learnt_with_pairs_are_those_of_both_sides_together():
         )
 
 
-def test_all_rows_have_one_scale_and_what_is_constant_stays_zero():
-    network = EEGTransformer(4, 2, 320, SFREQ, tokenizer="covariance", bands=BANDS, embed_dim=8)
-    x = torch.from_numpy(_mixed(50, 4, 320)).float()
-    x[:, 3] = 5.0
+@pytest.mark.parametrize("n_chans, gain, waveform_scale", [(4, 1, 0.4), (32, 2**0.5, 0.1 * 2**0.5)])
+def test_rows_have_one_scale_but_own_power_and_what_is_constant_stays_zero(
+    n_chans, gain, waveform_scale
+):
+    options = {"tokenizer": "covariance", "bands": BANDS, "embed_dim": 8}
+    network = EEGTransformer(n_chans, 2, 320, SFREQ, **options)
+    x = torch.from_numpy(_mixed(50, n_chans, 320)).float()
+    if n_chans == 4:  # the mean of many is a reference, and would vary
+        x[:, 3] = 5.0
     network.learn_statistics(x)
-    rows, waveform = network.extract_features(x).split([4 * (len(BANDS) + 2), 16], dim=-1)
-    scale = network.standardize_features.scale[..., :-16]
-    assert len(scale[scale > 0].unique()) == 1
-    assert rows.std(dim=0)[rows.std(dim=0) > 0].square().mean().sqrt() == pytest.approx(1, abs=0.1)
-    assert not waveform[:, 3].any()
+    n_rows = n_chans * (len(BANDS) + 2)
+    features = network.extract_features(x)
+    scale = network.standardize_features.scale[:, 0, :n_rows].unflatten(-1, (-1, n_chans))
+    is_own = torch.eye(n_chans, dtype=torch.bool)[:, None].expand_as(scale)
+    own, shared = (scale[mask & (scale > 0)].unique() for mask in (is_own, ~is_own))
+    assert len(own) == len(shared) == 1
+    assert float(own / shared) == pytest.approx(gain)
+    spread = (features[..., :n_rows] / scale.flatten(1)[:, None] * shared).std(dim=0)
+    assert spread[spread > 0].square().mean().sqrt() == pytest.approx(1, abs=0.1)
+    waveform = network.standardize_features.scale[..., n_rows:]
+    assert waveform[waveform > 0].unique().tolist() == pytest.approx([1 / waveform_scale])
+    if n_chans == 4:
+        assert not features[:, 3, :, n_rows:].any()
 
 
 def _check_bands(bands, edges=(4.0, 8.0, 10.0, 13.0, 17.0, 22.0, 30.0)):
