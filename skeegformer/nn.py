@@ -422,11 +422,6 @@ class Votes(nn.Module):
     part of the network that a few subjects suffice to train. As attention, a token has its share
     in what all tokens say of an epoch, by the norm of each one's vote [1]_.
 
-    References
-    ----------
-    .. [1] Kobayashi et al. (2020), Attention is not only a weight: analyzing transformers with
-       vector norms. EMNLP. arXiv:2004.10102
-
     Parameters
     ----------
     n_tokens : int
@@ -442,6 +437,11 @@ class Votes(nn.Module):
         By what the network multiplies the sum.
     heads : Tensor of int
         How many heads of recorded attention are the votes', for each of the others.
+
+    References
+    ----------
+    .. [1] Kobayashi et al. (2020), Attention is not only a weight: analyzing transformers with
+       vector norms. EMNLP. arXiv:2004.10102
     """
 
     def __init__(self, n_tokens, n_features, n_outputs):
