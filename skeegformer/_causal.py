@@ -213,7 +213,8 @@ def follow_channels(steps, classifier):
     rows = list(range(first.n_chans_))
     for _, step in steps:
         kept = getattr(step, "kept_ch_names_", None)
-        if kept is None:
+        if kept is None:  # a choice by place, where nothing has a name
+            rows = [rows[place] for place in getattr(step, "kept_channels_", range(len(rows)))]
             continue
         if names is None:  # an array's names are told to the one who chooses
             input_names = names = step.ch_names_

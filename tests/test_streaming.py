@@ -237,6 +237,19 @@ def test_steps_that_choose_channels():
     np.testing.assert_allclose(_probabilities(found), expected, atol=1e-6)
 
 
+def test_channels_dropped_by_place():
+    """Of Epochs by their names, of arrays by the places alone."""
+    X, y = _epochs()
+    recording = _stream()
+    for data in (X, X.get_data(units="uV")):
+        classifier = EEGTransformerClassifier(**TINY, sfreq=SFREQ)
+        model = make_pipeline(ChannelDropper([0, 3]), classifier).fit(data, y)
+        predictions = StreamPredictor(model, step=1.0, unit="V").push(recording)
+        windows = _windows(recording[[1, 2, 4]], [100, 200, 300, 400], 100)
+        expected = model[-1].predict_proba(1e6 * windows)
+        np.testing.assert_allclose(_probabilities(predictions), expected, atol=1e-5)
+
+
 def test_units(pipe):
     recording = _stream()
     expected = _probabilities(StreamPredictor(pipe).push(recording))
