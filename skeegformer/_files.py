@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import secrets
 from contextlib import contextmanager
 
@@ -30,6 +31,49 @@ def replacing(path):
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path):
+    """Open a new file that takes the place of `path` when all of it is on the disk.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, there or not.
+
+    Yields
+    ------
+    file
+        Open for bytes. `path` stays as it was if the block ends with an exception.
+    """
+    with replacing(path) as temporary, temporary.open("xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def refuse_taken(path, overwrite):
+    """Refuse to write a file where there is one already, or no folder for it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    overwrite : bool
+        Whether one that is there may be replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If there is such a file, and it may not be replaced.
+    FileNotFoundError
+        If its folder is missing.
+    """
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} is there already: pass overwrite=True to replace it.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {path.parent} to save {path.name} in.")
 
 
 def checksum(arrays, header):

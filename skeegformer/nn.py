@@ -468,28 +468,28 @@ class Votes(nn.Module):
         if say is None:  # one matrix product, where nobody asks which token said what
             return features.flatten(1) @ self.weight.flatten(0, 1)
         votes = self._each(features)
-        share = self.share(features).clamp_min(1e-30)[..., None]
+        share = self.share(votes).clamp_min(1e-30)[..., None]
         return (say[:, :, 0, 1:].mean(dim=1)[..., None] * (votes / share)).sum(dim=1)
 
     def _each(self, features):
         """Compute every token's vote: (batch, n_tokens, n_outputs)."""
         return torch.einsum("btf,tfo->bto", features.flatten(1, 2), self.weight)
 
+    @staticmethod
     @torch.no_grad()
-    def share(self, features):
+    def share(votes):
         """Compute how much of what is said each token says.
 
         Parameters
         ----------
-        features : Tensor of shape (batch, n_chans, n_time_tokens, n_features)
-            Features of the tokens.
+        votes : Tensor of shape (batch, n_tokens, n_outputs)
+            What every token says.
 
         Returns
         -------
         Tensor of shape (batch, n_tokens)
             Non-negative, sums to 1.
         """
-        votes = self._each(features)
         # What is said for all classes alike decides nothing.
         norms = (votes - votes.mean(dim=-1, keepdim=True)).norm(dim=-1) + 1e-12
         return norms / norms.sum(dim=-1, keepdim=True)
@@ -509,7 +509,7 @@ class Votes(nn.Module):
         Tensor of shape (batch, heads * n_heads, n_queries, n_tokens)
             Of the votes: as many heads as these count for beside the class token.
         """
-        row = F.pad(self.share(features), (1, 0)).to(weights.dtype)[:, None, None]
+        row = F.pad(self.share(self._each(features)), (1, 0)).to(weights.dtype)[:, None, None]
         return row.expand(-1, int(self.heads) * weights.shape[1], *weights.shape[2:])
 
     def mean_heads(self, weights):

@@ -24,7 +24,7 @@ import warnings
 from importlib.metadata import version
 from pathlib import Path
 
-from skeegformer._files import checksum, replacing
+from skeegformer._files import checksum, refuse_taken, replacing
 from skeegformer._saved_estimators import decode_estimator, encode_estimator
 
 _FORMAT = "skeegformer-model"
@@ -104,10 +104,7 @@ def save_model(model, path, *, overwrite=False):
     for file in (path, description):
         if file.is_dir():
             raise IsADirectoryError(f"{file} is a folder: save under another name.")
-        if file.exists() and not overwrite:
-            raise FileExistsError(f"{file} is there already: pass overwrite=True to replace it.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"There is no folder {path.parent} to save {path.name} in.")
+        refuse_taken(file, overwrite)
     header, arrays, notes = _pack(model)
     for note in notes:
         warnings.warn(note, UserWarning, stacklevel=2)

@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import torch
 from skorch.callbacks import Callback
 
-from skeegformer._files import replacing
+from skeegformer._files import writing
 from skeegformer._validation import check_count
 
 _FORMAT = "skeegformer training"
@@ -107,10 +106,8 @@ class ResumableTraining(Callback):
             return
         path = Path(self.path)
         try:
-            with replacing(path) as temporary, temporary.open("xb") as file:
+            with writing(path) as file:
                 torch.save(_state(net, self), file)
-                file.flush()
-                os.fsync(file.fileno())
         except (OSError, RuntimeError) as error:  # torch turns a full disk into a RuntimeError
             why = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise OSError(f"{path} could not be written: {why}.") from error

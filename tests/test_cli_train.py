@@ -298,6 +298,26 @@ def test_preset_is_the_original(tmp_path):
     assert set(PRESETS["eeg-transformer"]) <= set(OPTIONS)
 
 
+def test_choices_and_preset_are_those_of_the_package():
+    """They stand in the command line once more, so that its help need not load torch."""
+    from skeegformer._original import OriginalClassifier
+    from skeegformer._training import LR_DECAY
+    from skeegformer.cli.explain import _METHODS
+    from skeegformer.explain import METHODS
+    from skeegformer.nn import SHUFFLES, TOKENIZERS
+
+    assert OPTIONS["tokenizer"].choices == TOKENIZERS
+    assert OPTIONS["shuffle_tokens"].choices == SHUFFLES
+    assert tuple(METHODS) == _METHODS
+    published = OriginalClassifier().get_params()
+    preset = PRESETS["eeg-transformer"]
+    shared = set(preset) & set(published)
+    assert len(shared) == 11
+    assert {name: preset[name] for name in shared} == {name: published[name] for name in shared}
+    assert preset["warmup"] == published["warmup_steps"]
+    assert published["lr_decay"] == LR_DECAY
+
+
 def test_files_of_options(tmp_path):
     config = tmp_path / "options.yaml"
     config.write_text("task: fist-imagination\nembed_dim: 16\nh_freq: none\nsubjects: 1-3\n")

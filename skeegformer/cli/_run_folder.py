@@ -1,13 +1,13 @@
 """The folder of a training run: what is in it, and how it is begun and found again."""
 
 import itertools
-import os
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
 from skeegformer._files import replacing
+from skeegformer.cli._files import claim_folder
 
 _CONFIG = "config.yaml"
 
@@ -52,12 +52,7 @@ class RunFolder:
         """
         if not name or Path(name).name != name or name in (".", ".."):
             raise ValueError(f"--name {name!r} is no name of a folder.")
-        parent = Path(parent)
-        if parent.exists() and not parent.is_dir():
-            raise ValueError(f"--output {parent} is a file; name a folder.")
-        parent.mkdir(parents=True, exist_ok=True)
-        if not os.access(parent, os.W_OK):
-            raise ValueError(f"--output {parent} cannot be written to; name another folder.")
+        claim_folder(parent)
         for number in itertools.count(1):
             path = parent / (name if number == 1 else f"{name}-{number}")
             try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-_SFREQ = 160.0
+from skeegformer.cli._arguments import recorded
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,7 @@ def _export(options):
 
 def _recordings(options):
     from skeegformer import load_eegmmi
+    from skeegformer.datasets._channels import SFREQ
 
     window = options["window"]
     if not window or window <= 0:
@@ -154,7 +155,7 @@ def _recordings(options):
         tasks,
         options["subjects"] or _recorded(tasks),
         window=window,
-        tmax=None if at_rest else window - 1 / _SFREQ,
+        tmax=None if at_rest else window - 1 / SFREQ,
     )
     if options["conditions"]:
         _refuse_unknown("--conditions", options["conditions"], np.unique(y).tolist())
@@ -166,17 +167,10 @@ def _recordings(options):
 def _recorded(tasks):
     """List the subjects whose recordings of all tasks are on this machine."""
     from skeegformer.datasets._tasks import TASKS
-    from skeegformer.evaluation.tasks import recorded_subjects
 
     names = list(TASKS) if tasks == ["all"] else tasks
     _refuse_unknown("--task", names, [*TASKS, "all"])
-    found = set.intersection(*(set(recorded_subjects(name)) for name in names))
-    if not found:
-        raise ValueError(
-            f"There are no recordings of {', '.join(names)} on this machine; let MNE_DATA point to "
-            "them, or name --subjects, such as 1-10, to download."
-        )
-    return sorted(found)
+    return recorded(names)
 
 
 def _refuse_unknown(option, names, known):

@@ -24,33 +24,11 @@ class TrainingLog(Callback):
         self.path = path
 
     def on_epoch_begin(self, net, **kwargs):
-        """Begin to count.
-
-        Parameters
-        ----------
-        net : skorch.NeuralNet
-            The net.
-        **kwargs : dict
-            Not used.
-        """
+        """Begin to count."""
         self.right_, self.seen_ = 0, 0
 
     def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
-        """Count what is right in training, as long as the batch is there.
-
-        Parameters
-        ----------
-        net : skorch.NeuralNet
-            The net.
-        batch : tuple of Tensor
-            Inputs and classes.
-        training : bool
-            Whether it is a batch of training.
-        y_pred : Tensor
-            Logits.
-        **kwargs : dict
-            Not used.
-        """
+        """Count what is right in training, as long as the batch is there."""
         if not training:
             return
         codes = batch[1].to(y_pred.device)
@@ -61,15 +39,7 @@ class TrainingLog(Callback):
         net.history.record("lr", float(net.history[-1, "batches", -1, "event_lr"]))
 
     def on_epoch_end(self, net, **kwargs):
-        """Write the file.
-
-        Parameters
-        ----------
-        net : skorch.NeuralNet
-            The net.
-        **kwargs : dict
-            Not used.
-        """
+        """Write the file."""
         with replacing(self.path) as path:
             history_table(net.history).to_csv(path, index=False)
 
@@ -113,15 +83,7 @@ class TensorBoardLog(Callback):
         self.labels = labels
 
     def on_epoch_begin(self, net, **kwargs):
-        """Open the log before the first pass; what an interrupted training logged is kept.
-
-        Parameters
-        ----------
-        net : skorch.NeuralNet
-            The net.
-        **kwargs : dict
-            Not used.
-        """
+        """Open the log before the first pass; what an interrupted training logged is kept."""
         if not hasattr(self, "writer_"):
             from skorch.callbacks import TensorBoard
             from torch.utils.tensorboard import SummaryWriter
@@ -135,46 +97,16 @@ class TensorBoardLog(Callback):
         }
 
     def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
-        """Count true and predicted classes.
-
-        Parameters
-        ----------
-        net : skorch.NeuralNet
-            The net.
-        batch : tuple of Tensor
-            Inputs and classes.
-        training : bool
-            Whether it is a batch of training.
-        y_pred : Tensor
-            Logits.
-        **kwargs : dict
-            Not used.
-        """
+        """Count true and predicted classes."""
         matrix = self.matrices_["training" if training else "validation"]
         np.add.at(matrix, (batch[1].cpu().numpy(), y_pred.argmax(dim=1).cpu().numpy()), 1)
 
     def on_epoch_end(self, net, **kwargs):
-        """Log the pass.
-
-        Parameters
-        ----------
-        net : skorch.NeuralNet
-            The net.
-        **kwargs : dict
-            Not used.
-        """
+        """Log the pass."""
         self._log(net, is_last=False)
 
     def on_train_end(self, net, **kwargs):
-        """Log what is left, and close the log.
-
-        Parameters
-        ----------
-        net : skorch.NeuralNet
-            The net.
-        **kwargs : dict
-            Not used.
-        """
+        """Log what is left, and close the log."""
         if not hasattr(self, "writer_"):
             return
         self._log(net, is_last=True)

@@ -9,7 +9,7 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
-from skeegformer.cli._arguments import check_jobs, number_list
+from skeegformer.cli._arguments import check_jobs, number_list, recorded
 from skeegformer.cli._files import claim_folder, write_whole
 
 _DESCRIPTION = """\
@@ -281,17 +281,10 @@ def _subjects(text):
 def _subjects_of(task, subjects):
     """Tell which subjects of a task to load."""
     from skeegformer.datasets.eegmmi import _check_subjects
-    from skeegformer.evaluation.tasks import recorded_subjects
 
-    if subjects != "recorded":
-        return _check_subjects(None if subjects == "all" else subjects)
-    found = recorded_subjects(task)
-    if not found:
-        raise ValueError(
-            f"There are no recordings of {task} on this machine; let MNE_DATA point to them, or "
-            "name --subjects, such as 1-10, to download."
-        )
-    return found
+    if subjects == "recorded":
+        return recorded([task])
+    return _check_subjects(None if subjects == "all" else subjects)
 
 
 def _begin(folder, settings):

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from skeegformer.cli._arguments import number_list
+from skeegformer.cli._arguments import count, number_list
 
 _DESCRIPTION = """\
 Download recordings of PhysioNet's EEG Motor Movement/Imagery Dataset that are not on this machine
@@ -161,7 +161,7 @@ def _report(path, X, y, metadata):
     n_epochs, n_chans, n_times = X.shape
     n_subjects = metadata["subject"].nunique()
     print(
-        f"\n{n_epochs} epochs of {n_subjects} subject{'s' * (n_subjects != 1)}, {n_chans} channels "
+        f"\n{n_epochs} epochs of {count(n_subjects, 'subject')}, {n_chans} channels "
         f"x {n_times} samples at {X.sfreq:g} Hz ({n_times / X.sfreq:g} s), in "
         f"{'volts' if X.unit == 'V' else X.unit + 's'}, {_size(X.nbytes)}"
     )

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from skeegformer._files import replacing
+from skeegformer._memmap import MappedEpochs
+from skeegformer.cli._arguments import count
 from skeegformer.cli._files import claim_folder
 from skeegformer.cli._run_folder import RunFolder
 from skeegformer.cli._training_data import load_training_data
@@ -257,7 +259,7 @@ def _explain(run, explainer, args):
         raise ValueError(f"No epochs of {run.path} are left to explain.")
     X, y, subjects = data.X[chosen], data.y[chosen], data.subjects[chosen]
     metadata = data.metadata.iloc[chosen].reset_index(drop=True)
-    if hasattr(X, "batches"):  # an explanation holds its epochs anyway
+    if isinstance(X, MappedEpochs):  # an explanation holds its epochs anyway
         X = X.load() if X.ch_names is None else X.to_epochs(metadata)
     explanation = explainer.explain(model, X, y, groups=subjects)
     table = metadata.assign(
@@ -277,8 +279,8 @@ def _explain(run, explainer, args):
     accuracy = float(np.mean(explanation.predictions == y))
     n_subjects = len(np.unique(subjects[kept]))
     print(
-        f"{run.path}: {int(kept.sum())} epochs of {n_subjects} "
-        f"subject{'s' if n_subjects > 1 else ''}, accuracy of all {len(y)} {accuracy:.3f}",
+        f"{run.path}: {int(kept.sum())} epochs of {count(n_subjects, 'subject')}, accuracy of all "
+        f"{len(y)} {accuracy:.3f}",
         flush=True,
     )
     return explanation.select(np.flatnonzero(kept)), table[kept].reset_index(drop=True)

@@ -8,6 +8,8 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
+from skeegformer._memmap import MappedEpochs
+from skeegformer.cli._arguments import count
 from skeegformer.cli._run_folder import RunFolder, read_yaml
 from skeegformer.cli._train_options import OPTIONS, PRESETS, add_options, resolve
 from skeegformer.cli._training_data import check_data_options, load_training_data, name_data
@@ -197,7 +199,7 @@ def _transformed(steps, X, folder):
     """Fit the steps and apply them; epochs in a file are transformed in parts, into another."""
     if not steps:
         yield X
-    elif hasattr(X, "batches"):
+    elif isinstance(X, MappedEpochs):
         from skeegformer import transform_to_memmap
 
         few = X[:1]
@@ -250,7 +252,6 @@ def _report(run, classifier, scores, matrices, labels):
     from skeegformer.cli._training_log import draw_confusion, history_table
 
     history = history_table(classifier.history_)
-    run.write_table("history.csv", history)
     run.write_table("scores.csv", scores)
     display = TrainingCurveDisplay(history).plot()
     run.write_figure("curves.png", display.figure_)
@@ -262,8 +263,8 @@ def _report(run, classifier, scores, matrices, labels):
         values = table["balanced_accuracy"]
         spread = f" ± {values.std():.3f}" if len(values) > 1 else ""
         print(
-            f"{name}: mean balanced accuracy of {len(values)} "
-            f"subject{'s' if len(values) > 1 else ''} {values.mean():.3f}{spread}"
+            f"{name}: mean balanced accuracy of {count(len(values), 'subject')} "
+            f"{values.mean():.3f}{spread}"
         )
     if "validation" in matrices:
         print("Training stopped by the loss of the subjects in validation: on others expect less.")
@@ -388,8 +389,8 @@ def _tell_data(data):
     told = data.describe()
     counts = ", ".join(f"{n} {label}" for label, n in told["classes"].items())
     print(
-        f"{told['n_epochs']} epochs of {told['n_subjects']} "
-        f"subject{'s' if told['n_subjects'] > 1 else ''}, {told['n_chans']} channels, "
+        f"{told['n_epochs']} epochs of {count(told['n_subjects'], 'subject')}, "
+        f"{told['n_chans']} channels, "
         f"{told['n_times']} samples ({counts})",
         flush=True,
     )
@@ -397,7 +398,7 @@ def _tell_data(data):
 
 def _count(data, chosen):
     n_subjects = len(set(data.subjects[chosen].tolist()))
-    return f"{int(chosen.sum())} epochs of {n_subjects} subject{'s' if n_subjects > 1 else ''}"
+    return f"{int(chosen.sum())} epochs of {count(n_subjects, 'subject')}"
 
 
 def _need_tensorboard():

@@ -1,7 +1,6 @@
 """Explanations for other tools, pandas, MNE and shap, and for the disk."""
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from skeegformer._files import checksum, replacing
+from skeegformer._files import checksum, refuse_taken, writing
 from skeegformer._info import describe_info, make_info
 from skeegformer._validation import check_one_of
 from skeegformer.explain.explanation import Explanation
@@ -286,18 +285,13 @@ def save_explanation(explanation, path, *, overwrite=False):
     path = Path(path)
     if path.suffix != ".npz":
         raise ValueError(f"Explanations are saved as .npz: call it {path.name}.npz, for example.")
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} is there already: pass overwrite=True to replace it.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"There is no folder {path.parent} to save {path.name} in.")
+    refuse_taken(path, overwrite)
     arrays, header = _pack(explanation)
     header["checksum"] = checksum(arrays, header)
     text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     try:
-        with replacing(path) as temporary, temporary.open("xb") as file:
+        with writing(path) as file:
             np.savez_compressed(file, header=text, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
     except OSError as error:
         raise type(error)(f"{path} could not be written: {error.strerror or error}.") from error
     return path

@@ -1,13 +1,12 @@
 """Preprocessing of epochs that do not fit into memory."""
 
-import os
 import secrets
 from pathlib import Path
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from skeegformer._files import replacing
+from skeegformer._files import writing
 from skeegformer._memmap import BATCH, MappedEpochs
 from skeegformer._validation import VOLTS_TO_MICROVOLTS, eeg_picks, in_memory, is_epochs
 from skeegformer.preprocessing.alignment import EuclideanAlignment
@@ -82,7 +81,7 @@ def transform_to_memmap(steps, X, folder, *, name="transformed", batch_size=BATC
     path = Path(folder).absolute() / f"{name}-{secrets.token_hex(4)}.dat"
     out, n_epochs, shape = None, 0, None
     try:
-        with replacing(path) as temporary, temporary.open("xb") as file:
+        with writing(path) as file:
             for start in range(0, len(X), batch_size):
                 part = X[start : start + batch_size]
                 out = in_memory(part)
@@ -96,8 +95,6 @@ def transform_to_memmap(steps, X, folder, *, name="transformed", batch_size=BATC
                     )
                 np.ascontiguousarray(values.transpose(0, 2, 1), dtype="<f4").tofile(file)
                 n_epochs, shape = n_epochs + len(values), values.shape[1:]
-            file.flush()
-            os.fsync(file.fileno())
     except OSError as error:
         raise type(error)(
             f"{path} could not be written: {error.strerror or error}. Nothing of it is left."
