@@ -61,7 +61,7 @@ def simulate(folder, megabytes, seed=0):
     """Write epochs with a rhythm that tells the classes apart, block by block."""
     import pandas as pd
 
-    from skeegformer._memmap_files import ExportWriter
+    from skeegformer.datasets._memmap_files import ExportWriter
 
     rng = np.random.default_rng(seed)
     n_epochs = int(megabytes * 1e6 / (4 * np.prod(SHAPE)))

@@ -533,7 +533,7 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         --------
         skeegformer.export_network : Tells more, and takes a calibrated classifier too.
         """
-        from skeegformer.frozen import export_network  # a later room
+        from skeegformer.online import export_network  # a later room
 
         return export_network(self, path, format=format, overwrite=overwrite, subject=subject)
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from skeegformer import export_memmap, load_eegmmi, load_memmap, make_simulated_eeg, write_memmap
-from skeegformer._memmap_files import ExportWriter, parse_name, standardize
 from skeegformer.datasets import memmap
+from skeegformer.datasets._memmap_files import ExportWriter, parse_name, standardize
 
 NAMES = ["C3", "C4", "O1"]
 

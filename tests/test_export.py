@@ -19,7 +19,7 @@ from skeegformer import (
     export_network,
     make_baseline,
 )
-from skeegformer._exportable import ExportableNetwork, ShrunkLogarithm
+from skeegformer.online._exportable import ExportableNetwork, ShrunkLogarithm
 
 TINY = {"mirror": None, "embed_dim": 8, "n_heads": 2, "max_epochs": 2, "random_state": 0}
 
@@ -200,7 +200,7 @@ def test_a_file_is_kept_unless_asked(small, tmp_path):
 
 
 def test_nothing_is_written_where_probabilities_differ(small, tmp_path, monkeypatch):
-    monkeypatch.setattr("skeegformer.frozen._AGREEMENT", -1.0)
+    monkeypatch.setattr("skeegformer.online.frozen._AGREEMENT", -1.0)
     with pytest.raises(RuntimeError, match=r"differ by .* not written"):
         small[0].export(tmp_path / "network.pt2", "torch")
     assert list(tmp_path.iterdir()) == []

@@ -47,10 +47,10 @@ from skeegformer import (
     record_attention,
     save_model,
 )
-from skeegformer._encoding import CannotEncode, Decoder, Encoder
 from skeegformer._files import checksum
 from skeegformer._original import OriginalClassifier
 from skeegformer.baselines import ToMicrovolts
+from skeegformer.persistence._encoding import CannotEncode, Decoder, Encoder
 
 TINY = {"tokenizer": "linear", "votes": False, "mirror": None, "embed_dim": 8, "n_heads": 2}
 TINY |= {"max_epochs": 2, "random_state": 0}

@@ -156,7 +156,7 @@ def _subjects(text):
 
 def _report(path, X, y, metadata):
     """Say what was written."""
-    from skeegformer._memmap_files import sister
+    from skeegformer.datasets._memmap_files import sister
 
     n_epochs, n_chans, n_times = X.shape
     n_subjects = metadata["subject"].nunique()

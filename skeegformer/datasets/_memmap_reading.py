@@ -7,7 +7,14 @@ from pathlib import Path
 import pandas as pd
 
 from skeegformer._info import make_info
-from skeegformer._memmap_files import AXES, FORMAT, VERSION, file_checksum, parse_name, sister
+from skeegformer.datasets._memmap_files import (
+    AXES,
+    FORMAT,
+    VERSION,
+    file_checksum,
+    parse_name,
+    sister,
+)
 
 
 def find_data(path):

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from skeegformer._memmap import BATCH, MappedEpochs, batches_of
-from skeegformer._memmap_files import UNKNOWN, ExportWriter
 from skeegformer._validation import as_epochs, eeg_picks, is_epochs
+from skeegformer.datasets._memmap_files import UNKNOWN, ExportWriter
 from skeegformer.datasets._memmap_reading import (
     channel_info,
     check_files,

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from skeegformer._exportable import ExportableNetwork
 from skeegformer._files import replacing
-from skeegformer._online import copy_network, known_mean, take_apart
 from skeegformer._validation import check_one_of
+from skeegformer.online._exportable import ExportableNetwork
+from skeegformer.online._model import copy_network, known_mean, take_apart
 
 __all__ = ["export_network"]
 

@@ -11,8 +11,8 @@ from sklearn import config_context
 from skorch import NeuralNet
 from skorch.history import History
 
-from skeegformer._encoding import CannotEncode, Decoder, Encoder
-from skeegformer._saved_net import decode_net, encode_net
+from skeegformer.persistence._encoding import CannotEncode, Decoder, Encoder
+from skeegformer.persistence._net import decode_net, encode_net
 
 _HOMES = {
     "EEGTransformerClassifier": "skeegformer.classifier",

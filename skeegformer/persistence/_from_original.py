@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from skeegformer._original import OriginalEEGTransformer
-from skeegformer._saved_net import build_net
 from skeegformer.classifier import EEGTransformerClassifier
+from skeegformer.persistence._net import build_net
 
 _SIZES = ("num_channels", "epoch_length", "num_tokens", "embedding_dim", "num_layers", "num_heads")
 NEEDED = (*_SIZES, "conditions")

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from skeegformer._causal import follow_channels, make_stages
-from skeegformer._online import copy_network, known_mean, take_apart
 from skeegformer._validation import VOLTS_TO_MICROVOLTS, validate_ch_names
+from skeegformer.online._causal import follow_channels, make_stages
+from skeegformer.online._model import copy_network, known_mean, take_apart
 
 __all__ = ["StreamPrediction", "StreamPredictor"]
 

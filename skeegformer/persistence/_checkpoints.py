@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 import torch
 
-from skeegformer._from_original import NEEDED, convert
+from skeegformer.persistence._from_original import NEEDED, convert
 
 # Harmless to read as the dict, or the nothing, that they are for us.
 _STAND_INS = {

@@ -7,7 +7,8 @@ numbers; its metadata hold one JSON text under the name ``skeegformer``, with
 - ``saved_with``, versions of the packages;
 - ``model``, the estimator: ``estimator`` (name of the class), ``params``, ``attributes`` (what was
   learnt in `fit`), ``net`` (name and parameters of the network, names of its weights, losses) and
-  ``requests`` (metadata routing), with values as described in ``skeegformer/_encoding.py``;
+  ``requests`` (metadata routing), with values as described in
+  ``skeegformer/persistence/_encoding.py``;
 - ``checksum``, the SHA-256 of all this and of the tensors.
 
 The same text lies beside it as ``.json``, for people and other programs.
@@ -25,7 +26,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from skeegformer._files import checksum, refuse_taken, replacing
-from skeegformer._saved_estimators import decode_estimator, encode_estimator
+from skeegformer.persistence._estimators import decode_estimator, encode_estimator
 
 _FORMAT = "skeegformer-model"
 _VERSION = 1
@@ -164,7 +165,7 @@ def load_model(path):
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     if path.suffix == ".ckpt":
-        from skeegformer._checkpoints import load_checkpoint
+        from skeegformer.persistence._checkpoints import load_checkpoint
 
         return load_checkpoint(path)
     if path.suffix != _SUFFIX:
