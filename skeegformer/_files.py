@@ -1,8 +1,10 @@
 """Writing files so that none is ever left half written, and knowing them again."""
 
+import glob
 import hashlib
 import json
 import os
+import re
 import secrets
 from contextlib import contextmanager
 
@@ -31,6 +33,19 @@ def replacing(path):
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path):
+    """Remove what processes left that were killed while they wrote a file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, there or not; nobody may be writing it.
+    """
+    for leftover in path.parent.glob(f".{glob.escape(path.stem)}-*{glob.escape(path.suffix)}"):
+        if re.fullmatch("[0-9a-f]{8}", leftover.stem.removeprefix(f".{path.stem}-")):
+            leftover.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from skorch.callbacks import Callback
 
-from skeegformer._files import writing
+from skeegformer._files import remove_leftovers, writing
 from skeegformer._validation import check_count
 
 _FORMAT = "skeegformer training"
@@ -79,6 +79,7 @@ class ResumableTraining(Callback):
         path = Path(self.path)
         if not path.parent.is_dir():
             raise FileNotFoundError(f"There is no folder {path.parent} to keep {path.name} in.")
+        remove_leftovers(path)
         self.max_epochs_ = net.max_epochs
         self.training_ = _describe(net, X)
         if not path.exists():

@@ -71,6 +71,17 @@ def test_saving_changes_nothing(tmp_path, data):
     assert torch.load(tmp_path / "training.pt", weights_only=True)["history"][-1]["epoch"] == 3
 
 
+def test_what_a_kill_left_half_written_is_removed(tmp_path, data):
+    half = tmp_path / ".training-0123abcd.pt"
+    others = [tmp_path / name for name in (".training-mine.pt", ".other-0123abcd.pt", "a.txt")]
+    for path in (half, *others):
+        path.write_bytes(b"")
+    state = ResumableTraining(tmp_path / "training.pt")
+    EEGTransformerClassifier(**SMALL, callbacks=[state]).fit(*data)
+    assert not half.exists()
+    assert all(path.exists() for path in others)
+
+
 @pytest.mark.parametrize(
     "other", [{"random_state": 1}, {"lr": 0.5}, {"max_epochs": 4}, {"embed_dim": 4}]
 )
