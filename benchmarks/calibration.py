@@ -25,16 +25,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from prepared import SUBJECTS, prepared, unprepared
 from scipy.stats import sem
 from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score, log_loss
-from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
 from skeegformer._files import replacing
 
 RESULTS = Path(__file__).parent / "results"
-SUBJECTS = (1, 2, 3, 4, 5, 6, 7, 8, 56, 58, 60, 62)
 TASKS = ("baseline-eyes", "fist-imagination", "fist_feet-imagination")
 N_FOLDS = 4
 SIZES = (0, 2, 5, 10, 15)
@@ -42,16 +41,6 @@ N_SPLITS = 3  # of the training subjects, for the temperature
 STRICT, ADAPT, CSP = "skeegformer", "skeegformer, adapt", "CSP+LDA"
 BEFORE, AFTER = "as trained", "with temperature"
 FINE_TUNING, TEMPERATURE = "fine-tuning", "temperature"
-
-
-def prepared(task, subjects):
-    """Load a task, filter and resample it: epochs, labels, the subject of each epoch."""
-    from skeegformer.baselines import benchmark_pipelines
-    from skeegformer.evaluation.tasks import load_benchmark_task
-
-    X, y, metadata = load_benchmark_task(task, subjects)
-    preparation = benchmark_pipelines("strict", task=task)["chance"][:2]
-    return preparation.fit_transform(X), y, metadata["subject"].to_numpy()
 
 
 def classifiers(task, seed):
@@ -63,7 +52,7 @@ def classifiers(task, seed):
     return {
         STRICT: ours,
         ADAPT: clone(ours).set_params(adapt=True),
-        CSP: Pipeline(made["CSP+LDA"].steps[2:]),
+        CSP: unprepared(made["CSP+LDA"]),
     }
 
 

@@ -18,14 +18,13 @@ import time
 from pathlib import Path
 
 import pandas as pd
+from prepared import SUBJECTS, prepared, unprepared
 from sklearn.metrics import balanced_accuracy_score
-from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
 from skeegformer._files import replacing
 
 RESULTS = Path(__file__).parent / "results"
-SUBJECTS = (1, 2, 3, 4, 5, 6, 7, 8, 56, 58, 60, 62)
 TASKS = ("baseline-eyes", "fist-imagination", "fist_feet-imagination")
 INFORMATION = ("strict", "transductive")
 N_FOLDS = 4
@@ -40,23 +39,13 @@ CAPS = {
 ESTIMATED, ANEW, CSP = "estimated", "trained anew", "CSP+LDA"
 
 
-def prepared(task, subjects):
-    """Load a task, filter and resample it: epochs, labels, the subject of each epoch."""
-    from skeegformer.baselines import benchmark_pipelines
-    from skeegformer.evaluation.tasks import load_benchmark_task
-
-    X, y, metadata = load_benchmark_task(task, subjects)
-    preparation = benchmark_pipelines("strict", task=task)["chance"][:2]
-    return preparation.fit_transform(X), y, metadata["subject"].to_numpy()
-
-
 def classifiers(task, information, seed):
     """Make the steps after the preparation: ours, and CSP+LDA."""
     from skeegformer.baselines import benchmark_pipelines
 
     made = benchmark_pipelines(information, task=task)
     ours = made["skeegformer"][-1].set_params(random_state=seed)
-    return ours, Pipeline(made["CSP+LDA"].steps[2:])
+    return ours, unprepared(made["CSP+LDA"])
 
 
 def run(task, information, subjects, seeds):

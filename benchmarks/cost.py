@@ -1,0 +1,137 @@
+"""What training and prediction of each network of the benchmark cost, all in one run.
+
+Every network is trained as in the table of cross-subject scores, on one fold, and predicts the
+others; networks have their turns, so that all of them share whatever else the machine does. An
+epoch counts as seen each time that it, or its mirror image, takes part in a training step.
+
+Writes ``benchmarks/results/cost.csv``, a row for each turn, and ``cost.md``. Those of braindecode
+are left out where it is not installed::
+
+    OMP_NUM_THREADS=1 python benchmarks/cost.py --turns 2
+"""
+
+import argparse
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+from prepared import SUBJECTS, prepared, unprepared
+
+from skeegformer._files import replacing
+from skeegformer._training import NetworkClassifier
+
+RESULTS = Path(__file__).parent / "results"
+REFERENCE = "EEGNet"
+
+
+def networks(task, names):
+    """Make the classifiers that train a network, all or those that are named."""
+    from skeegformer.baselines import benchmark_pipelines
+
+    made = {
+        name: unprepared(pipeline)[-1]
+        for name, pipeline in benchmark_pipelines("strict", task=task).items()
+    }
+    return {
+        name: classifier.set_params(random_state=0)
+        for name, classifier in made.items()
+        if isinstance(classifier, NetworkClassifier) and (not names or name in names)
+    }
+
+
+def measure(classifier, train, test):
+    """Fit and predict once."""
+    X, y, groups = train
+    start = time.perf_counter()
+    classifier.fit(X, y, groups=groups)
+    fit_seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    classifier.predict(test)
+    predict_seconds = time.perf_counter() - start
+    n_train = len(y) - classifier.held_out(y, groups).sum()
+    n_passes = len(classifier.history_)
+    return {
+        "n_weights": sum(p.numel() for p in classifier.net_.module_.parameters()),
+        "n_passes": n_passes,
+        "n_seen": n_passes * n_train * classifier._n_copies(),
+        "fit_seconds": fit_seconds,
+        "n_predicted": len(test),
+        "predict_seconds": predict_seconds,
+    }
+
+
+def run(args):
+    """Measure all networks, turn by turn: a row for each turn."""
+    from skeegformer.evaluation import SubjectFolds
+    from skeegformer.evaluation._fold import one_thread
+
+    X, y, groups = prepared(args.task, args.subjects)
+    fold = SubjectFolds(4).folds(groups)[0]
+    train = X[fold.train], y[fold.train], groups[fold.train]
+    rows = []
+    with one_thread():
+        for turn in range(args.turns):
+            for name, classifier in networks(args.task, args.pipelines).items():
+                try:
+                    row = measure(classifier, train, X[fold.test])
+                except ImportError as error:
+                    if not turn:
+                        print(f"{name} is left out: {error}")
+                    continue
+                rows.append({"network": name, "turn": turn, **row})
+                print(f"{name}: {row['fit_seconds']:.1f} s", flush=True)
+    return pd.DataFrame(rows), len(fold.train)
+
+
+def table(rows, task, n_train):
+    """Make the table, of the fastest turn of each network."""
+    best = rows.groupby("network", sort=False).min()
+    training, prediction = (
+        best["n_seen"] / best["fit_seconds"],
+        best["n_predicted"] / best["predict_seconds"],
+    )
+    reference = training.get(REFERENCE)
+    lines = [
+        f"One fold of `{task}` ({n_train} epochs of 64 channels at 80 Hz to train on), one thread, "
+        f"torch {version('torch').partition('+')[0]}, {platform.machine()}; the fastest of "
+        f"{rows['turn'].nunique()} turns. *seen*: epochs in training steps, mirror images counted; "
+        f"the rate is that of the whole `fit`, and relative to {REFERENCE}'s in the column after.",
+        "",
+        "| network | weights | passes | fit (s) | seen | seen/s | relative | predicted/s |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, row in best.iterrows():
+        relative = "–" if reference is None else f"{training[name] / reference:.2f}"
+        lines.append(
+            f"| {name} | {row['n_weights']:.0f} | {row['n_passes']:.0f} | "
+            f"{row['fit_seconds']:.1f} | {row['n_seen']:.0f} | {training[name]:.0f} | {relative} | "
+            f"{prediction[name]:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--task", default="fist-imagination")
+    parser.add_argument("--pipelines", nargs="*", default=(), help="default: every network")
+    parser.add_argument("--subjects", type=int, nargs="+", default=SUBJECTS)
+    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
+    args = parser.parse_args()
+    os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
+
+    rows, n_train = run(args)
+    args.results.mkdir(parents=True, exist_ok=True)
+    with replacing(args.results / "cost.csv") as path:
+        rows.to_csv(path, index=False, float_format="%.4f")
+    text = table(rows, args.task, n_train)
+    with replacing(args.results / "cost.md") as path:
+        path.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""Recordings of EEGMMI, prepared as in the table of cross-subject scores, for other benchmarks."""
+
+SUBJECTS = (1, 2, 3, 4, 5, 6, 7, 8, 56, 58, 60, 62)
+
+
+def prepared(task, subjects):
+    """Load a task, filter and resample it: epochs, labels, the subject of each epoch."""
+    from skeegformer.baselines import benchmark_pipelines
+    from skeegformer.evaluation.tasks import load_benchmark_task
+
+    X, y, metadata = load_benchmark_task(task, subjects)
+    preparation = benchmark_pipelines("strict", task=task)["chance"][:2]
+    return preparation.fit_transform(X), y, metadata["subject"].to_numpy()
+
+
+def unprepared(pipeline):
+    """Take the steps of a pipeline of the table that come after that preparation."""
+    return pipeline[2:]
