@@ -6,7 +6,7 @@ Runs those pipelines that are named, on all four tasks, and puts their rows into
 torch, can be run in an environment of their own::
 
     python benchmarks/cross_subject.py --seeds 3 --pipelines CSP+LDA "tangent space+LR"
-    python benchmarks/cross_subject.py --seeds 3 --pipelines EEGNet
+    python benchmarks/cross_subject.py --seeds 3 --pipelines EEGNet --device cuda
     python benchmarks/cross_subject.py --pipelines              # only makes tables and figures
 
 With ``--docs`` the tables also replace those in README.md and in the documentation.
@@ -51,7 +51,7 @@ def run(args):
 
     def make(kind, task):
         pipelines = benchmark_pipelines(kind, task=task)
-        return {name: pipelines[name] for name in names}
+        return {name: on_device(pipelines[name], args.device) for name in names}
 
     result = run_benchmark(
         make,
@@ -65,6 +65,12 @@ def run(args):
         verbose=1,
     )
     return result.scores
+
+
+def on_device(pipeline, device):
+    """Let the network of a pipeline compute there, if it has one."""
+    names = [name for name in pipeline.get_params() if name.endswith("__device")]
+    return pipeline.set_params(**dict.fromkeys(names, device))
 
 
 def merge(scores):
@@ -81,7 +87,11 @@ def merge(scores):
 
 
 def tables(scores, **options):
-    """Make the tables of every kind of information."""
+    """Make the tables of every kind of information.
+
+    Without seconds: rows come from several machines, and ``cost.py`` measures on one.
+    """
+    scores = scores.drop(columns=["fit_seconds", "predict_seconds"])
     parts = [part for _, part in scores.groupby("information", sort=False)]
     return "\n\n".join(scores_table(part, reference="CSP+LDA", **options) for part in parts)
 
@@ -132,6 +142,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--folds", type=int, default=4)
     parser.add_argument("--jobs", type=int, default=-1)
+    parser.add_argument("--device", default="cpu", help="where networks compute, such as cuda")
     parser.add_argument("--docs", action="store_true", help="renew README.md and docs as well")
     parser.add_argument("--store", type=Path, default=HERE / "store", help="finished fits")
     args = parser.parse_args()
