@@ -98,11 +98,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             with _seeded(seed), _ctrl_c_ends_more_than_training():
                 net = self._make_net(eeg, codes, train, held_out, device)
                 net.initialize()
-                self._learn_statistics(net.module_, data)
+                learnt = self._learn_statistics(net.module_, data)
                 self._start_from(net, codes[train])
                 subjects = None if groups is None else groups[train]
                 inputs, targets = self._training_set(
-                    net.module_, data, codes[train], subjects, scratch
+                    net.module_, data, codes[train], subjects, scratch, learnt
                 )
                 if held_out is not None:
                     subjects = None if groups is None else groups[held_out]
@@ -352,7 +352,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         return 1
 
     def _learn_statistics(self, network, data):
-        """Let the network learn from the training epochs what is not trained."""
+        """Let the network learn from the training epochs what is not trained.
+
+        Returns what `_training_set` need not compute again.
+        """
         if hasattr(network, "learn_statistics"):
             network.learn_statistics(data if isinstance(data, LazyRows) else torch.from_numpy(data))
 
@@ -363,10 +366,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     def _start_from(self, net, codes):
         """Let the network know, before any training, how often the classes are."""
 
-    def _training_set(self, network, data, codes, subjects, scratch=None):
+    def _training_set(self, network, data, codes, subjects, scratch=None, learnt=None):
         """Turn epochs and labels into what the network is trained on; the epochs come first.
 
         Epochs that are lazy stay so; `scratch` is where their features may be written to.
+        `learnt` is what `_learn_statistics` returned.
         """
         return self._prepare(network, data, subjects, scratch), codes
 

@@ -370,8 +370,10 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         return 1 if self._pairs is None else 2
 
     def _learn_statistics(self, network, data):
-        data = data if isinstance(data, LazyRows) else torch.from_numpy(data)
-        network.learn_statistics(data, pairs=self._pairs)
+        if isinstance(data, LazyRows):
+            return network.learn_statistics(data, pairs=self._pairs)
+        keep = self._features_are_computed_once()
+        return network.learn_statistics(torch.from_numpy(data), pairs=self._pairs, keep=keep)
 
     def _optimizer_options(self):
         if not self.votes:
@@ -390,8 +392,8 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
             counts *= net.criterion_.weight.double().cpu().numpy()
         net.module_.start_from(np.log(np.maximum(counts, 1e-3 * counts.max())))
 
-    def _training_set(self, network, data, codes, subjects, scratch=None):
-        inputs = self._prepare(network, data, subjects, scratch, learn=True)
+    def _training_set(self, network, data, codes, subjects, scratch=None, learnt=None):
+        inputs = self._prepare(network, data, subjects, scratch, learn=True, learnt=learnt)
         if self._pairs is None:
             return inputs, codes
         codes = np.concatenate([codes, self._swapped[codes]])
@@ -405,23 +407,28 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
             return MirroredRows(inputs, mirror), codes
         return np.concatenate([inputs, mirror(inputs)]), codes
 
-    def _prepare(self, network, data, subjects, scratch=None, learn=False):
-        # What does not change from pass to pass need not be computed in each.
-        if not self.adapt and (self.tokenizer != "covariance" or self.noise > 0):
+    def _features_are_computed_once(self):
+        """Tell whether they do not change from pass to pass."""
+        return self.adapt or (self.tokenizer == "covariance" and self.noise == 0)
+
+    def _prepare(self, network, data, subjects, scratch=None, learn=False, learnt=None):
+        if not self._features_are_computed_once():
             return data
-        features = self._extract(network, data, scratch)
+        features = self._extract(network, data, scratch, learnt)
         return self._centre(features, subjects, learn) if self.adapt else features
 
     @staticmethod
-    def _extract(network, data, scratch):
+    def _extract(network, data, scratch, learnt):
         """Compute the features of many epochs; those of lazy ones are written to a file."""
         device = next(network.parameters()).device
 
+        @torch.no_grad()
         def batches():
-            for x in as_tensors(data, _IMPORTANCE_BATCH):
-                with torch.no_grad():
-                    features = network.extract_features(x.to(device)).cpu()
-                yield features.numpy()
+            if not learnt:
+                for x in as_tensors(data, _IMPORTANCE_BATCH):
+                    yield network.extract_features(x.to(device)).cpu().numpy()
+            while learnt:  # let go of each, since they take as much memory as what is made of them
+                yield network.standardize_features(learnt.pop(0).to(device)).cpu().numpy()
 
         if isinstance(data, LazyRows):
             return scratch.write(batches())
