@@ -313,6 +313,20 @@ def test_early_stopping_stops_and_returns_to_the_best_weights(toy):
     assert loss.item() == pytest.approx(min(history[:, "valid_loss"]), rel=1e-4)
 
 
+def test_batches_are_those_of_torch(toy):
+    from torch.utils.data import default_collate
+
+    from skeegformer._training import _Stacker
+
+    X, y, _ = toy
+    stack = _Stacker()
+    rows = [(epoch.astype(np.float32), label) for epoch, label in zip(X, y, strict=True)]
+    for part in (rows[:7], rows[7:12], rows[12:30]):
+        for found, expected in zip(stack(part), default_collate(part), strict=True):
+            assert torch.equal(found, expected)
+            assert found.dtype == expected.dtype
+
+
 def test_a_saved_classifier_carries_no_recordings(toy):
     X, y, groups = toy
     plain = _make(max_epochs=1).fit(X, y)
