@@ -15,9 +15,11 @@ Finished fits are kept in ``--store``: killed and started again, it goes on wher
 
 import argparse
 import os
+import textwrap
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from skeegformer import CriticalDifferenceDisplay, PairedScoresDisplay, ScoresDisplay
@@ -25,6 +27,7 @@ from skeegformer._files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES, benchmark_pipelines
 from skeegformer.evaluation import (
     SubjectFolds,
+    compare_pipelines,
     run_benchmark,
     scores_table,
     write_between_markers,
@@ -100,23 +103,46 @@ def overview(scores):
     """Make a table of the means alone, for who has two minutes."""
     means = scores.groupby(["information", "pipeline", "task"], sort=False)["balanced_accuracy"]
     means = means.mean().unstack()  # every subject has every seed
+    means["all"] = means.mean(axis=1, skipna=False)
     lines = ["| " + " | ".join(["pipeline", "information", *means.columns]) + " |"]
     lines.append("|---" * (2 + means.shape[1]) + "|")
     for (information, pipeline), row in means.iterrows():
         best = means.loc[information].max()
         cells = [
             f"**{value:.3f}**" if value == best[task] else f"{value:.3f}"
-            for task, value in row.items()
+            for task, value in row.fillna(np.nan).items()
         ]
         lines.append("| " + " | ".join([pipeline, information, *cells]) + " |")
-    return "\n".join(lines)
+    return "\n".join(lines).replace("nan", "–")
+
+
+def lead(scores):
+    """Say how far ours is ahead of the best of the others, on the average over tasks."""
+    sentences = []
+    for kind, rows in scores.groupby("information", sort=False):
+        found = compare_pipelines(whole(rows), OURS)
+        found = found[found["task"] == "all tasks"].set_index("pipeline")
+        best = found.loc[found["mean"].idxmax()]
+        sentences.append(
+            f"{kind}, {best.name}: {-best['difference']:+.3f} "
+            f"[{-best['high']:.3f}, {-best['low']:.3f}], p = {best['p_holm']:.3f}"
+        )
+    return (
+        f"{OURS} against the best of the others on the average over tasks, with 95 % intervals "
+        "over subjects, and p of Wilcoxon's signed-rank test corrected for all of them "
+        f"(Holm): {'; '.join(sentences)}."
+    )
+
+
+def whole(scores):
+    """Take the pipelines that have every task."""
+    n_tasks = scores.groupby("pipeline")["task"].nunique()
+    return scores[scores["pipeline"].map(n_tasks) == scores["task"].nunique()]
 
 
 def draw(scores, information):
     """Draw the comparison of pipelines at one kind of information."""
-    scores = scores[scores["information"] == information]
-    complete = scores.groupby("pipeline")["task"].nunique() == scores["task"].nunique()
-    scores = scores[scores["pipeline"].map(complete)]
+    scores = whole(scores[scores["information"] == information])
     displays = {"scores": ScoresDisplay.from_scores(scores).plot()}
     if scores["pipeline"].nunique() > 2:
         displays["ranks"] = CriticalDifferenceDisplay.from_scores(scores).plot()
@@ -156,7 +182,9 @@ def main():
     write(RESULTS / "cross_subject.md", tables(scores) + "\n")
     if args.docs:
         short = {"by_subject": False}
-        write_between_markers(HERE.parent / "README.md", "cross-subject", overview(scores))
+        rows = scores[scores["information"] != "calibrated"]
+        text = f"{overview(rows)}\n\n{textwrap.fill(lead(rows), 100)}"
+        write_between_markers(HERE.parent / "README.md", "cross-subject", text)
         page = HERE.parent / "docs" / "benchmark.rst"
         write_between_markers(page, "cross-subject", tables(scores, format="rst", **short))
     for kind in scores["information"].unique():
