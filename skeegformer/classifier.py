@@ -29,7 +29,8 @@ from skeegformer.preprocessing.mirroring import (
     partner_order,
 )
 
-_IMPORTANCE_BATCH = 64
+# Epochs worked on at once: with more, memory for all heads' attention takes longest to get.
+_BATCH = 16
 # Votes would know the training subjects by heart at the rate that attention needs.
 _VOTES_LR = 0.1
 
@@ -425,7 +426,7 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         @torch.no_grad()
         def batches():
             if not learnt:
-                for x in as_tensors(data, _IMPORTANCE_BATCH):
+                for x in as_tensors(data, _BATCH):
                     yield network.extract_features(x.to(device)).cpu().numpy()
             while learnt:  # let go of each, since they take as much memory as what is made of them
                 yield network.standardize_features(learnt.pop(0).to(device)).cpu().numpy()
@@ -445,9 +446,7 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         known = vars(self).get("subject_means_", {})
         rows_of = _rows_by_subject(subjects, len(features))
         means = {
-            subject: known[subject]
-            if subject in known
-            else mean_of(features, rows, _IMPORTANCE_BATCH)
+            subject: known[subject] if subject in known else mean_of(features, rows, _BATCH)
             for subject, rows in rows_of.items()
         }
         if learn:
@@ -558,7 +557,7 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
     def _finish(self, inputs, codes):
         network = self.net_.module_.eval()
         device = next(network.parameters()).device
-        network.weigh_votes(x.to(device) for x in as_tensors(inputs, _IMPORTANCE_BATCH))
+        network.weigh_votes(x.to(device) for x in as_tensors(inputs, _BATCH))
         self.feature_importances_ = self._importances(inputs, codes)
 
     def _importances(self, inputs, codes):
@@ -567,8 +566,8 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         device = next(network.parameters()).device
         total = 0
         for x, code in zip(
-            as_tensors(inputs, _IMPORTANCE_BATCH),
-            torch.from_numpy(codes).split(_IMPORTANCE_BATCH),
+            as_tensors(inputs, _BATCH),
+            torch.from_numpy(codes).split(_BATCH),
             strict=True,
         ):
             score = partial(log_odds, codes=code.to(device))

@@ -11,7 +11,7 @@ _SMALL_CHANGE = 0.05
 _STEPS = (16, 32, 64, 128, 256, 512)
 
 
-def explain_gradient_rollout(network, data, codes, *, batch_size=64):
+def explain_gradient_rollout(network, data, codes, *, batch_size=16):
     """Compute gradient rollout of the class token, layer by layer.
 
     Parameters

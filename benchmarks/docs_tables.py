@@ -1,0 +1,51 @@
+"""Put results that other benchmarks wrote as Markdown into the documentation.
+
+Each of those that are there goes between its markers in ``docs/benchmark.rst``; tables are never
+copied by hand::
+
+    python benchmarks/docs_tables.py
+"""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from skeegformer.evaluation import write_between_markers
+from skeegformer.evaluation._rendering import render
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "benchmark.rst"
+RESULTS = ("learning_curve", "electrodes", "calibration", "cost")
+
+
+def to_rst(markdown):
+    """Turn the Markdown of our results, paragraphs and tables, into reStructuredText."""
+    blocks, table = [], []
+    for line in [*markdown.splitlines(), ""]:
+        if line.startswith("|"):
+            table.append([_inline(cell.strip()) for cell in line.strip("|").split("|")])
+            continue
+        if table:
+            head, _, *rows = table
+            blocks += [render(pd.DataFrame(rows, columns=head), "rst").replace("\\`", "`"), ""]
+            table = []
+        # Sections of a page have a level that only the page knows.
+        blocks.append(f"**{line.lstrip('# ')}**" if line.startswith("#") else _inline(line))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(blocks)).strip() + "\n"
+
+
+def _inline(text):
+    return re.sub(r"`([^`]+)`", r"``\1``", text)
+
+
+def main():
+    for name in RESULTS:
+        path = HERE / "results" / f"{name}.md"
+        if path.exists():
+            text = to_rst(path.read_text(encoding="utf-8"))
+            write_between_markers(PAGE, name.replace("_", "-"), text)
+
+
+if __name__ == "__main__":
+    main()
