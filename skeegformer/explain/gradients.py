@@ -22,7 +22,7 @@ def explain_gradient_rollout(network, data, codes, *, batch_size=16):
         Epochs.
     codes : ndarray of shape (n_epochs,)
         Index of the class to explain, epoch by epoch.
-    batch_size : int, default=64
+    batch_size : int, default=16
         How many epochs are worked on at once.
 
     Returns
