@@ -93,6 +93,10 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         Dropout probability.
     token_drop_prob : float, default=0.0
         Probability that a token is set to zero in training.
+    crop : int or None, default=None
+        How many samples of each epoch are used: in training from a random one on, drawn anew in
+        every pass, and in prediction the first. None uses all. Features of covariance are then
+        computed anew in every pass as well, which takes many times as long.
     noise : float, default=0.0
         Standard deviation of the noise added in training, relative to each channel's own; not
         together with ``adapt=True``.
@@ -221,6 +225,7 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         head_dim=None,
         drop_prob=0.5,
         token_drop_prob=0.0,
+        crop=None,
         noise=0.0,
         shuffle_tokens="none",
         max_epochs="auto",
@@ -253,6 +258,7 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         self.head_dim = head_dim
         self.drop_prob = drop_prob
         self.token_drop_prob = token_drop_prob
+        self.crop = crop
         self.noise = noise
         self.shuffle_tokens = shuffle_tokens
         self.max_epochs = max_epochs
@@ -275,7 +281,7 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         super()._check_parameters()
         for name in ("n_time_tokens", "embed_dim", "n_layers", "n_heads"):
             check_number(self, name, Integral, 1)
-        for name in ("ff_dim", "head_dim"):
+        for name in ("ff_dim", "head_dim", "crop"):
             if getattr(self, name) is not None:
                 check_number(self, name, Integral, 1, or_else="None")
         check_one_of("activation", self.activation, ACTIVATIONS)
@@ -290,6 +296,11 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
             raise ValueError(
                 f"noise={self.noise} cannot be added anew in every pass with adapt=True, which "
                 "centres features once; set noise=0 or adapt=False."
+            )
+        if self.adapt and self.crop is not None:
+            raise ValueError(
+                f"crop={self.crop} draws other samples in every pass, and adapt=True centres "
+                "features once; set crop=None or adapt=False, or put a Cropper in front."
             )
 
     def _make_network(self, eeg):
@@ -313,6 +324,7 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
             "head_dim": self.head_dim,
             "drop_prob": self.drop_prob,
             "token_drop_prob": self.token_drop_prob,
+            "crop": self.crop,
             "noise": self.noise,
             "shuffle_tokens": self.shuffle_tokens,
         }
@@ -410,7 +422,9 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
 
     def _features_are_computed_once(self):
         """Tell whether they do not change from pass to pass."""
-        return self.adapt or (self.tokenizer == "covariance" and self.noise == 0)
+        if self.adapt:
+            return True
+        return self.tokenizer == "covariance" and self.noise == 0 and self.crop is None
 
     def _prepare(self, network, data, subjects, scratch=None, learn=False, learnt=None):
         if not self._features_are_computed_once():

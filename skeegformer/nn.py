@@ -579,6 +579,9 @@ class EEGTransformer(nn.Module):
         Dropout probability.
     token_drop_prob : float, default=0.0
         Probability that a token is set to zero in training.
+    crop : int or None, default=None
+        How many samples of an epoch are used: in training from a random one on, drawn anew
+        each time, otherwise the first. None uses all.
     noise : float, default=0.0
         Standard deviation of the white noise added in training, in units of the standard
         deviation of each channel.
@@ -591,6 +594,8 @@ class EEGTransformer(nn.Module):
     ----------
     n_tokens : int
         Number of tokens, the class token included.
+    token_length : int
+        Number of samples that a token is made of.
 
     References
     ----------
@@ -627,6 +632,7 @@ class EEGTransformer(nn.Module):
         head_dim=None,
         drop_prob=0.5,
         token_drop_prob=0.0,
+        crop=None,
         noise=0.0,
         shuffle_tokens="none",
     ):
@@ -636,22 +642,28 @@ class EEGTransformer(nn.Module):
         check_one_of("shuffle_tokens", shuffle_tokens, SHUFFLES)
         if embed_dim % n_heads:
             raise ValueError(f"n_heads={n_heads} does not divide embed_dim={embed_dim}.")
-        if not 1 <= n_time_tokens <= n_times:
+        if crop is not None and not 1 <= crop <= n_times:
+            raise ValueError(
+                f"crop={crop} has to lie between 1 and the number of samples, {n_times}."
+            )
+        n_used = n_times if crop is None else crop
+        if not 1 <= n_time_tokens <= n_used:
             raise ValueError(
                 f"n_time_tokens={n_time_tokens} has to lie between 1 and the number of samples, "
-                f"{n_times}."
+                f"{n_used}."
             )
         self.n_chans, self.n_times, self.n_time_tokens = n_chans, n_times, n_time_tokens
         self.n_tokens = 1 + n_chans * n_time_tokens
-        self.noise, self.token_drop_prob = noise, token_drop_prob
+        self.token_length = n_used // n_time_tokens
+        self.crop, self.noise, self.token_drop_prob = crop, noise, token_drop_prob
         self.shuffle_tokens = shuffle_tokens
 
         if tokenizer == "linear":
-            self.tokenizer = LinearTokenizer(n_chans, n_times, n_time_tokens)
+            self.tokenizer = LinearTokenizer(n_chans, n_used, n_time_tokens)
         elif tokenizer == "covariance":
-            self.tokenizer = CovarianceTokenizer(n_chans, n_times, n_time_tokens, sfreq, bands)
+            self.tokenizer = CovarianceTokenizer(n_chans, n_used, n_time_tokens, sfreq, bands)
         else:
-            self.tokenizer = SpectralTokenizer(n_chans, n_times, n_time_tokens, sfreq)
+            self.tokenizer = SpectralTokenizer(n_chans, n_used, n_time_tokens, sfreq)
         self.standardize_input = Standardizer(n_chans, 1)
         self.standardize_features = Standardizer(n_chans, 1, self.tokenizer.n_features)
         self.embed = nn.Linear(self.tokenizer.n_features, embed_dim)
@@ -701,14 +713,14 @@ class EEGTransformer(nn.Module):
         kept = []
         first = _Moments()
         for batch in batches_of(x, batch_size):
-            first.add(torch.as_tensor(batch).double(), dims=(0, 2))
+            first.add(torch.as_tensor(batch)[..., : self.crop].double(), dims=(0, 2))
         mean, std = (value[:, None] for value in first.mean_and_std())
         if pairs is not None:
             mean, std = _both_sides(mean, std, lambda values: values[pairs])
         self.standardize_input.learn(mean, std)
         second = _Moments()
         for batch in batches_of(x, batch_size):
-            batch = torch.as_tensor(batch).to(device)
+            batch = torch.as_tensor(batch)[..., : self.crop].to(device)
             tokens = self.tokenizer(self.standardize_input(batch))
             second.add(tokens.double(), dims=(0, 2))
             if keep:
@@ -797,6 +809,8 @@ class EEGTransformer(nn.Module):
             Features in units of their standard deviation over the training epochs; 0 is
             their mean.
         """
+        if self.crop is not None:
+            x = random_crop(x, self.crop) if self.training else x[..., : self.crop]
         x = self.standardize_input(x)
         if self.training and self.noise > 0:
             x = x + self.noise * torch.randn_like(x)
@@ -909,6 +923,27 @@ def shuffle(features, what):
         features = features.transpose(1, 2)[batch, _random_orders(features, axis=2)]
         features = features.transpose(1, 2)
     return features
+
+
+def random_crop(x, n_times):
+    """Take some samples that follow each other, of each epoch others.
+
+    Parameters
+    ----------
+    x : Tensor of shape (batch, n_chans, n_all_times)
+        Epochs.
+    n_times : int
+        How many samples.
+
+    Returns
+    -------
+    Tensor of shape (batch, n_chans, n_times)
+        The samples; the same ones of all channels.
+    """
+    n_starts = x.shape[-1] - n_times + 1
+    starts = torch.randint(n_starts, (len(x), 1, 1), device=x.device)
+    index = starts + torch.arange(n_times, device=x.device)
+    return x.gather(-1, index.expand(-1, x.shape[1], -1))
 
 
 def _random_orders(features, axis):

@@ -232,7 +232,7 @@ def test_every_option_of_network_and_training_reaches_the_classifier():
         "--tokenizer", "spectral", "--no-votes", "--mirror", "a=b", "--adapt", "--seed", "5",
         "--lr-schedule", "constant", "--class-weight", "balanced", "--device", "auto",
     )  # fmt: skip
-    classifier = make_classifier(resolve(given | {"noise": 0.0}, {}, "default"))
+    classifier = make_classifier(resolve(given | {"noise": 0.0, "crop": None}, {}, "default"))
     expected = {
         "lr": 0.1, "n_iter_no_change": 7, "batch_size": 9, "validation_fraction": 0.4,
         "n_time_tokens": 3, "embed_dim": 24, "n_layers": 5, "n_heads": 6, "drop_prob": 0.11,
@@ -243,8 +243,9 @@ def test_every_option_of_network_and_training_reaches_the_classifier():
     }  # fmt: skip
     params = classifier.get_params()
     assert {name: params[name] for name in expected} == expected
-    noisy = make_classifier(resolve(_parse("--noise-scale", "0.14"), {}, "default"))
-    assert noisy.noise == 0.14
+    noisy = _parse("--noise-scale", "0.14", "--used-data-length", "50")
+    noisy = make_classifier(resolve(noisy, {}, "default"))
+    assert (noisy.noise, noisy.crop) == (0.14, 50)
     assert not make_classifier(resolve({"validation_fraction": 0.0}, {}, "default")).early_stopping
     for words, value in {"auto": "auto", "none": None, "same": {}}.items():
         assert make_classifier(resolve(_parse("--mirror", words), {}, "default")).mirror == value
@@ -253,13 +254,13 @@ def test_every_option_of_network_and_training_reaches_the_classifier():
 def test_options_of_the_signal_make_the_steps():
     given = _parse(
         "--drop", "Cz", "2", "--l-freq", "2", "--h-freq", "30", "--notch-freq", "20", "--sfreq",
-        "100", "--used-data-length", "50", "--resample", "50",
+        "100", "--resample", "50",
     )  # fmt: skip
     steps = dict(make_steps(resolve(given, {}, "default")))
-    assert list(steps) == ["drop", "notch", "filter", "crop", "resample"]
+    assert list(steps) == ["drop", "notch", "filter", "resample"]
     assert steps["drop"].ch_names == ("Cz", 2)
     assert (steps["filter"].l_freq, steps["filter"].h_freq, steps["filter"].sfreq) == (2, 30, 100)
-    assert (steps["crop"].n_times, steps["resample"].sfreq) == (50, 50)
+    assert steps["resample"].sfreq == 50
     assert make_steps(resolve(_parse("--h-freq", "none"), {}, "default")) == []
 
 

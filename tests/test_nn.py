@@ -11,6 +11,7 @@ from skeegformer.nn import (
     SpectralTokenizer,
     Standardizer,
     Votes,
+    random_crop,
     shuffle,
     tokens_to_channels,
 )
@@ -201,6 +202,27 @@ def test_augmentation_acts_in_training_only(params):
     torch.testing.assert_close(network(x), _network(drop_prob=0.0).eval()(x))
 
 
+@pytest.mark.parametrize("tokenizer", ["covariance", "spectral", "linear"])
+def test_crop(tokenizer):
+    """In training any beginning, the same for all channels; in evaluation the first sample."""
+    options = {"tokenizer": tokenizer, "n_time_tokens": 2, "drop_prob": 0.0}
+    network = _network(crop=100, **options)
+    short = _network(n_times=100, **options)
+    short.load_state_dict(network.state_dict())
+    assert network.token_length == short.token_length == 50
+    x = torch.randn(6, 5, 160)
+    for one, part in ((network, x), (short, x[..., :100])):
+        one.learn_statistics(part)
+    torch.testing.assert_close(network.eval()(x), short.eval()(x[..., :100]))
+    assert not torch.equal(network.train()(x), network(x))
+    ramp = torch.arange(160.0).expand(500, 5, 160) + 1000 * torch.arange(5)[:, None]
+    cut = random_crop(ramp, 100)
+    starts = cut[:, 0, 0]
+    assert set(starts.tolist()) == set(range(61))
+    expected = starts[:, None, None] + torch.arange(100) + 1000 * torch.arange(5)[:, None]
+    assert torch.equal(cut, expected)
+
+
 def test_token_dropout_keeps_the_mean():
     network = _network(drop_prob=0.0, token_drop_prob=0.4, embed_dim=8)
     x = torch.randn(1, 5, 160).expand(4000, 5, 160)
@@ -221,6 +243,8 @@ def test_token_dropout_keeps_the_mean():
         ({"shuffle_tokens": True}, "shuffle_tokens=True is not one of 'none', 'channels'"),
         ({"n_heads": 3}, "n_heads=3 does not divide embed_dim=16"),
         ({"n_time_tokens": 200}, "n_time_tokens=200 has to lie between 1 and .*160"),
+        ({"n_time_tokens": 60, "crop": 50}, "n_time_tokens=60 has to lie between 1 and .*50"),
+        ({"crop": 161}, "crop=161 has to lie between 1 and the number of samples, 160"),
     ],
 )
 def test_bad_parameters(params, message):

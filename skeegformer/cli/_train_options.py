@@ -278,13 +278,6 @@ _SIGNAL = [
         type=float,
         metavar="HZ",
     ),
-    Option(
-        "used_data_length",
-        "samples of each epoch to use, from its beginning (default: all)",
-        type=int,
-        original="--used-data-length",
-        metavar="N",
-    ),
 ]
 _MODEL = [
     Option(
@@ -327,6 +320,14 @@ _MODEL = [
         float,
         "--token-dropout",
         metavar="P",
+    ),
+    Option(
+        "crop",
+        "samples of each epoch to use, after filters and resampling: in training from a random "
+        "one on, in prediction the first (default: all)",
+        type=int,
+        original="--used-data-length",
+        metavar="N",
     ),
     Option(
         "noise",

@@ -289,7 +289,7 @@ def make_steps(options):
     list of (str, transformer)
         Unfitted, as a Pipeline takes them; none where the options ask for nothing.
     """
-    from skeegformer import BandPassFilter, ChannelDropper, Cropper, NotchFilter, Resampler
+    from skeegformer import BandPassFilter, ChannelDropper, NotchFilter, Resampler
 
     steps = []
     # Only an export of eeg-transformer needs to be told; others know their rate.
@@ -300,8 +300,6 @@ def make_steps(options):
         steps.append(("notch", NotchFilter(options["notch_freq"], sfreq=sfreq)))
     if options["l_freq"] is not None or options["h_freq"] is not None:
         steps.append(("filter", BandPassFilter(options["l_freq"], options["h_freq"], sfreq=sfreq)))
-    if options["used_data_length"] is not None:
-        steps.append(("crop", Cropper(options["used_data_length"])))
     if options["resample"] is not None:
         steps.append(("resample", Resampler(options["resample"], input_sfreq=sfreq)))
     return steps

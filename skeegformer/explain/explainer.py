@@ -363,8 +363,7 @@ class AttentionExplainer(BaseEstimator):
         return explained
 
     def _time_parts(self, network, classifier):
-        n_time_tokens = network.n_time_tokens
-        return part_names(n_time_tokens, network.n_times // n_time_tokens, classifier.sfreq_)
+        return part_names(network.n_time_tokens, network.token_length, classifier.sfreq_)
 
     def _integrated_gradients(self, classifier, network, data, codes, y, subjects, info):
         attributions, errors = integrated_gradients(network, data, codes)
@@ -399,6 +398,7 @@ class AttentionExplainer(BaseEstimator):
             self.parts,
             n_times=network.n_times,
             n_time_tokens=network.n_time_tokens,
+            token_length=network.token_length,
             sfreq=classifier.sfreq_,
             bands=self.bands,
         )

@@ -119,7 +119,7 @@ def make_substitute(kind, data, *, info=None, subjects=None, orders=None, random
     return lambda channels, repeat: data[orders[repeat]][:, channels]
 
 
-def make_parts(kind, *, n_times, n_time_tokens=1, sfreq=None, bands=None):
+def make_parts(kind, *, n_times, n_time_tokens=1, token_length=None, sfreq=None, bands=None):
     """Divide signals into temporal tokens, or into bands.
 
     Parameters
@@ -130,6 +130,8 @@ def make_parts(kind, *, n_times, n_time_tokens=1, sfreq=None, bands=None):
         Number of samples.
     n_time_tokens : int, default=1
         Number of temporal tokens.
+    token_length : int or None, default=None
+        Samples of each; None divides all among them.
     sfreq : float or None, default=None
         Sampling rate in Hz.
     bands : dict of str to tuple of float, or None, default=None
@@ -147,7 +149,7 @@ def make_parts(kind, *, n_times, n_time_tokens=1, sfreq=None, bands=None):
         If the sampling rate is not known, or a band does not lie below half of it.
     """
     if kind == "time":
-        length = n_times // n_time_tokens
+        length = token_length or n_times // n_time_tokens
         names = part_names(n_time_tokens, length, sfreq)
         if n_time_tokens == 1:
             return {names[0]: lambda signal: signal}

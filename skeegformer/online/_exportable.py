@@ -38,7 +38,7 @@ class ExportableNetwork(nn.Module):
         self.network = network
         self.temperature = temperature
         self.register_buffer("subject_mean", subject_mean)
-        self.tokenizer = _exportable_tokenizer(network.tokenizer, network.n_times)
+        self.tokenizer = _exportable_tokenizer(network.tokenizer, network.crop or network.n_times)
 
     def forward(self, epochs):
         """Compute the probability of each class.
@@ -54,7 +54,8 @@ class ExportableNetwork(nn.Module):
             Probabilities.
         """
         network = self.network
-        features = network.standardize_features(self.tokenizer(network.standardize_input(epochs)))
+        epochs = network.standardize_input(epochs[..., : network.crop])
+        features = network.standardize_features(self.tokenizer(epochs))
         if self.subject_mean is not None:
             features = features - self.subject_mean
         return torch.softmax(network.classify_features(features) / self.temperature, dim=1)
