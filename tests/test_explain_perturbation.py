@@ -195,16 +195,25 @@ def test_the_band_that_carries_the_class(simulated):
     assert explanation.parts[band] == "alpha"
 
 
-def test_temporal_tokens_are_occluded_one_by_one(simulated):
+@pytest.mark.parametrize(
+    "params, parts",
+    [
+        ({}, ("0.00-1.00 s", "1.00-2.00 s")),
+        ({"tokenizer": "linear", "votes": False, "crop": 240}, ("0.00-0.75 s", "0.75-1.50 s")),
+    ],
+    ids=["all", "crop"],
+)
+def test_temporal_tokens_are_occluded_one_by_one(simulated, params, parts):
     X, y, _, _ = simulated
     classifier = EEGTransformerClassifier(
-        embed_dim=16, n_time_tokens=2, max_epochs=2, random_state=0
+        embed_dim=16, n_time_tokens=2, max_epochs=2, random_state=0, **params
     ).fit(X, y)
     explanation = AttentionExplainer("occlusion", replacement="zero").explain(classifier, X[:6])
-    assert explanation.parts == ("0.00-1.00 s", "1.00-2.00 s")
+    assert explanation.parts == parts
     data = X[:6].get_data(units="uV")
     changed = data.copy()
-    changed[:, 10, 160:] = 0
+    length = classifier.net_.module_.token_length
+    changed[:, 10, length : 2 * length] = 0
     drop = _log_odds(classifier, data, explanation) - _log_odds(classifier, changed, explanation)
     np.testing.assert_allclose(explanation.token_values[:, 10, 1], drop, atol=1e-4)
 

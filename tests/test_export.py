@@ -81,10 +81,11 @@ def test_logarithm_against_eigenvalues(n):
 @pytest.mark.parametrize("votes", [True, False])
 @pytest.mark.parametrize("n_time_tokens", [1, 3])
 @pytest.mark.parametrize("tokenizer", ["covariance", "spectral", "linear"])
-@pytest.mark.parametrize("n_chans", [4, 20])
-def test_exportable_network_agrees(n_chans, tokenizer, n_time_tokens, votes):
+@pytest.mark.parametrize("n_chans, crop", [(4, None), (4, 300), (20, None)])
+def test_exportable_network_agrees(n_chans, crop, tokenizer, n_time_tokens, votes):
     torch.manual_seed(0)
     options = {"tokenizer": tokenizer, "votes": votes, "n_time_tokens": n_time_tokens}
+    options["crop"] = crop
     network = EEGTransformer(n_chans, 3, 325, 160.0, embed_dim=8, n_heads=2, **options).eval()
     X = _data(n_chans, 325, n_epochs=24)[0]
     network.learn_statistics(torch.from_numpy(X))
@@ -107,7 +108,7 @@ def test_exportable_network_agrees(n_chans, tokenizer, n_time_tokens, votes):
         (17, {"n_time_tokens": 2, "n_times": 81}),
         (4, {"votes": False, "n_layers": 2}),
         (4, {"tokenizer": "spectral", "n_time_tokens": 3}),
-        (3, {"tokenizer": "linear", "votes": False}),
+        (3, {"tokenizer": "linear", "votes": False, "crop": 60}),
     ],
     ids=["covariance", "covariance of few channels", "spectral", "linear"],
 )

@@ -99,6 +99,9 @@ class StreamPredictor:
     A resampler becomes a Chebyshev low-pass up to 0.4 times the new rate, of which every
     so many samples one is kept.
 
+    With the classifier's ``crop`` a window is as long as an epoch in `fit` was, but only its
+    beginning is looked at, so that all comes late by the rest: fit on shorter epochs instead.
+
     Examples
     --------
     >>> import numpy as np
