@@ -147,8 +147,8 @@ def write_tables(scores, kept, results):
         scores.to_csv(path, index=False, float_format="%.4f")
     n_subjects, seeds = scores["subject"].nunique(), sorted(set(scores["seed"]))
     lines = [
-        f"{n_subjects} subjects of EEGMMI in {N_FOLDS} folds of whole subjects; seeds "
-        f"{', '.join(map(str, seeds))} averaged within subjects; mean and standard error over "
+        f"{n_subjects} subjects of EEGMMI in {N_FOLDS} folds of whole subjects; seeds averaged "
+        f"within subjects ({', '.join(map(str, seeds))}); mean and standard error over "
         "subjects.",
         "",
         "## The first labelled epochs of a new person",

@@ -106,7 +106,7 @@ def write(rows, results):
     n_subjects, seeds = scores["subject"].nunique(), sorted(set(scores["seed"]))
     lines = [
         f"Balanced accuracy, mean and SD over {n_subjects} subjects of EEGMMI in {N_FOLDS} folds "
-        f"of whole subjects; seeds {', '.join(map(str, seeds))} averaged within subjects.",
+        f"of whole subjects; {_seeds(seeds)}.",
         "",
         f'*{ESTIMATED}*: trained with 64 electrodes, `positions="electrode"`; *{ANEW}*: the same '
         "classifier trained with just these electrodes; *CSP+LDA*: trained with just these; "
@@ -133,6 +133,11 @@ def write(rows, results):
     lines += [f"- {n}: {', '.join(names.split())}" for n, names in CAPS.items() if names]
     with replacing(results / "electrodes.md") as path:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _seeds(seeds):
+    names = ", ".join(map(str, seeds))
+    return f"seed {names}" if len(seeds) == 1 else f"seeds {names} averaged within subjects"
 
 
 def _cell(scores):
