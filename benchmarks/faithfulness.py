@@ -285,7 +285,7 @@ def gains(rows):
 def losses(rows):
     """List where each method loses: worse than the best of the case by more than chance."""
     lines = []
-    for method in METHODS:
+    for method in _known(rows, METHODS):
         found = []
         for metric, better in (("true", 1), ("useless", -1), ("graded", 1)):
             for case, part in rows.groupby("case", sort=False):
@@ -317,7 +317,7 @@ def report(rows):
     methods = _known(rows, [*METHODS, "random"])
     parts = [
         "# Explanations against known truth",
-        "Made by `python benchmarks/faithfulness.py`. Mean over seeds with a 95 % bootstrap "
+        "Made by `benchmarks/faithfulness.py`. Mean over seeds with a 95 % bootstrap "
         f"interval; only models with a balanced accuracy of at least {LEAST_ACCURACY} on the two "
         "test subjects. Maps are means over epochs of the explanation of the true class.",
         "| case | models | mean balanced accuracy | accurate enough |\n|---|---|---|---|\n"
