@@ -9,10 +9,7 @@ copied by hand::
 import re
 from pathlib import Path
 
-import pandas as pd
-
 from skeegformer.evaluation import write_between_markers
-from skeegformer.evaluation._rendering import render
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmark.rst"
@@ -28,7 +25,8 @@ def to_rst(markdown):
             continue
         if table:
             head, _, *rows = table
-            blocks += [render(pd.DataFrame(rows, columns=head), "rst").replace("\\`", "`"), ""]
+            lines = [", ".join(f'"{cell}"' for cell in row) for row in (head, *rows)]
+            blocks += [".. csv-table::", "   :header-rows: 1", "", *(f"   {one}" for one in lines)]
             table = []
         # Sections of a page have a level that only the page knows.
         blocks.append(f"**{line.lstrip('# ')}**" if line.startswith("#") else _inline(line))
