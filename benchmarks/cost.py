@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
-from prepared import SUBJECTS, prepared, unprepared
+from prepared import SUBJECTS, prepared
 
 from skeegformer._files import replacing
 from skeegformer._training import NetworkClassifier
@@ -31,14 +31,10 @@ def networks(task, names):
     """Make the classifiers that train a network, all or those that are named."""
     from skeegformer.baselines import benchmark_pipelines
 
-    made = {
-        name: unprepared(pipeline)[-1]
-        for name, pipeline in benchmark_pipelines("strict", task=task).items()
-    }
     return {
-        name: classifier.set_params(random_state=0)
-        for name, classifier in made.items()
-        if isinstance(classifier, NetworkClassifier) and (not names or name in names)
+        name: pipeline[-1].set_params(random_state=0)
+        for name, pipeline in benchmark_pipelines("strict", task=task).items()
+        if isinstance(pipeline[-1], NetworkClassifier) and (not names or name in names)
     }
 
 
@@ -89,10 +85,8 @@ def run(args):
 def table(rows, task, n_train):
     """Make the table, of the fastest turn of each network."""
     best = rows.groupby("network", sort=False).min()
-    training, prediction = (
-        best["n_seen"] / best["fit_seconds"],
-        best["n_predicted"] / best["predict_seconds"],
-    )
+    training = best["n_seen"] / best["fit_seconds"]
+    prediction = best["n_predicted"] / best["predict_seconds"]
     reference = training.get(REFERENCE)
     lines = [
         f"One fold of `{task}` ({n_train} epochs of 64 channels at 80 Hz to train on), one thread, "

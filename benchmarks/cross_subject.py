@@ -19,8 +19,8 @@ import textwrap
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
+from prepared import SUBJECTS
 
 from skeegformer import CriticalDifferenceDisplay, PairedScoresDisplay, ScoresDisplay
 from skeegformer._files import replacing
@@ -43,7 +43,6 @@ TASKS = (
     "fist_feet-imagination",
     "four-class-imagination",
 )
-SUBJECTS = (1, 2, 3, 4, 5, 6, 7, 8, 56, 58, 60, 62)
 OURS = BENCHMARK_PIPELINES[-1]
 KEY = ["task", "protocol", "information", "pipeline"]
 
@@ -108,12 +107,15 @@ def overview(scores):
     lines.append("|---" * (2 + means.shape[1]) + "|")
     for (information, pipeline), row in means.iterrows():
         best = means.loc[information].max()
-        cells = [
-            f"**{value:.3f}**" if value == best[task] else f"{value:.3f}"
-            for task, value in row.fillna(np.nan).items()
-        ]
+        cells = [_cell(value, value == best[task]) for task, value in row.items()]
         lines.append("| " + " | ".join([pipeline, information, *cells]) + " |")
-    return "\n".join(lines).replace("nan", "–")
+    return "\n".join(lines)
+
+
+def _cell(mean, is_best):
+    if pd.isna(mean):
+        return "–"
+    return f"**{mean:.3f}**" if is_best else f"{mean:.3f}"
 
 
 def lead(scores):

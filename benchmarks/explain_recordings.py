@@ -13,10 +13,10 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from prepared import SUBJECTS
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold
 
-SUBJECTS = (1, 2, 3, 4, 5, 6, 7, 8, 56, 58, 60, 62)
 ROOT = Path(__file__).parent.parent
 METHOD_LABELS = {
     "gradient-rollout": "gradient rollout",

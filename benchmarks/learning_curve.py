@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from prepared import SUBJECTS
 
 from skeegformer import LearningCurveDisplay, LeaveOneSubjectOut
 from skeegformer._files import replacing
@@ -26,7 +27,6 @@ from skeegformer.evaluation.tasks import load_benchmark_task
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 TABLE = RESULTS / "learning_curve.csv"
-SUBJECTS = (1, 2, 3, 4, 5, 6, 7, 8, 56, 58, 60, 62)
 KEY = ["task", "information", "pipeline", "n_train_subjects"]
 
 
