@@ -208,24 +208,50 @@ class CovarianceTokenizer(nn.Module):
         waveform = F.adaptive_avg_pool1d(x.flatten(1, 2), self.n_points).unflatten(1, x.shape[1:3])
         x = x.transpose(1, 2)
         parts = _centre(x) @ self.basis
-        covariances = [self._covariance(parts[..., band]) for band in self.slices]
-        for window in range(self.n_windows):
-            start = window * self.window_length
-            inside = _centre(x[..., start : start + self.window_length])
-            covariances.append(self._covariance(inside @ self.window_basis))
-        values, vectors = torch.linalg.eigh(torch.stack(covariances, dim=2))
-        logs = (vectors * values.clamp_min(1e-8).log().unsqueeze(-2)) @ vectors.mT
+        logs = [self._logarithm(parts[..., band]) for band in self.slices]
+        if self.n_windows:
+            inside = x[..., : self.n_windows * self.window_length]
+            inside = _centre(inside.unflatten(-1, (self.n_windows, -1)).movedim(-2, 0))
+            logs.extend(self._logarithm(inside @ self.window_basis))
+        logs = torch.stack(logs, dim=2)
         rows = logs.permute(0, 3, 1, 2, 4).flatten(3)
         return torch.cat([rows, waveform], dim=-1)
 
-    def _covariance(self, parts):
-        """Compute the shrunk covariance of one band: (batch, n_time_tokens, n_chans, n_chans)."""
-        covariance = parts @ parts.mT / (parts.shape[-1] // 2)
-        power = covariance.diagonal(dim1=-2, dim2=-1).mean(dim=-1)[..., None, None]
-        identity = torch.eye(self.n_chans, dtype=parts.dtype, device=parts.device)
+    def _logarithm(self, parts):
+        """Compute the logarithm of the shrunk covariance of a band.
+
+        Parameters
+        ----------
+        parts : Tensor of shape (..., n_chans, 2 * n_frequencies)
+            Real and imaginary parts of the spectrum.
+
+        Returns
+        -------
+        Tensor of shape (..., n_chans, n_chans)
+            The logarithm.
+        """
+        n_columns = parts.shape[-1]
+        power = parts.square().sum(dim=(-2, -1), keepdim=True) / self.n_chans
         if self.many:
-            covariance, power = covariance / power.clamp_min(1e-12), 1.0
-        return (1 - self.shrinkage) * covariance + (self.shrinkage * power + 1e-8) * identity
+            weight = (1 - self.shrinkage) / power.clamp_min(1e-12 * (n_columns // 2))
+            floor = torch.full_like(power, self.shrinkage + 1e-8)
+        else:
+            weight = torch.full_like(power, (1 - self.shrinkage) / (n_columns // 2))
+            floor = power * (self.shrinkage / (n_columns // 2)) + 1e-8
+        parts = parts * weight.sqrt()
+        if n_columns >= self.n_chans:
+            matrix = parts @ parts.mT
+            matrix.diagonal(dim1=-2, dim2=-1).add_(floor.squeeze(-1))
+            values, vectors = torch.linalg.eigh(matrix)
+            return (vectors * values.clamp_min(1e-8).log().unsqueeze(-2)) @ vectors.mT
+        # The few columns P of a narrow band have a smaller matrix P'P, with the eigenvalues of
+        # PP', and log(PP' + cI) = log(c) I + P h(P'P) P', where h(z) = log(1 + z / c) / z.
+        values, vectors = torch.linalg.eigh(parts.mT @ parts)
+        ratios = (values.unsqueeze(-2) / floor).clamp_min(1e-12)
+        projected = parts @ vectors
+        logs = (projected * (ratios.log1p() / (ratios * floor))) @ projected.mT
+        logs.diagonal(dim1=-2, dim2=-1).add_(floor.log().squeeze(-1))
+        return logs
 
     def scale(self, std):
         """Choose by what features are divided.
