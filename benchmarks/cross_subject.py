@@ -1,9 +1,9 @@
 """The table of cross-subject scores, pipeline by pipeline, on recordings of EEGMMI.
 
 Runs those pipelines that are named, on all four tasks, and puts their rows into
-``benchmarks/results/cross_subject.csv`` in place of older ones of the same pipelines and seeds, then
-makes ``cross_subject.md`` and the figures from all rows. So networks of braindecode, which need an
-older torch, can be run in an environment of their own, and long ones seed by seed::
+``benchmarks/results/cross_subject.csv`` in place of older ones of the same pipelines and seeds,
+then makes ``cross_subject.md`` and the figures from all rows. So networks of braindecode, which
+need an older torch, can be run in an environment of their own, and long ones seed by seed::
 
     python benchmarks/cross_subject.py --pipelines CSP+LDA "tangent space+LR"
     python benchmarks/cross_subject.py --pipelines EEGNet --seeds 1 2 --device cuda
