@@ -1,0 +1,128 @@
+"""What the default scores where its settings are chosen without the subjects that are tested.
+
+Settings of the default were found on the subjects of the table, so its score there is too good by
+some amount. Here every fold chooses among a few of them by scores of inner folds, over its training
+subjects alone, and tests its choice on the others. The scores of each setting by itself tell on
+the way what mirroring and votes are worth::
+
+    python benchmarks/nested_choice.py
+
+Writes ``benchmarks/results/nested_choice.csv``, a row for each setting and test subject, and
+``nested_choice.md``. Finished fits are kept in ``--store``: killed and started again, it goes on
+where it was.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from prepared import SUBJECTS, prepared, unprepared
+from sklearn.base import clone
+
+from skeegformer._files import replacing
+from skeegformer.baselines import BENCHMARK_PIPELINES, benchmark_pipelines
+from skeegformer.evaluation import SubjectFolds, run_benchmark
+from skeegformer.evaluation.tasks import STANDARD_TASKS
+
+HERE = Path(__file__).parent
+TABLE = HERE / "results" / "nested_choice.csv"
+SETTINGS = {
+    "default": {},
+    "learning rate 1e-4": {"lr": 1e-4},
+    "without mirroring": {"mirror": None},
+    "without votes": {"votes": False},
+}
+CHOICE = "chosen in inner folds"
+
+
+def score(task, information, args):
+    """Score every setting, and the choice, on the test subjects of every fold."""
+    X, y, groups = prepared(task, args.subjects)
+    ours = unprepared(benchmark_pipelines(information, task=task)[BENCHMARK_PIPELINES[-1]])
+    settings = {name: _with(ours, **params) for name, params in SETTINGS.items()}
+
+    def run(rows, n_folds):
+        return run_benchmark(
+            {information: settings},
+            lambda task: (X[rows], y[rows], groups[rows]),
+            task,
+            protocol=SubjectFolds(n_folds),
+            information=information,
+            seeds=args.seeds,
+            store=args.store,
+            n_jobs=args.jobs,
+            verbose=1,
+        ).scores
+
+    tested = run(np.arange(len(y)), args.folds)
+    parts = [tested.assign(setting=tested["pipeline"], chosen="")]
+    for fold in SubjectFolds(args.folds).folds(groups):
+        inner = run(fold.train, args.inner_folds)
+        means = inner.groupby(["seed", "pipeline"], sort=False)["balanced_accuracy"].mean()
+        for seed, name in means.groupby("seed").idxmax():
+            is_choice = tested["pipeline"].eq(name) & tested["seed"].eq(seed)
+            is_choice &= tested["fold"].eq(fold.number)
+            parts.append(tested[is_choice].assign(setting=CHOICE, chosen=name))
+    return pd.concat(parts, ignore_index=True).drop(columns="pipeline")
+
+
+def _with(pipeline, **params):
+    """Change parameters of the classifier, which is the last step."""
+    pipeline = clone(pipeline)
+    pipeline[-1].set_params(**params)
+    return pipeline
+
+
+def table(scores):
+    """Make the table of means, with how often each setting was chosen."""
+    keys = ["information", "task"]
+    means = scores.groupby([*keys, "setting"], sort=False)["balanced_accuracy"].mean().unstack()
+    choices = scores[scores["setting"] == CHOICE]
+    choices = choices.groupby([*keys, "seed", "fold"], sort=False)["chosen"].first()
+    lines = [
+        "| " + " | ".join([*keys, *means.columns, "choices"]) + " |",
+        "|---|---" + "|---:" * means.shape[1] + "|---|",
+    ]
+    for key, row in means.iterrows():
+        chosen = ", ".join(f"{n} x {name}" for name, n in choices[key].value_counts().items())
+        cells = [f"{value:.3f}" for value in row]
+        lines.append("| " + " | ".join([*key, *cells, chosen]) + " |")
+    for information, rows in means.groupby("information", sort=False):
+        cells = [f"{value:.3f}" for value in rows.mean()]
+        lines.append("| " + " | ".join([information, "mean", *cells, ""]) + " |")
+    seeds = sorted(scores["seed"].unique())
+    return (
+        f"Mean balanced accuracy of {scores['subject'].nunique()} subjects that were not trained "
+        f"on, in {scores['fold'].nunique()} folds, seeds {', '.join(map(str, seeds))}. "
+        f"*{CHOICE}*: each fold takes the setting with the highest mean over the subjects of "
+        f"inner folds, which are among those it trains on.\n\n{chr(10).join(lines)}\n"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--tasks", nargs="+", default=STANDARD_TASKS)
+    parser.add_argument("--information", nargs="+", default=("strict", "transductive"))
+    parser.add_argument("--subjects", type=int, nargs="+", default=SUBJECTS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0,))
+    parser.add_argument("--folds", type=int, default=4)
+    parser.add_argument("--inner-folds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=-1)
+    parser.add_argument("--store", type=Path, default=HERE / "store", help="finished fits")
+    args = parser.parse_args()
+    os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")  # reaches the processes that train
+
+    parts = [score(task, kind, args) for kind in args.information for task in args.tasks]
+    scores = pd.concat(parts, ignore_index=True)
+    with replacing(TABLE) as path:
+        scores.to_csv(path, index=False, float_format="%.4f")
+    text = table(scores)
+    with replacing(TABLE.with_suffix(".md")) as path:
+        path.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
