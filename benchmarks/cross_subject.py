@@ -9,6 +9,9 @@ need an older torch, can be run in an environment of their own, and long ones se
     python benchmarks/cross_subject.py --pipelines EEGNet --seeds 1 2 --device cuda
     python benchmarks/cross_subject.py --pipelines              # only makes tables and figures
 
+The filter and the sampling rate, which treat each epoch by itself, are the same for all, so they
+are applied once and not in every fit; seconds are those of the steps that follow.
+
 With ``--docs`` the tables also replace those in README.md and in the documentation.
 Finished fits are kept in ``--store``: killed and started again, it goes on where it was.
 """
@@ -20,7 +23,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from prepared import SUBJECTS
+from prepared import SUBJECTS, prepared, unprepared
 
 from skeegformer import CriticalDifferenceDisplay, PairedScoresDisplay, ScoresDisplay
 from skeegformer._files import replacing
@@ -32,7 +35,6 @@ from skeegformer.evaluation import (
     scores_table,
     write_between_markers,
 )
-from skeegformer.evaluation.tasks import load_benchmark_task
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -53,11 +55,11 @@ def run(args):
 
     def make(kind, task):
         pipelines = benchmark_pipelines(kind, task=task)
-        return {name: on_device(pipelines[name], args.device) for name in names}
+        return {name: on_device(unprepared(pipelines[name]), args.device) for name in names}
 
     result = run_benchmark(
         make,
-        partial(load_benchmark_task, subjects=args.subjects),
+        partial(prepared, subjects=args.subjects),
         args.tasks,
         protocol=SubjectFolds(args.folds),
         information=args.information,

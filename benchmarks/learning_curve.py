@@ -16,13 +16,12 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from prepared import SUBJECTS
+from prepared import SUBJECTS, prepared, unprepared
 
 from skeegformer import LearningCurveDisplay, LeaveOneSubjectOut
 from skeegformer._files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES, benchmark_pipelines
 from skeegformer.evaluation import run_benchmark
-from skeegformer.evaluation.tasks import load_benchmark_task
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -35,12 +34,12 @@ def run(args):
 
     def make(kind, task):
         pipelines = benchmark_pipelines(kind, task=task)
-        return {name: pipelines[name] for name in args.pipelines}
+        return {name: unprepared(pipelines[name]) for name in args.pipelines}
 
     parts = [
         run_benchmark(
             make,
-            partial(load_benchmark_task, subjects=args.subjects),
+            partial(prepared, subjects=args.subjects),
             args.tasks,
             protocol=LeaveOneSubjectOut(n_train_subjects=number),
             information=args.information,
