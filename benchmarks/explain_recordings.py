@@ -22,6 +22,7 @@ METHOD_LABELS = {
     "gradient-rollout": "gradient rollout",
     "integrated-gradients": "integrated gradients",
 }
+N_TESTED = 60  # epochs of each fold that the maps are put to the test on
 METHODS = ("rollout", "gradient-rollout", "integrated-gradients", "occlusion")
 # What the field expects, to be compared with what is found.
 PLACES = {
@@ -41,7 +42,7 @@ def load(task):
     subjects = metadata["subject"].to_numpy()
     X = X.copy().drop_channels(["T9", "T10", "Iz"])
     X = X.set_eeg_reference("average", projection=False, verbose="ERROR")
-    X = X.filter(7.0, 30.0, method="iir", verbose="ERROR")
+    X = X.filter(7.0, 30.0, method="iir", verbose="ERROR").resample(80.0, verbose="ERROR")
     data = X.get_data(copy=False)
     for subject in np.unique(subjects):
         rows = subjects == subject
@@ -63,7 +64,8 @@ def explain_test_subjects(task, seed, n_folds):
             explanation = explainer.explain(classifier, X[test], y[test])
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                tests[method].append(explanation.evaluate(random_state=seed))
+                test = explanation.evaluate(max_epochs=N_TESTED, random_state=seed)
+            tests[method].append(test)
             found[method].append(explanation)
         print(task, "fold", len(found["rollout"]), "of", n_folds, flush=True)
     return {method: concatenate_explanations(parts) for method, parts in found.items()}, tests
@@ -97,7 +99,8 @@ def describe(task, explanations, tests):
             f"{len(first.ch_names)}, or {len(names) / len(first.ch_names):.0%}) in each map, with "
             "its 95 % interval over subjects; then means over folds of the scores of deletion and "
             "insertion (random 0, oracle 1), of polarity, of the rank correlations with "
-            "permutation importance (need) and with the map of a random model.",
+            "permutation importance (need) and with the map of a random model, all from "
+            f"{N_TESTED} epochs of each fold.",
             ".. csv-table::\n   :header-rows: 1\n\n" + "\n".join(table),
             "Verdict on integrated gradients in the first fold: "
             f"*{tests['integrated-gradients'][0].verdict}*",
