@@ -64,8 +64,8 @@ def explain_test_subjects(task, seed, n_folds):
             explanation = explainer.explain(classifier, X[test], y[test])
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                test = explanation.evaluate(max_epochs=N_TESTED, random_state=seed)
-            tests[method].append(test)
+                result = explanation.evaluate(max_epochs=N_TESTED, random_state=seed)
+            tests[method].append(result)
             found[method].append(explanation)
         print(task, "fold", len(found["rollout"]), "of", n_folds, flush=True)
     return {method: concatenate_explanations(parts) for method, parts in found.items()}, tests
