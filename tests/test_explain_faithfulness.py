@@ -91,6 +91,31 @@ def test_areas_are_means_of_the_curves(explained):
     assert figures["deletion_score_low"] <= share <= figures["deletion_score_high"]
 
 
+def test_gain_is_the_distance_from_the_random_order(explained):
+    figures = explained.evaluate(n_randomizations=0, random_state=0).figures
+    for curve, sign in (("deletion", -1), ("insertion", 1)):
+        gain = sign * (figures[f"{curve}_area"] - figures[f"random_{curve}_area"])
+        assert figures[f"{curve}_gain"] == pytest.approx(gain)
+        assert figures[f"{curve}_gain_low"] <= gain <= figures[f"{curve}_gain_high"]
+
+
+@pytest.mark.parametrize(
+    "low, faithful, sentence",
+    [
+        (0.02, True, "better than random (by 0.05 in probability), while the order of what each"),
+        (-0.01, False, "no better than random, and the order of what each channel does alone is"),
+    ],
+)
+def test_without_an_oracle_the_random_order_is_the_measure(explained, low, faithful, sentence):
+    """Put into another epoch one by one, channels that work together do nothing."""
+    figures = explained.evaluate(n_randomizations=0, random_state=0).figures
+    figures |= dict.fromkeys(("insertion_score", "insertion_score_low"), np.nan)
+    figures |= {"insertion_gain": 0.05, "insertion_gain_low": low, "insertion_gain_high": 0.09}
+    found, verdict, _ = _judge(explained, figures)
+    assert found == faithful
+    assert f"Inserting channels in the map's order is {sentence}" in verdict
+
+
 def test_known_truth_becomes_the_oracle(explained):
     truth = (np.arange(N_CHANS) == INFORMATIVE).astype(float)
     right = _with_map(explained, truth)

@@ -50,12 +50,15 @@ class Faithfulness:
     ``deletion_area`` and ``insertion_area`` are mean probabilities over a curve whose steps
     grow geometrically (few channels matter); ``random_...`` and ``oracle_...`` are those of
     a random order and of the order by what each channel's own removal does.
-    ``deletion_score`` and ``insertion_score``, with ``_low`` and ``_high``, put the random
-    order at 0 and the oracle at 1. ``polarity`` is how much higher the probability stays when
-    the channels of the lowest values go first. ``need_correlation`` is Spearman's with
-    permutation importance over channels, ``need_top5`` the share of its first five channels
-    that the explanation's first five have. ``randomized_model`` and ``randomized_labels`` are
-    rank correlations with the map of a model with random parameters, or trained on shuffled
+    ``deletion_gain`` and ``insertion_gain``, with ``_low`` and ``_high``, are by how much the map's
+    order is better than the random one; ``deletion_score`` and ``insertion_score`` put the random
+    order at 0 and the oracle at 1, and are NaN where the oracle is not better than random for
+    certain, which happens in insertion where a model uses channels together.
+    ``polarity`` is how much higher the probability stays when the channels of the lowest values
+    go first. ``need_correlation`` is Spearman's with permutation importance over channels,
+    ``need_top5`` the share of its first five channels that the explanation's first five have.
+    ``randomized_model`` and ``randomized_labels`` are rank correlations with the map of a model
+    with random parameters, or trained on shuffled
     labels.
     """
 
@@ -195,9 +198,10 @@ def evaluate_explanation(
         figures[f"{curve}_area"] = own.mean()
         figures[f"random_{curve}_area"] = random.mean()
         figures[f"oracle_{curve}_area"] = best.mean()
-        score = test.score(sign * (own - random), sign * (best - random))
-        for suffix, value in zip(("", "_low", "_high"), score, strict=True):
-            figures[f"{curve}_score{suffix}"] = value
+        gain, possible = sign * (own - random), sign * (best - random)
+        for name, found in (("gain", test.gain(gain)), ("score", test.score(gain, possible))):
+            for suffix, value in zip(("", "_low", "_high"), found, strict=True):
+                figures[f"{curve}_{name}{suffix}"] = value
     figures["polarity"] = reverse - areas["deletion", "explanation"].mean()
     overall = explanation.values.mean(axis=0)
     figures["need_correlation"] = _rank_correlation(overall, need)
@@ -309,6 +313,11 @@ class _Deletion:
                 "high": high,
             }
         )
+
+    def gain(self, gain):
+        """Average over epochs, with a 95 % interval."""
+        means = [gain[rows].mean() for rows in self._resample()]
+        return gain.mean(), *np.percentile(means, [2.5, 97.5])
 
     def score(self, gain, possible):
         """Compute how far from random to the oracle an order is, with a 95 % interval."""
@@ -431,20 +440,25 @@ def _judge(explanation, figures):
     sentences = []
     better = True
     for curve, what in (("deletion", "Removing"), ("insertion", "Inserting")):
-        score, low, high = (figures[f"{curve}_score{end}"] for end in ("", "_low", "_high"))
-        if np.isnan(score):
-            better = False
-            sentences.append(
-                f"{what} channels in the best order is no better than at random: the model does "
-                "not use single channels, or nothing at all."
-            )
-            continue
+        gain, low, high = (figures[f"{curve}_gain{end}"] for end in ("", "_low", "_high"))
         better &= low > 0
         than = "better than" if low > 0 else "worse than" if high < 0 else "no better than"
-        sentences.append(
-            f"{what} channels in the map's order is {than} random ({score:.2f} of the way to the "
-            f"oracle, 95 % {low:.2f} to {high:.2f})."
-        )
+        subject = f"{what} channels in the map's order is {than} random"
+        score, low, high = (figures[f"{curve}_score{end}"] for end in ("", "_low", "_high"))
+        if not np.isnan(score):
+            sentences.append(
+                f"{subject} ({score:.2f} of the way to the oracle, 95 % {low:.2f} to {high:.2f})."
+            )
+        elif than == "better than":
+            sentences.append(
+                f"{subject} (by {gain:.2f} in probability), while the order of what each channel "
+                "does alone is not for certain: the model uses channels together."
+            )
+        else:
+            sentences.append(
+                f"{subject}, and the order of what each channel does alone is not better for "
+                "certain: the model does not use single channels, or nothing at all."
+            )
     same_map = max(figures.get("randomized_model", 0), figures.get("randomized_labels", 0))
     if same_map >= _SAME_MAP:
         sentences.append(
