@@ -58,8 +58,7 @@ class Faithfulness:
     go first. ``need_correlation`` is Spearman's with permutation importance over channels,
     ``need_top5`` the share of its first five channels that the explanation's first five have.
     ``randomized_model`` and ``randomized_labels`` are rank correlations with the map of a model
-    with random parameters, or trained on shuffled
-    labels.
+    with random parameters, or trained on shuffled labels.
     """
 
     curves: pd.DataFrame
