@@ -187,7 +187,7 @@ def main():
     if args.docs:
         short = {"by_subject": False}
         rows = scores[scores["information"] != "calibrated"]
-        text = f"{overview(rows)}\n\n{textwrap.fill(lead(rows), 100)}"
+        text = f"{overview(rows)}\n\n{textwrap.fill(lead(scores), 100)}"
         write_between_markers(HERE.parent / "README.md", "cross-subject", text)
         page = HERE.parent / "docs" / "benchmark.rst"
         write_between_markers(page, "cross-subject", tables(scores, format="rst", **short))
