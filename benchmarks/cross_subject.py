@@ -27,7 +27,7 @@ from prepared import SUBJECTS, prepared, unprepared
 
 from skeegformer import CriticalDifferenceDisplay, PairedScoresDisplay, ScoresDisplay
 from skeegformer._files import replacing
-from skeegformer.baselines import BENCHMARK_PIPELINES, benchmark_pipelines
+from skeegformer.baselines import BENCHMARK_PIPELINES, INFORMATION, benchmark_pipelines
 from skeegformer.evaluation import (
     SubjectFolds,
     compare_pipelines,
@@ -84,10 +84,20 @@ def merge(scores):
         again = pd.MultiIndex.from_frame(old[KEY]).isin(pd.MultiIndex.from_frame(scores[KEY]))
         scores = pd.concat([old[~again], scores], ignore_index=True)
     scores = scores[scores["pipeline"].isin(BENCHMARK_PIPELINES)]
-    order = {name: place for place, name in enumerate(BENCHMARK_PIPELINES)}
-    scores = scores.assign(place=scores["pipeline"].map(order))
-    by = ["information", "task", "place", "seed", "subject"]
-    return scores.sort_values(by, ignore_index=True).drop(columns="place")
+    return in_order(scores)
+
+
+def in_order(scores):
+    """Sort rows by kind of information, from nothing to labels, then by task and pipeline."""
+    places = {"kind": ("information", INFORMATION), "place": ("pipeline", BENCHMARK_PIPELINES)}
+    scores = scores.assign(
+        **{
+            name: scores[column].map({value: i for i, value in enumerate(values)})
+            for name, (column, values) in places.items()
+        }
+    )
+    scores = scores.sort_values(["kind", "task", "place", "seed", "subject"], ignore_index=True)
+    return scores.drop(columns=list(places))
 
 
 def tables(scores, **options):
@@ -182,7 +192,7 @@ def main():
     if args.pipelines:
         scores = merge(run(args))
         write(TABLE, scores.to_csv(index=False, float_format="%.4f"))
-    scores = pd.read_csv(TABLE)
+    scores = in_order(pd.read_csv(TABLE))
     write(RESULTS / "cross_subject.md", tables(scores) + "\n")
     if args.docs:
         short = {"by_subject": False}
