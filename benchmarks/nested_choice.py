@@ -8,8 +8,8 @@ the way what mirroring and votes are worth::
     python benchmarks/nested_choice.py
 
 Writes ``benchmarks/results/nested_choice.csv``, a row for each setting and test subject, and
-``nested_choice.md``. Finished fits are kept in ``--store``: killed and started again, it goes on
-where it was.
+``nested_choice.md``, task by task, in place of older rows of the same task and kind of information.
+Finished fits are kept in ``--store``: killed and started again, it goes on where it was.
 """
 
 import argparse
@@ -35,6 +35,7 @@ SETTINGS = {
     "without votes": {"votes": False},
 }
 CHOICE = "chosen in inner folds"
+KEY = ["information", "task"]
 
 
 def score(task, information, args):
@@ -75,14 +76,22 @@ def _with(pipeline, **params):
     return pipeline
 
 
+def merge(scores):
+    """Put rows in place of older ones of the same tasks."""
+    if TABLE.exists():
+        old = pd.read_csv(TABLE).fillna({"chosen": ""})
+        again = pd.MultiIndex.from_frame(old[KEY]).isin(pd.MultiIndex.from_frame(scores[KEY]))
+        scores = pd.concat([old[~again], scores], ignore_index=True)
+    return scores.sort_values(KEY, kind="stable", ignore_index=True)
+
+
 def table(scores):
     """Make the table of means, with how often each setting was chosen."""
-    keys = ["information", "task"]
-    means = scores.groupby([*keys, "setting"], sort=False)["balanced_accuracy"].mean().unstack()
+    means = scores.groupby([*KEY, "setting"], sort=False)["balanced_accuracy"].mean().unstack()
     choices = scores[scores["setting"] == CHOICE]
-    choices = choices.groupby([*keys, "seed", "fold"], sort=False)["chosen"].first()
+    choices = choices.groupby([*KEY, "seed", "fold"], sort=False)["chosen"].first()
     lines = [
-        "| " + " | ".join([*keys, *means.columns, "choices"]) + " |",
+        "| " + " | ".join([*KEY, *means.columns, "choices"]) + " |",
         "|---|---" + "|---:" * means.shape[1] + "|---|",
     ]
     for key, row in means.iterrows():
@@ -114,13 +123,14 @@ def main():
     args = parser.parse_args()
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")  # reaches the processes that train
 
-    parts = [score(task, kind, args) for kind in args.information for task in args.tasks]
-    scores = pd.concat(parts, ignore_index=True)
-    with replacing(TABLE) as path:
-        scores.to_csv(path, index=False, float_format="%.4f")
-    text = table(scores)
-    with replacing(TABLE.with_suffix(".md")) as path:
-        path.write_text(text, encoding="utf-8")
+    for kind in args.information:
+        for task in args.tasks:
+            scores = merge(score(task, kind, args))
+            with replacing(TABLE) as path:
+                scores.to_csv(path, index=False, float_format="%.4f")
+            text = table(scores)
+            with replacing(TABLE.with_suffix(".md")) as path:
+                path.write_text(text, encoding="utf-8")
     print(text)
 
 
