@@ -100,7 +100,7 @@ def describe(task, explanations, tests):
             "its 95 % interval over subjects; then means over folds of the scores of deletion and "
             "insertion (random 0, oracle 1), of polarity, of the rank correlations with "
             "permutation importance (need) and with the map of a random model, all from "
-            f"{N_TESTED} epochs of each fold.",
+            f"{N_TESTED} epochs of each fold; without folds whose oracle is no better than random.",
             ".. csv-table::\n   :header-rows: 1\n\n" + "\n".join(table),
             "Verdict on integrated gradients in the first fold: "
             f"*{tests['integrated-gradients'][0].verdict}*",
@@ -112,7 +112,7 @@ def _row(method, explanation, tests, names):
     share, low, high = _share(explanation, names)
     order = np.argsort(explanation.feature_importances_)[::-1][:5]
     figures = (
-        np.nanmean([test.figures[name] for test in tests])
+        np.array([test.figures[name] for test in tests])
         for name in (
             "deletion_score",
             "insertion_score",
@@ -125,7 +125,7 @@ def _row(method, explanation, tests, names):
         method,
         f"{share:.2f} [{low:.2f}, {high:.2f}]",
         ", ".join(explanation.ch_names[channel] for channel in order),
-        *(f"{figure:.2f}" for figure in figures),
+        *("–" if np.isnan(folds).all() else f"{np.nanmean(folds):.2f}" for folds in figures),
         f"{sum(test.faithful for test in tests)} of {len(tests)}",
     ]
 
