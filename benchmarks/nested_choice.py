@@ -104,7 +104,8 @@ def table(scores):
     seeds = sorted(scores["seed"].unique())
     return (
         f"Mean balanced accuracy of {scores['subject'].nunique()} subjects that were not trained "
-        f"on, in {scores['fold'].nunique()} folds, seeds {', '.join(map(str, seeds))}. "
+        f"on, in {scores['fold'].nunique()} folds; seed{'s' * (len(seeds) > 1)} "
+        f"{', '.join(map(str, seeds))}. "
         f"*{CHOICE}*: each fold takes the setting with the highest mean over the subjects of "
         f"inner folds, which are among those it trains on.\n\n{chr(10).join(lines)}\n"
     )
