@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from merged import merged
 from prepared import SUBJECTS, prepared, unprepared
 
 from skeegformer import CriticalDifferenceDisplay, PairedScoresDisplay, ScoresDisplay
@@ -35,16 +36,11 @@ from skeegformer.evaluation import (
     scores_table,
     write_between_markers,
 )
+from skeegformer.evaluation.tasks import STANDARD_TASKS
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 TABLE = RESULTS / "cross_subject.csv"
-TASKS = (
-    "baseline-eyes",
-    "fist-imagination",
-    "fist_feet-imagination",
-    "four-class-imagination",
-)
 OURS = BENCHMARK_PIPELINES[-1]
 KEY = ["task", "protocol", "information", "pipeline", "seed"]
 
@@ -79,25 +75,15 @@ def on_device(pipeline, device):
 
 def merge(scores):
     """Put rows in place of older ones of the same fits, in the order of the benchmark."""
-    if TABLE.exists():
-        old = pd.read_csv(TABLE)
-        again = pd.MultiIndex.from_frame(old[KEY]).isin(pd.MultiIndex.from_frame(scores[KEY]))
-        scores = pd.concat([old[~again], scores], ignore_index=True)
+    scores = merged(scores, TABLE, KEY)
     scores = scores[scores["pipeline"].isin(BENCHMARK_PIPELINES)]
-    return in_order(scores)
-
-
-def in_order(scores):
-    """Sort rows by kind of information, from nothing to labels, then by task and pipeline."""
-    places = {"kind": ("information", INFORMATION), "place": ("pipeline", BENCHMARK_PIPELINES)}
-    scores = scores.assign(
-        **{
-            name: scores[column].map({value: i for i, value in enumerate(values)})
-            for name, (column, values) in places.items()
-        }
+    orders = {"information": INFORMATION, "pipeline": BENCHMARK_PIPELINES}
+    places = {name: {one: i for i, one in enumerate(order)} for name, order in orders.items()}
+    return scores.sort_values(
+        ["information", "task", "pipeline", "seed", "subject"],
+        key=lambda column: column.map(places.get(column.name, lambda value: value)),
+        ignore_index=True,
     )
-    scores = scores.sort_values(["kind", "task", "place", "seed", "subject"], ignore_index=True)
-    return scores.drop(columns=list(places))
 
 
 def tables(scores, **options):
@@ -175,11 +161,13 @@ def write(path, text):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--tasks", nargs="+", default=TASKS)
+    parser.add_argument("--tasks", nargs="+", default=STANDARD_TASKS)
     parser.add_argument("--pipelines", nargs="*", default=BENCHMARK_PIPELINES)
     parser.add_argument("--information", nargs="+", default=("strict", "transductive"))
     parser.add_argument("--subjects", type=int, nargs="+", default=SUBJECTS)
-    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=(0, 1, 2), help="which, such as 0 1 2"
+    )
     parser.add_argument("--folds", type=int, default=4)
     parser.add_argument("--jobs", type=int, default=-1)
     parser.add_argument("--device", default="cpu", help="where networks compute, such as cuda")
@@ -192,7 +180,7 @@ def main():
     if args.pipelines:
         scores = merge(run(args))
         write(TABLE, scores.to_csv(index=False, float_format="%.4f"))
-    scores = in_order(pd.read_csv(TABLE))
+    scores = pd.read_csv(TABLE)
     write(RESULTS / "cross_subject.md", tables(scores) + "\n")
     if args.docs:
         short = {"by_subject": False}

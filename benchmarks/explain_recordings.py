@@ -22,8 +22,8 @@ METHOD_LABELS = {
     "gradient-rollout": "gradient rollout",
     "integrated-gradients": "integrated gradients",
 }
-N_TESTED = 60  # epochs of each fold that the maps are put to the test on
 METHODS = ("rollout", "gradient-rollout", "integrated-gradients", "occlusion")
+N_TESTED = 60  # epochs of each fold that the maps are put to the test on
 # What the field expects, to be compared with what is found.
 PLACES = {
     "baseline-eyes": ("occipital", ["O1", "Oz", "O2", "PO7", "PO3", "POz", "PO4", "PO8"]),

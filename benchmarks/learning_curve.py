@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from merged import merged
 from prepared import SUBJECTS, prepared, unprepared
 
 from skeegformer import LearningCurveDisplay, LeaveOneSubjectOut
@@ -55,10 +56,7 @@ def run(args):
 
 def merge(scores):
     """Put rows in place of older ones, in the order of the benchmark."""
-    if TABLE.exists():
-        old = pd.read_csv(TABLE)
-        again = pd.MultiIndex.from_frame(old[KEY]).isin(pd.MultiIndex.from_frame(scores[KEY]))
-        scores = pd.concat([old[~again], scores], ignore_index=True)
+    scores = merged(scores, TABLE, KEY)
     place = scores["pipeline"].map({name: i for i, name in enumerate(BENCHMARK_PIPELINES)})
     by = ["information", "task", "place", "n_train_subjects", "seed", "subject"]
     return scores.assign(place=place).sort_values(by, ignore_index=True).drop(columns="place")

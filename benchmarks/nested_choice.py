@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from merged import merged
 from prepared import SUBJECTS, prepared, unprepared
 from sklearn.base import clone
 
@@ -78,10 +79,7 @@ def _with(pipeline, **params):
 
 def merge(scores):
     """Put rows in place of older ones of the same tasks."""
-    if TABLE.exists():
-        old = pd.read_csv(TABLE).fillna({"chosen": ""})
-        again = pd.MultiIndex.from_frame(old[KEY]).isin(pd.MultiIndex.from_frame(scores[KEY]))
-        scores = pd.concat([old[~again], scores], ignore_index=True)
+    scores = merged(scores, TABLE, KEY).fillna({"chosen": ""})
     return scores.sort_values(KEY, kind="stable", ignore_index=True)
 
 
@@ -116,7 +114,7 @@ def main():
     parser.add_argument("--tasks", nargs="+", default=STANDARD_TASKS)
     parser.add_argument("--information", nargs="+", default=("strict", "transductive"))
     parser.add_argument("--subjects", type=int, nargs="+", default=SUBJECTS)
-    parser.add_argument("--seeds", type=int, nargs="+", default=(0,))
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0,), help="which, such as 0 1 2")
     parser.add_argument("--folds", type=int, default=4)
     parser.add_argument("--inner-folds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=-1)

@@ -197,8 +197,9 @@ def evaluate_explanation(
         figures[f"{curve}_area"] = own.mean()
         figures[f"random_{curve}_area"] = random.mean()
         figures[f"oracle_{curve}_area"] = best.mean()
-        gain, possible = sign * (own - random), sign * (best - random)
-        for name, found in (("gain", test.gain(gain)), ("score", test.score(gain, possible))):
+        gain = test.interval(sign * (own - random))
+        score = test.score(gain, sign * (best - random))
+        for name, found in (("gain", gain), ("score", score)):
             for suffix, value in zip(("", "_low", "_high"), found, strict=True):
                 figures[f"{curve}_{name}{suffix}"] = value
     figures["polarity"] = reverse - areas["deletion", "explanation"].mean()
@@ -313,20 +314,16 @@ class _Deletion:
             }
         )
 
-    def gain(self, gain):
+    def interval(self, gain):
         """Average over epochs, with a 95 % interval."""
         means = [gain[rows].mean() for rows in self._resample()]
         return gain.mean(), *np.percentile(means, [2.5, 97.5])
 
     def score(self, gain, possible):
-        """Compute how far from random to the oracle an order is, with a 95 % interval."""
-        scale = possible.mean()
-        draws = list(self._resample())
+        """Tell how far from random to the oracle a gain and the limits of its interval are."""
+        best, low, _ = self.interval(possible)
         # An oracle that is no better than random for certain leaves nothing to be measured by.
-        if np.percentile([possible[rows].mean() for rows in draws], 2.5) <= 0:
-            return np.nan, np.nan, np.nan
-        means = [gain[rows].mean() / scale for rows in draws]
-        return gain.mean() / scale, *np.percentile(means, [2.5, 97.5])
+        return (np.nan,) * 3 if low <= 0 else tuple(value / best for value in gain)
 
     def _resample(self):
         """Draw epochs, or all epochs of drawn subjects, with replacement."""
