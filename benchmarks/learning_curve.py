@@ -1,7 +1,7 @@
 """How scores of unseen subjects grow with the number of subjects to train on.
 
 Every subject is tested by models of 2, 4, 8 and 11 of the others; those of a smaller number are
-among those of a larger one. Rows of the pipelines that are named replace older ones in
+among those of a larger one. Rows of the pipelines and seeds that are named replace older ones in
 ``benchmarks/results/learning_curve.csv``; table and figure are made from all rows::
 
     python benchmarks/learning_curve.py
@@ -27,7 +27,7 @@ from skeegformer.evaluation import run_benchmark
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 TABLE = RESULTS / "learning_curve.csv"
-KEY = ["task", "information", "pipeline", "n_train_subjects"]
+KEY = ["task", "information", "pipeline", "n_train_subjects", "seed"]
 
 
 def run(args):
@@ -44,7 +44,7 @@ def run(args):
             args.tasks,
             protocol=LeaveOneSubjectOut(n_train_subjects=number),
             information=args.information,
-            seeds=range(args.seeds),
+            seeds=args.seeds,
             store=args.store,
             n_jobs=args.jobs,
             verbose=1,
@@ -86,7 +86,7 @@ def main():
     parser.add_argument("--information", nargs="+", default=("strict", "transductive"))
     parser.add_argument("--sizes", type=int, nargs="+", default=(2, 4, 8, 11))
     parser.add_argument("--subjects", type=int, nargs="+", default=SUBJECTS)
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0,), help="which, such as 0 1 2")
     parser.add_argument("--jobs", type=int, default=-1)
     parser.add_argument("--store", type=Path, default=HERE / "store", help="finished fits")
     args = parser.parse_args()
