@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from merged import merged
+from merged import finished, keep, merged
 from prepared import SUBJECTS, prepared, unprepared
 
 from skeegformer import CriticalDifferenceDisplay, PairedScoresDisplay, ScoresDisplay
@@ -64,7 +64,7 @@ def run(args):
         n_jobs=args.jobs,
         verbose=1,
     )
-    return result.scores
+    return finished(result)
 
 
 def on_device(pipeline, device):
@@ -179,7 +179,7 @@ def main():
     RESULTS.mkdir(exist_ok=True)
     if args.pipelines:
         scores = merge(run(args))
-        write(TABLE, scores.to_csv(index=False, float_format="%.4f"))
+        keep(scores, TABLE)
     scores = pd.read_csv(TABLE)
     write(RESULTS / "cross_subject.md", tables(scores) + "\n")
     if args.docs:

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from merged import merged
+from merged import finished, keep, merged
 from prepared import SUBJECTS, prepared, unprepared
 
 from skeegformer import LearningCurveDisplay, LeaveOneSubjectOut
@@ -38,17 +38,19 @@ def run(args):
         return {name: unprepared(pipelines[name]) for name in args.pipelines}
 
     parts = [
-        run_benchmark(
-            make,
-            partial(prepared, subjects=args.subjects),
-            args.tasks,
-            protocol=LeaveOneSubjectOut(n_train_subjects=number),
-            information=args.information,
-            seeds=args.seeds,
-            store=args.store,
-            n_jobs=args.jobs,
-            verbose=1,
-        ).scores
+        finished(
+            run_benchmark(
+                make,
+                partial(prepared, subjects=args.subjects),
+                args.tasks,
+                protocol=LeaveOneSubjectOut(n_train_subjects=number),
+                information=args.information,
+                seeds=args.seeds,
+                store=args.store,
+                n_jobs=args.jobs,
+                verbose=1,
+            )
+        )
         for number in args.sizes
     ]
     return pd.concat(parts, ignore_index=True)
@@ -95,8 +97,7 @@ def main():
     RESULTS.mkdir(exist_ok=True)
     if args.pipelines:
         scores = merge(run(args))
-        with replacing(TABLE) as path:
-            scores.to_csv(path, index=False, float_format="%.4f")
+        keep(scores, TABLE)
     scores = pd.read_csv(TABLE)
     with replacing(TABLE.with_suffix(".md")) as path:
         path.write_text(table(scores), encoding="utf-8")

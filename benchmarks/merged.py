@@ -2,6 +2,25 @@
 
 import pandas as pd
 
+from skeegformer._files import replacing
+
+
+def finished(result):
+    """Give the scores of a benchmark, or stop before a table loses rows for those that failed.
+
+    Parameters
+    ----------
+    result : BenchmarkResult
+        What was found; fits that are finished stay in the store.
+    """
+    if len(result.failures):
+        first = result.failures.iloc[0]
+        raise SystemExit(
+            f"{len(result.failures)} fits failed, so the table was left as it is; the first one:\n"
+            f"{first['traceback']}"
+        )
+    return result.scores
+
 
 def merged(scores, table, key):
     """Put new rows in place of older ones with the same key: both together, older ones first.
@@ -20,3 +39,18 @@ def merged(scores, table, key):
     old = pd.read_csv(table)
     again = pd.MultiIndex.from_frame(old[key]).isin(pd.MultiIndex.from_frame(scores[key]))
     return pd.concat([old[~again], scores], ignore_index=True)
+
+
+def keep(scores, table):
+    """Write a table whole or not at all, and scores to their last digit: tests count ties.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        All rows.
+    table : path-like
+        CSV to write.
+    """
+    seconds = [name for name in scores if name.endswith("_seconds")]
+    with replacing(table) as path:
+        scores.round(dict.fromkeys(seconds, 3)).to_csv(path, index=False)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from merged import merged
+from merged import finished, keep, merged
 from prepared import SUBJECTS, prepared, unprepared
 from sklearn.base import clone
 
@@ -46,7 +46,7 @@ def score(task, information, args):
     settings = {name: _with(ours, **params) for name, params in SETTINGS.items()}
 
     def run(rows, n_folds):
-        return run_benchmark(
+        result = run_benchmark(
             {information: settings},
             lambda task: (X[rows], y[rows], groups[rows]),
             task,
@@ -56,7 +56,8 @@ def score(task, information, args):
             store=args.store,
             n_jobs=args.jobs,
             verbose=1,
-        ).scores
+        )
+        return finished(result)
 
     tested = run(np.arange(len(y)), args.folds)
     parts = [tested.assign(setting=tested["pipeline"], chosen="")]
@@ -125,8 +126,7 @@ def main():
     for kind in args.information:
         for task in args.tasks:
             scores = merge(score(task, kind, args))
-            with replacing(TABLE) as path:
-                scores.to_csv(path, index=False, float_format="%.4f")
+            keep(scores, TABLE)
             text = table(scores)
             with replacing(TABLE.with_suffix(".md")) as path:
                 path.write_text(text, encoding="utf-8")

@@ -184,6 +184,11 @@ def _estimate(estimator, eeg, missing, order):
             "fit had positions on the head; fit again on Epochs with a montage "
             "(epochs.set_montage)."
         )
+    if eeg.info is None:
+        raise ValueError(
+            f"{lacks}, and to estimate them takes the positions of its electrodes, but none are "
+            "known; export the file from Epochs with a montage (epochs.set_montage), or pass them."
+        )
     good = ~np.isin(eeg.info["ch_names"], eeg.info["bads"]) & _on_scalp(eeg.info)
     lost = _named(eeg.info, good & ~_has_position(eeg.info))
     if lost:

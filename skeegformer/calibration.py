@@ -56,6 +56,9 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
 
     Notes
     -----
+    Held-out epochs that are all predicted correctly would ask for a temperature of 0 and no doubt
+    at all; Platt's targets [2]_ are fitted instead of the labels then.
+
     It takes ``n_splits + 1`` fits. `groups` reach the classifier where it takes them, by itself
     or by metadata routing. Each held-out subject is predicted in a call of its own, as a
     classifier with ``adapt=True`` wants it.
@@ -68,6 +71,8 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
     ----------
     .. [1] Guo, Pleiss, Sun & Weinberger (2017), On calibration of modern neural networks.
        ICML. arXiv:1706.04599
+    .. [2] Platt (1999), Probabilistic outputs for support vector machines and comparisons to
+       regularized likelihood methods. Advances in Large Margin Classifiers, MIT Press.
 
     Examples
     --------
@@ -211,19 +216,36 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
 
 
 def _logits(model, X):
-    """Compute scores whose softmax is the model's probabilities: (n_epochs, n_classes)."""
+    """Compute a model's scores, one for each class, as logits: (n_epochs, n_classes)."""
     if not hasattr(model, "decision_function"):
         # What was rounded to 0 has lost how sure it was; the least number keeps it finite.
         return np.log(np.maximum(model.predict_proba(X), np.finfo(np.float32).tiny))
     scores = np.asarray(model.decision_function(X), dtype=float)
-    return scores if scores.ndim == 2 else np.stack([np.zeros_like(scores), scores], axis=1)
+    if scores.ndim == 1:
+        return np.stack([np.zeros_like(scores), scores], axis=1)
+    if scores.shape[1] != len(model.classes_):
+        raise ValueError(
+            f"decision_function of {type(model).__name__} gives {scores.shape[1]} scores for "
+            f"{len(model.classes_)} classes, but one for each class is needed; set "
+            "decision_function_shape='ovr' where there is such a parameter."
+        )
+    return scores
 
 
 def _best_temperature(logits, codes):
-    """Find the temperature that makes the labels most probable."""
+    """Find the temperature that makes the labels most probable.
+
+    Where all labels have the highest score that would be 0. Platt's targets (1999) for so many
+    epochs of each class keep some doubt then.
+    """
+    n_classes = logits.shape[1]
+    targets = np.eye(n_classes)[codes]
+    others = np.where(targets, -np.inf, logits).max(axis=1)
+    if (logits[np.arange(len(codes)), codes] > others).all():
+        n_of_class = np.bincount(codes, minlength=n_classes)[codes][:, None]
+        targets = (targets * n_of_class + 1) / (n_of_class + n_classes)
 
     def loss(log_temperature):
-        return -log_softmax(logits / np.exp(log_temperature), axis=1)[rows, codes].mean()
+        return -(targets * log_softmax(logits / np.exp(log_temperature), axis=1)).sum(axis=1).mean()
 
-    rows = np.arange(len(codes))
     return float(np.exp(minimize_scalar(loss, bounds=_LOG_LIMITS, method="bounded").x))

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import sklearn
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from sklearn.utils.fixes import parse_version
 
 from skeegformer import (
@@ -120,6 +123,33 @@ def test_three_classes(people):
     assert calibrated.predict_proba(X[:2]).shape == (2, 3)
 
 
+def test_held_out_people_who_are_all_right_leave_some_doubt():
+    """The likelihood alone would make every probability 0 or 1, however close the call."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 1))
+    y, groups = (X[:, 0] > 0).astype(int), np.repeat([1, 2, 3, 4], 50)
+    X[:, 0] += np.where(y, 1.0, -1.0)
+    scaled = TemperatureScaledClassifier(LinearDiscriminantAnalysis(), n_splits=2)
+    scaled.fit(X, y, groups)
+    assert scaled.temperature_ > 0.1
+    # Platt's targets, by hand: what is asked for is a mean log loss against them.
+    targets = np.where(y, (y.sum() + 1) / (y.sum() + 2), 1 / ((1 - y).sum() + 2))
+    scores = np.concatenate(
+        [
+            clone(scaled.classifier).fit(X[rest], y[rest]).decision_function(X[~rest])
+            for rest in (np.isin(groups, part) for part in ([1, 3], [2, 4]))
+        ]
+    )
+    order = np.concatenate([np.flatnonzero(~np.isin(groups, part)) for part in ([1, 3], [2, 4])])
+
+    def loss(temperature):
+        z, t = scores / temperature, targets[order]
+        return np.mean(np.logaddexp(0, z) - t * z)
+
+    around = scaled.temperature_ * np.array([0.9, 1.0, 1.1])
+    assert np.argmin([loss(one) for one in around]) == 1
+
+
 def test_what_cannot_be_calibrated_is_refused(few):
     X, y, subjects = few
     array = X.get_data(units="uV")
@@ -133,6 +163,9 @@ def test_what_cannot_be_calibrated_is_refused(few):
     ):
         with pytest.raises(ValueError, match=message):
             TemperatureScaledClassifier(classifier).fit(*arguments)
+    flat, pairs = array[:, 0], SVC(decision_function_shape="ovo")
+    with pytest.raises(ValueError, match="SVC gives 6 scores for 4 classes, but one for each"):
+        TemperatureScaledClassifier(pairs).fit(flat, np.arange(len(flat)) % 4, subjects)
     with pytest.raises(ValueError, match="n_splits=1 is not a whole number of at least 2"):
         TemperatureScaledClassifier(csp, n_splits=1).fit(X, y)
 

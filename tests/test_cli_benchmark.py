@@ -162,6 +162,14 @@ def test_folders_that_are_not_ours(tmp_path):
     _begin(tmp_path, settings)
     _begin(tmp_path, settings)
     assert json.loads((tmp_path / "settings.json").read_text()) == settings
+    # Nothing is finished yet that other settings could spoil.
+    other = {"--task": ["fist-imagination"]}
+    _begin(tmp_path, other)
+    assert json.loads((tmp_path / "settings.json").read_text()) == other
+    (tmp_path / "fits").mkdir()
+    (tmp_path / "fits" / "a.json").write_text("{}")
+    with pytest.raises(ValueError, match="was begun with --task fist-imagination, not baseline"):
+        _begin(tmp_path, settings)
     for text in ("{", "[]", ""):
         (tmp_path / "settings.json").write_text(text)
         with pytest.raises(ValueError, match=r"settings.json cannot be read"):

@@ -10,8 +10,10 @@ import sklearn
 import torch
 from logging_classifier import LoggingClassifier, read_log
 from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -24,8 +26,8 @@ from skeegformer import (
 )
 from skeegformer.evaluation import LeaveOneSubjectOut, SubjectFolds, run_benchmark
 from skeegformer.evaluation._fold import one_thread
-from skeegformer.evaluation._plan import Fit
-from skeegformer.evaluation._settings import describe
+from skeegformer.evaluation._plan import Fit, _refuse_alignment
+from skeegformer.evaluation._settings import describe, digest_subjects
 from skeegformer.evaluation.benchmark import COLUMNS, _LongestFirst
 from skeegformer.evaluation.metrics import expected_calibration_error
 
@@ -179,6 +181,19 @@ def test_alignment_is_not_strict(loaded):
             _run(loaded, {"strict": {"a": pipeline}})
 
 
+def test_adapting_is_not_strict_however_it_is_written(loaded):
+    for classifier in (
+        EEGTransformerClassifier(adapt=np.True_),
+        GridSearchCV(EEGTransformerClassifier(), {"adapt": [False, True]}),
+        GridSearchCV(make_pipeline(EEGTransformerClassifier()), [{"x__adapt": np.array([True])}]),
+        GridSearchCV(make_pipeline("passthrough"), {"passthrough": [EuclideanAlignment()]}),
+    ):
+        with pytest.raises(ValueError, match="'a' aligns test subjects .* not 'strict'"):
+            _run(loaded, {"strict": {"a": classifier}})
+    kept = GridSearchCV(EEGTransformerClassifier(), {"adapt": [False], "votes": [True]})
+    _refuse_alignment("a", kept)
+
+
 def test_scores_do_not_depend_on_processes(loaded, tmp_path):
     pipelines = {
         "log": _logging(tmp_path / "log"),
@@ -325,6 +340,48 @@ def test_data_that_do_not_belong_together(loaded, tmp_path):
         _run(loaded, pipelines, store=tmp_path / "file")
 
 
+def test_whatever_steps_see_of_epochs_decides_on_the_fit(loaded):
+    X, y, subjects = loaded
+
+    def retype(epochs):
+        epochs.set_channel_types({epochs.ch_names[0]: "misc"})
+
+    def know_the_mains(epochs):
+        epochs.info["line_freq"] = 60.0
+
+    def mark_as_bad(epochs):
+        epochs.info["bads"] = [epochs.ch_names[0]]
+
+    def move_electrodes(epochs):
+        epochs.info["chs"][0]["loc"][:3] += 0.01
+
+    def rename_a_subject(epochs):
+        epochs.metadata = epochs.metadata.replace({"subject": {1: 9}})
+
+    before = digest_subjects(X, y, subjects)[1]
+    assert digest_subjects(X.copy(), y, subjects)[1] == before
+    for change in (retype, know_the_mains, mark_as_bad, move_electrodes, rename_a_subject):
+        changed = X.copy()
+        change(changed)
+        assert digest_subjects(changed, y, subjects)[1][1] != before[1], change.__name__
+
+
+def test_text_names_of_subjects_in_a_dataframe(simulated):
+    """As pandas keeps them, which is as objects; labels as well."""
+    X, y, metadata, _ = simulated
+    named = metadata.assign(subject="P" + metadata["subject"].astype(str)).astype(object)
+    frames = [
+        _run(
+            (X, np.asarray(y, dtype=object), frame),
+            {"calibrated": {"a": make_baseline("csp+lda")}},
+            information="calibrated",
+        ).sort_values("subject")
+        for frame in (named, metadata)
+    ]
+    assert frames[0]["subject"].tolist() == ["P1", "P2", "P3", "P4"]
+    assert frames[0]["balanced_accuracy"].tolist() == frames[1]["balanced_accuracy"].tolist()
+
+
 def test_descriptions_tell_apart_what_scores_differently():
     baseline = make_baseline("csp+lda")
     assert describe(baseline) == describe(clone(baseline))
@@ -337,6 +394,8 @@ def test_descriptions_tell_apart_what_scores_differently():
         EEGTransformerClassifier(),
         EEGTransformerClassifier(lr=0.5),
         asking,
+        FrozenEstimator(DummyClassifier().fit([[0], [1]], [0, 1])),
+        FrozenEstimator(DummyClassifier().fit([[0], [1]], [0, 0])),
         np.arange(3),
         np.arange(3.0),
         [1, 2],

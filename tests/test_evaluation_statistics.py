@@ -115,6 +115,12 @@ def test_sign_flips_are_those_of_scipy():
     assert greater == pytest.approx(t_test.pvalue / 2, abs=0.01)
 
 
+def test_sign_flips_take_a_random_state():
+    diffs = np.random.default_rng(0).normal(0.2, 1, 30)
+    by_state = paired.sign_flips(diffs, np.random.RandomState(3))
+    assert by_state == paired.sign_flips(diffs, 3)
+
+
 def test_intervals_of_the_effect_invert_the_noncentral_t_distribution():
     for effect, n_subjects in ((0.4, 12), (-1.2, 8), (3.0, 5), (0.0, 40)):
         low, high = paired.standardized_interval(effect, n_subjects, 0.9)

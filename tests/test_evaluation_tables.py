@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scores_factory import TASKS, make_scores
 
+from skeegformer.evaluation import summarize_scores
 from skeegformer.evaluation.statistics import compare_pipelines
 from skeegformer.evaluation.tables import scores_table, write_between_markers
 
@@ -105,6 +106,29 @@ def test_whoever_lacks_a_subject_is_named_and_not_best():
         table[2]["p (Holm)"]
         == f"{others.set_index('pipeline').loc['tangent space+LR', 'p_holm']:.3f}"
     )
+
+
+def test_whoever_lacks_a_seed_is_named_and_not_best():
+    scores = make_scores(4, 8, seeds=(0, 1))
+    gap = (scores["pipeline"] == "MDM") & (scores["seed"] == 1) & scores["subject"].isin([3, 4])
+    scores = scores[~gap]
+    scores.loc[scores["pipeline"] == "MDM", "balanced_accuracy"] = 1.0
+    text = scores_table(scores)
+    table = cells(text)[0]
+    assert "MDM has no score of S3, S4 with seed 1" in text
+    assert (table[3]["mean"], table[3]["p (Holm)"]) == ("1.000", "–")
+    with pytest.raises(ValueError, match="'MDM' has no score of S3, S4 .*with seed 1, while oth"):
+        compare_pipelines(scores, "CSP+LDA")
+
+
+def test_a_fit_for_each_subject_is_counted_for_each():
+    scores = make_scores(2, 4, kinds=("calibrated",)).assign(fold=0)
+    scores["fit_seconds"] = np.arange(8.0)
+    seconds = [row["fit s"] for row in cells(scores_table(scores))[0]]
+    assert seconds == ["1.5", "5.5"]
+    assert summarize_scores(scores)["fit_seconds"].tolist() == [1.5, 5.5]
+    strict = scores.assign(information="strict")
+    assert summarize_scores(strict)["fit_seconds"].tolist() == [0.0, 4.0]
 
 
 def test_subjects_without_an_auc_are_left_out_of_its_mean():

@@ -12,7 +12,12 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from skeegformer import AttentionExplainer, EEGTransformerClassifier, make_simulated_eeg
+from skeegformer import (
+    AttentionExplainer,
+    EEGTransformerClassifier,
+    MappedEpochs,
+    make_simulated_eeg,
+)
 from skeegformer._electrodes import spline_weights
 from skeegformer._validation import validate_eeg
 
@@ -281,6 +286,14 @@ def with_bads(X, names):
 def test_what_cannot_be_estimated(fitted, unseen, change, match):
     with pytest.raises(ValueError, match=match):
         fitted.predict(change(unseen[0].copy()))
+
+
+def test_a_file_that_names_its_channels_but_not_their_places(fitted, unseen, tmp_path):
+    data = unseen[0].get_data(picks=EIGHT, units="uV").astype("f4")
+    data.transpose(0, 2, 1).tofile(tmp_path / "some.dat")
+    few = MappedEpochs(tmp_path / "some.dat", data.shape, ch_names=EIGHT, sfreq=80.0)
+    with pytest.raises(ValueError, match="lacks 56 of the 64 .* none are known; export the file"):
+        fitted.predict(few)
 
 
 def test_broken_channels_are_named_by_their_own_name(fitted, unseen):

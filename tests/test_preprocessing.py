@@ -438,6 +438,17 @@ def test_resampled_epochs_know_their_rate():
         Resampler(0).fit(epochs)
 
 
+@pytest.mark.parametrize("sfreq, n_times", [(56, 90), (56, 170), (56, 330), (57, 240)])
+def test_halves_of_a_sample_are_rounded_alike(sfreq, n_times):
+    """31.5 samples are 31 or 32, but of Epochs as many as of arrays."""
+    data = np.random.default_rng(0).standard_normal((2, 3, n_times))
+    info = mne.create_info(3, 160.0, "eeg")
+    epochs = Resampler(sfreq).fit_transform(mne.EpochsArray(data, info, verbose="ERROR"))
+    array = Resampler(sfreq, input_sfreq=160).fit_transform(data)
+    np.testing.assert_allclose(epochs.get_data(), array)
+    assert abs(len(epochs.times) - n_times * sfreq / 160) <= 0.5
+
+
 def test_resampler_brings_other_rates_to_one():
     resampler = Resampler(100).fit(make_epochs())
     out = resampler.transform(make_epochs(sfreq=128.0, n_times=256))

@@ -291,6 +291,10 @@ def _begin(folder, settings):
     """Begin a folder, or continue one that was begun with the same settings."""
     path = folder / "settings.json"
     claim_folder(folder)
+
+    def begin():
+        write_whole(path, lambda file: file.write_text(json.dumps(settings, indent=1)))
+
     if not path.exists():
         taken = [str(folder / name) for name in ("scores.csv", "table.md", "fits")]
         taken = [name for name in taken if Path(name).exists()]
@@ -299,14 +303,15 @@ def _begin(folder, settings):
                 f"{' and '.join(taken)} exist already, and not from a benchmark; name another "
                 "--output."
             )
-        write_whole(path, lambda file: file.write_text(json.dumps(settings, indent=1)))
-        return
+        return begin()
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         before = None
     if not isinstance(before, dict):
         raise ValueError(f"{path} cannot be read; name another --output.")
+    if before.keys() == settings.keys() and not any((folder / "fits").glob("*.json")):
+        return begin()  # stopped before anything was finished that other settings could spoil
     for option, value in settings.items():
         if before.get(option) != value:
             raise ValueError(

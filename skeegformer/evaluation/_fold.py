@@ -4,7 +4,7 @@ import threading
 import time
 from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from sklearn.base import clone
@@ -184,8 +184,21 @@ def versions():
     str
         Such as "skeegformer 0.1.0, torch 2.13.0, scikit-learn 1.9.1, ...".
     """
-    names = ("skeegformer", "torch", "scikit-learn", "mne", "moabb")
-    return ", ".join(f"{name} {version(name).partition('+')[0]}" for name in names)
+    found = []
+    for name in (
+        "skeegformer",
+        "torch",
+        "scikit-learn",
+        "mne",
+        "moabb",
+        "pyriemann",
+        "braindecode",
+    ):
+        try:
+            found.append(f"{name} {version(name).partition('+')[0]}")
+        except PackageNotFoundError:  # an extra
+            continue
+    return ", ".join(found)
 
 
 _one_thread = threading.Lock()

@@ -4,6 +4,7 @@ from numbers import Real
 
 import numpy as np
 from scipy import optimize, stats
+from sklearn.utils import check_random_state
 
 # Exact for up to 14 subjects, whose signs can be flipped in so many ways.
 _N_FLIPS = 2**14
@@ -85,7 +86,7 @@ def sign_flips(diffs, random_state):
     if len(diffs) <= np.log2(_N_FLIPS):
         flips = 1 - 2.0 * (np.arange(2 ** len(diffs))[:, None] >> np.arange(len(diffs)) & 1)
     else:
-        rng = np.random.RandomState(random_state)
+        rng = check_random_state(random_state)
         flips = rng.choice([-1.0, 1.0], size=(_N_FLIPS, len(diffs)))
         flips[0] = 1.0  # what was observed is one of the possible flips
     sums = np.round(flips @ diffs, _DECIMALS - 2)

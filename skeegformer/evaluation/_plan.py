@@ -8,7 +8,7 @@ import numpy as np
 
 import skeegformer
 from skeegformer.evaluation._fold import seed_names, with_seed
-from skeegformer.evaluation._settings import describe, digest_subjects
+from skeegformer.evaluation._settings import describe, digest_package, digest_subjects
 from skeegformer.evaluation._subjects import INFORMATION
 
 KINDS = tuple(INFORMATION)
@@ -76,12 +76,12 @@ class Fit:
         if not self.n_calibration:
             return self.train, self.test
         y, moved = data.y[self.test], []
-        for label in np.unique(data.y):
+        for label in np.unique(data.y).tolist():
             of_class = self.test[y == label]
             if len(of_class) <= self.n_calibration:
                 raise ValueError(
                     f"Subject {self.subject} has {len(of_class)} epochs of class "
-                    f"{label.item()!r}, too few to calibrate with {self.n_calibration} and to "
+                    f"{label!r}, too few to calibrate with {self.n_calibration} and to "
                     "test others."
                 )
             moved.append(of_class[: self.n_calibration])
@@ -141,6 +141,7 @@ def plan_task(task, data, protocol, pipelines, seeds, n_calibration):
                             **_whose(data.groups[fold.train], data.groups[test], digests),
                             "epochs": [len(fold.train), len(test), *shape],
                             "version": skeegformer.__version__,
+                            "code": digest_package(),
                         }
                         fits.append(
                             Fit(
@@ -161,8 +162,8 @@ def _tests(fold, groups, kind):
     """List what is tested by one model: the fold, or each subject of it."""
     if kind != "calibrated":
         return [(None, fold.test)]
-    subjects = np.unique(groups[fold.test])
-    return [(s.item(), fold.test[groups[fold.test] == s]) for s in subjects]
+    subjects = np.unique(groups[fold.test]).tolist()
+    return [(subject, fold.test[groups[fold.test] == subject]) for subject in subjects]
 
 
 def _whose(train, test, digests):
@@ -180,12 +181,27 @@ def _refuse_alignment(name, estimator):
     """Refuse a step that uses unlabelled epochs of whom it predicts."""
     from skeegformer.preprocessing import EuclideanAlignment
 
-    parts = [estimator, *estimator.get_params().values()]
-    for part in parts:
-        adapts = getattr(part, "adapt", False) is True
-        if adapts or isinstance(part, EuclideanAlignment):
+    for parameter, part in _parts(estimator):
+        adapts = parameter.rpartition("__")[2] == "adapt" and isinstance(part, bool | np.bool_)
+        if (adapts and part) or isinstance(part, EuclideanAlignment):
             how = "adapt=True" if adapts else "EuclideanAlignment"
             raise ValueError(
                 f"The pipeline {name!r} aligns test subjects with their own unlabelled epochs "
                 f"({how}), so it is not 'strict'; pass it as 'transductive'."
             )
+
+
+def _parts(value, parameter=""):
+    """List an estimator, its parameters and, for searches, the values that they may take."""
+    yield parameter, value
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _parts(inner, str(name))
+    elif isinstance(value, np.ndarray) and value.dtype in (bool, object):
+        yield from _parts(list(value.ravel()), parameter)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _parts(inner, parameter)
+    elif hasattr(value, "get_params") and not isinstance(value, type):
+        for name, inner in value.get_params(deep=False).items():
+            yield from _parts(inner, name)

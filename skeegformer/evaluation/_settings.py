@@ -1,10 +1,15 @@
 """What decides on the scores of a fit, in a form that can be written down and compared."""
 
 import hashlib
+from functools import cache
+from pathlib import Path
 
 import joblib
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 
+import skeegformer
+from skeegformer._info import describe_info
 from skeegformer._memmap import MappedEpochs
 from skeegformer._validation import as_epochs, is_epochs
 
@@ -45,12 +50,15 @@ def describe(value):
         told = ", ".join(f"{key}={describe(params[key])}" for key in sorted(params))
         # To whom groups are given is no parameter, but decides on the scores.
         requests = getattr(value, "_metadata_request", None)
-        return f"{name}({told})" + ("" if requests is None else f" requesting {requests}")
+        told = f"{name}({told})" + ("" if requests is None else f" requesting {requests}")
+        # All others forget what they have learnt when they are cloned.
+        is_frozen = isinstance(value, FrozenEstimator)
+        return f"{told} fitted as {joblib.hash(value.estimator)}" if is_frozen else told
     return f"{name} {joblib.hash(value)}"
 
 
 def digest_subjects(X, y, groups):
-    """Hash the epochs and labels of each subject.
+    """Hash the epochs of each subject, their labels, and what else steps see of them.
 
     Parameters
     ----------
@@ -68,20 +76,46 @@ def digest_subjects(X, y, groups):
     digests : dict of {subject: bytes}
         The hash of each subject.
     """
-    known = b""
+    known, names = (), None
     if is_epochs(X):
         X = as_epochs(X)
-        known = repr((X.ch_names, float(X.info["sfreq"]), float(X.tmin))).encode()
+        known = (_describe_channels(X.info), float(X.tmin))
+        names = None if X.metadata is None else X.metadata.get("subject")
         X = X.get_data(copy=False)
     if isinstance(X, MappedEpochs):  # read subject by subject
-        known = repr((X.ch_names, X.sfreq, X.unit)).encode()
+        channels = None if X.info is None else _describe_channels(X.info)
+        known, names = (X.ch_names, X.sfreq, X.unit, channels), X.subjects
     else:
         X = np.asarray(X)
     digests = {}
     for subject in np.unique(groups):
         rows = groups == subject
-        content = hashlib.blake2b(known, digest_size=16)
+        content = hashlib.blake2b(repr(known).encode(), digest_size=16)
         content.update(np.ascontiguousarray(X[rows]).data)
-        content.update(repr(np.asarray(y)[rows].tolist()).encode())
+        # Alignment and its like go by the names that epochs bring along.
+        for values in (y, names):
+            values = None if values is None else np.asarray(values)[rows].tolist()
+            content.update(repr(values).encode())
         digests[subject] = content.digest()
     return X.shape[1:], digests
+
+
+@cache
+def digest_package():
+    """Hash the code of this package, which its version number does not follow edit by edit.
+
+    Returns
+    -------
+    str
+        The hash.
+    """
+    folder = Path(skeegformer.__file__).parent
+    content = hashlib.blake2b(digest_size=16)
+    for path in sorted(folder.rglob("*.py")):
+        content.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    return content.hexdigest()
+
+
+def _describe_channels(info):
+    """List what decides on which channels are used and how they are filtered."""
+    return describe_info(info), info["line_freq"]

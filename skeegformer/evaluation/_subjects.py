@@ -117,7 +117,8 @@ def complete_table(scores, metric):
     Raises
     ------
     ValueError
-        If a pipeline has no score of some subject, or a score is NaN or infinite.
+        If a pipeline has no score of some subject, or not with every seed, or a score is NaN or
+        infinite.
     """
     bad = ~np.isfinite(scores[metric].to_numpy(dtype=float))
     table = subject_table(scores[~bad], metric) if not bad.all() else None
@@ -135,6 +136,12 @@ def complete_table(scores, metric):
             f"{pipeline!r} has no score of {name_subjects(subjects)}{of_task}, while others have: "
             "only equal subjects can be compared. Finish the missing fits, or leave out those "
             "subjects or that pipeline."
+        )
+    for pipeline, (seed, subjects) in missing_seeds(scores).items():
+        raise ValueError(
+            f"{pipeline!r} has no score of {name_subjects(subjects)}{of_task} with seed {seed}, "
+            "while others have: averages over different seeds cannot be compared. Finish the "
+            "missing fits, or leave out that seed or that pipeline."
         )
     return table
 
@@ -176,6 +183,24 @@ def mean_over_tasks(tables):
     return sum(table.loc[subjects, pipelines] for table in tables.values()) / len(tables)
 
 
+def one_row_per_fit(scores):
+    """Leave one row of each fit, whose seconds all of its test subjects have.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        Of one task, checked.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Every subject of a fold has the same fit, unless each is calibrated for.
+    """
+    keys = [key for key in ("pipeline", "seed", "fold") if key in scores]
+    calibrated = (scores["information"] == "calibrated").any()
+    return scores.drop_duplicates([*keys, "subject"] if calibrated else keys)
+
+
 def missing_subjects(table):
     """Name the subjects that a pipeline has no score of.
 
@@ -194,6 +219,29 @@ def missing_subjects(table):
         for pipeline, column in table.items()
         if column.isna().any()
     }
+
+
+def missing_seeds(scores):
+    """Name the first seed of each pipeline that some of its subjects lack.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        Of one task, checked.
+
+    Returns
+    -------
+    dict of str to tuple of (int, list)
+        For each pipeline that lacks some, the seed and the subjects that have others only.
+    """
+    if "seed" not in scores:
+        return {}
+    found = {}
+    for pipeline, rows in scores.groupby("pipeline", sort=False, observed=True):
+        for seed, has in pd.crosstab(rows["subject"], rows["seed"]).items():
+            if not has.all():
+                found.setdefault(pipeline, (seed, has.index[has == 0].tolist()))
+    return found
 
 
 def name_subjects(subjects):

@@ -151,9 +151,10 @@ def run_benchmark(
     The kinds answer different questions, and must not be compared within one table.
 
     **What is a finished fit.** Its scores are found again if task, protocol, information, the
-    pipeline's name, parameters and metadata requests, the seed, the values and labels of all
-    epochs of its subjects and the version of skeegformer are the same. The code of steps is not
-    looked at: delete the folder after a change of your own classes or functions.
+    pipeline's name, parameters and metadata requests, the seed, the values, labels and channels
+    of all epochs of its subjects and the version and code of skeegformer are the same. The code
+    of other steps is not looked at, nor are versions of other packages, which rows name: delete
+    the folder after a change of your own classes or functions.
 
     **In parallel.** Each fit has one thread, whatever `n_jobs` is, so that scores do not depend
     on it; afterwards torch has as many as before. Once every pipeline has been timed, those that

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from skeegformer._routing import routed_groups
 from skeegformer.evaluation._fold import score_fold, seed_names, take
-from skeegformer.evaluation._subjects import check_scores
+from skeegformer.evaluation._subjects import check_scores, one_row_per_fit
 
 
 def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1, verbose=0):
@@ -191,10 +191,16 @@ def summarize_scores(scores):
     ValueError
         If the scores mix tasks, protocols or kinds of information, or lack columns.
     """
-    check_scores(scores, one=("task", "protocol", "information"))
+    scores = check_scores(scores, one=("task", "protocol", "information"))
+    lacking = [column for column in ("seed", "fold", "fit_seconds") if column not in scores]
+    if lacking:
+        raise ValueError(
+            f"The scores lack the columns {', '.join(lacking)}; a benchmark or "
+            "cross_subject_scores makes them."
+        )
     subjects = scores.groupby(["pipeline", "subject"], sort=False)["balanced_accuracy"].mean()
     by_pipeline = subjects.groupby("pipeline", sort=False)
-    folds = scores.drop_duplicates(["pipeline", "seed", "fold"]).groupby("pipeline", sort=False)
+    fits = one_row_per_fit(scores).groupby("pipeline", sort=False)
     return pd.DataFrame(
         {
             "mean": by_pipeline.mean(),
@@ -203,7 +209,7 @@ def summarize_scores(scores):
             "best": by_pipeline.max(),
             "subjects": by_pipeline.size(),
             "seeds": scores.groupby("pipeline", sort=False)["seed"].nunique(),
-            "fit_seconds": folds["fit_seconds"].mean(),
+            "fit_seconds": fits["fit_seconds"].mean(),
         }
     )
 

@@ -46,7 +46,8 @@ def compare_pipelines(
         Rows with the columns ``pipeline``, ``subject`` and that of `metric`, as
         `cross_subject_scores` returns them; ``task``, ``protocol``, ``information``,
         ``seed`` and ``fold`` where they vary. One protocol and one kind of information at a
-        time.
+        time. Equal subjects of different tasks are the same person: give those of datasets
+        that number their own from 1 names of their own, such as "Cho2017 S1".
     reference : str
         The pipeline that the others are compared with.
     metric : {"balanced_accuracy", "roc_auc", "calibration_error"}, default="balanced_accuracy"
@@ -157,7 +158,8 @@ def meta_analysis(scores, reference, *, metric="balanced_accuracy", level=0.95, 
     Parameters
     ----------
     scores : pandas.DataFrame
-        As for `compare_pipelines`.
+        As for `compare_pipelines`; there as well equal subjects of different tasks are the same
+        person.
     reference : str
         The pipeline that the others are compared with.
     metric : {"balanced_accuracy", "roc_auc", "calibration_error"}, default="balanced_accuracy"
@@ -171,7 +173,7 @@ def meta_analysis(scores, reference, *, metric="balanced_accuracy", level=0.95, 
     -------
     pandas.DataFrame
         A row for each pipeline that all tasks have: ``pipeline``, ``reference``,
-        ``n_tasks``, ``n_subjects`` (different ones), ``effect`` with the ends ``low`` and
+        ``n_tasks``, ``n_subjects`` (different people), ``effect`` with the ends ``low`` and
         ``high`` of its interval, and ``p_stouffer``, small where the pipeline is better.
 
     Raises

@@ -15,8 +15,10 @@ from skeegformer.evaluation._subjects import (
     METRICS,
     check_scores,
     label_subject,
+    missing_seeds,
     missing_subjects,
     name_subjects,
+    one_row_per_fit,
     subject_table,
 )
 from skeegformer.evaluation.statistics import compare_pipelines
@@ -177,7 +179,8 @@ def _one_table(rows, information, format, reference, metric, by_subject):
         reference = _USUAL_REFERENCE if _USUAL_REFERENCE in table else None
     comparison = _compare(rows, table, reference, metric)
     more = METRICS[metric][1]
-    means, is_whole = table.mean(), table.notna().all()
+    means = table.mean()
+    is_whole = table.notna().all() & ~table.columns.isin(missing_seeds(rows[rows[metric].notna()]))
     # Whoever lacks a difficult subject is not the best for that.
     candidates = means[is_whole] if is_whole.any() else means
     top = candidates.max() if more else candidates.min()
@@ -211,8 +214,11 @@ def _compare(rows, table, reference, metric):
     if reference is None or reference not in table or table[reference].count() < 2:
         return pd.DataFrame()
     subjects = table.index[table[reference].notna()]
-    names = [name for name in table if table.loc[subjects, name].notna().all()]
-    if len(names) < 2:
+    partly = missing_seeds(rows[rows[metric].notna() & rows["subject"].isin(subjects)])
+    names = [
+        name for name in table if table.loc[subjects, name].notna().all() and name not in partly
+    ]
+    if len(names) < 2 or reference not in names:
         return pd.DataFrame()
     rows = rows[rows["pipeline"].isin(names) & rows["subject"].isin(subjects)]
     comparison = compare_pipelines(rows[rows[metric].notna()], reference, metric=metric)
@@ -227,10 +233,8 @@ def _other_columns(rows, metric):
             means = subject_table(rows, column).mean()
             columns[head] = [_number(mean, 3) for mean in means]
     if "fit_seconds" in rows:
-        keys = [key for key in ("pipeline", "seed", "fold") if key in rows]
-        folds = rows.drop_duplicates(keys)  # every subject of a fold has the same fit
-        seconds = folds.groupby("pipeline", sort=False, observed=True)["fit_seconds"].mean()
-        columns["fit s"] = [_seconds(one) for one in seconds]
+        seconds = one_row_per_fit(rows).groupby("pipeline", sort=False, observed=True)
+        columns["fit s"] = [_seconds(one) for one in seconds["fit_seconds"].mean()]
     return columns
 
 
@@ -270,6 +274,10 @@ def _note(rows, table, information, metric, n_compared):
     note += [
         f"{pipeline} has no score of {name_subjects(subjects)}"
         for pipeline, subjects in missing_subjects(table).items()
+    ]
+    note += [
+        f"{pipeline} has no score of {name_subjects(subjects)} with seed {seed}"
+        for pipeline, (seed, subjects) in missing_seeds(rows[rows[metric].notna()]).items()
     ]
     if n_compared and len(table) < 6:
         note.append(f"With {len(table)} subjects no p can be below 0.05")

@@ -92,7 +92,8 @@ def _resample(data, new, old):
     """
     ratio = Fraction(new / old).limit_denominator(max(1000, int(2 * old / new)))
     n_times = data.shape[-1]
-    n_new = max(round(n_times * ratio), 1)
+    # In floats as MNE rounds, whose Epochs have as many times; halves may go either way.
+    n_new = max(round(n_times * (float(new) / old)), 1)
     padding = -n_times % ratio.denominator
     # "symmetric" repeats the last sample; "reflect" does not, and SciPy crashes on a single one.
     data = np.pad(data, [(0, 0), (0, 0), (0, padding)], mode="symmetric")
