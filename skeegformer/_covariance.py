@@ -11,6 +11,7 @@ from torch import nn
 
 from skeegformer._memmap import BATCH, batches_of
 
+CONSTANT = 1e-9  # of the largest standard deviation, what counts as none
 # Limits of delta, theta, low and high alpha, and beta in three; rhythms are compared within them.
 BAND_EDGES = (4.0, 8.0, 10.0, 13.0, 17.0, 22.0, 30.0)
 F_LIMITS = (1.0, 45.0)  # below, amplifiers drift; above, muscles rule
@@ -31,6 +32,10 @@ _WAVEFORM_SCALE = 0.1
 _WINDOW_SECONDS = 1.0
 _WINDOW_SAMPLES = 80
 _MOST_WINDOWS = 4
+# Of longer segments than this allows, an FFT makes the spectrum: the table would grow with the
+# square of their length.
+_LARGEST_BASIS = 2**20
+_ROWS = 256  # of the table that are made at once
 
 
 def find_bands(data, sfreq=None):
@@ -61,7 +66,8 @@ def find_bands(data, sfreq=None):
     n_values = len(data[::every]) * n_times
     variance = squares / n_values - (total / n_values) ** 2
     frequencies = np.fft.rfftfreq(n_times, 1 / (sfreq or 1.0))
-    weight = (power / np.where(variance > 0, variance, 1)[:, np.newaxis]).mean(axis=0) * frequencies
+    lives = variance > CONSTANT**2 * variance.max()  # the others have the spectrum of rounding
+    weight = (power[lives] / variance[lives, np.newaxis]).sum(axis=0) * frequencies
     allowed = frequencies > 0
     if sfreq:
         allowed &= (frequencies >= F_LIMITS[0]) & (frequencies <= F_LIMITS[1])
@@ -164,16 +170,16 @@ class CovarianceTokenizer(nn.Module):
         self.many = n_chans >= _REFERENCE_CHANNELS
         segment = n_times // n_time_tokens
         self.n_points = min(n_points, segment)
-        self.bands, basis, self.slices = _basis(
+        self.bands, bins, self.slices = _find_bins(
             segment, sfreq, default_bands(segment, sfreq) if bands is None else bands
         )
-        self.register_buffer("basis", basis, persistent=False)
+        self.spectrum = TaperedSpectrum(segment, bins)
         self.n_windows = _count_windows(segment, sfreq)
         if self.n_windows:
             self.window_length = segment // self.n_windows
             whole = (self.bands[0][0], self.bands[-1][1])
-            _, basis, _ = _basis(self.window_length, sfreq, [whole])
-            self.register_buffer("window_basis", basis, persistent=False)
+            _, bins, _ = _find_bins(self.window_length, sfreq, [whole])
+            self.window_spectrum = TaperedSpectrum(self.window_length, bins)
 
         frequencies = [self._middle(index, *band) for index, band in enumerate(self.bands)]
         frequencies += [math.inf] * self.n_windows
@@ -207,12 +213,12 @@ class CovarianceTokenizer(nn.Module):
         x = x[..., : self.n_time_tokens * length].unflatten(-1, (self.n_time_tokens, length))
         waveform = F.adaptive_avg_pool1d(x.flatten(1, 2), self.n_points).unflatten(1, x.shape[1:3])
         x = x.transpose(1, 2)
-        parts = _centre(x) @ self.basis
+        parts = self.spectrum(x)
         logs = [self._logarithm(parts[..., band]) for band in self.slices]
         if self.n_windows:
             inside = x[..., : self.n_windows * self.window_length]
-            inside = _centre(inside.unflatten(-1, (self.n_windows, -1)).movedim(-2, 0))
-            logs.extend(self._logarithm(inside @ self.window_basis))
+            inside = inside.unflatten(-1, (self.n_windows, -1)).movedim(-2, 0)
+            logs.extend(self._logarithm(self.window_spectrum(inside)))
         logs = torch.stack(logs, dim=2)
         rows = logs.permute(0, 3, 1, 2, 4).flatten(3)
         return torch.cat([rows, waveform], dim=-1)
@@ -307,21 +313,77 @@ def _count_windows(segment, sfreq):
     return n_windows if n_windows > 1 and segment // n_windows > 8 else 0
 
 
-def _centre(x):
-    return x - x.mean(dim=-1, keepdim=True)
+class TaperedSpectrum(nn.Module):
+    """Some frequencies of a segment's spectrum, real and imaginary parts side by side.
+
+    Parameters
+    ----------
+    length : int
+        Number of samples.
+    bins : slice
+        Which frequencies.
+    """
+
+    def __init__(self, length, bins):
+        super().__init__()
+        self.length, self.bins = length, bins
+        n_values = 2 * length * (bins.stop - bins.start)
+        basis = self.make_basis() if n_values <= _LARGEST_BASIS else None
+        self.register_buffer("basis", basis, persistent=False)
+        if basis is None:
+            self.register_buffer("taper", _taper(length), persistent=False)
+
+    def make_basis(self):
+        """Make the table whose product with a centred segment is its spectrum.
+
+        Returns
+        -------
+        Tensor of shape (length, 2 * n_frequencies)
+            Real and imaginary parts side by side, so that a band is a slice of the products.
+        """
+        taper, every = _taper(self.length), torch.arange(self.length)
+        rows = [
+            torch.fft.rfft((some[:, None] == every) * taper)[:, self.bins]
+            for some in every.split(_ROWS)
+        ]
+        return torch.view_as_real(torch.cat(rows)).flatten(1) / self.length**0.5
+
+    def forward(self, x):
+        """Compute the spectrum.
+
+        Parameters
+        ----------
+        x : Tensor of shape (..., length)
+            Segments, centred here.
+
+        Returns
+        -------
+        Tensor of shape (..., 2 * n_frequencies)
+            The spectrum.
+        """
+        x = x - x.mean(dim=-1, keepdim=True)
+        if self.basis is not None:
+            # A product with the few frequencies that are kept is faster than an FFT of all.
+            return x @ self.basis
+        spectrum = torch.fft.rfft(x * self.taper)[..., self.bins]
+        return torch.view_as_real(spectrum).flatten(-2) / self.length**0.5
 
 
-def _basis(length, sfreq, bands):
-    """Make what turns samples into the spectrum of a tapered segment, in the bands it has.
+def _taper(length):
+    return torch.from_numpy(tukey(length, 0.2)).float() if length > 8 else torch.ones(length)
+
+
+def _find_bins(length, sfreq, bands):
+    """Find the bands, and the frequencies of them all, that a segment of this length has.
 
     Returns
     -------
     bands : list of tuple of (float, float)
         Those between whose limits there is a frequency; one of all frequencies if none has.
-    basis : Tensor of shape (length, 2 * n_frequencies)
-        Real and imaginary parts side by side, so that a band is a slice of the products.
+    bins : slice
+        From the lowest to the highest frequency of any band.
     slices : list of slice
-        Where each band is.
+        Where each band is among real and imaginary parts of these frequencies side by side.
     """
     grid = torch.fft.rfftfreq(length, 1 / (sfreq or 1.0))
     inside = [(band, torch.nonzero((grid >= band[0]) & (grid < band[1]))[:, 0]) for band in bands]
@@ -331,10 +393,7 @@ def _basis(length, sfreq, bands):
         inside = [((0.0, float(grid[-1])), everything)]
     first = min(int(bins[0]) for _, bins in inside)
     last = max(int(bins[-1]) for _, bins in inside)
-    window = torch.from_numpy(tukey(length, 0.2)).float() if length > 8 else 1.0
-    spectrum = torch.fft.rfft(torch.eye(length) * window)[:, first : last + 1]
-    basis = torch.stack([spectrum.real, spectrum.imag], dim=-1) / length**0.5
     slices = [
         slice(2 * (int(bins[0]) - first), 2 * (int(bins[-1]) - first + 1)) for _, bins in inside
     ]
-    return [band for band, _ in inside], basis.flatten(1), slices
+    return [band for band, _ in inside], slice(first, last + 1), slices

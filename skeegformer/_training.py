@@ -3,6 +3,7 @@
 import copy
 import signal
 import threading
+import warnings
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from functools import partial
@@ -81,16 +82,23 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             or groups, a parameter is out of its range, or the training diverges.
         OSError
             If X is in a file that cannot be read, or there is no room for temporary files.
+
+        Warns
+        -----
+        UserWarning
+            If channels are marked as bad (``info["bads"]``), which are used like all others.
         """
         self._check_parameters()
         vars(self).pop("net_", None)  # a fit that fails is no fit, also where there was one
         eeg = validate_eeg(self, X, reset=True, lazy=True)
+        _warn_of_bads(eeg.info)
         codes = validate_labels(self, y, len(eeg.data))
         groups = validate_groups(groups, len(eeg.data))
+        subjects = groups
         if groups is None and self._needs_subjects():
             subjects = validate_groups(eeg.subjects, len(eeg.data))
             if subjects is not None and len(np.unique(subjects)) > 1:
-                groups = subjects
+                groups = subjects  # of a single one, early stopping holds out epochs
         self._begin()
         seed, train, held_out = self._plan(codes, groups)
         data = eeg.data if held_out is None else eeg.data[train]
@@ -101,13 +109,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
                 net.initialize()
                 learnt = self._learn_statistics(net.module_, data)
                 self._start_from(net, codes[train])
-                subjects = None if groups is None else groups[train]
+                whose = None if subjects is None else subjects[train]
                 inputs, targets = self._training_set(
-                    net.module_, data, codes[train], subjects, scratch, learnt
+                    net.module_, data, codes[train], whose, scratch, learnt
                 )
                 if held_out is not None:
-                    subjects = None if groups is None else groups[held_out]
-                    watched = self._prepare(net.module_, eeg.data[held_out], subjects, scratch)
+                    whose = None if subjects is None else subjects[held_out]
+                    watched = self._prepare(net.module_, eeg.data[held_out], whose, scratch)
                     net.set_params(
                         train_split=predefined_split(as_dataset(watched, codes[held_out]))
                     )
@@ -217,7 +225,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
                 f"classifier stays as it was. Lower lr (now {lr}), or look for extreme values in X."
             )
         vars(self).update(vars(learner))
+        self.net_ = copy.deepcopy(self.net_)  # explanations of before keep the one they are of
         self.net_.module_.load_state_dict(state)
+        self.history_ = self.net_.history
         for row in passes:
             self.history_.new_epoch()
             for name, value in {"epoch": len(self.history_), **row}.items():
@@ -391,7 +401,18 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     def _forward(self, data):
         # Iterating a DataLoader draws from torch's global random state, shuffling or not.
         with torch.random.fork_rng(devices=[]):
-            return self.net_.forward(for_skorch(data)[0])
+            try:
+                logits = self.net_.forward(for_skorch(data)[0])
+            except torch.linalg.LinAlgError:  # the powers of an epoch are beyond float32
+                logits = torch.full((len(data), 1), torch.nan)
+        lost = ~logits.isfinite().all(dim=1)
+        if lost.any():
+            raise ValueError(
+                f"There is no prediction for {int(lost.sum())} of {len(data)} epochs: X holds "
+                "values of another order of magnitude than in fit. Pass the same unit, and drop "
+                "epochs with such artefacts (epochs.drop_bad)."
+            )
+        return logits
 
     def _plan(self, codes, groups):
         """Draw the seed of the training, the epochs to train on, and those that are watched."""
@@ -650,6 +671,19 @@ def check_number(estimator, name, kind, least, *, below=np.inf, or_else=None):
     raise ValueError(
         f"{name}={value!r} has to be {what} of {limits}" + (f", or {or_else}." if or_else else ".")
     )
+
+
+def _warn_of_bads(info):
+    """Say that channels that are marked as bad are used, as MNE would not do."""
+    bads = [] if info is None else [name for name in info["ch_names"] if name in info["bads"]]
+    if bads:
+        warnings.warn(
+            f"{', '.join(bads)} {'is' if len(bads) == 1 else 'are'} marked as bad, and used all "
+            "the same: every subject has to have the same channels. Interpolate them "
+            "(epochs.interpolate_bads), or leave them out for everybody (ChannelDropper).",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _is_callback(callback):

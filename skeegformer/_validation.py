@@ -673,17 +673,17 @@ def _agree(estimator, eeg, *, same_times, same_sfreq=True):
             f"X has {eeg.data.shape[1]} channels, but this {name} was fitted with "
             f"{estimator.n_chans_}.{_way_out(estimator, eeg)}"
         )
-    if same_times and eeg.data.shape[2] != estimator.n_times_:
-        raise ValueError(
-            f"X has {eeg.data.shape[2]} samples an epoch, but this {name} was fitted with "
-            f"{estimator.n_times_}; crop the epochs (epochs.crop) or fit again."
-            f"{_way_out(estimator, eeg)}"
-        )
     rates = eeg.sfreq, estimator.sfreq_
     if same_sfreq and None not in rates and not np.isclose(*rates):
         raise ValueError(
             f"X is sampled at {rates[0]:g} Hz, but this {name} was fitted at {rates[1]:g} Hz; "
             f"resample it, for example with Resampler({rates[1]:g})."
+        )
+    if same_times and eeg.data.shape[2] != estimator.n_times_:
+        raise ValueError(
+            f"X has {eeg.data.shape[2]} samples an epoch, but this {name} was fitted with "
+            f"{estimator.n_times_}; crop the epochs (epochs.crop) or fit again."
+            f"{_way_out(estimator, eeg)}"
         )
     return replace(
         eeg,

@@ -1,5 +1,6 @@
 """The scikit-learn classifier around the transformer."""
 
+import warnings
 from functools import partial
 from numbers import Integral, Real
 
@@ -33,6 +34,8 @@ from skeegformer.preprocessing.mirroring import (
 _BATCH = 16
 # Votes would know the training subjects by heart at the rate that attention needs.
 _VOTES_LR = 0.1
+# With fewer epochs the mean of a subject is that of its classes' whims.
+_FEW_EPOCHS = 10
 
 
 class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
@@ -66,7 +69,8 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         predictions, so that what differs between people from the start does not count.
         A subject seen in `fit` keeps the mean from there, and is known by its name: do not
         give somebody else the same one. Of others, the unlabelled epochs to
-        predict are used, all that are given at once: such scores are transductive.
+        predict are used, all that are given at once: such scores are transductive, and a single
+        epoch of somebody unknown is refused.
     positions : {"channel", "electrode"}, default="channel"
         What the channels to predict have in common with those of `fit`. "channel": their names;
         X with others, or fewer, is refused. "electrode": the head; the signal at electrodes of
@@ -137,8 +141,9 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         Where torch computes, for example ``"cuda"``, or ``"auto"`` for a GPU if there is
         one.
     random_state : int, RandomState instance or None, default=None
-        Equal seeds give equal weights, to the bit, on the same machine. The global random
-        states of NumPy and torch are left as they were.
+        Equal seeds give equal weights, to the bit, on the same machine, unless other threads
+        of the process train or predict at the same time. The global random states of NumPy and
+        torch are left as they were.
     verbose : int, default=0
         0: silent; 1: a progress bar; 2: skorch's table, a line per pass.
 
@@ -337,7 +342,7 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         if isinstance(swap, str) and swap == "auto":
             try:
                 swap = mirror_classes(self.classes_)
-                pairs = None if swap is None else mirror_pairs(self.ch_names_ or ())
+                pairs = None if swap is None else mirror_pairs(self.info_ or self.ch_names_ or ())
             except ValueError:  # a class or a channel whose other side is not there
                 pairs = None
             if not pairs:
@@ -354,7 +359,7 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
                 "mirror needs to know which channels are left and which right; pass Epochs, or "
                 "mirror=None."
             )
-        pairs = partner_order(mirror_pairs(self.ch_names_), self.ch_names_)
+        pairs = partner_order(mirror_pairs(self.info_ or self.ch_names_), self.ch_names_)
         return torch.from_numpy(pairs), partner_order(swap, labels)
 
     def _begin(self):
@@ -465,6 +470,8 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         }
         if learn:
             self.subject_means_ = means | known
+        else:
+            _refuse_single_epochs({s: rows for s, rows in rows_of.items() if s not in known})
         if isinstance(features, LazyRows):
             which = np.empty(len(features), dtype=int)
             for index, rows in enumerate(rows_of.values()):
@@ -592,6 +599,27 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         if importances.sum() == 0:  # no gradient at all: a channel is as good as any other
             importances = np.ones_like(importances)
         return importances / importances.sum()
+
+
+def _refuse_single_epochs(rows_of):
+    """Raise where an epoch would be centred on itself, and warn where on hardly more."""
+    for subject, rows in rows_of.items():
+        of_whom = "somebody unknown" if subject is None else f"the unknown subject {subject!r}"
+        way_out = (
+            "adapt=True centres features on each subject's mean. Pass more epochs at once, or "
+            "teach it the mean by fine_tune"
+        )
+        if len(rows) == 1:
+            raise ValueError(
+                f"There is a single epoch of {of_whom}, and all single epochs look alike: "
+                f"{way_out}."
+            )
+        if len(rows) < _FEW_EPOCHS:
+            warnings.warn(
+                f"There are only {len(rows)} epochs of {of_whom}: {way_out}.",
+                UserWarning,
+                stacklevel=2,
+            )
 
 
 def _rows_by_subject(subjects, n_epochs):

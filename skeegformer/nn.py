@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skeegformer._covariance import CovarianceTokenizer
+from skeegformer._covariance import CONSTANT, CovarianceTokenizer
 from skeegformer._memmap import batches_of
 from skeegformer._validation import check_one_of
 
@@ -92,13 +92,16 @@ class Standardizer(nn.Module):
     def learn(self, mean, std):
         """Set the statistics; what does not vary is zero from now on, whatever comes.
 
+        Rounding, such as that of a filter, makes constants vary by less than a billionth of
+        what others do.
+
         Parameters
         ----------
         mean, std : Tensor
             The statistics.
         """
         self.mean.copy_(mean)
-        self.scale.copy_(torch.where(std > 0, 1 / std, 0.0))
+        self.scale.copy_(torch.where(std > CONSTANT * std.max(), 1 / std, 0.0))
 
     def forward(self, x):
         """Standardise.

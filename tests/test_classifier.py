@@ -388,6 +388,47 @@ def test_a_channel_that_was_dead_in_training_says_nothing(toy):
     )
 
 
+def test_a_constant_that_a_filter_has_rounded_is_dead_as_well(toy):
+    X, y, _ = toy
+    X, rounded = X.copy(), X.copy()
+    X[:, 1] = 0.0
+    rounded[:, 1] = 1e-11 * np.random.default_rng(0).normal(size=(120, 160))
+    alive = X.copy()
+    alive[:, 1] = 20 * np.random.default_rng(1).normal(size=(120, 160))
+    for tokenizer in ("covariance", "linear"):
+        probabilities = [
+            _make(max_epochs=1, tokenizer=tokenizer).fit(data, y).predict_proba(alive)
+            for data in (X, rounded)
+        ]
+        np.testing.assert_allclose(*probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e22, 1e30])
+def test_epochs_of_another_order_of_magnitude_have_no_prediction(toy, size):
+    X, y, _ = toy
+    classifier = _make(max_epochs=1, tokenizer="covariance").fit(X, y)
+    loud = X[:5].copy()
+    loud[2] *= size
+    with pytest.raises(ValueError, match="no prediction for . of 5 epochs: X holds values of anot"):
+        classifier.predict(loud)
+
+
+def test_bad_channels_are_named(simulated):
+    X, y, _, _ = simulated
+    X = X.copy().pick(["C3", "Cz", "C4"])
+    X.info["bads"] = ["C3"]
+    with pytest.warns(UserWarning, match="^C3 is marked as bad, and used all the same"):
+        classifier = _make(max_epochs=1).fit(X, y)
+    assert classifier.ch_names_ == ["C3", "Cz", "C4"]
+
+
+def test_another_length_for_another_rate_is_told_as_another_rate(simulated):
+    X, y, _, _ = simulated
+    classifier = _make(max_epochs=1, sfreq=None).fit(X, y)
+    with pytest.raises(ValueError, match="is sampled at .* resample it, for example with Resam"):
+        classifier.predict(X[:3].copy().resample(X.info["sfreq"] / 2))
+
+
 def test_another_rate_than_told_is_refused(simulated):
     X, y, _, _ = simulated
     with pytest.raises(ValueError, match="sampled at 160 Hz, but EEGTransformer.* told 250 Hz"):

@@ -187,6 +187,35 @@ def test_several_subjects_are_predicted_as_each_alone(adapted, sides):
         )
 
 
+def test_a_single_epoch_of_somebody_unknown_is_refused(adapted, sides):
+    """Centred on itself it would look like every other."""
+    X, _, subjects, _ = sides
+    unknown = np.flatnonzero(subjects == 5)
+    with pytest.raises(ValueError, match="a single epoch of the unknown subject 5, and all single"):
+        adapted.predict(X[unknown[:1]])
+    with pytest.raises(ValueError, match="a single epoch of somebody unknown"):
+        adapted.predict(X[unknown[:1]].get_data(units="uV"))
+    with pytest.warns(UserWarning, match="only 4 epochs of the unknown subject 5: adapt=True cen"):
+        adapted.predict(X[unknown[:4]])
+    known = np.flatnonzero(subjects == 2)
+    alone = np.concatenate([adapted.predict_proba(X[row : row + 1]) for row in known[:3]])
+    np.testing.assert_allclose(alone, adapted.predict_proba(X[known])[:3], atol=1e-5)
+
+
+def test_a_model_of_one_person_knows_that_person(sides):
+    X, y, subjects, _ = sides
+    own = subjects == 3
+    classifier = _make(adapt=True, max_epochs=2).fit(X[own], y[own])
+    assert list(classifier.subject_means_) == [3]
+    named = _make(adapt=True, max_epochs=2).fit(X[own], y[own], groups=subjects[own])
+    assert _same_weights(classifier, named)
+    one = classifier.predict_proba(X[own][:1])
+    np.testing.assert_allclose(one, classifier.predict_proba(X[own])[:1], atol=1e-5)
+    # With nobody else to hold out, early stopping holds out epochs as before.
+    stopping = _make(adapt=True, early_stopping=True, validation_fraction=0.3)
+    assert list(stopping.fit(X[own], y[own]).subject_means_) == [3]
+
+
 def test_subjects_come_from_the_metadata_or_from_groups(adapted, sides):
     X, y, subjects, _ = sides
     np.testing.assert_array_equal(

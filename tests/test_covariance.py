@@ -11,7 +11,7 @@ from scipy.signal import butter, sosfiltfilt
 from scipy.signal.windows import tukey
 
 from skeegformer import EEGTransformer
-from skeegformer._covariance import CovarianceTokenizer, default_bands, find_bands
+from skeegformer._covariance import CovarianceTokenizer, TaperedSpectrum, default_bands, find_bands
 
 BANDS = [(4.0, 8.0), (8.0, 13.0), (13.0, 30.0), (4.0, 30.0)]
 SFREQ = 160.0
@@ -236,6 +236,22 @@ def _check_bands(bands, edges=(4.0, 8.0, 10.0, 13.0, 17.0, 22.0, 30.0)):
         assert high in edges
         assert high / low >= 1.25
     assert parts[-1][1] / parts[-1][0] >= 1.25
+
+
+@pytest.mark.parametrize("sfreq", [256.0, None])
+def test_long_segments_have_the_same_spectrum_without_a_table(sfreq):
+    """Their table, which grows with the square of their length, is not kept."""
+    long, short = (TaperedSpectrum(length, slice(3, 700)) for length in (2000, 700))
+    assert long.basis is None
+    assert short.basis is not None
+    x = torch.randn(4, 3, 2000, generator=torch.Generator().manual_seed(0)) + 5.0
+    centred = x - x.mean(dim=-1, keepdim=True)
+    torch.testing.assert_close(long(x), centred @ long.make_basis(), rtol=1e-4, atol=1e-4)
+    epochs = torch.randn(2, 3, 7680, generator=torch.Generator().manual_seed(0))
+    tokenizer = CovarianceTokenizer(3, 7680, 1, sfreq)
+    tables = sum(buffer.numel() for buffer in tokenizer.buffers())
+    assert tables < 2**21
+    assert tokenizer(epochs).isfinite().all()
 
 
 def test_bands_of_filtered_epochs():

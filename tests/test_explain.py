@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn import clone, config_context
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
@@ -12,9 +13,11 @@ from skeegformer import (
     ChannelDropper,
     EEGTransformerClassifier,
     EuclideanAlignment,
+    TemperatureScaledClassifier,
     attention_flow,
     attention_rollout,
     concatenate_explanations,
+    make_baseline,
     make_eeg_pipeline,
     record_attention,
 )
@@ -158,6 +161,17 @@ def test_what_cannot_be_explained(fitted, simulated):
         AttentionExplainer().explain(EEGTransformerClassifier(), X)
     with pytest.raises(TypeError, match="A EEGTransformer cannot be explained"):
         AttentionExplainer().explain(fitted[-1].net_.module_, X)
+    csp = make_baseline("csp+lda").fit(X, y)
+    with pytest.raises(TypeError, match="A LinearDisc.* channel_permutation_importance takes any"):
+        AttentionExplainer().explain(csp, X)
+    scaled = TemperatureScaledClassifier(FrozenEstimator(fitted), n_splits=2).fit(X, y)
+    with pytest.raises(TypeError, match="Pipeline that ends with one, which may be this one's cla"):
+        AttentionExplainer().explain(scaled, X)
+    frozen = make_pipeline(fitted[:-1], FrozenEstimator(fitted[-1]))
+    np.testing.assert_array_equal(
+        AttentionExplainer().explain(frozen, X).values,
+        AttentionExplainer().explain(fitted, X).values,
+    )
     with pytest.raises(ValueError, match="y holds 'up', which is none of the classes"):
         AttentionExplainer().explain(fitted, X, np.where(y == "left", "up", y))
     with pytest.raises(TypeError, match="info is a str"):
@@ -168,6 +182,10 @@ def test_bad_input(fitted, simulated):
     X, y, _, _ = simulated
     with pytest.raises(ValueError, match="method='magic' is not one of 'rollout'"):
         AttentionExplainer(method="magic").explain(fitted, X)
+    with pytest.raises(ValueError, match="min_confidence='0.5' is not a number between 0 and 1"):
+        AttentionExplainer(min_confidence="0.5").explain(fitted, X)
+    with pytest.raises(ValueError, match=r"bands=\['alpha'\] is no dict of names and limits"):
+        AttentionExplainer("occlusion", parts="band", bands=["alpha"]).explain(fitted, X[:4])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         AttentionExplainer().explain(fitted, X, y[:-1])
 
@@ -270,6 +288,20 @@ def test_a_later_fit_does_not_change_what_was_explained(simulated):
     classifier.fit(X[:40], y[:40])
     assert classifier.net_.module_ is not network
     assert explanation.source.classifier.net_.module_ is network
+
+
+def test_fine_tuning_does_not_change_what_was_explained(simulated):
+    X, y, _, _ = simulated
+    few = X[:30].copy().pick(["C3", "Cz", "C4", "Oz"])
+    classifier = EEGTransformerClassifier(max_epochs=1, random_state=0).fit(few, y[:30])
+    explanation = AttentionExplainer().explain(classifier, few)
+    before = explanation.source.classifier.predict_proba(few)
+    n_passes = len(classifier.history_)
+    classifier.fine_tune(few, y[:30], lr=1e-2)
+    assert np.abs(classifier.predict_proba(few) - before).max() > 1e-3
+    np.testing.assert_array_equal(explanation.source.classifier.predict_proba(few), before)
+    assert len(explanation.source.classifier.history_) == n_passes < len(classifier.history_)
+    assert classifier.history_ is classifier.net_.history
 
 
 def test_the_explainer_selects_as_the_original_did(fitted, simulated):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from skeegformer import AttentionExplainer, EEGTransformerClassifier
+from skeegformer import AttentionExplainer, EEGTransformerClassifier, make_simulated_eeg
 from skeegformer.explain import randomize_parameters
 from skeegformer.explain.faithfulness import _judge
 
@@ -146,6 +146,50 @@ def test_random_models_and_labels_give_another_map(explained):
     faithful, verdict, _ = _judge(explained, figures | {"randomized_model": 0.7})
     assert not faithful
     assert "The map hardly depends on what the model learnt" in verdict
+
+
+def test_random_models_are_explained_for_the_same_class(explained, monkeypatch):
+    """Also where no true labels are known, and where the seed was a generator."""
+    X, _ = _data(20, 2)
+    targets = []
+    explain = AttentionExplainer.explain
+
+    def note(self, *args, **kwargs):
+        targets.append(self.target)
+        return explain(self, *args, **kwargs)
+
+    monkeypatch.setattr(AttentionExplainer, "explain", note)
+    explainer = AttentionExplainer(
+        "occlusion", target=1, random_state=np.random.RandomState(0), replacement="swap"
+    )
+    explanation = explainer.explain(explained.source.classifier, X)
+    explanation.evaluate(n_randomizations=2, random_state=0)
+    assert targets == [1, 1, 1]
+
+
+def test_labels_are_shuffled_for_a_classifier_of_the_same_kind(monkeypatch):
+    """Mirroring and estimating electrodes need to know which channels there are."""
+    X, y, _, _ = make_simulated_eeg(2, 10, sfreq=80.0, duration=1.0, random_state=0)
+    X = X.pick(["FC3", "FC4", "C3", "Cz", "C4", "CP3", "CP4", "Oz"])
+    classifier = EEGTransformerClassifier(
+        mirror={"left": "right"}, positions="electrode", max_epochs=2, random_state=0
+    ).fit(X, y)
+    explanation = AttentionExplainer().explain(classifier, X, y)
+    again = []
+    fit = EEGTransformerClassifier.fit
+
+    def note(self, *args, **kwargs):
+        again.append(self)
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(EEGTransformerClassifier, "fit", note)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        explanation.evaluate(n_randomizations=0, label_randomization=True, random_state=0)
+    (again,) = again
+    np.testing.assert_array_equal(again._pairs, classifier._pairs)
+    standardized = [model.net_.module_.standardize_input for model in (again, classifier)]
+    torch.testing.assert_close(standardized[0].scale, standardized[1].scale)
 
 
 def test_a_model_at_chance_has_nothing_to_explain():

@@ -20,6 +20,7 @@ from skeegformer.explain.perturbation import (
     make_parts,
     make_substitute,
     neighborhoods,
+    part_names,
 )
 
 CHANNELS = [
@@ -216,6 +217,13 @@ def test_temporal_tokens_are_occluded_one_by_one(simulated, params, parts):
     changed[:, 10, length : 2 * length] = 0
     drop = _log_odds(classifier, data, explanation) - _log_odds(classifier, changed, explanation)
     np.testing.assert_allclose(explanation.token_values[:, 10, 1], drop, atol=1e-4)
+
+
+def test_short_temporal_tokens_have_names_of_their_own():
+    names = part_names(20, 5, 1000.0)
+    assert names[:2] == ("0.000-0.005 s", "0.005-0.010 s")
+    assert len(set(names)) == 20
+    assert part_names(2, 160, 160.0) == ("0.00-1.00 s", "1.00-2.00 s")
 
 
 def test_neighborhoods_are_those_of_the_montage(simulated):

@@ -51,6 +51,37 @@ def test_partners_by_name_are_the_partners_in_space(montage):
         )
 
 
+@pytest.mark.parametrize(
+    "montage", ["GSN-HydroCel-128", "GSN-HydroCel-64_1.0", "EGI_256", "biosemi128", "biosemi256"]
+)
+def test_names_that_only_look_like_sides_do_not_tell(montage):
+    """E1 and E2, A1 and A2 are not on two sides of the head: positions decide."""
+    montage = mne.channels.make_standard_montage(montage)
+    positions = montage.get_positions()["ch_pos"]
+    info = mne.create_info(montage.ch_names, 100.0, "eeg").set_montage(montage)
+    with pytest.raises(ValueError, match="no partner on the other side by name"):
+        mirror_pairs(montage.ch_names)
+    pairs = mirror_pairs(info)
+    assert set(pairs) == set(pairs.values()) == set(montage.ch_names)
+    for name, partner in pairs.items():
+        assert np.linalg.norm(positions[name] * [-1, 1, 1] - positions[partner]) < 0.02
+
+
+def test_the_classifier_mirrors_such_caps_by_position_or_not_at_all():
+    montage = mne.channels.make_standard_montage("GSN-HydroCel-32")
+    info = mne.create_info(montage.ch_names[:32], 80.0, "eeg")
+    data = 1e-5 * np.random.default_rng(0).normal(size=(8, 32, 80))
+    y = np.tile(["left", "right"], 4)
+    classifier = EEGTransformerClassifier(max_epochs=1, random_state=0)
+    classifier.fit(mne.EpochsArray(data, info, verbose="ERROR"), y)
+    assert classifier._pairs is None
+    placed = mne.EpochsArray(data, info.copy().set_montage(montage), verbose="ERROR")
+    classifier.fit(placed, y)
+    pairs = mirror_pairs(placed.info)
+    assert [info.ch_names[other] for other in classifier._pairs] == list(pairs.values())
+    assert pairs["E17"] == "E17"  # on the midline
+
+
 def test_old_and_oddly_written_names():
     names = ["T3", "T4", "T5", "T6", "FP1", "fp2", "OZ", "FFC1h", "FFC2h", "A1", "A2"]
     pairs = mirror_pairs(names)

@@ -1,5 +1,6 @@
 """The EEG Motor Movement/Imagery Dataset of PhysioNet, as epochs, labels and metadata."""
 
+from collections.abc import Iterable
 from numbers import Integral
 
 import mne
@@ -161,13 +162,19 @@ def load_eegmmi(
 
 def _check_tasks(task):
     """Return the tasks that were asked for, once each."""
+    if not isinstance(task, str | Iterable):
+        task = [task]
     names = [task] if isinstance(task, str) else list(task)
     if names == ["all"]:
         names = list(TASKS)
     unknown = [name for name in names if not isinstance(name, str) or name not in TASKS]
     if unknown or not names:
         problem = f"Unknown task {unknown[0]!r}" if unknown else "No task was given"
-        raise ValueError(f"{problem}; the tasks are {', '.join(TASKS)}, or 'all' on its own.")
+        more = " Four classes are joined by skeegformer.evaluation.load_benchmark_task."
+        raise ValueError(
+            f"{problem}; the tasks are {', '.join(TASKS)}, or 'all' on its own."
+            f"{more if 'four-class' in str(unknown) else ''}"
+        )
     return [TASKS[name] for name in dict.fromkeys(names)]
 
 

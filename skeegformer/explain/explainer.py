@@ -1,6 +1,7 @@
 """From a fitted classifier and epochs to an explanation."""
 
 import copy
+from numbers import Real
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from skeegformer.explain.perturbation import (
     occlude,
     part_names,
 )
+from skeegformer.nn import EEGTransformer
 
 
 class AttentionExplainer(BaseEstimator):
@@ -253,6 +255,9 @@ class AttentionExplainer(BaseEstimator):
                 "'rollout' and 'gradient-rollout'."
             )
         check_count("n_repeats", self.n_repeats, 1)
+        confidence = self.min_confidence
+        if isinstance(confidence, bool) or not isinstance(confidence, Real):
+            raise ValueError(f"min_confidence={confidence!r} is not a number between 0 and 1.")
 
     def _settings(self):
         """List the parameters that matter, for whoever reads a saved explanation."""
@@ -265,11 +270,11 @@ class AttentionExplainer(BaseEstimator):
         estimator = getattr(estimator, "best_estimator_", estimator)
         classifier = estimator[-1] if hasattr(estimator, "steps") else estimator
         if not hasattr(classifier, "predict_proba") or not isinstance(classifier, BaseEstimator):
-            raise TypeError(
-                f"A {type(classifier).__name__} cannot be explained: pass a fitted "
-                "EEGTransformerClassifier, or a Pipeline that ends with one."
-            )
+            raise TypeError(_refusal(classifier))
         check_is_fitted(classifier)
+        network = getattr(getattr(classifier, "net_", None), "module_", None)
+        if not isinstance(network, EEGTransformer):
+            raise TypeError(_refusal(classifier))
         subjects = groups
         if subjects is None and isinstance(X, MappedEpochs):
             subjects = X.subjects
@@ -375,8 +380,13 @@ class AttentionExplainer(BaseEstimator):
         frequencies = network.tokenizer.frequencies
         if all(frequency is None for frequency in frequencies):
             raise ValueError(
-                "parts='band' needs features that have frequencies: tokenizer='spectral' and a "
-                "known sampling rate; method='occlusion' can do without."
+                "parts='band' needs features that have frequencies: "
+                + (
+                    "tokenizer='covariance' or 'spectral'; method='occlusion' can do without."
+                    if classifier.sfreq_
+                    else "the classifier was fitted on arrays without a sampling rate; give it "
+                    "sfreq=, or fit on Epochs."
+                )
             )
         by_feature = attributions.sum(axis=2, dtype=float)
         values, names, taken = [], [], np.zeros(len(frequencies), dtype=bool)
@@ -461,6 +471,17 @@ class _RowsAndProduct(RolloutFold):
         product = state[0]
         rows = torch.nn.functional.pad(super().finish(state), (1, 0))
         return torch.cat([rows, product], dim=1)
+
+
+def _refusal(classifier):
+    """Say what to explain instead of a classifier that does not attend."""
+    sentence = (
+        f"A {type(classifier).__name__} cannot be explained: pass a fitted "
+        "EEGTransformerClassifier, or a Pipeline that ends with one"
+    )
+    if hasattr(classifier, "classifier_"):
+        return f"{sentence}, which may be this one's classifier_."
+    return f"{sentence}; channel_permutation_importance takes any classifier."
 
 
 def _normalize(rows):

@@ -124,7 +124,7 @@ class Explanation:
 
     @property
     def unit(self):
-        """Unit of the values, for figures."""
+        """What the values are in figures, which show shares (here of 1) in percent."""
         return METHODS[self.method].unit
 
     @property
@@ -266,7 +266,7 @@ class Explanation:
             Model and epochs, for an explanation that was loaded from a file.
         **options : dict
             See `skeegformer.explain.evaluate_explanation`: ``truth``, ``n_repeats``,
-            ``n_random``, ``n_randomizations``, ``label_randomization``, ``max_epochs``,
+            ``n_randomizations``, ``label_randomization``, ``max_epochs``,
             ``random_state``.
 
         Returns

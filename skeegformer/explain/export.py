@@ -50,7 +50,7 @@ def to_dataframe(explanation):
         A row for every epoch, channel and part, with the columns ``epoch`` (its index),
         ``subject``, ``label`` (the true one), ``prediction``, ``confidence`` (probability
         of the prediction), ``target`` (the class that was explained), ``channel``, ``part``
-        and ``value`` in the unit of the method. What is not known is None.
+        and ``value``, a share of 1 or log odds. What is not known is None.
 
     Examples
     --------
@@ -94,9 +94,9 @@ def to_dataframe(explanation):
 def to_evoked(explanation, by="class", labels="auto"):
     """Hand the mean values to MNE, so that all of its plots can draw them.
 
-    The values stay in the unit of the method, shares or log odds. MNE takes them for volts
-    and multiplies by a million: pass its topomaps ``scalings=1, units="log odds"`` (or what
-    `Explanation.unit` says, in short) and ``cbar_fmt="%.2g"``.
+    The values stay what they are, shares of 1 or log odds. MNE takes them for volts and
+    multiplies by a million: pass its topomaps ``cbar_fmt="%.2g"`` and ``scalings=1,
+    units="log odds"``, or for shares ``scalings=100, units="%"``.
 
     Parameters
     ----------

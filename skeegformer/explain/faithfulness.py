@@ -114,7 +114,7 @@ def evaluate_explanation(
         What to test.
     estimator, X : optional
         Model and epochs for an explanation that was loaded from a file; the others remember
-        theirs. `X` as it reaches the classifier.
+        theirs. `X` as it was given to `AttentionExplainer.explain`.
     truth : array-like of shape (n_chans,) or None, default=None
         Known importance of each channel; its order becomes the oracle.
     n_repeats : int, default=3
@@ -388,8 +388,8 @@ def _explain_again(explanation, classifier):
     names = AttentionExplainer().get_params()
     settings = {name: explanation.settings[name] for name in names if name in explanation.settings}
     settings |= {"correct_only": False, "min_confidence": 0.0, "connections": False}
-    if settings.get("target") == "predicted" or explanation.y is None:
-        settings["target"] = "predicted"
+    if isinstance(settings.get("random_state"), str):  # of a generator only its name is kept
+        settings["random_state"] = 0
     explainer = AttentionExplainer(**(settings | {"method": explanation.method}))
     return explainer.explain(
         classifier,
@@ -417,6 +417,8 @@ def _randomized_labels(explanation, rng):
     """Correlate the map with that of a model that was trained on shuffled labels."""
     if explanation.y is None:
         raise ValueError("label_randomization=True shuffles true labels: pass y to explain.")
+    import mne
+
     fitted = explanation.source.classifier
     y = explanation.y.copy()
     subjects = np.zeros(len(y)) if explanation.subjects is None else explanation.subjects
@@ -424,7 +426,10 @@ def _randomized_labels(explanation, rng):
         rows = np.flatnonzero(subjects == subject)
         y[rows] = rng.permutation(y[rows])
     classifier = clone(fitted).set_params(sfreq=fitted.sfreq_)
-    classifier.fit(explanation.source.data, y, groups=explanation.subjects)
+    X = explanation.source.data
+    if fitted.info_ is not None:  # names and places decide on mirroring and the like
+        X = mne.EpochsArray(np.asarray(X, dtype=float) / 1e6, fitted.info_, verbose="ERROR")
+    classifier.fit(X, y, groups=explanation.subjects)
     return _rank_correlation(
         explanation.values.mean(axis=0), _explain_again(explanation, classifier)
     )

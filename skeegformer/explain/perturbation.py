@@ -1,5 +1,6 @@
 """Explanations from what happens when a channel, or a band of it, is taken away."""
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -181,7 +182,8 @@ def part_names(n_time_tokens, length, sfreq):
     if not sfreq:
         return tuple(f"token {k + 1}" for k in range(n_time_tokens))
     edges = [k * length / sfreq for k in range(n_time_tokens + 1)]
-    return tuple(f"{start:.2f}-{stop:.2f} s" for start, stop in pairwise(edges))
+    n_digits = max(2, math.ceil(-math.log10(length / sfreq)))  # short ones have names of their own
+    return tuple(f"{start:.{n_digits}f}-{stop:.{n_digits}f} s" for start, stop in pairwise(edges))
 
 
 def check_bands(bands, sfreq):
@@ -205,6 +207,10 @@ def check_bands(bands, sfreq):
             "give it sfreq=, or fit on Epochs."
         )
     bands = BANDS if bands is None else bands
+    if not isinstance(bands, dict):
+        raise ValueError(
+            f"bands={bands!r} is no dict of names and limits in Hz, such as {{'alpha': (8, 13)}}."
+        )
     for name, limits in bands.items():
         if len(limits) != 2 or not 0 < limits[0] < limits[1] < sfreq / 2:
             raise ValueError(

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skeegformer._covariance import CovarianceTokenizer, _centre
+from skeegformer._covariance import CovarianceTokenizer
 from skeegformer.nn import SpectralTokenizer, _segment
 
 # Of the logarithm's polynomial, everywhere between its limits; float32 rounds by more.
@@ -92,6 +92,9 @@ class _Covariance(nn.Module):
         self.original = original
         self.length = n_times // original.n_time_tokens
         self.outline = _Outline(self.length, original.n_points)
+        self.register_buffer("basis", original.spectrum.make_basis())
+        if original.n_windows:
+            self.register_buffer("window_basis", original.window_spectrum.make_basis())
         self.logarithm = ShrunkLogarithm(original.n_chans, original.shrinkage)
 
     def forward(self, x):
@@ -101,12 +104,12 @@ class _Covariance(nn.Module):
         x = _segment(x, original.n_time_tokens)
         waveform = self.outline(x)
         x = x.transpose(1, 2)
-        parts = _centre(x) @ original.basis
+        parts = _centre(x) @ self.basis
         pieces = [parts[..., band] for band in original.slices]
         for window in range(original.n_windows):
             start = window * original.window_length
             inside = x[..., start : start + original.window_length]
-            pieces.append(_centre(inside) @ original.window_basis)
+            pieces.append(_centre(inside) @ self.window_basis)
         scaled = [piece / (piece.shape[-1] // 2) ** 0.5 for piece in pieces]
         covariances = torch.stack([piece @ piece.mT for piece in scaled], dim=2)
         logs = self.logarithm(self._shrink(covariances))
@@ -136,6 +139,10 @@ class _Spectral(nn.Module):
         parts = segments[..., self.samples] @ self.original.basis
         real, imaginary = (parts * parts).mean(dim=-2).chunk(2, dim=-1)
         return torch.cat([torch.log(real + imaginary + 1e-6), self.outline(segments)], dim=-1)
+
+
+def _centre(x):
+    return x - x.mean(dim=-1, keepdim=True)
 
 
 def _mean_diagonal(matrices, identity):

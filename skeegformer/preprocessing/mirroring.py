@@ -16,8 +16,14 @@ from skeegformer._validation import (
 )
 from skeegformer.preprocessing._base import SignalTransformer, like_input, with_data, working_copy
 
-# Letters of the region, number or z, and the h of half-way electrodes in the 10-05 system.
-_TEN_FIVE = re.compile(r"([a-z]+)(\d+|z)(h?)", re.IGNORECASE)
+# Region, number or z, and the h of half-way electrodes in the 10-05 system; a, m and cb are ears,
+# mastoids and, where there are electrodes, cerebellum. Others name electrodes likewise, but not by
+# sides: E1 to E256, A1 to D32.
+_TEN_FIVE = re.compile(
+    "(nfp|fp|afp|aff?|f|ff[tc]|fcc?|ftt?|c|ccp|cpp?|t|ttp|tpp?|p|ppo|poo?|oi?|i|a|m|cb)"
+    "([1-9]|1[0-2]|z)(h?)",
+    re.IGNORECASE,
+)
 _REACH = 0.02  # how far in metres an electrode may be from the mirror image of its partner
 _SIDE = re.compile("left|right", re.IGNORECASE)
 _OTHER_SIDE = {"left": "right", "right": "left"}
@@ -32,8 +38,8 @@ def mirror_pairs(channels):
 
     Electrodes of the 10-20, 10-10 and 10-05 systems have odd numbers on the left, even ones on
     the right, and z between: C3 and C4, FC5 and FC6, T9 and T10 are partners, Cz stays where it
-    is. The old names T3, T4, T5 and T6 follow the same rule. Where names do not tell, the
-    positions of an Info do.
+    is. The old names T3, T4, T5 and T6 follow the same rule. Where names of some channels do not
+    tell, as those of EGI and BioSemi do not, the positions of an Info do for all.
 
     Parameters
     ----------
