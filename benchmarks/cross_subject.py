@@ -113,7 +113,8 @@ def overview(scores):
 def _cell(mean, is_best):
     if pd.isna(mean):
         return "–"
-    return f"**{mean:.3f}**" if is_best else f"{mean:.3f}"
+    text = f"{round(mean, 10):.3f}"  # as `scores_table` does
+    return f"**{text}**" if is_best else text
 
 
 def lead(scores):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn import clone, config_context
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -21,6 +22,7 @@ from skeegformer import (
     make_eeg_pipeline,
     record_attention,
 )
+from skeegformer.attention import attention_gradients, gradient_rollout, log_odds
 
 
 @pytest.fixture(scope="module")
@@ -196,13 +198,21 @@ def explanation(fitted, simulated):
     return AttentionExplainer(connections=True).explain(fitted, X, y)
 
 
-def test_connections_and_layers_come_from_the_full_rollout(explanation, fitted, simulated):
+def _by_channel(tokens):
+    return tokens[:, 1:, 1:].numpy().reshape(len(tokens), 61, 2, 61, 2).sum(axis=4).mean(axis=2)
+
+
+def test_connections_and_layers_come_from_the_rollout(explanation, fitted, simulated):
     with record_attention(fitted) as attention:
         fitted.predict(simulated[0])
-    full = attention_rollout(attention.values())[:, 1:, 1:].numpy()
-    n = len(full)
-    by_channel = full.reshape(n, 61, 2, 61, 2).sum(axis=4).mean(axis=2)
-    np.testing.assert_allclose(explanation.connections, by_channel, rtol=1e-4)
+    n, weights = len(simulated[1]), attention.values()
+    # The rows of channels in the last block are read by nobody.
+    before = _by_channel(attention_rollout(weights[:, :-1]))
+    np.testing.assert_allclose(explanation.connections, before, rtol=1e-4)
+    original = AttentionExplainer(connections=True, convention="eeg-transformer")
+    every = original.explain(fitted, *simulated[:2]).connections
+    full = _by_channel(attention_rollout(weights, convention="eeg-transformer"))
+    np.testing.assert_allclose(every, full, rtol=1e-4)
     plain = AttentionExplainer().explain(fitted, *simulated[:2])
     np.testing.assert_allclose(explanation.values, plain.values, rtol=1e-5)
     assert plain.connections is None
@@ -215,6 +225,31 @@ def test_temporal_tokens_are_named(explanation):
     assert explanation.parts == ("0.00-1.00 s", "1.00-2.00 s")
     means = explanation.part_means()
     np.testing.assert_allclose(means["1.00-2.00 s"], explanation.token_values[:, :, 1].mean(axis=0))
+
+
+def test_what_no_channel_decides_by_is_no_connection(simulated):
+    """With a single block whatever channels take from each other is read by nobody."""
+    X, y, _, _ = simulated
+    few = X[:20].copy().pick(["C3", "Cz", "C4", "Oz"])
+    classifier = EEGTransformerClassifier(max_epochs=1, random_state=0).fit(few, y[:20])
+    for method in ("rollout", "gradient-rollout"):
+        with pytest.raises(ValueError, match="with a single block .* train with n_layers=2 or mo"):
+            AttentionExplainer(method, connections=True).explain(classifier, few)
+    options = {"connections": True, "convention": "eeg-transformer"}
+    assert AttentionExplainer(**options).explain(classifier, few).connections.shape == (20, 4, 4)
+    # Of two blocks, gradients as well say that the second one's channels are not read.
+    deep = EEGTransformerClassifier(n_layers=2, max_epochs=1, random_state=0).fit(few, y[:20])
+    explanation = AttentionExplainer("gradient-rollout", connections=True).explain(
+        deep, few, y[:20]
+    )
+    codes = np.searchsorted(deep.classes_, explanation.targets)
+    weights, gradients, _ = attention_gradients(
+        deep.net_.module_,
+        torch.from_numpy(explanation.source.data),
+        lambda logits: log_odds(logits, torch.from_numpy(codes)),
+    )
+    first = gradient_rollout(weights[:, :1], gradients[:, :1])[:, 1:, 1:]
+    np.testing.assert_allclose(explanation.connections, first, rtol=1e-4, atol=1e-7)
 
 
 def test_flow_of_an_explanation(fitted, simulated):

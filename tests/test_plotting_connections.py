@@ -201,7 +201,9 @@ def test_from_estimator(simulated):
 
     X, y, _, _ = simulated
     X, y = X[:20], y[:20]
-    classifier = EEGTransformerClassifier(embed_dim=8, max_epochs=1, random_state=0).fit(X, y)
+    classifier = EEGTransformerClassifier(
+        embed_dim=8, n_layers=2, max_epochs=1, random_state=0
+    ).fit(X, y)
     display = ConnectionDisplay.from_estimator(classifier, X, y, views="top", names=False)
     explanation = AttentionExplainer(connections=True).explain(classifier, X, y)
     expected = 100 * explanation.connections[y == "left"].mean(axis=0)

@@ -89,7 +89,7 @@ def test_bad_input():
 
 def test_from_estimator(simulated):
     X, y, _, _ = simulated
-    pipeline = make_eeg_pipeline(embed_dim=16, max_epochs=1, random_state=0).fit(X, y)
+    pipeline = make_eeg_pipeline(embed_dim=16, n_layers=2, max_epochs=1, random_state=0).fit(X, y)
     display = TokenMatrixDisplay.from_estimator(pipeline, X[:6], y[:6], by="class")
     assert list(display.values) == ["left", "right"]
     assert display.images_[0].get_array().shape == (61, 61)

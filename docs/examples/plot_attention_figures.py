@@ -50,10 +50,11 @@ kind = "Recorded" if recorded else "SIMULATED"
 print(f"{kind}: {len(y)} epochs of {len(set(subjects))} people")
 
 # %%
-# Each channel is cut into two temporal tokens. ``connections=True`` keeps what each channel takes
-# from each other one. Explanations of the two halves are joined to one of all people.
+# Each channel is cut into two temporal tokens. ``connections=True`` keeps what each channel has
+# taken from each other one when the class token reads it, which takes two blocks: what channels
+# do in the last one nobody reads. Explanations of the two halves are joined to one of all people.
 
-pipeline = make_eeg_pipeline(n_time_tokens=2, max_epochs=20, random_state=0)
+pipeline = make_eeg_pipeline(n_time_tokens=2, n_layers=2, max_epochs=20, random_state=0)
 rollout = AttentionExplainer("rollout", connections=True)
 gradients = AttentionExplainer("integrated-gradients", parts="band")
 
@@ -216,7 +217,7 @@ display.to_html("connections.html", title="Attention between channels", overwrit
 #            style="width: 100%; height: 820px; border: 0"></iframe>
 #
 # All connections, ordered by region. Rows are the channels that attend, columns those that they
-# attend to. Columns stand out: all channels look at the same few.
+# attend to; columns that stand out are channels that all others look at.
 
 explanation.plot_matrix(by="class", difference=("eyes-open", "eyes-closed"))
 

@@ -87,10 +87,12 @@ columns = ["tells what the model", "share on relevant", "share on distractors"]
 pd.DataFrame.from_dict(rows, orient="index", columns=columns).round(3)
 
 # %%
-# The model has learnt to ignore the loud electrodes, and every method says so. But attention is
-# spread over many channels that hardly enter the decision; maps become sharper from what the model
-# looks at to what it uses and needs. A model that was trained more briefly, or a weaker rhythm,
-# makes for other maps: try ``max_epochs=10``.
+# The model is right about people it has not seen, so that it can hardly rest on the loud
+# electrodes; but rollout, flow and gradient rollout give them the share of any other electrode:
+# a channel counts by how loudly it votes, and loud noise votes for one class now and for another
+# then. What cancels out is left out by integrated gradients, whose map is the sharpest here. A
+# model that was trained more briefly, or a weaker rhythm, makes for other maps: try
+# ``max_epochs=10``.
 
 # %%
 # Is the explanation true of its model?

@@ -129,7 +129,8 @@ def add_parser(commands):
     parser.add_argument(
         "--connections",
         action="store_true",
-        help="keep what each channel takes from each other one, for matrices and 3-D figures",
+        help="keep what each channel takes from each other one, for matrices and 3-D figures; "
+        "the model needs two blocks (train --n-layers 2)",
     )
     parser.add_argument(
         "--evaluate",

@@ -303,7 +303,8 @@ def _joint_note(scores, columns):
 
 
 def _number(value, n_digits):
-    return f"{value:.{n_digits}f}" if np.isfinite(value) else "–"
+    # What is half a digit up to rounding is half a digit, in whatever order it was averaged.
+    return f"{round(value, 10):.{n_digits}f}" if np.isfinite(value) else "–"
 
 
 def _seconds(value):

@@ -94,8 +94,10 @@ class AttentionExplainer(BaseEstimator):
     min_confidence : float, default=0.0
         Keep only predictions of at least this probability.
     connections : bool, default=False
-        Whether "rollout" and "gradient-rollout" also keep what each channel takes from
-        each other one, for matrices and figures in 3-D.
+        Whether "rollout" and "gradient-rollout" also keep what each channel has taken from
+        each other one when the class token reads it, for matrices and figures in 3-D. The last
+        block, whose channels nobody reads, has no part in it, so that it takes ``n_layers=2``;
+        with ``convention="eeg-transformer"`` all blocks have, as in the original.
     random_state : int, RandomState instance or None, default=None
         Draws the epochs that are swapped in and the permutations.
 
@@ -208,6 +210,7 @@ class AttentionExplainer(BaseEstimator):
         y = _check_labels(classifier, y, len(data))
         channels = _channels(classifier, info)
         network = classifier.net_.module_
+        self._check_connections(network)
         inputs = data
         if getattr(classifier, "adapt", False):
             inputs = self._adapted(classifier, network, data, subjects)
@@ -258,6 +261,17 @@ class AttentionExplainer(BaseEstimator):
         confidence = self.min_confidence
         if isinstance(confidence, bool) or not isinstance(confidence, Real):
             raise ValueError(f"min_confidence={confidence!r} is not a number between 0 and 1.")
+
+    def _check_connections(self, network):
+        """Refuse to show what is computed and goes nowhere."""
+        every_block = self.method == "rollout" and self.convention == "eeg-transformer"
+        if self.connections and len(network.blocks) == 1 and not every_block:
+            raise ValueError(
+                "connections=True shows what channels take from each other before the class token "
+                "reads them, and with a single block it reads them as they are: train with "
+                "n_layers=2 or more. method='rollout' with convention='eeg-transformer' shows "
+                "what a single block computes and nobody reads."
+            )
 
     def _settings(self):
         """List the parameters that matter, for whoever reads a saved explanation."""
@@ -460,16 +474,25 @@ class AttentionExplainer(BaseEstimator):
 
 
 class _RowsAndProduct(RolloutFold):
-    """Rollout that keeps the class token's row after each layer, and the final product."""
+    """Rollout that keeps the class token's row after each layer, and the product of all tokens.
+
+    Of the last layer the class token's row alone is read, so that the product ends before it;
+    in the original's convention it does not.
+    """
 
     def __init__(self, head_fusion, residual, convention):
         super().__init__(head_fusion, residual, convention, output="layers")
-        self.needs_all = True
+
+    def step(self, state, weights):
+        """Multiply one more layer on, and keep the product before it."""
+        before = None if state is None else state[1]
+        product, *rows = super().step(None if state is None else [before, *state[2:]], weights)
+        return [product if self.original else before, product, *rows]
 
     def finish(self, state):
         """Put the rows above the product: (batch, n_layers + n_tokens, n_tokens)."""
-        product = state[0]
-        rows = torch.nn.functional.pad(super().finish(state), (1, 0))
+        product, *rest = state
+        rows = torch.nn.functional.pad(super().finish(rest), (1, 0))
         return torch.cat([rows, product], dim=1)
 
 

@@ -64,8 +64,8 @@ class Explanation:
     layer_values : ndarray of shape (n_epochs, n_layers, n_chans) or None, default=None
         The values after each layer, for methods that go through the layers.
     connections : ndarray of shape (n_epochs, n_chans, n_chans) or None, default=None
-        How much each channel (row, query) takes from each channel (column, key), where it
-        was asked for.
+        How much each channel (row, query) has taken from each channel (column, key) when the
+        class token reads it, where it was asked for.
     permutation : sklearn.utils.Bunch or None, default=None
         For the method "permutation": ``importances`` of shape (n_chans, n_repeats),
         ``importances_mean`` and ``importances_std``, as scikit-learn has them.
