@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
@@ -447,6 +447,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         """
         self._check_parameters()
         planner = copy.copy(self)  # learns which labels there are, in place of this one
+        y = column_or_1d(y)
         codes = validate_labels(planner, y, len(y))
         mask = np.zeros(len(codes), dtype=bool)
         held_out = planner._plan(codes, validate_groups(groups, len(codes)))[-1]

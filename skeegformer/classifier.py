@@ -96,7 +96,7 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
     drop_prob : float, default=0.5
         Dropout probability.
     token_drop_prob : float, default=0.0
-        Probability that a token is set to zero in training.
+        Probability that a token is set to zero in training; votes see it all the same.
     crop : int or None, default=None
         How many samples of each epoch are used: in training from a random one on, drawn anew in
         every pass, and in prediction the first. None uses all. Features of covariance are then
@@ -105,7 +105,7 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         Standard deviation of the noise added in training, relative to each channel's own; not
         together with ``adapt=True``.
     shuffle_tokens : {"none", "channels", "temporal", "all"}, default="none"
-        Which tokens are shuffled in training.
+        Which tokens are shuffled in training; votes see them in their places.
     max_epochs : int or "auto", default="auto"
         Passes over the training data. "auto" makes as many as 600 training steps need, at
         least 20 and at most 200, so that a few dozen epochs of EEG are learnt as well as

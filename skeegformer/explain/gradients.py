@@ -50,9 +50,10 @@ def integrated_gradients(network, data, codes, *, tolerance=1e-3, batch_size=32)
     """Integrate the gradient on the way from the average training epoch to each epoch.
 
     Sundararajan, Taly and Yan [1]_. The way leads through the network's standardised
-    features, where the average epoch is 0: log power and waveform of each channel
-    (``tokenizer="spectral"``), or samples ("linear"). Attributions add up to the difference
-    between the log odds at both ends (completeness), as exactly as `tolerance` says.
+    features, where the average epoch is 0: log covariance and waveform of each channel
+    (``tokenizer="covariance"``), log power and waveform ("spectral"), or samples ("linear").
+    Attributions add up to the difference between the log odds at both ends (completeness), as
+    exactly as `tolerance` says.
 
     Parameters
     ----------
