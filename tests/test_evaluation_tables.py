@@ -77,6 +77,10 @@ def test_tasks_and_kinds_of_information_have_tables_of_their_own():
     assert text.count("unlabelled epochs of the test\nsubjects") == 2
     assert text.count("over 6 subjects (S1-S6)") == 4
     assert text.count("Seeds 0, 5 averaged within subjects (tangent space+LR)") == 4
+    fewer = pd.concat([scores, make_scores(2, 6, seeds=(0, 3))[lambda rows: rows["seed"] == 3]])
+    text = scores_table(fewer[fewer["task"] == TASKS[0]]).replace("\n", " ")
+    assert "Seeds 0, 3 averaged within subjects (CSP+LDA)" in text
+    assert "Seeds 0, 5 averaged within subjects (tangent space+LR)" in text
     assert text.count("skeegformer 0.1.0") == 1
     assert len(cells(scores_table(scores, by_subject=False))) == 4
 

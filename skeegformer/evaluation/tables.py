@@ -266,11 +266,7 @@ def _note(rows, table, information, metric, n_compared):
     if "fold" in rows:
         note[0] += f"; {rows['fold'].nunique()} folds"
     if "seed" in rows:
-        several = rows.groupby("pipeline", sort=False, observed=True)["seed"].nunique()
-        several = several[several > 1]
-        if len(several):
-            seeds = ", ".join(map(str, sorted(rows["seed"].unique())))
-            note.append(f"Seeds {seeds} averaged within subjects ({', '.join(several.index)})")
+        note += _averaged_seeds(rows)
     note += [
         f"{pipeline} has no score of {name_subjects(subjects)}"
         for pipeline, subjects in missing_subjects(table).items()
@@ -282,6 +278,18 @@ def _note(rows, table, information, metric, n_compared):
     if n_compared and len(table) < 6:
         note.append(f"With {len(table)} subjects no p can be below 0.05")
     return ". ".join(note) + "."
+
+
+def _averaged_seeds(rows):
+    """Say over which seeds which pipelines are averaged."""
+    names = {}
+    for pipeline, own in rows.groupby("pipeline", sort=False, observed=True):
+        names.setdefault(tuple(sorted(own["seed"].unique())), []).append(pipeline)
+    several = sorted((seeds for seeds in names if len(seeds) > 1), key=len, reverse=True)
+    return [
+        f"Seeds {', '.join(map(str, seeds))} averaged within subjects ({', '.join(names[seeds])})"
+        for seeds in several
+    ]
 
 
 def _joint_note(scores, columns):
