@@ -4,8 +4,8 @@ Every network is trained as in the table of cross-subject scores, on one fold, a
 others; networks have their turns, so that all of them share whatever else the machine does. An
 epoch counts as seen each time that it, or its mirror image, takes part in a training step.
 
-Writes ``benchmarks/results/cost.csv``, a row for each turn, and ``cost.md``. Those of braindecode
-are left out where it is not installed::
+Writes ``benchmarks/results/cost.csv``, a row for each turn, and ``cost.md``, anew after every fit.
+Those of braindecode are left out where it is not installed::
 
     OMP_NUM_THREADS=1 python benchmarks/cost.py --turns 2
 """
@@ -31,11 +31,13 @@ def networks(task, names):
     """Make the classifiers that train a network, all or those that are named."""
     from skeegformer.baselines import benchmark_pipelines
 
-    return {
+    found = {
         name: pipeline[-1].set_params(random_state=0)
         for name, pipeline in benchmark_pipelines("strict", task=task).items()
         if isinstance(pipeline[-1], NetworkClassifier) and (not names or name in names)
     }
+    # Whoever stops by itself takes longest.
+    return dict(sorted(found.items(), key=lambda item: item[1].early_stopping))
 
 
 def measure(classifier, train, test):
@@ -60,7 +62,7 @@ def measure(classifier, train, test):
 
 
 def run(args):
-    """Measure all networks, turn by turn: a row for each turn."""
+    """Measure all networks, turn by turn, and write a row for each turn."""
     from skeegformer.evaluation import SubjectFolds
     from skeegformer.evaluation._fold import one_thread
 
@@ -79,7 +81,16 @@ def run(args):
                     continue
                 rows.append({"network": name, "turn": turn, **row})
                 print(f"{name}: {row['fit_seconds']:.1f} s", flush=True)
-    return pd.DataFrame(rows), len(fold.train)
+                write(pd.DataFrame(rows), args, len(fold.train))
+
+
+def write(rows, args, n_train):
+    """Write the rows and the table."""
+    args.results.mkdir(parents=True, exist_ok=True)
+    with replacing(args.results / "cost.csv") as path:
+        rows.to_csv(path, index=False, float_format="%.4f")
+    with replacing(args.results / "cost.md") as path:
+        path.write_text(table(rows, args.task, n_train), encoding="utf-8")
 
 
 def table(rows, task, n_train):
@@ -117,14 +128,8 @@ def main():
     args = parser.parse_args()
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
 
-    rows, n_train = run(args)
-    args.results.mkdir(parents=True, exist_ok=True)
-    with replacing(args.results / "cost.csv") as path:
-        rows.to_csv(path, index=False, float_format="%.4f")
-    text = table(rows, args.task, n_train)
-    with replacing(args.results / "cost.md") as path:
-        path.write_text(text, encoding="utf-8")
-    print(text)
+    run(args)
+    print((args.results / "cost.md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
