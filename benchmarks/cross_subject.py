@@ -24,11 +24,11 @@ from pathlib import Path
 
 import pandas as pd
 from merged import finished, keep, merged
-from prepared import SUBJECTS, prepared, unprepared
+from prepared import SUBJECTS, prepared, unprepared_pipelines
 
 from skeegformer import CriticalDifferenceDisplay, PairedScoresDisplay, ScoresDisplay
 from skeegformer._files import replacing
-from skeegformer.baselines import BENCHMARK_PIPELINES, INFORMATION, benchmark_pipelines
+from skeegformer.baselines import BENCHMARK_PIPELINES, INFORMATION
 from skeegformer.evaluation import (
     SubjectFolds,
     compare_pipelines,
@@ -50,8 +50,8 @@ def run(args):
     names = args.pipelines
 
     def make(kind, task):
-        pipelines = benchmark_pipelines(kind, task=task)
-        return {name: on_device(unprepared(pipelines[name]), args.device) for name in names}
+        pipelines = unprepared_pipelines(kind, task, names)
+        return {name: on_device(pipeline, args.device) for name, pipeline in pipelines.items()}
 
     result = run_benchmark(
         make,

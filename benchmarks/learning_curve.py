@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pandas as pd
 from merged import finished, keep, merged
-from prepared import SUBJECTS, prepared, unprepared
+from prepared import SUBJECTS, prepared, unprepared_pipelines
 
 from skeegformer import LearningCurveDisplay, LeaveOneSubjectOut
 from skeegformer._files import replacing
-from skeegformer.baselines import BENCHMARK_PIPELINES, benchmark_pipelines
+from skeegformer.baselines import BENCHMARK_PIPELINES
 from skeegformer.evaluation import run_benchmark
 
 HERE = Path(__file__).parent
@@ -32,15 +32,10 @@ KEY = ["task", "information", "pipeline", "n_train_subjects", "seed"]
 
 def run(args):
     """Score the pipelines that are named, for every number of training subjects."""
-
-    def make(kind, task):
-        pipelines = benchmark_pipelines(kind, task=task)
-        return {name: unprepared(pipelines[name]) for name in args.pipelines}
-
     parts = [
         finished(
             run_benchmark(
-                make,
+                partial(unprepared_pipelines, names=args.pipelines),
                 partial(prepared, subjects=args.subjects),
                 args.tasks,
                 protocol=LeaveOneSubjectOut(n_train_subjects=number),

@@ -12,14 +12,14 @@ makes ``near_eyes.md`` of all rows::
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from merged import finished, keep, merged
-from prepared import SUBJECTS, prepared, unprepared
+from prepared import SUBJECTS, prepared, unprepared_pipelines
 
 from skeegformer._files import replacing
-from skeegformer.baselines import benchmark_pipelines
 from skeegformer.evaluation import SubjectFolds, run_benchmark
 
 HERE = Path(__file__).parent
@@ -40,16 +40,11 @@ KEY = ["task", "information", "pipeline", "seed", "electrodes"]
 def run(task, args):
     """Score both pipelines with each set of electrodes."""
     X, y, groups = prepared(task, args.subjects)
-
-    def make(kind, task):
-        pipelines = benchmark_pipelines(kind, task=task)
-        return {name: unprepared(pipelines[name]) for name in PIPELINES}
-
     parts = []
     for name, choose in CAPS.items():
         cap = X.copy().pick(choose(X.ch_names))
         result = run_benchmark(
-            make,
+            partial(unprepared_pipelines, names=PIPELINES),
             lambda task, cap=cap: (cap, y, groups),
             task,
             protocol=SubjectFolds(args.folds),

@@ -16,3 +16,11 @@ def prepared(task, subjects):
 def unprepared(pipeline):
     """Take the steps of a pipeline of the table that come after that preparation."""
     return pipeline[2:]
+
+
+def unprepared_pipelines(information, task, names):
+    """Make pipelines of the table by name, of the steps that come after that preparation."""
+    from skeegformer.baselines import benchmark_pipelines
+
+    pipelines = benchmark_pipelines(information, task=task)
+    return {name: unprepared(pipelines[name]) for name in names}
