@@ -180,7 +180,8 @@ def _one_table(rows, information, format, reference, metric, by_subject):
     comparison = _compare(rows, table, reference, metric)
     more = METRICS[metric][1]
     means = table.mean()
-    is_whole = table.notna().all() & ~table.columns.isin(missing_seeds(rows[rows[metric].notna()]))
+    partly = missing_seeds(rows[rows[metric].notna()])
+    is_whole = table.notna().all() & ~table.columns.isin(partly)
     # Whoever lacks a difficult subject is not the best for that.
     candidates = means[is_whole] if is_whole.any() else means
     top = candidates.max() if more else candidates.min()
@@ -205,7 +206,7 @@ def _one_table(rows, information, format, reference, metric, by_subject):
     parts = [render(pd.DataFrame(columns), format)]
     if by_subject:
         parts += [render(frame, format) for frame in _subject_columns(table)]
-    parts.append(wrap(_note(rows, table, information, metric, len(comparison)), format))
+    parts.append(wrap(_note(rows, table, partly, information, metric, len(comparison)), format))
     return parts, columns
 
 
@@ -254,7 +255,7 @@ def _subject_columns(table):
         )
 
 
-def _note(rows, table, information, metric, n_compared):
+def _note(rows, table, partly, information, metric, n_compared):
     """Say in words what one table shows."""
     name = METRICS[metric][0]
     note = [
@@ -273,7 +274,7 @@ def _note(rows, table, information, metric, n_compared):
     ]
     note += [
         f"{pipeline} has no score of {name_subjects(subjects)} with seed {seed}"
-        for pipeline, (seed, subjects) in missing_seeds(rows[rows[metric].notna()]).items()
+        for pipeline, (seed, subjects) in partly.items()
     ]
     if n_compared and len(table) < 6:
         note.append(f"With {len(table)} subjects no p can be below 0.05")
