@@ -1,6 +1,7 @@
 """What a benchmark's pipelines may know, and that its numbers are those of the fits by hand."""
 
 import threading
+import warnings
 
 import joblib
 import numpy as np
@@ -30,6 +31,7 @@ from skeegformer.evaluation._plan import Fit, _refuse_alignment
 from skeegformer.evaluation._settings import describe, digest_subjects
 from skeegformer.evaluation.benchmark import COLUMNS, _LongestFirst
 from skeegformer.evaluation.metrics import expected_calibration_error
+from skeegformer.evaluation.protocols import Fold
 
 TIMES = ["fit_seconds", "predict_seconds"]
 
@@ -121,23 +123,28 @@ def test_calibrated_scores_by_hand(loaded):
     assert scores["subject"].tolist() == [2, 4, 1, 3]
     assert scores["fold"].tolist() == [0, 0, 1, 1]
     assert set(scores["n_epochs"]) == {22}
-    assert set(scores["n_train_epochs"]) == {68}
-    assert set(scores["n_train_subjects"]) == {3}
+    assert set(scores["n_train_epochs"]) == {76}
+    assert set(scores["n_train_subjects"]) == {4}
     train = np.flatnonzero(np.isin(subjects, [1, 3]))
-    mine = np.flatnonzero(subjects == 4)
-    first = [row for label in np.unique(y) for row in mine[y[mine] == label][:4]]
-    rest = np.setdiff1d(mine, first)
-    both = np.sort([*train, *first])
+    first, rest = {}, {}
+    for subject in (2, 4):
+        mine = np.flatnonzero(subjects == subject)
+        first[subject] = [row for label in np.unique(y) for row in mine[y[mine] == label][:4]]
+        rest[subject] = np.setdiff1d(mine, first[subject])
+    known = np.sort([*train, *first[2], *first[4]])
     with sklearn.config_context(enable_metadata_routing=True):
-        fitted = clone(pipeline).fit(X[both], y[both], groups=subjects[both])
-        # The reference of the alignment is that of the calibration epochs alone.
-        filtered = fitted[:2].transform(X[first])
-        expected = EuclideanAlignment().fit(filtered, groups=[4] * len(first)).references_[4]
-        np.testing.assert_allclose(fitted["euclideanalignment"].references_[4], expected)
-        # One epoch at a time: what is tested does not change how it is aligned.
-        predicted = [fitted.predict(X[row], groups=subjects[[row]])[0] for row in rest]
-    row = scores[scores["subject"] == 4].iloc[0]
-    assert row["balanced_accuracy"] == balanced_accuracy_score(y[rest], predicted)
+        fitted = clone(pipeline).fit(X[known], y[known], groups=subjects[known])
+        for subject in (2, 4):
+            # The reference of the alignment is that of the subject's calibration epochs alone.
+            filtered = fitted[:2].transform(X[first[subject]])
+            groups = [subject] * len(first[subject])
+            expected = EuclideanAlignment().fit(filtered, groups=groups).references_[subject]
+            found = fitted["euclideanalignment"].references_[subject]
+            np.testing.assert_allclose(found, expected)
+            # One epoch at a time: what is tested does not change how it is aligned.
+            predicted = [fitted.predict(X[row], groups=subjects[[row]])[0] for row in rest[subject]]
+            row = scores[scores["subject"] == subject].iloc[0]
+            assert row["balanced_accuracy"] == balanced_accuracy_score(y[rest[subject]], predicted)
 
 
 @pytest.mark.parametrize("kind", ["strict", "transductive", "calibrated"])
@@ -146,8 +153,12 @@ def test_nothing_flows_between_test_subjects(loaded, kind):
     X, y, subjects = loaded
     pipeline = make_eeg_pipeline(make_baseline("csp+lda"), align=kind != "strict")
     disturbed = X.copy()
-    noise = np.random.default_rng(0).normal(size=(30, 64, len(X.times)))
-    disturbed.get_data(copy=False)[subjects == 4] = noise * 1e-3
+    tested = np.flatnonzero(subjects == 4)
+    if kind == "calibrated":  # whose first 5 epochs of each class are trained on
+        first = [tested[y[tested] == label][:5] for label in np.unique(y)]
+        tested = np.setdiff1d(tested, np.concatenate(first))
+    noise = np.random.default_rng(0).normal(size=(len(tested), 64, len(X.times)))
+    disturbed.get_data(copy=False)[tested] = noise * 1e-3
     scores = [
         _run((data, y, subjects), {kind: {"a": pipeline}}, information=kind)
         for data in (X, disturbed)
@@ -171,6 +182,41 @@ def test_too_few_epochs_to_calibrate(loaded):
     assert len(result.scores) == 0
     assert tuple(result.scores.columns) == COLUMNS
     assert len(result.failures) == 4
+
+
+def test_whoever_cannot_be_calibrated_does_not_keep_others_of_the_fold_from_it(loaded):
+    X, y, subjects = loaded
+    few = (subjects != 4) | (np.cumsum((subjects == 4) & (y == "left")) <= 5)
+    results = []
+    for rows in (few, few & (subjects != 4)):
+        rows = np.flatnonzero(rows)
+        part = X[rows], y[rows], subjects[rows]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            results.append(
+                run_benchmark(
+                    {"calibrated": {"a": make_baseline("csp+lda")}},
+                    lambda task, part=part: part,
+                    "simulated",
+                    protocol=_Halves(),
+                    information="calibrated",
+                )
+            )
+    assert len(results[1].failures) == len(caught) == 0
+    failure = results[0].failures.iloc[0]
+    assert (len(results[0].failures), failure["subject"], failure["fold"]) == (1, 4, 0)
+    assert "Subject 4 has 5 epochs of class 'left', too few" in failure["error"]
+    first, second = (result.scores.query("subject == 2")["roc_auc"].item() for result in results)
+    assert first == second
+
+
+class _Halves(SubjectFolds):
+    """Test subjects 2 and 4 together, whoever is there, then the others."""
+
+    def folds(self, groups):
+        even = np.asarray(groups) % 2 == 0
+        parts = (~even, even), (even, ~even)
+        return [Fold(i, *map(np.flatnonzero, part)) for i, part in enumerate(parts)]
 
 
 def test_alignment_is_not_strict(loaded):

@@ -37,8 +37,8 @@ def score_fold(pipeline, X, y, groups, train, test, *, seed, information=None):
         Becomes every ``random_state``.
     information : {"strict", "transductive", "calibrated"} or None, default=None
         What the prediction may know. "strict" hides from all steps which subject a test epoch
-        belongs to; "transductive" predicts each test subject apart from the others; otherwise
-        the test subjects' groups go to those steps that ask for them.
+        belongs to; the others predict each test subject apart, and its group goes to those steps
+        that ask for it; None does that with all test subjects together.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def score_fold(pipeline, X, y, groups, train, test, *, seed, information=None):
     fit_seconds = time.perf_counter() - start
     subjects = np.unique(groups[test])
     parts = [test[groups[test] == subject] for subject in subjects]
-    blocks = parts if information == "transductive" else [test]
+    blocks = parts if information in ("transductive", "calibrated") else [test]
     predicted, proba, predict_seconds = {}, {}, 0.0
     for block in blocks:
         X_test, block_groups = take(X, block), groups[block]

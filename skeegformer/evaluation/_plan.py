@@ -31,9 +31,9 @@ class Fit:
     settings : dict
         All that decides on the scores.
     n_calibration : int
-        How many epochs of each class move from the test to the training.
+        How many epochs of each class of each test subject move from the test to the training.
     subject : int, str or None
-        Whom the fit is for, where each test subject has one of its own.
+        Who cannot be calibrated, and so is apart from the others of the fold.
     """
 
     task: str
@@ -61,7 +61,7 @@ class Fit:
         Parameters
         ----------
         data : object
-            With the labels ``y``.
+            With the labels ``y`` and the subjects ``groups``.
 
         Returns
         -------
@@ -71,22 +71,30 @@ class Fit:
         Raises
         ------
         ValueError
-            If a class has no epoch left to be tested.
+            If a class of a subject has no epoch left to be tested.
         """
         if not self.n_calibration:
             return self.train, self.test
-        y, moved = data.y[self.test], []
+        moved = [
+            self._first_of_each_class(self.test[data.groups[self.test] == subject], data, subject)
+            for subject in np.unique(data.groups[self.test]).tolist()
+        ]
+        moved = np.concatenate(moved)
+        return np.union1d(self.train, moved), np.setdiff1d(self.test, moved)
+
+    def _first_of_each_class(self, rows, data, subject):
+        """Pick the calibration epochs of one subject."""
+        moved = []
         for label in np.unique(data.y).tolist():
-            of_class = self.test[y == label]
+            of_class = rows[data.y[rows] == label]
             if len(of_class) <= self.n_calibration:
                 raise ValueError(
-                    f"Subject {self.subject} has {len(of_class)} epochs of class "
+                    f"Subject {subject} has {len(of_class)} epochs of class "
                     f"{label!r}, too few to calibrate with {self.n_calibration} and to "
                     "test others."
                 )
             moved.append(of_class[: self.n_calibration])
-        moved = np.concatenate(moved)
-        return np.union1d(self.train, moved), np.setdiff1d(self.test, moved)
+        return np.concatenate(moved)
 
 
 def plan_task(task, data, protocol, pipelines, seeds, n_calibration):
@@ -118,6 +126,7 @@ def plan_task(task, data, protocol, pipelines, seeds, n_calibration):
         If a part of the protocol is empty, or a strict pipeline is not.
     """
     folds = protocol.folds(data.groups)
+    short = _too_short(data, n_calibration) if "calibrated" in pipelines else []
     shape, digests = digest_subjects(data.X, data.y, data.groups)
     fits = []
     for kind, named in pipelines.items():
@@ -127,7 +136,7 @@ def plan_task(task, data, protocol, pipelines, seeds, n_calibration):
             for seed in seeds if seed_names(estimator) else seeds[:1]:
                 text = describe(with_seed(estimator, seed))
                 for fold in folds:
-                    for subject, test in _tests(fold, data.groups, kind):
+                    for subject, test in _tests(fold, data.groups, short, kind):
                         labels = {
                             "task": task,
                             "protocol": protocol.name,
@@ -158,12 +167,28 @@ def plan_task(task, data, protocol, pipelines, seeds, n_calibration):
     return fits
 
 
-def _tests(fold, groups, kind):
-    """List what is tested by one model: the fold, or each subject of it."""
+def _too_short(data, n_calibration):
+    """Name the subjects that have no epoch of some class left after those for calibration."""
+    labels = np.unique(data.y)
+    return [
+        subject
+        for subject in np.unique(data.groups).tolist()
+        if min((data.y[data.groups == subject] == label).sum() for label in labels) <= n_calibration
+    ]
+
+
+def _tests(fold, groups, short, kind):
+    """List what is tested by one model: the fold, but for those that cannot be calibrated.
+
+    Each of them has a fit of its own, which will fail, so that the others have theirs.
+    """
     if kind != "calibrated":
         return [(None, fold.test)]
-    subjects = np.unique(groups[fold.test]).tolist()
-    return [(subject, fold.test[groups[fold.test] == subject]) for subject in subjects]
+    who = groups[fold.test]
+    alone = [subject for subject in short if subject in who]
+    parts = [(None, fold.test[~np.isin(who, alone)])]
+    parts += [(subject, fold.test[who == subject]) for subject in alone]
+    return [(subject, test) for subject, test in parts if len(test)]
 
 
 def _whose(train, test, digests):

@@ -194,11 +194,9 @@ def one_row_per_fit(scores):
     Returns
     -------
     pandas.DataFrame
-        Every subject of a fold has the same fit, unless each is calibrated for.
+        Every subject of a fold has the same fit.
     """
-    keys = [key for key in ("pipeline", "seed", "fold") if key in scores]
-    calibrated = (scores["information"] == "calibrated").any()
-    return scores.drop_duplicates([*keys, "subject"] if calibrated else keys)
+    return scores.drop_duplicates([key for key in ("pipeline", "seed", "fold") if key in scores])
 
 
 def missing_subjects(table):

@@ -97,7 +97,7 @@ def run_benchmark(
         Each repeats everything with another ``random_state``; pipelines without one are run
         once, and their rows name the first seed.
     n_calibration : int, default=5
-        "calibrated": how many epochs of each class of a test subject join the training.
+        "calibrated": how many epochs of each class of each test subject join the training.
     store : path-like or None, default=None
         Folder for finished fits. None keeps nothing.
     n_jobs : int, default=1
@@ -142,11 +142,14 @@ def run_benchmark(
     does. Each subject is predicted in a call of its own, so that nothing flows between those of
     a fold.
 
-    **calibrated.** The first `n_calibration` epochs of each class of a test subject, in the order
-    of X, which has to be that of time, join the training epochs together with their groups, and
-    are not tested. Each test subject has a fit of its own. Since `EuclideanAlignment` keeps the
-    reference of a subject that it saw in `fit`, the calibration epochs alone decide on how the
-    tested ones are aligned. ``n_train_subjects`` counts the test subject.
+    **calibrated.** The first `n_calibration` epochs of each class of each test subject, in the
+    order of X, which has to be that of time, join the training epochs together with their groups,
+    and are not tested. The test subjects of a fold are calibrated together, by one fit; with
+    `LeaveOneSubjectOut` each has its own. Since `EuclideanAlignment` keeps the reference of a
+    subject that it saw in `fit`, a subject's calibration epochs alone decide on how its tested
+    ones are aligned, and it is predicted in a call of its own. ``n_train_subjects`` counts the
+    test subjects. One with too few epochs of a class is left out of its fold, and listed as a
+    failure.
 
     The kinds answer different questions, and must not be compared within one table.
 
