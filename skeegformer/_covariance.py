@@ -248,11 +248,11 @@ class CovarianceTokenizer(nn.Module):
         if n_columns >= self.n_chans:
             matrix = parts @ parts.mT
             matrix.diagonal(dim1=-2, dim2=-1).add_(floor.squeeze(-1))
-            values, vectors = torch.linalg.eigh(matrix)
+            values, vectors = _eigh(matrix)
             return (vectors * values.clamp_min(1e-8).log().unsqueeze(-2)) @ vectors.mT
         # The few columns P of a narrow band have a smaller matrix P'P, with the eigenvalues of
         # PP', and log(PP' + cI) = log(c) I + P h(P'P) P', where h(z) = log(1 + z / c) / z.
-        values, vectors = torch.linalg.eigh(parts.mT @ parts)
+        values, vectors = _eigh(parts.mT @ parts)
         ratios = (values.unsqueeze(-2) / floor).clamp_min(1e-12)
         projected = parts @ vectors
         logs = (projected * (ratios.log1p() / (ratios * floor))) @ projected.mT
@@ -397,3 +397,13 @@ def _find_bins(length, sfreq, bands):
         slice(2 * (int(bins[0]) - first), 2 * (int(bins[-1]) - first + 1)) for _, bins in inside
     ]
     return [band for band, _ in inside], slice(first, last + 1), slices
+
+
+def _eigh(matrices):
+    """Decompose symmetric matrices; the eigenvalues are NaN where powers are beyond float32.
+
+    LAPACK would raise there, for other epochs of the batch as well.
+    """
+    lost = ~matrices.isfinite().all(dim=-1).all(dim=-1)
+    values, vectors = torch.linalg.eigh(matrices.masked_fill(lost[..., None, None], 0.0))
+    return values.masked_fill(lost[..., None], torch.nan), vectors

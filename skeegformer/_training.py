@@ -401,10 +401,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     def _forward(self, data):
         # Iterating a DataLoader draws from torch's global random state, shuffling or not.
         with torch.random.fork_rng(devices=[]):
-            try:
-                logits = self.net_.forward(for_skorch(data)[0])
-            except torch.linalg.LinAlgError:  # the powers of an epoch are beyond float32
-                logits = torch.full((len(data), 1), torch.nan)
+            logits = self.net_.forward(for_skorch(data)[0])
         lost = ~logits.isfinite().all(dim=1)
         if lost.any():
             raise ValueError(

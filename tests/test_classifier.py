@@ -403,14 +403,19 @@ def test_a_constant_that_a_filter_has_rounded_is_dead_as_well(toy):
         np.testing.assert_allclose(*probabilities, atol=1e-5)
 
 
+@pytest.mark.parametrize("adapt", [False, True])
 @pytest.mark.parametrize("size", [1e22, 1e30])
-def test_epochs_of_another_order_of_magnitude_have_no_prediction(toy, size):
+def test_epochs_of_another_order_of_magnitude_have_no_prediction(toy, size, adapt):
     X, y, _ = toy
-    classifier = _make(max_epochs=1, tokenizer="covariance").fit(X, y)
+    classifier = _make(max_epochs=1, tokenizer="covariance", adapt=adapt)
+    classifier.fit(X, y, groups=np.zeros(len(y)))
     loud = X[:5].copy()
     loud[2] *= size
-    with pytest.raises(ValueError, match="no prediction for . of 5 epochs: X holds values of anot"):
-        classifier.predict(loud)
+    groups = {"groups": np.zeros(5)} if adapt else {}  # whose mean is known
+    with pytest.raises(ValueError, match="no prediction for 1 of 5 epochs: X holds values of anot"):
+        classifier.predict(loud, **groups)
+    with pytest.raises(ValueError, match="fine-tuning diverged: its loss is nan"):
+        classifier.fine_tune(loud, y[:5], **groups)
 
 
 def test_bad_channels_are_named(simulated):
