@@ -121,6 +121,8 @@ class StandardizedNetwork(nn.Module):
                 f"{n_chans} channels, most often because they are too short: {error}"
             ) from error
         self.network.train()
+        if name in FASTER_CHANNELS_LAST:
+            self.network.to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.zeros(n_chans, 1))
         self.register_buffer("scale", torch.ones(n_chans, 1))
 
@@ -256,3 +258,6 @@ NETWORKS = {
     "atcnet": ("ATCNet", 250.0, _atcnet_lengths),
     "ctnet": ("CTNet", 250.0, _ctnet_lengths),
 }
+# Whose convolutions take less time if, in memory, filters are the last axis: for 64 channels on one
+# core a training step of these takes 0.5 to 0.8 times as long, and of the others longer.
+FASTER_CHANNELS_LAST = ("deep4net", "eegnet", "eegconformer")

@@ -17,7 +17,12 @@ from torch.nn import functional as F
 
 from skeegformer import EEGTransformerClassifier, load_eegmmi
 from skeegformer._band_features import FILTER_BANK, FilterBankCSP, LogBandPower
-from skeegformer._braindecode import NETWORKS, BraindecodeClassifier, StandardizedNetwork
+from skeegformer._braindecode import (
+    FASTER_CHANNELS_LAST,
+    NETWORKS,
+    BraindecodeClassifier,
+    StandardizedNetwork,
+)
 from skeegformer._original import OriginalClassifier, OriginalEEGTransformer
 from skeegformer.baselines import (
     BASELINES,
@@ -353,6 +358,25 @@ def test_equal_seeds_and_epochs_that_are_too_short(two_bursts, name):
     if name != "atcnet":  # which braindecode shortens
         with pytest.raises(ValueError, match="cannot be made for epochs of 3 samples at 100 Hz"):
             make_baseline(name, sfreq=100.0).fit(X[..., :3], y)
+
+
+@has_braindecode
+@pytest.mark.parametrize("name", FASTER_CHANNELS_LAST)
+def test_the_order_in_memory_does_not_change_what_is_computed(name):
+    torch.manual_seed(0)
+    module = StandardizedNetwork(name, 8, 3, n_times=240, sfreq=80.0).eval()
+    assert not all(p.is_contiguous() for p in module.parameters())
+    x = torch.randn(5, 8, 240)
+
+    def logits_and_gradients():
+        module.zero_grad()
+        logits = module(x)
+        logits.square().sum().backward()
+        return logits.detach(), [p.grad.clone() for p in module.parameters()]
+
+    fast = logits_and_gradients()
+    module.to(memory_format=torch.contiguous_format)
+    torch.testing.assert_close(fast, logits_and_gradients(), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("information", INFORMATION)
