@@ -23,6 +23,7 @@ from skeegformer import LearningCurveDisplay, LeaveOneSubjectOut
 from skeegformer._files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES
 from skeegformer.evaluation import run_benchmark
+from skeegformer.evaluation.tables import averaged_seeds
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -68,10 +69,12 @@ def table(scores):
     for key, row in means.unstack().iterrows():
         cells = ["" if pd.isna(value) else f"{value:.3f}" for value in row[sizes]]
         lines.append("| " + " | ".join([*key, *cells]) + " |")
-    return (
+    said = [
         "Mean balanced accuracy over the test subjects, each left out once, for that many training "
-        f"subjects.\n\n{chr(10).join(lines)}\n"
-    )
+        "subjects",
+        *averaged_seeds(scores),
+    ]
+    return f"{'. '.join(said)}.\n\n{chr(10).join(lines)}\n"
 
 
 def main():

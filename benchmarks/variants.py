@@ -10,6 +10,7 @@ from prepared import SUBJECTS
 
 from skeegformer._files import replacing
 from skeegformer.evaluation import SubjectFolds, run_benchmark
+from skeegformer.evaluation.tables import averaged_seeds
 
 TASKS = ("fist-imagination", "fist_feet-imagination")
 
@@ -78,9 +79,13 @@ def _means(scores, column, names, note):
     rows = ["information", "task", "pipeline"]
     means = scores.groupby([*rows, column, "seed", "subject"], sort=False)["balanced_accuracy"]
     means = means.mean().groupby([*rows, column], sort=False).mean().unstack()[list(names)]
-    lines = [
+    said = [
         f"Mean balanced accuracy of {scores['subject'].nunique()} subjects that were not trained "
-        f"on, in {scores['fold'].nunique()} folds.{note}",
+        f"on, in {scores['fold'].nunique()} folds",
+        *averaged_seeds(scores),
+    ]
+    lines = [
+        f"{'. '.join(said)}.{note}",
         "",
         f"| {' | '.join(rows)} | " + " | ".join(names) + " |",
         "|---" * len(rows) + "|---:" * len(names) + "|",

@@ -267,7 +267,7 @@ def _note(rows, table, partly, information, metric, n_compared):
     if "fold" in rows:
         note[0] += f"; {rows['fold'].nunique()} folds"
     if "seed" in rows:
-        note += _averaged_seeds(rows)
+        note += averaged_seeds(rows)
     note += [
         f"{pipeline} has no score of {name_subjects(subjects)}"
         for pipeline, subjects in missing_subjects(table).items()
@@ -281,8 +281,19 @@ def _note(rows, table, partly, information, metric, n_compared):
     return ". ".join(note) + "."
 
 
-def _averaged_seeds(rows):
-    """Say over which seeds which pipelines are averaged."""
+def averaged_seeds(rows):
+    """Say over which seeds which pipelines are averaged.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Scores, with the columns ``pipeline`` and ``seed``.
+
+    Returns
+    -------
+    list of str
+        A sentence for each set of several seeds, without its full stop; none if there is none.
+    """
     names = {}
     for pipeline, own in rows.groupby("pipeline", sort=False, observed=True):
         names.setdefault(tuple(sorted(own["seed"].unique())), []).append(pipeline)
