@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from merged import finished, keep, merged
+from merged import digits, finished, keep, merged
 from prepared import SUBJECTS, prepared, unprepared_pipelines
 
 from skeegformer import CriticalDifferenceDisplay, PairedScoresDisplay, ScoresDisplay
@@ -113,8 +113,7 @@ def overview(scores):
 def _cell(mean, is_best):
     if pd.isna(mean):
         return "–"
-    text = f"{round(mean, 10):.3f}"  # as `scores_table` does
-    return f"**{text}**" if is_best else text
+    return f"**{digits(mean)}**" if is_best else digits(mean)
 
 
 def lead(scores):

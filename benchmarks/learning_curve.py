@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from merged import finished, keep, merged
+from merged import digits, finished, keep, merged
 from prepared import SUBJECTS, prepared, unprepared_pipelines
 
 from skeegformer import LearningCurveDisplay, LeaveOneSubjectOut
@@ -67,7 +67,7 @@ def table(scores):
     means = scores.groupby([*keys, "n_train_subjects"], sort=False)["balanced_accuracy"].mean()
     lines = ["| " + " | ".join([*keys, *map(str, sizes)]) + " |", "|---" * (3 + len(sizes)) + "|"]
     for key, row in means.unstack().iterrows():
-        cells = ["" if pd.isna(value) else f"{value:.3f}" for value in row[sizes]]
+        cells = ["" if pd.isna(value) else digits(value) for value in row[sizes]]
         lines.append("| " + " | ".join([*key, *cells]) + " |")
     said = [
         "Mean balanced accuracy over the test subjects, each left out once, for that many training "

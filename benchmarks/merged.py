@@ -1,4 +1,4 @@
-"""Tables of results that grow piece by piece."""
+"""Tables of results that grow piece by piece, and how their means are written."""
 
 import pandas as pd
 
@@ -39,6 +39,19 @@ def merged(scores, table, key):
     old = pd.read_csv(table)
     again = pd.MultiIndex.from_frame(old[key]).isin(pd.MultiIndex.from_frame(scores[key]))
     return pd.concat([old[~again], scores], ignore_index=True)
+
+
+def digits(value):
+    """Write a mean with three digits, as `scores_table` does.
+
+    What is half a digit up to rounding is half a digit, in whatever order it was averaged.
+
+    Parameters
+    ----------
+    value : float
+        The mean.
+    """
+    return f"{round(value, 10):.3f}"
 
 
 def keep(scores, table):

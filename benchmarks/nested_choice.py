@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from merged import finished, keep, merged
+from merged import digits, finished, keep, merged
 from prepared import SUBJECTS, prepared, unprepared
 from sklearn.base import clone
 
@@ -95,10 +95,10 @@ def table(scores):
     ]
     for key, row in means.iterrows():
         chosen = ", ".join(f"{n} x {name}" for name, n in choices[key].value_counts().items())
-        cells = [f"{value:.3f}" for value in row]
+        cells = list(map(digits, row))
         lines.append("| " + " | ".join([*key, *cells, chosen]) + " |")
     for information, rows in means.groupby("information", sort=False):
-        cells = [f"{value:.3f}" for value in rows.mean()]
+        cells = list(map(digits, rows.mean()))
         lines.append("| " + " | ".join([information, "mean", *cells, ""]) + " |")
     seeds = sorted(scores["seed"].unique())
     return (

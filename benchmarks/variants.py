@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pandas as pd
-from merged import finished, keep, merged
+from merged import digits, finished, keep, merged
 from prepared import SUBJECTS
 
 from skeegformer._files import replacing
@@ -91,5 +91,5 @@ def _means(scores, column, names, note):
         "|---" * len(rows) + "|---:" * len(names) + "|",
     ]
     for labels, row in means.iterrows():
-        lines.append("| " + " | ".join([*labels, *(f"{value:.3f}" for value in row)]) + " |")
+        lines.append("| " + " | ".join([*labels, *map(digits, row)]) + " |")
     return "\n".join(lines) + "\n"
