@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from merged import digits, keep
 from prepared import SUBJECTS, prepared, unprepared
 from scipy.stats import sem
 from sklearn.base import clone
@@ -143,8 +144,7 @@ def write_tables(scores, kept, results):
     """Write all rows, and the means over subjects."""
     from skeegformer.evaluation import expected_calibration_error
 
-    with replacing(results / "calibration.csv") as path:
-        scores.to_csv(path, index=False, float_format="%.4f")
+    keep(scores, results / "calibration.csv")
     n_subjects, seeds = scores["subject"].nunique(), sorted(set(scores["seed"]))
     lines = [
         f"{n_subjects} subjects of EEGMMI in {N_FOLDS} folds of whole subjects; seeds averaged "
@@ -229,7 +229,8 @@ def draw(scores, kept, results):
 
 
 def _cell(values):
-    return f"{values.mean():.3f} ± {sem(values):.3f}" if len(values) > 1 else f"{values.mean():.3f}"
+    mean = digits(values.mean())
+    return f"{mean} ± {sem(values):.3f}" if len(values) > 1 else mean
 
 
 def main():

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+from merged import digits, keep
 from prepared import SUBJECTS, prepared, unprepared
 from sklearn.metrics import balanced_accuracy_score
 from tqdm import tqdm
@@ -98,8 +99,7 @@ def write(rows, results):
     """Write all rows, and means over subjects."""
     scores = pd.DataFrame(rows)
     results.mkdir(parents=True, exist_ok=True)
-    with replacing(results / "electrodes.csv") as path:
-        scores.to_csv(path, index=False, float_format="%.4f")
+    keep(scores, results / "electrodes.csv")
     by_subject = scores.groupby(
         ["task", "information", "electrodes", "classifier", "subject"], sort=False
     )["balanced_accuracy"].mean()
@@ -142,7 +142,7 @@ def _seeds(seeds):
 
 def _cell(scores):
     """Write mean and SD; training anew with all 64 is no other classifier."""
-    return "–" if scores.isna().all() else f"{scores.mean():.3f} ({scores.std():.3f})"
+    return "–" if scores.isna().all() else f"{digits(scores.mean())} ({scores.std():.3f})"
 
 
 def main():
