@@ -125,7 +125,7 @@ def write(rows, results):
         for n_electrodes in CAPS:
             part = table.loc[n_electrodes]
             cells = [_cell(part[name]) for name in (ESTIMATED, ANEW, CSP)]
-            change = (part[ESTIMATED] - part[ANEW]).dropna()
+            change = (part[ESTIMATED] - part[ANEW]).dropna().round(9)  # so that ties are 0
             signs = f"{(change > 0).sum()} / {(change < 0).sum()}"
             cells.append(f"{change.mean():+.3f} ({signs})" if len(change) else "–")
             lines.append(f"| {n_electrodes} | {' | '.join(cells)} |")

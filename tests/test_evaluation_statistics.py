@@ -1,5 +1,6 @@
 """Comparisons and ranks: against published numbers, SciPy, MOABB, brute force and simulations."""
 
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -94,6 +95,33 @@ def test_signed_ranks_reject_no_more_than_they_should():
 def test_equal_differences_are_ties_in_spite_of_rounding():
     diffs = paired.differences([0.6, 0.3 + 0.6, 0.7], [0.5, 0.8, 0.8])
     assert diffs[0] == diffs[1] == -diffs[2]
+
+
+def test_scores_of_tables_with_fewer_digits_have_the_same_ties():
+    # Balanced accuracies of 20 + 25 epochs and three seeds, as exact fractions and as written.
+    rng = np.random.default_rng(0)
+    hits = rng.integers(0, [21, 26], size=(40, 2, 12, 3, 2))
+    exact = [
+        [
+            [
+                sum(Fraction(int(a), 20) + Fraction(int(b), 25) for a, b in seeds) / 6
+                for seeds in one
+            ]
+            for one in pair
+        ]
+        for pair in hits
+    ]
+    n_ties = 0
+    for one, other in exact:
+        true = [a - b for a, b in zip(one, other, strict=True)]
+        places = {value: n for n, value in enumerate(sorted({abs(value) for value in true}))}
+        n_ties += len(places) < len(true)
+        ranks = [np.sign(float(value)) * (1 + places[abs(value)]) for value in true]
+        for n_digits in (12, 16):
+            written = np.round(np.array([one, other], dtype=float), n_digits)
+            diffs = paired.differences(*written)
+            assert paired.signed_rank(diffs)[0] == paired.signed_rank(np.array(ranks))[0]
+    assert n_ties > 10
 
 
 def test_sign_flips_are_those_of_scipy():

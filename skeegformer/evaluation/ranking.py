@@ -132,7 +132,7 @@ def rank_pipelines(scores, *, metric="balanced_accuracy", test="nemenyi", alpha=
             f"Ranks need at least 3 pipelines and 2 subjects in all tasks, but there are "
             f"{n_pipelines} and {n_subjects}; compare_pipelines compares two pipelines."
         )
-    values = np.round(table.to_numpy(), 12) * (-1 if METRICS[metric][1] else 1)
+    values = paired.rounded(table) * (-1 if METRICS[metric][1] else 1)
     ranks = pd.Series(stats.rankdata(values, axis=1).mean(axis=0), index=list(table.columns))
     ranks = ranks.sort_values(kind="stable").rename("mean_rank")
     all_equal = (np.ptp(values, axis=1) == 0).all()
