@@ -16,14 +16,13 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from merged import digits, finished, keep, merged
+from merged import digits, finished, keep, merged, said_seeds
 from prepared import SUBJECTS, prepared, unprepared_pipelines
 
 from skeegformer import LearningCurveDisplay, LeaveOneSubjectOut
 from skeegformer._files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES
 from skeegformer.evaluation import run_benchmark
-from skeegformer.evaluation.tables import averaged_seeds
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -72,7 +71,7 @@ def table(scores):
     said = [
         "Mean balanced accuracy over the test subjects, each left out once, for that many training "
         "subjects",
-        *averaged_seeds(scores),
+        *said_seeds(scores, ["information", "task", "n_train_subjects"]),
     ]
     return f"{'. '.join(said)}.\n\n{chr(10).join(lines)}\n"
 

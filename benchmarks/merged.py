@@ -3,6 +3,7 @@
 import pandas as pd
 
 from skeegformer._files import replacing
+from skeegformer.evaluation.tables import averaged_seeds
 
 
 def finished(result):
@@ -22,8 +23,10 @@ def finished(result):
     return result.scores
 
 
-def merged(scores, table, key):
+def merged(scores, table, key, alike=("subject",)):
     """Put new rows in place of older ones with the same key: both together, older ones first.
+
+    Stops where rows would lie side by side that cannot be compared.
 
     Parameters
     ----------
@@ -33,12 +36,45 @@ def merged(scores, table, key):
         CSV with the older rows; it need not exist.
     key : list of str
         Columns that say what a row is about.
+    alike : sequence of str
+        Columns whose values have to be the same for every key, the test subjects first of all.
     """
     if not table.exists():
         return scores
     old = pd.read_csv(table)
     again = pd.MultiIndex.from_frame(old[key]).isin(pd.MultiIndex.from_frame(scores[key]))
-    return pd.concat([old[~again], scores], ignore_index=True)
+    scores = pd.concat([old[~again], scores], ignore_index=True)
+    for name in alike:
+        values = scores.groupby(key)[name].agg(lambda own: ", ".join(map(str, sorted(set(own)))))
+        if values.nunique() > 1:
+            raise SystemExit(
+                f"{table} was left as it is: its rows are of {name} {values.mode()[0]}, and "
+                f"others of {' or '.join(sorted(set(values) - set(values.mode()[:1])))}. Repeat "
+                "its options, or move it away. The fits are in the store."
+            )
+    return scores
+
+
+def said_seeds(scores, key):
+    """Say over which seeds which pipelines are averaged, and where they have others.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        All rows of a table.
+    key : list of str
+        Columns that say which mean a row is part of.
+
+    Returns
+    -------
+    list of str
+        Sentences, without their full stops.
+    """
+    seeds = scores.groupby([*key, "pipeline"])["seed"].agg(lambda own: tuple(sorted(set(own))))
+    uneven = seeds.groupby("pipeline").nunique()
+    uneven = list(uneven[uneven > 1].index)
+    said = averaged_seeds(scores[~scores["pipeline"].isin(uneven)])
+    return said + [f"Not all rows of {name} have as many seeds" for name in uneven]
 
 
 def digits(value):

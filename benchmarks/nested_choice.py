@@ -80,7 +80,7 @@ def _with(pipeline, **params):
 
 def merge(scores):
     """Put rows in place of older ones of the same tasks."""
-    scores = merged(scores, TABLE, KEY).fillna({"chosen": ""})
+    scores = merged(scores, TABLE, KEY, alike=("subject", "protocol")).fillna({"chosen": ""})
     return scores.sort_values(KEY, kind="stable", ignore_index=True)
 
 

@@ -14,8 +14,8 @@ own::
 from functools import partial
 from pathlib import Path
 
-from prepared import prepared, unprepared_pipelines
-from variants import parser, renew, run
+from prepared import SUBJECTS, prepared, unprepared_pipelines
+from variants import TASKS, parser, renew, run
 
 TABLE = Path(__file__).parent / "results" / "training_length.csv"
 # Passes over the some 405 epochs of a fold that are four times those of max_epochs="auto", which
@@ -44,6 +44,9 @@ def main():
     options = parser(__doc__)
     options.add_argument("--pipelines", nargs="+", default=tuple(LONGER), choices=tuple(LONGER))
     args = options.parse_args()
+    others = set(args.tasks) - set(TASKS) or args.folds != 4
+    if others or tuple(args.subjects) != SUBJECTS:
+        options.error(f"numbers of passes are known for {', '.join(TASKS)}, 12 subjects in 4 folds")
     renew(TABLE, "training", list(LENGTHS), partial(score, args=args), args)
 
 

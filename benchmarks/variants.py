@@ -5,12 +5,11 @@ import os
 from pathlib import Path
 
 import pandas as pd
-from merged import digits, finished, keep, merged
+from merged import digits, finished, keep, merged, said_seeds
 from prepared import SUBJECTS
 
 from skeegformer._files import replacing
 from skeegformer.evaluation import SubjectFolds, run_benchmark
-from skeegformer.evaluation.tables import averaged_seeds
 
 TASKS = ("fist-imagination", "fist_feet-imagination")
 
@@ -67,7 +66,8 @@ def renew(path, column, names, score, args, note=""):
     key = ["task", "information", "pipeline", "seed", column]
     for task in args.tasks:
         parts = [rows.assign(**{column: name}) for name, rows in score(task)]
-        keep(merged(pd.concat(parts, ignore_index=True), path, key), path)
+        scores = pd.concat(parts, ignore_index=True)
+        keep(merged(scores, path, key, alike=("subject", "protocol")), path)
     text = _means(pd.read_csv(path), column, names, note)
     with replacing(path.with_suffix(".md")) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -82,7 +82,7 @@ def _means(scores, column, names, note):
     said = [
         f"Mean balanced accuracy of {scores['subject'].nunique()} subjects that were not trained "
         f"on, in {scores['fold'].nunique()} folds",
-        *averaged_seeds(scores),
+        *said_seeds(scores, ["information", "task", column]),
     ]
     lines = [
         f"{'. '.join(said)}.{note}",

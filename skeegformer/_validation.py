@@ -300,6 +300,42 @@ def validate_groups(groups, n_epochs):
     return groups
 
 
+def plain_labels(name, labels):
+    """Turn labels or subjects, one per epoch, into an array of numbers or of text.
+
+    Scores and files know no others: scikit-learn's metrics refuse numbers in an array of objects.
+
+    Parameters
+    ----------
+    name : str
+        What they are called in messages.
+    labels : array-like of shape (n_epochs,)
+        Labels.
+
+    Returns
+    -------
+    ndarray of shape (n_epochs,)
+        The same labels.
+
+    Raises
+    ------
+    ValueError
+        If they are of several types, or neither numbers nor text.
+    """
+    labels = np.asarray(labels)
+    if labels.dtype == object and labels.ndim == 1:
+        _refuse_mixed(name, labels)
+        kinds = {isinstance(label, str) for label in labels}
+        plain = np.array(labels.tolist()) if len(kinds) == 1 else labels
+        labels = plain if plain.shape == labels.shape else labels
+    if labels.dtype.kind not in "biufU":
+        kind = type(labels.ravel()[0]).__name__ if labels.size else labels.dtype
+        raise ValueError(
+            f"{name} has labels of type {kind}; give numbers or text, such as {name}.astype(str)."
+        )
+    return labels
+
+
 def check_one_of(name, value, allowed):
     """Refuse a parameter that is none of its allowed values.
 

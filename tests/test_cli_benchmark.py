@@ -94,6 +94,19 @@ def test_fits_that_fail_are_named(recorded_subjects, tmp_path, capsys):
     assert not (tmp_path / "scores.csv").exists()
 
 
+def test_failures_are_named_in_the_table(recorded_subjects, tmp_path, capsys):
+    """What has no scores at all stays in sight."""
+    arguments = ["--task", "baseline-eyes", "--subjects", "1,2", "--pipelines", "chance"]
+    arguments += ["--information", "strict", "calibrated", "--calibration-epochs", "30"]
+    arguments += ["--jobs", "1"]
+    assert main(["benchmark", *arguments, "--output", str(tmp_path)]) == 1
+    table = (tmp_path / "table.md").read_text()
+    assert "| chance" in table
+    line = "- baseline-eyes, calibrated, chance, seed 0, fold 1, subject 2: ValueError: Subject 2"
+    assert "Not in the table, since these fits failed:\n\n- baseline-eyes" in table
+    assert line in table
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

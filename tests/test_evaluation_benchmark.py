@@ -2,6 +2,7 @@
 
 import threading
 import warnings
+from functools import partial
 
 import joblib
 import numpy as np
@@ -10,12 +11,13 @@ import pytest
 import sklearn
 import torch
 from logging_classifier import LoggingClassifier, read_log
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skeegformer import (
@@ -449,6 +451,16 @@ def test_descriptions_tell_apart_what_scores_differently():
         {"a": 1},
         np.mean,
         np.sum,
+        first(2),
+        first(8),
+        lambda X: X[:, :2],
+        lambda X: X[:, :8],
+        Keep(2).apply,
+        Keep(8).apply,
+        partial(np.clip, a_min=0),
+        partial(np.clip, a_min=1),
+        partial(first(2), 1),
+        np,
         1,
         1.0,
         "1",
@@ -459,3 +471,63 @@ def test_descriptions_tell_apart_what_scores_differently():
     assert not any(" at 0x" in text for text in texts)
     assert describe(np.float64(0.1)) == describe(0.1)
     assert describe({"b", "a"}) == describe({"a", "b"})
+    assert describe(first(2)) == describe(first(2))
+    assert describe(Keep(2).apply) == describe(Keep(2).apply)
+    assert describe(countdown()) == describe(countdown())
+
+
+def first(n):
+    """Make a function that keeps the first channels."""
+
+    def keep(X):
+        return X[:, :n]
+
+    return keep
+
+
+class Keep(BaseEstimator):
+    def __init__(self, n):
+        self.n = n
+
+    def apply(self, X):
+        return X[:, : self.n]
+
+
+def countdown():
+    """Make a function that calls itself."""
+
+    def count(n):
+        return n if n == 0 else count(n - 1)
+
+    return count
+
+
+def test_functions_that_were_made_with_other_values_are_other_fits(loaded, tmp_path):
+    X, y, subjects = loaded
+    found = [
+        _run(
+            (X.get_data(), y, subjects),
+            {"strict": {"a": make_pipeline(FunctionTransformer(keep), make_baseline("csp+lda"))}},
+            store=tmp_path,
+        )
+        for keep in (first(2), first(6), first(2))
+    ]
+    scores = [scores["roc_auc"].tolist() for scores in found]
+    assert scores[0] == scores[2] != scores[1]
+
+
+def test_labels_in_arrays_of_objects_are_numbers_or_text(loaded):
+    X, y, subjects = loaded
+    pipelines = {"strict": {"a": make_baseline("csp+lda")}}
+    codes = np.unique(y, return_inverse=True)[1]
+    plain = _run((X, codes, subjects), pipelines)
+    subjects = np.array([*subjects, None], dtype=object)[:-1]  # of NumPy's integers
+    found = _run((X, codes.astype(object), subjects), pipelines)
+    assert found["balanced_accuracy"].tolist() == plain["balanced_accuracy"].tolist()
+    assert found["subject"].tolist() == plain["subject"].tolist()
+    for name, change in {
+        "y": (codes.astype("datetime64[D]"), subjects),
+        "groups": (codes, subjects.astype("S")),
+    }.items():
+        with pytest.raises(ValueError, match=f"{name} has labels of type .*numbers or text"):
+            _run((X, *change), pipelines)

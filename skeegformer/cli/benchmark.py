@@ -331,6 +331,7 @@ def _short(value):
 
 def _report(result, folder):
     """Print the tables and write the files."""
+    from skeegformer.evaluation.benchmark import describe_failures
     from skeegformer.evaluation.protocols import describe_missing
     from skeegformer.evaluation.tables import scores_table
 
@@ -338,6 +339,11 @@ def _report(result, folder):
     print("\n" + scores_table(result.scores, format="text") + ("\n" + absent if absent else ""))
     table = scores_table(result.scores, format="markdown")
     table += "".join(f"\n{line}\n" for line in absent.splitlines())
+    if len(result.failures):
+        lines = "".join(
+            f"\n- {' '.join(line.split())}" for line in describe_failures(result.failures)
+        )
+        table += f"\nNot in the table, since these fits failed:\n{lines}\n"
     csv, markdown = folder / "scores.csv", folder / "table.md"
     write_whole(csv, lambda path: result.scores.to_csv(path, index=False))
     write_whole(markdown, lambda path: path.write_text(table, encoding="utf-8"))

@@ -1,8 +1,9 @@
 """What decides on the scores of a fit, in a form that can be written down and compared."""
 
 import hashlib
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from types import CodeType, FunctionType, MethodType, ModuleType
 
 import joblib
 import numpy as np
@@ -42,8 +43,14 @@ def describe(value):
         return f"{type(value).__name__}({', '.join(map(describe, value))})"
     if isinstance(value, set | frozenset):
         return f"{type(value).__name__}({', '.join(sorted(map(describe, value)))})"
-    if hasattr(value, "__qualname__"):  # a class or a function
+    if isinstance(value, partial):
+        return f"partial{describe((value.func, value.args, value.keywords))}"
+    if isinstance(value, FunctionType | MethodType):
+        return _describe_function(value)
+    if hasattr(value, "__qualname__"):  # a class, or a function that is not written in Python
         return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, ModuleType):
+        return value.__name__
     name = f"{type(value).__module__}.{type(value).__qualname__}"
     if hasattr(value, "get_params"):
         params = value.get_params(deep=False)
@@ -55,6 +62,44 @@ def describe(value):
         is_frozen = isinstance(value, FrozenEstimator)
         return f"{told} fitted as {joblib.hash(value.estimator)}" if is_frozen else told
     return f"{name} {joblib.hash(value)}"
+
+
+def _describe_function(function, inside=()):
+    """Write down a function with its code and what it was made with.
+
+    Functions of one name, such as those that a function returns, compute different things.
+    """
+    if isinstance(function, MethodType):
+        return f"{describe(function.__self__)}.{_describe_function(function.__func__, inside)}"
+    name = f"{function.__module__}.{function.__qualname__}"
+    if function in inside:
+        return name  # it calls itself
+    cells = [_cell(cell) for cell in function.__closure__ or ()]
+    made_with = [cells, function.__defaults__, function.__kwdefaults__]
+    told = [
+        _describe_function(value, (*inside, function))
+        if isinstance(value, FunctionType)
+        else describe(value)
+        for values in made_with
+        for value in (values.values() if isinstance(values, dict) else values or ())
+    ]
+    return f"{name} {joblib.hash(_code(function.__code__))}({', '.join(told)})"
+
+
+def _code(code):
+    """List what a function does, but not where it is written."""
+    constants = [
+        _code(one) if isinstance(one, CodeType) else describe(one) for one in code.co_consts
+    ]
+    return code.co_code, code.co_names, constants
+
+
+def _cell(cell):
+    """Tell what a function found around it, if it is there yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
 
 
 def digest_subjects(X, y, groups):

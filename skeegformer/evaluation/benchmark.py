@@ -14,7 +14,13 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from skeegformer._memmap import MappedEpochs
-from skeegformer._validation import as_epochs, check_count, is_epochs, validate_groups
+from skeegformer._validation import (
+    as_epochs,
+    check_count,
+    is_epochs,
+    plain_labels,
+    validate_groups,
+)
 from skeegformer.evaluation._fold import one_thread, score_fold, versions
 from skeegformer.evaluation._plan import KINDS, plan_task
 from skeegformer.evaluation.store import FitStore
@@ -155,9 +161,10 @@ def run_benchmark(
 
     **What is a finished fit.** Its scores are found again if task, protocol, information, the
     pipeline's name, parameters and metadata requests, the seed, the values, labels and channels
-    of all epochs of its subjects and the version and code of skeegformer are the same. The code
-    of other steps is not looked at, nor are versions of other packages, which rows name: delete
-    the folder after a change of your own classes or functions.
+    of all epochs of its subjects and the version and code of skeegformer are the same. Of other
+    steps, functions that are parameters are looked at, but neither the code of classes, nor what
+    functions call, nor versions of other packages, which rows name: delete the folder after a
+    change of your own code.
 
     **In parallel.** Each fit has one thread, whatever `n_jobs` is, so that scores do not depend
     on it; afterwards torch has as many as before. Once every pipeline has been timed, those that
@@ -256,7 +263,8 @@ def _load(load, task):
             f"Task {task!r} has {len(X)} epochs, {len(y)} labels and {len(groups)} subjects; there "
             "has to be one of each for every epoch."
         )
-    return _Data(X, y, validate_groups(groups, len(y)))
+    groups = plain_labels("groups", validate_groups(groups, len(y)))
+    return _Data(X, plain_labels("y", y), groups)
 
 
 def _pipelines(pipelines, kind, task):
@@ -394,16 +402,32 @@ def _failures(fits, failed):
     return pd.DataFrame(rows, columns=columns)
 
 
+def describe_failures(failures):
+    """Say in a line each which fits failed, and why.
+
+    Parameters
+    ----------
+    failures : DataFrame
+        As in `BenchmarkResult`.
+
+    Returns
+    -------
+    list of str
+        The lines.
+    """
+    return [
+        f"{row.task}, {row.information}, {row.pipeline}, seed {row.seed}, fold {row.fold}"
+        + ("" if pd.isna(row.subject) else f", subject {row.subject}")
+        + f": {row.error}"
+        for row in failures.itertuples()
+    ]
+
+
 def _warn_of(failures, n_fits):
     """Say in the end which fits failed."""
     if len(failures) == 0:
         return
-    lines = [
-        f"{row.task}, {row.information}, {row.pipeline}, seed {row.seed}, fold {row.fold}"
-        + ("" if pd.isna(row.subject) else f", subject {row.subject}")
-        + f": {row.error}"
-        for row in failures.head(5).itertuples()
-    ]
+    lines = describe_failures(failures.head(5))
     more = "" if len(failures) <= 5 else f"\n  and {len(failures) - 5} more"
     warnings.warn(
         f"{len(failures)} of {n_fits} fits failed; the next start tries them again:\n  "

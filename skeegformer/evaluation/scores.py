@@ -12,6 +12,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from skeegformer._routing import routed_groups
+from skeegformer._validation import plain_labels, validate_groups
 from skeegformer.evaluation._fold import score_fold, seed_names, take
 from skeegformer.evaluation._subjects import check_scores, one_row_per_fit
 
@@ -222,6 +223,7 @@ def _split(X, y, groups, cv):
             f"X has {len(X)} epochs, y {len(y)} labels and groups {len(groups)} subjects; there "
             "has to be one of each for every epoch."
         )
+    y, groups = plain_labels("y", y), plain_labels("groups", validate_groups(groups, len(y)))
     splitter = cv
     if isinstance(cv, Integral):
         if len(np.unique(groups)) < cv:
