@@ -76,7 +76,7 @@ class BraindecodeClassifier(NetworkClassifier):
         super()._check_parameters()
         check_one_of("network", self.network, tuple(NETWORKS))
 
-    def _make_network(self, eeg):
+    def _make_network(self, data):
         return StandardizedNetwork, {
             "name": self.network,
             "n_chans": self.n_chans_,

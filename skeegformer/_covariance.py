@@ -1,6 +1,7 @@
 """Tokens that say how a channel's rhythms vary together with those of all channels."""
 
 import math
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +18,7 @@ BAND_EDGES = (4.0, 8.0, 10.0, 13.0, 17.0, 22.0, 30.0)
 F_LIMITS = (1.0, 45.0)  # below, amplifiers drift; above, muscles rule
 # Of power times frequency, relative to its maximum: what a filter has removed has less.
 _PASSED = 1e-2
+_FILTERED = 1e-4  # what a filter has taken out for good has still less
 _LEAST_RATIO = 1.28  # of a band's limits; narrower ones are joined to their neighbours
 # Fewer electrodes than this do not see enough of the head for their mean to be a reference.
 _REFERENCE_CHANNELS = 16
@@ -53,6 +55,11 @@ def find_bands(data, sfreq=None):
     list of tuple of (float, float)
         Lower and upper limit of each band in Hz; the last one is all of them together where
         there are several.
+
+    Warns
+    -----
+    UserWarning
+        If one narrow peak is so much higher that nothing else is left, and no filter made it so.
     """
     n_times = data.shape[-1]
     every = max(1, len(data) // 200)  # a few epochs tell how the signal was filtered
@@ -76,7 +83,18 @@ def find_bands(data, sfreq=None):
     if not len(passed):
         return default_bands(n_times, sfreq)
     step = frequencies[1] / 2
-    return _cut(max(passed[0] - step, step), passed[-1] + step, sfreq)
+    low, high = max(passed[0] - step, step), passed[-1] + step
+    rest = weight[allowed & ((frequencies < low) | (frequencies > high))]
+    if high < _LEAST_RATIO * low and (rest > _FILTERED * weight.max()).any():
+        unit = "Hz" if sfreq else "of the sampling rate"
+        warnings.warn(
+            f"Next to what X has at {low:.3g} to {high:.3g} {unit}, nearly nothing is left of "
+            "other rhythms, which are not used: filter out hum of the mains or a flicker "
+            "(NotchFilter)" + (", or give sfreq with an array." if not sfreq else "."),
+            UserWarning,
+            stacklevel=2,
+        )
+    return _cut(low, high, sfreq)
 
 
 def default_bands(n_times, sfreq=None):

@@ -128,7 +128,7 @@ class OriginalClassifier(NetworkClassifier):
             steps_per_pass=steps_per_pass,
         )
 
-    def _make_network(self, eeg):
+    def _make_network(self, data):
         return OriginalEEGTransformer, {
             "n_chans": self.n_chans_,
             "n_outputs": len(self.classes_),

@@ -105,7 +105,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         device = pick_device(self.device)
         with Scratch() as scratch:
             with _seeded(seed), _ctrl_c_ends_more_than_training():
-                net = self._make_net(eeg, codes, train, held_out, device)
+                net = self._make_net(data, codes[train], device, stops_early=held_out is not None)
                 net.initialize()
                 learnt = self._learn_statistics(net.module_, data)
                 self._start_from(net, codes[train])
@@ -115,7 +115,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
                 )
                 if held_out is not None:
                     whose = None if subjects is None else subjects[held_out]
-                    watched = self._prepare(net.module_, eeg.data[held_out], whose, scratch)
+                    watched = self._prepare(
+                        net.module_, eeg.data[held_out], whose, scratch, learn=True
+                    )
                     net.set_params(
                         train_split=predefined_split(as_dataset(watched, codes[held_out]))
                     )
@@ -217,7 +219,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         inputs, targets = learner._training_set(network, eeg.data, codes, groups)
         with _seeded(check_random_state(self.random_state).randint(2**31 - 1)):
             options = {"n_steps": n_steps, "lr": lr, "batch_size": self.batch_size}
-            passes = tune(network, self.net_.criterion_, inputs, targets, **options)
+            passes = tune(network, self._criterion_for(targets), inputs, targets, **options)
         state = network.state_dict()
         if not all(value.isfinite().all() for value in state.values()):
             raise ValueError(
@@ -233,6 +235,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             for name, value in {"epoch": len(self.history_), **row}.items():
                 self.history_.record(name, value)
         return self
+
+    def _criterion_for(self, targets):
+        """Give the loss of `fit`; with classes that are balanced, balanced anew."""
+        criterion = self.net_.criterion_
+        if not isinstance(self.class_weight, str):
+            return criterion
+        return type(criterion)(weight=self._class_weights(targets).to(criterion.weight.device))
 
     def _codes_of_known(self, y, n_epochs):
         """Encode labels by the classes of `fit`, and refuse others."""
@@ -346,11 +355,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         )
 
     @abstractmethod
-    def _make_network(self, eeg):
+    def _make_network(self, data):
         """Choose the class of the network, a `torch.nn.Module`, and the parameters to make it with.
 
         The network gives logits of shape (batch, n_classes). It is made with torch seeded; where
-        it has a method ``learn_statistics``, that gets the training epochs before the training.
+        it has a method ``learn_statistics``, that gets the training epochs, which `data` are, too.
         """
 
     def _needs_subjects(self):
@@ -360,9 +369,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     def _begin(self):
         """Check what needs the classes and channel names, before any work is done."""
 
-    def _n_copies(self):
-        """Tell how many times `_training_set` holds each epoch."""
-        return 1
+    def _trained_codes(self, codes):
+        """Give the classes of all that `_training_set` makes of epochs of these classes."""
+        return codes
 
     def _learn_statistics(self, network, data):
         """Let the network learn from the training epochs what is not trained.
@@ -382,13 +391,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     def _training_set(self, network, data, codes, subjects, scratch=None, learnt=None):
         """Turn epochs and labels into what the network is trained on; the epochs come first.
 
+        The labels are those of `_trained_codes`.
+
         Epochs that are lazy stay so; `scratch` is where their features may be written to.
         `learnt` is what `_learn_statistics` returned.
         """
-        return self._prepare(network, data, subjects, scratch), codes
+        return self._prepare(network, data, subjects, scratch), self._trained_codes(codes)
 
-    def _prepare(self, network, data, subjects, scratch=None):
-        """Turn epochs into what the network takes."""
+    def _prepare(self, network, data, subjects, scratch=None, learn=False):
+        """Turn epochs into what the network takes, and `learn` what predictions will need."""
         return data
 
     def _finish(self, inputs, codes):
@@ -487,24 +498,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             )
         return train, held_out
 
-    def _make_net(self, eeg, codes, train, held_out, device):
-        """Compose the skorch net."""
-        steps_per_pass = -(-len(train) * self._n_copies() // self.batch_size)
+    def _make_net(self, data, codes, device, *, stops_early):
+        """Compose the skorch net for training epochs and their classes."""
+        codes = self._trained_codes(codes)
+        steps_per_pass = -(-len(codes) // self.batch_size)
         max_epochs = self.max_epochs
         if max_epochs == "auto":
             max_epochs = int(np.clip(round(AUTO_STEPS / steps_per_pass), *AUTO_PASSES))
-        class_weight = None
-        if self.class_weight is not None:
-            weights = compute_class_weight(
-                self.class_weight, classes=self.classes_, y=self.classes_[codes[train]]
-            )
-            if weights.min() < 0 or weights.max() == 0:
-                raise ValueError(
-                    f"class_weight={self.class_weight!r} has to hold numbers of at least 0, not "
-                    "all of them 0."
-                )
-            class_weight = torch.as_tensor(weights, dtype=torch.float32)
-        network, params = self._make_network(eeg)
+        class_weight = self._class_weights(codes)
+        network, params = self._make_network(data)
         self._steps_per_pass = steps_per_pass
         return self._compose_net(
             network,
@@ -513,8 +515,25 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             max_epochs=max_epochs,
             steps_per_pass=steps_per_pass,
             device=device,
-            stops_early=held_out is not None,
+            stops_early=stops_early,
         )
+
+    def _class_weights(self, codes):
+        """Compute the weights of the classes in the loss, or None for none."""
+        if self.class_weight is None:
+            return None
+        weights = np.ones(len(self.classes_))
+        # `fine_tune` need not have epochs of all classes to balance.
+        of = np.unique(codes) if isinstance(self.class_weight, str) else np.arange(len(weights))
+        weights[of] = compute_class_weight(
+            self.class_weight, classes=self.classes_[of], y=self.classes_[codes]
+        )
+        if weights.min() < 0 or weights.max() == 0:
+            raise ValueError(
+                f"class_weight={self.class_weight!r} has to hold numbers of at least 0, not "
+                "all of them 0."
+            )
+        return torch.as_tensor(weights, dtype=torch.float32)
 
     def _compose_net(
         self, network, params, *, class_weight, max_epochs, steps_per_pass, device, stops_early

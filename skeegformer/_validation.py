@@ -778,18 +778,25 @@ def _refuse_mixed(name, labels):
 
 
 def _refuse_other_unit(estimator, eeg):
-    """Raise where Epochs met an array in volts, which would be classified without a word."""
-    if (eeg.info is None) == (estimator.info_ is None) or estimator._input_scale == 0:
+    """Raise where volts meet microvolts, which would be classified without a word."""
+    if estimator._input_scale == 0:
         return
-    ratio = _scale(eeg) / estimator._input_scale
-    if 1e-7 < ratio < 1e-5 or 1e5 < ratio < 1e7:
-        from_volts = ratio > 1 and estimator.info_ is None  # Epochs, after an array in volts
-        raise ValueError(
-            f"X fluctuates by {_scale(eeg):.2g}, but what this {type(estimator).__name__} was "
-            f"fitted with by {estimator._input_scale:.2g}: one is in volts, the other in "
-            "microvolts. Epochs are scaled to microvolts, arrays are taken as they are; pass "
-            + ("epochs.get_data()." if from_volts else "arrays as epochs.get_data(units='uV').")
-        )
+    scale = _scale(eeg)
+    ratio = scale / estimator._input_scale
+    if not (1e-7 < ratio < 1e-5 or 1e5 < ratio < 1e7):
+        return
+    if (eeg.info is None) == (estimator.info_ is None):
+        way_out = "Pass what is in the same unit; the data of Epochs are volts."
+    elif ratio > 1 and estimator.info_ is None:
+        way_out = "Epochs are scaled to microvolts, arrays are taken as they are; pass "
+        way_out += "epochs.get_data()."
+    else:
+        way_out = "Epochs are scaled to microvolts, arrays are taken as they are; pass "
+        way_out += "arrays as epochs.get_data(units='uV')."
+    raise ValueError(
+        f"X fluctuates by {scale:.2g}, but what this {type(estimator).__name__} was fitted with by "
+        f"{estimator._input_scale:.2g}: one is in volts, the other in microvolts. {way_out}"
+    )
 
 
 def _refuse_channels(found, expected, who, way_out=""):

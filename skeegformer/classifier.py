@@ -25,6 +25,7 @@ from skeegformer.attention import attention_gradients, gradient_rollout, log_odd
 from skeegformer.nn import ACTIVATIONS, EEGTransformer
 from skeegformer.preprocessing.mirroring import (
     both_directions,
+    is_own_image,
     mirror_classes,
     mirror_pairs,
     partner_order,
@@ -59,18 +60,21 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
     mirror : dict, "auto" or None, default="auto"
         Train on each epoch's mirror image as well, left and right electrodes exchanged: the
         dict says which labels change with it, each pair in one direction or both, such as
-        ``{"left": "right"}``; others stay. "auto" makes the dict from names that turn into
+        ``{"left": "right"}``; others stay. Both labels of a pair are then equally frequent in
+        the training. "auto" makes the dict from names that turn into
         each other when the words left and right are exchanged; it does not mirror where there
-        are none, or where a class or a channel has no partner on the other side. Pass ``{}``
-        where both sides of the head take part alike in every class, as in open against
-        closed eyes.
+        are none, where a class or a channel has no partner on the other side, or where all
+        channels are on the midline. Pass ``{}`` where both sides of the head take part alike in
+        every class, as in open against closed eyes.
     adapt : bool, default=False
         Whether features are centred on each subject's own mean, in `fit` as in the
         predictions, so that what differs between people from the start does not count.
         A subject seen in `fit` keeps the mean from there, and is known by its name: do not
         give somebody else the same one. Of others, the unlabelled epochs to
         predict are used, all that are given at once: such scores are transductive, and a single
-        epoch of somebody unknown is refused.
+        epoch of somebody unknown is refused. Subjects are those of `groups` or of the column
+        ``subject`` of the metadata of Epochs; where `fit` finds neither it warns, since all
+        epochs, also those to predict, are then one person's.
     positions : {"channel", "electrode"}, default="channel"
         What the channels to predict have in common with those of `fit`. "channel": their names;
         X with others, or fewer, is refused. "electrode": the head; the signal at electrodes of
@@ -123,7 +127,8 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         What the learning rate does after the warm-up: come down to 0, stay, or lose half a
         percent with every pass as in eeg-transformer.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the loss, as everywhere in scikit-learn.
+        Weights of the classes in the loss, as everywhere in scikit-learn. "balanced" counts
+        mirror images as well, and `fine_tune` balances its own epochs.
     early_stopping : bool, default=False
         Hold out part of the training data, stop when its loss no longer falls, and return
         to the best weights. Whole subjects are held out where they are known: from `groups`
@@ -143,7 +148,7 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
     random_state : int, RandomState instance or None, default=None
         Equal seeds give equal weights, to the bit, on the same machine, unless other threads
         of the process train or predict at the same time. The global random states of NumPy and
-        torch are left as they were.
+        torch are left as they were; None draws a seed from NumPy's.
     verbose : int, default=0
         0: silent; 1: a progress bar; 2: skorch's table, a line per pass.
 
@@ -308,10 +313,10 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
                 "features once; set crop=None or adapt=False, or put a Cropper in front."
             )
 
-    def _make_network(self, eeg):
+    def _make_network(self, data):
         bands = None
         if self.tokenizer == "covariance":
-            bands = find_bands(eeg.data, self.sfreq_)
+            bands = find_bands(data, self.sfreq_)
         return EEGTransformer, {
             "n_chans": self.n_chans_,
             "n_outputs": len(self.classes_),
@@ -339,7 +344,8 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         swap = self.mirror
         if swap is None:
             return None, None
-        if isinstance(swap, str) and swap == "auto":
+        asked = not isinstance(swap, str) or swap != "auto"
+        if not asked:
             try:
                 swap = mirror_classes(self.classes_)
                 pairs = None if swap is None else mirror_pairs(self.info_ or self.ch_names_ or ())
@@ -360,6 +366,14 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
                 "mirror=None."
             )
         pairs = partner_order(mirror_pairs(self.info_ or self.ch_names_), self.ch_names_)
+        if is_own_image(pairs):
+            if swap and asked:
+                raise ValueError(
+                    f"mirror={self.mirror!r} cannot exchange left and right of channels that are "
+                    f"all on the midline ({', '.join(self.ch_names_)}): each epoch would be "
+                    "trained with both labels. Pass channels of both sides, or mirror=None."
+                )
+            return None, None
         return torch.from_numpy(pairs), partner_order(swap, labels)
 
     def _begin(self):
@@ -384,8 +398,8 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
     def _needs_subjects(self):
         return super()._needs_subjects() or self.adapt
 
-    def _n_copies(self):
-        return 1 if self._pairs is None else 2
+    def _trained_codes(self, codes):
+        return codes if self._pairs is None else np.concatenate([codes, self._swapped[codes]])
 
     def _learn_statistics(self, network, data):
         if isinstance(data, LazyRows):
@@ -403,18 +417,16 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
     def _start_from(self, net, codes):
         if not self.votes:
             return
-        counts = np.bincount(codes, minlength=len(self.classes_)).astype(float)
-        if self._pairs is not None:
-            counts += counts[self._swapped]
+        counts = np.bincount(self._trained_codes(codes), minlength=len(self.classes_)).astype(float)
         if self.class_weight is not None:
             counts *= net.criterion_.weight.double().cpu().numpy()
         net.module_.start_from(np.log(np.maximum(counts, 1e-3 * counts.max())))
 
     def _training_set(self, network, data, codes, subjects, scratch=None, learnt=None):
         inputs = self._prepare(network, data, subjects, scratch, learn=True, learnt=learnt)
+        codes = self._trained_codes(codes)
         if self._pairs is None:
             return inputs, codes
-        codes = np.concatenate([codes, self._swapped[codes]])
 
         def mirror(rows):
             if inputs is data:
@@ -468,10 +480,11 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
             subject: known[subject] if subject in known else mean_of(features, rows, _BATCH)
             for subject, rows in rows_of.items()
         }
+        _refuse_single_epochs({s: rows for s, rows in rows_of.items() if s not in known}, learn)
         if learn:
+            if subjects is None and not known:
+                _warn_of_unnamed_subjects()
             self.subject_means_ = means | known
-        else:
-            _refuse_single_epochs({s: rows for s, rows in rows_of.items() if s not in known})
         if isinstance(features, LazyRows):
             which = np.empty(len(features), dtype=int)
             for index, rows in enumerate(rows_of.values()):
@@ -601,9 +614,27 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         return importances / importances.sum()
 
 
-def _refuse_single_epochs(rows_of):
+def _warn_of_unnamed_subjects():
+    warnings.warn(
+        "adapt=True was not told who the subjects are: all epochs are taken for one person's, and "
+        "so are those to predict, which does not adapt to anybody new. Pass groups (by metadata "
+        "routing where it is a step of a Pipeline), or Epochs whose metadata have a column "
+        "'subject'.",
+        UserWarning,
+        stacklevel=2,
+    )
+
+
+def _refuse_single_epochs(rows_of, learn):
     """Raise where an epoch would be centred on itself, and warn where on hardly more."""
     for subject, rows in rows_of.items():
+        if learn:
+            if len(rows) == 1:
+                raise ValueError(
+                    f"Subject {subject!r} has a single epoch, which adapt=True would centre on "
+                    "itself: leave it out, or check that groups are subjects and not epochs."
+                )
+            continue
         of_whom = "somebody unknown" if subject is None else f"the unknown subject {subject!r}"
         way_out = (
             "adapt=True centres features on each subject's mean. Pass more epochs at once, or "

@@ -151,12 +151,44 @@ def test_auto_is_the_default_and_mirrors_only_what_has_two_sides(sides):
     options = {"max_epochs": 1}
     assert EEGTransformerClassifier().mirror == "auto"
     default = EEGTransformerClassifier(embed_dim=8, random_state=0, **options)
-    assert default.fit(X, y)._n_copies() == 2
+    codes = np.arange(2)
+    assert default.fit(X, y)._trained_codes(codes).tolist() == [0, 1, 1, 0]
     one_sided = X.copy().drop_channels([X.ch_names[0]])
     unnamed = X.get_data(units="uV")
     rest = np.where(np.asarray(y) == "left", "left", "rest")
     for data, labels in ((one_sided, y), (unnamed, y), (X, rest)):
-        assert default.fit(data, labels)._n_copies() == 1
+        assert default.fit(data, labels)._trained_codes(codes).tolist() == [0, 1]
+
+
+def test_channels_on_the_midline_have_no_other_side(sides):
+    """Mirror images would be the same epochs with the other label."""
+    X, y, _, _ = sides
+    midline = X.copy().pick(["FCz", "Cz", "CPz"])
+    default, without = (
+        EEGTransformerClassifier(max_epochs=2, random_state=0, **params).fit(midline, y)
+        for params in ({}, {"mirror": None})
+    )
+    assert _same_weights(default, without)
+    with pytest.raises(ValueError, match=r"channels that are all on the midline \(FCz, Cz, CPz\)"):
+        _make(mirror=SWAP).fit(midline, y)
+    assert _make(mirror={}, max_epochs=1).fit(midline, y)._trained_codes(np.arange(2)).size == 2
+
+
+def test_balanced_classes_count_mirror_images(sides):
+    """As many of each side are trained on, however many there were."""
+    X, y, _, _ = sides
+    rows = np.concatenate([np.flatnonzero(y == "left"), np.flatnonzero(y == "right")[:12]])
+    options = {"mirror": "auto", "class_weight": "balanced", "max_epochs": 3}
+    balanced = _make(**options).fit(X[rows], y[rows])
+    assert balanced.net_.criterion_.weight.tolist() == [1.0, 1.0]
+    assert _same_weights(balanced, _make(**options | {"class_weight": None}).fit(X[rows], y[rows]))
+    feet = np.where(np.arange(len(y)) % 3, y, "feet")  # more of them than of each side
+    with_feet = _make(**options).fit(X, feet)
+    counts = np.bincount(np.unique(feet, return_inverse=True)[1])
+    counts = np.array([2 * counts[0], counts[1] + counts[2], counts[1] + counts[2]])
+    np.testing.assert_allclose(
+        with_feet.net_.criterion_.weight, counts.sum() / (3 * counts), rtol=1e-6
+    )
 
 
 def test_one_direction_of_a_swap_is_enough(sides):
@@ -214,6 +246,40 @@ def test_a_model_of_one_person_knows_that_person(sides):
     # With nobody else to hold out, early stopping holds out epochs as before.
     stopping = _make(adapt=True, early_stopping=True, validation_fraction=0.3)
     assert list(stopping.fit(X[own], y[own]).subject_means_) == [3]
+
+
+def test_subjects_that_early_stopping_holds_out_are_known_as_well(sides):
+    X, y, subjects, _ = sides
+    stopping = _make(adapt=True, early_stopping=True, validation_fraction=0.3, max_epochs=2)
+    stopping.fit(X, y)
+    held_out = np.unique(subjects[stopping.held_out(y, subjects)])
+    assert len(held_out) == 2
+    assert sorted(stopping.subject_means_) == [1, 2, 3, 4, 5, 6]
+    own = np.flatnonzero(subjects == held_out[0])
+    one = stopping.predict_proba(X[own[:1]])  # one of somebody unknown would be refused
+    np.testing.assert_allclose(one, stopping.predict_proba(X[own])[:1], atol=1e-5)
+
+
+def test_bands_are_those_of_the_epochs_that_are_trained_on(sides):
+    X, y, subjects, _ = sides
+    options = {"early_stopping": True, "validation_fraction": 0.3, "max_epochs": 1}
+    held_out = _make(**options).held_out(y, subjects)
+    data = X.get_data()
+    data[held_out] = np.random.default_rng(0).normal(scale=1e-5, size=data[held_out].shape)
+    slow = X.copy().filter(None, 12.0, verbose="ERROR").get_data()
+    data[~held_out] = slow[~held_out]
+    changed = X.copy()
+    changed._data = data
+    network = _make(**options).fit(changed, y).net_.module_
+    assert network.tokenizer.bands[-1][1] < 20
+
+
+def test_who_adapts_wants_to_know_to_whom(sides):
+    X, y, _, _ = sides
+    with pytest.warns(UserWarning, match="was not told who the subjects are"):
+        _make(adapt=True, max_epochs=1).fit(X.get_data(units="uV"), y)
+    with pytest.raises(ValueError, match="Subject 0 has a single epoch, which adapt=True would"):
+        _make(adapt=True, max_epochs=1).fit(X, y, groups=np.arange(len(y)))
 
 
 def test_subjects_come_from_the_metadata_or_from_groups(adapted, sides):

@@ -1,6 +1,7 @@
 """Tokens of covariance against SciPy's logarithm, and the bands that a signal has."""
 
 import math
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -290,6 +291,21 @@ def test_one_loud_channel_does_not_hide_the_bands_of_others():
     slow = 1e5 * np.sin(2 * np.pi * 2 * np.arange(480) / SFREQ + rng.uniform(0, 6, (20, 1)))
     noise[:, 1] = slow
     assert find_bands(noise, SFREQ)[-1][1] > 40
+
+
+def test_hum_that_drowns_all_rhythms_is_told():
+    """Without a sampling rate it may be any rhythm; what a filter has left may be narrow."""
+    noise = np.random.default_rng(0).normal(size=(20, 3, 480)).cumsum(axis=-1)
+    noise -= noise.mean(axis=-1, keepdims=True)
+    hum = 2 * noise.std() * np.sin(2 * np.pi * 50 * np.arange(480) / SFREQ)
+    with pytest.warns(UserWarning, match=r"at 0\.3.* to 0\.3.* of the sampling rate.*give sfreq"):
+        find_bands(noise + hum)
+    narrow = sosfiltfilt(butter(4, (11.0, 13.0), "bandpass", fs=SFREQ, output="sos"), noise)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert find_bands(noise + hum, SFREQ)[-1][1] > 40
+        assert len(find_bands(narrow, SFREQ)) == 1
+        find_bands(narrow)
 
 
 @pytest.mark.parametrize("n_times", [1, 2, 3, 5, 20])

@@ -175,6 +175,25 @@ def test_epochs_are_mirrored_as_in_fit(people):
     np.testing.assert_array_equal(mirrored[3][10:], 1 - mirrored[3][:10])
 
 
+def test_balanced_classes_are_balanced_anew(people):
+    """Of the new epochs, whatever was rare in fit."""
+    X, y, subjects = people
+    rare = np.concatenate([np.flatnonzero(y == "left")[:40], np.flatnonzero(y == "right")[:10]])
+    new = np.flatnonzero(subjects == 8)
+    few = np.concatenate([new[y[new] == "left"][:4], new[y[new] == "right"][:8]])
+    classifier = _make(class_weight="balanced", max_epochs=1).fit(X[rare], y[rare])
+    np.testing.assert_allclose(classifier.net_.criterion_.weight, [50 / 80, 50 / 20])
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "tune", lambda *args, **kwargs: seen.append(args))
+        for class_weight in ("balanced", {"left": 3.0}):
+            classifier.class_weight = class_weight
+            with pytest.raises(TypeError):  # nothing was trained
+                classifier.fine_tune(X[few], y[few])
+    np.testing.assert_allclose(seen[0][1].weight, [12 / 8, 12 / 16])
+    np.testing.assert_allclose(seen[1][1].weight, [50 / 80, 50 / 20])
+
+
 def test_classes_that_are_not_there_are_not_unlearnt():
     sources = {"a": "C3", "b": "C4", "c": "Oz"}
     X, y, metadata, _ = make_eeg(4, 30, sources=sources, random_state=0)

@@ -285,6 +285,17 @@ def test_bad_swaps(one_sided, swap, message):
         mirrored.fit(X, y)
 
 
+def test_channels_on_the_midline_have_no_other_side(one_sided):
+    X, y = one_sided
+    for names in (["Fz", "Cz", "Pz"], ["Cz"]):
+        mirrored = MirroredClassifier(DummyClassifier(), input_ch_names=names)
+        with pytest.raises(ValueError, match=rf"midline \({', '.join(names)}\), .*both labels"):
+            mirrored.fit(X[:, : len(names)], y)
+        mirrored.fit(X[:, : len(names)], y == "left")  # nothing is exchanged
+    with pytest.raises(ValueError, match="a single one"):
+        MirroredClassifier(DummyClassifier()).fit(X[:, 0], y)
+
+
 def test_numbers_as_labels_need_a_dict(one_sided):
     X, y = one_sided
     y = (y == "right").astype(int)

@@ -414,7 +414,13 @@ def test_volts_and_microvolts_are_not_mixed_up():
     with pytest.raises(ValueError, match="one is in volts"):
         validate_eeg(fitted(volts), epochs, reset=False)
     validate_eeg(fitted(microvolts), epochs, reset=False)
-    validate_eeg(fitted(volts), microvolts, reset=False)  # arrays are taken as they are
+    for first, second in ((volts, microvolts), (microvolts, volts)):
+        with pytest.raises(ValueError, match="Pass what is in the same unit"):
+            validate_eeg(fitted(first), second, reset=False)
+    wrong = mne.EpochsArray(microvolts, epochs.info)  # in volts, it says
+    with pytest.raises(ValueError, match="the data of Epochs are volts"):
+        validate_eeg(door, wrong, reset=False)
+    validate_eeg(fitted(microvolts), 100 * microvolts, reset=False)  # loud, but no other unit
     validate_eeg(fitted(np.zeros_like(volts)), epochs, reset=False)  # nothing to compare with
 
 

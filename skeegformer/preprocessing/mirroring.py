@@ -267,8 +267,9 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a channel has no partner, the names of channels are not known, `swap` does not fit
-            the classes, X is empty or not finite, or the classifier has no `predict_proba`.
+            If a channel has no partner, the names of channels are not known, all are on the
+            midline but labels are exchanged, `swap` does not fit the classes, X is empty or not
+            finite, or the classifier has no `predict_proba`.
         """
         if isinstance(self.classifier, type) or not hasattr(self.classifier, "predict_proba"):
             raise ValueError(
@@ -281,6 +282,13 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         groups = validate_groups(groups, len(eeg.data))
         self.order_ = _mirror_order(self, eeg)
         self.swap_ = _check_swap(self.swap, self.classes_)
+        if self.swap_ and is_own_image(self.order_):
+            names = "a single one" if eeg.ch_names is None else ", ".join(eeg.ch_names)
+            raise ValueError(
+                f"All channels are on the midline ({names}), so that every epoch is its own "
+                "mirror image, and would be trained with both labels; pass channels of both "
+                f"sides, or {type(self.classifier).__name__} without mirroring."
+            )
         self._mirrored_codes = partner_order(self.swap_, self.classes_.tolist())
 
         labels = self.classes_[np.concatenate([codes, self._mirrored_codes[codes]])]
@@ -388,6 +396,22 @@ def partner_order(pairs, names):
         Where in `names` each one's partner is.
     """
     return np.array([names.index(pairs.get(name, name)) for name in names])
+
+
+def is_own_image(order):
+    """Tell whether mirroring changes nothing.
+
+    Parameters
+    ----------
+    order : ndarray of int of shape (n_chans,)
+        Where each channel's partner is.
+
+    Returns
+    -------
+    bool
+        Whether each channel is its own partner.
+    """
+    return bool((order == np.arange(len(order))).all())
 
 
 def _other_name(name):
