@@ -751,8 +751,9 @@ def _reorder(eeg, ch_names):
 def _scale(eeg):
     """Measure the size of a typical channel's fluctuations."""
     # In parts for arrays as well: a standard deviation takes a temporary of the size of its input.
-    parts = [block.std(axis=2) for block in batches_of(eeg.data, BATCH)]
-    return float(np.median(np.concatenate(parts)))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large has no scale
+        parts = [block.std(axis=2) for block in batches_of(eeg.data, BATCH)]
+        return float(np.median(np.concatenate(parts)))
 
 
 def _refuse_other_rate(estimator, eeg, sfreq):

@@ -273,10 +273,11 @@ def test_subjects_reach_early_stopping(mapped, recording):
     held_out = []
 
     class Watching(EEGTransformerClassifier):
-        def _make_net(self, eeg, codes, train, watched, device):
-            held_out.extend(eeg.subjects[watched].tolist())
-            assert not set(held_out) & set(eeg.subjects[train])
-            return super()._make_net(eeg, codes, train, watched, device)
+        def _plan(self, codes, groups):
+            seed, train, watched = super()._plan(codes, groups)
+            held_out.extend(groups[watched].tolist())
+            assert not set(held_out) & set(groups[train])
+            return seed, train, watched
 
     Watching(**QUICK, tokenizer="linear", early_stopping=True).fit(mapped, recording[1])
     assert len(held_out) == 30
