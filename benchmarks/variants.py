@@ -77,6 +77,7 @@ def renew(path, column, names, score, args, note=""):
 def _means(scores, column, names, note):
     """Make a table of means, a column for each variant."""
     rows = ["information", "task", "pipeline"]
+    scores = scores.sort_values(rows[:2], kind="stable")  # pieces came in any order
     means = scores.groupby([*rows, column, "seed", "subject"], sort=False)["balanced_accuracy"]
     means = means.mean().groupby([*rows, column], sort=False).mean().unstack()[list(names)]
     said = [
