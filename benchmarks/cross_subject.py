@@ -23,16 +23,15 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from merged import digits, finished, keep, merged
+from merged import digits, keep, merged
 from prepared import SUBJECTS, prepared, unprepared_pipelines
+from variants import run_folds
 
 from skeegformer import CriticalDifferenceDisplay, PairedScoresDisplay, ScoresDisplay
 from skeegformer._files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES, INFORMATION
 from skeegformer.evaluation import (
-    SubjectFolds,
     compare_pipelines,
-    run_benchmark,
     scores_table,
     write_between_markers,
 )
@@ -53,18 +52,7 @@ def run(args):
         pipelines = unprepared_pipelines(kind, task, names)
         return {name: on_device(pipeline, args.device) for name, pipeline in pipelines.items()}
 
-    result = run_benchmark(
-        make,
-        partial(prepared, subjects=args.subjects),
-        args.tasks,
-        protocol=SubjectFolds(args.folds),
-        information=args.information,
-        seeds=args.seeds,
-        store=args.store,
-        n_jobs=args.jobs,
-        verbose=1,
-    )
-    return finished(result)
+    return run_folds(make, partial(prepared, subjects=args.subjects), args.tasks, args)
 
 
 def on_device(pipeline, device):

@@ -13,10 +13,8 @@ from skeegformer.evaluation import write_between_markers
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmark.rst"
-RESULTS = (
-    *("nested_choice", "training_length", "learning_curve", "electrodes", "near_eyes"),
-    *("calibration", "cost"),
-)
+RESULTS = ("nested_choice", "training_length", "learning_curve", "electrodes", "near_eyes")
+RESULTS += ("calibration", "cost")
 
 
 def to_rst(markdown):

@@ -24,6 +24,7 @@ from sklearn.metrics import balanced_accuracy_score
 from tqdm import tqdm
 
 from skeegformer._files import replacing
+from skeegformer.evaluation._paired_tests import differences
 
 RESULTS = Path(__file__).parent / "results"
 TASKS = ("baseline-eyes", "fist-imagination", "fist_feet-imagination")
@@ -125,7 +126,8 @@ def write(rows, results):
         for n_electrodes in CAPS:
             part = table.loc[n_electrodes]
             cells = [_cell(part[name]) for name in (ESTIMATED, ANEW, CSP)]
-            change = (part[ESTIMATED] - part[ANEW]).dropna().round(9)  # so that ties are 0
+            both = part[[ESTIMATED, ANEW]].dropna()
+            change = differences(both[ESTIMATED], both[ANEW])
             signs = f"{(change > 0).sum()} / {(change < 0).sum()}"
             cells.append(f"{change.mean():+.3f} ({signs})" if len(change) else "–")
             lines.append(f"| {n_electrodes} | {' | '.join(cells)} |")

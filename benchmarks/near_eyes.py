@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from prepared import prepared, unprepared_pipelines
-from variants import parser, renew, run
+from variants import parser, renew, run_folds
 
 TABLE = Path(__file__).parent / "results" / "near_eyes.csv"
 NEAR_EYES = ["Fp1", "Fpz", "Fp2", "AF7", "AF3", "AFz", "AF4", "AF8"]
@@ -35,7 +35,7 @@ def score(task, args):
     for name, choose in CAPS.items():
         cap = X.copy().pick(choose(X.ch_names))
         pipelines = partial(unprepared_pipelines, names=PIPELINES)
-        yield name, run(pipelines, lambda task, cap=cap: (cap, y, groups), task, args)
+        yield name, run_folds(pipelines, lambda task, cap=cap: (cap, y, groups), task, args)
 
 
 def main():

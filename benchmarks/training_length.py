@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from prepared import SUBJECTS, prepared, unprepared_pipelines
-from variants import TASKS, parser, renew, run
+from variants import TASKS, parser, renew, run_folds
 
 TABLE = Path(__file__).parent / "results" / "training_length.csv"
 # Passes over the some 405 epochs of a fold that are four times those of max_epochs="auto", which
@@ -37,7 +37,7 @@ def score(task, args):
     """Score every network with each length of training."""
     for training, lengths in LENGTHS.items():
         pipelines = partial(make, names=args.pipelines, lengths=lengths)
-        yield training, run(pipelines, partial(prepared, subjects=args.subjects), task, args)
+        yield training, run_folds(pipelines, partial(prepared, subjects=args.subjects), task, args)
 
 
 def main():

@@ -17,7 +17,7 @@ TASKS = ("fist-imagination", "fist_feet-imagination")
 def parser(description):
     """Make a parser with the options that all of them have."""
     made = argparse.ArgumentParser(description=description.split("\n")[0])
-    made.add_argument("--tasks", nargs="+", default=TASKS)
+    made.add_argument("--tasks", nargs="*", default=TASKS, help="none: only make the table")
     made.add_argument("--information", nargs="+", default=("strict", "transductive"))
     made.add_argument("--subjects", type=int, nargs="+", default=SUBJECTS)
     made.add_argument("--seeds", type=int, nargs="+", default=(0,), help="which, such as 0 1 2")
@@ -28,12 +28,12 @@ def parser(description):
     return made
 
 
-def run(pipelines, load, task, args):
-    """Score one variant of one task."""
+def run_folds(pipelines, load, tasks, args):
+    """Score pipelines on folds of whole subjects, with the options of `parser`."""
     result = run_benchmark(
         pipelines,
         load,
-        task,
+        tasks,
         protocol=SubjectFolds(args.folds),
         information=args.information,
         seeds=args.seeds,
