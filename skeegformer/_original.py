@@ -264,7 +264,11 @@ class _Encoder(nn.Module):
     def forward(self, tokens):
         x = self.dropout(self.in_proj(tokens) + self.pe.encodings.weight[: tokens.shape[1]])
         x = torch.cat([self.class_token.expand(len(x), 1, -1), x], dim=1)
-        return self.dropout(self.norm(self.encoder_layers(x)[:, 0]))
+        *blocks, last = self.encoder_layers
+        for block in blocks:
+            x = block(x)
+        # The output network reads the class token alone.
+        return self.dropout(self.norm(last(x, n_wanted=1)[:, 0]))
 
 
 class _Positions(nn.Module):
@@ -276,7 +280,7 @@ class _Positions(nn.Module):
 
 
 class _Block(nn.Module):
-    """Attention between tokens, then a network within each."""
+    """Attention between tokens, then a network within each, for the first `n_wanted` tokens."""
 
     def __init__(self, embedding_dim, num_heads, dropout):
         super().__init__()
@@ -291,13 +295,13 @@ class _Block(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x):
-        x = x + self.mha(self.norm1(x))
+    def forward(self, x, n_wanted=None):
+        x = x[:, :n_wanted] + self.mha(self.norm1(x), n_wanted)
         return self.dropout(x + self.ff(self.norm2(x)))
 
 
 class _Attention(nn.Module):
-    """Multi-head attention with one projection for queries, keys and values."""
+    """Multi-head attention with one projection for all; the first `n_wanted` tokens ask."""
 
     def __init__(self, embedding_dim, num_heads, dropout):
         super().__init__()
@@ -306,10 +310,11 @@ class _Attention(nn.Module):
         self.out = nn.Linear(embedding_dim, embedding_dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x):
+    def forward(self, x, n_wanted=None):
         q, k, v = (
             part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for part in self.qkv(x).chunk(3, dim=-1)
         )
+        q = q[:, :, :n_wanted]
         gathered = F.scaled_dot_product_attention(q, k, v)
         return self.dropout(self.out(gathered.transpose(1, 2).flatten(2)))
