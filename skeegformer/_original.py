@@ -268,7 +268,7 @@ class _Encoder(nn.Module):
         for block in blocks:
             x = block(x)
         # The output network reads the class token alone.
-        return self.dropout(self.norm(last(x, n_wanted=1)[:, 0]))
+        return self.dropout(self.norm(last(x, n_queries=1)[:, 0]))
 
 
 class _Positions(nn.Module):
@@ -280,7 +280,7 @@ class _Positions(nn.Module):
 
 
 class _Block(nn.Module):
-    """Attention between tokens, then a network within each, for the first `n_wanted` tokens."""
+    """Attention to all tokens, then a network within each; of the first `n_queries`, or of all."""
 
     def __init__(self, embedding_dim, num_heads, dropout):
         super().__init__()
@@ -295,13 +295,13 @@ class _Block(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x, n_wanted=None):
-        x = x[:, :n_wanted] + self.mha(self.norm1(x), n_wanted)
+    def forward(self, x, n_queries=None):
+        x = x[:, :n_queries] + self.mha(self.norm1(x), n_queries)
         return self.dropout(x + self.ff(self.norm2(x)))
 
 
 class _Attention(nn.Module):
-    """Multi-head attention with one projection for all; the first `n_wanted` tokens ask."""
+    """Multi-head attention of the first `n_queries` tokens, or of all, to all."""
 
     def __init__(self, embedding_dim, num_heads, dropout):
         super().__init__()
@@ -310,11 +310,11 @@ class _Attention(nn.Module):
         self.out = nn.Linear(embedding_dim, embedding_dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x, n_wanted=None):
+    def forward(self, x, n_queries=None):
         q, k, v = (
             part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for part in self.qkv(x).chunk(3, dim=-1)
         )
-        q = q[:, :, :n_wanted]
+        q = q[:, :, :n_queries]
         gathered = F.scaled_dot_product_attention(q, k, v)
         return self.dropout(self.out(gathered.transpose(1, 2).flatten(2)))
