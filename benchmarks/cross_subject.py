@@ -16,7 +16,6 @@ With ``--docs`` the tables also replace those in README.md and in the documentat
 Finished fits are kept in ``--store``: killed and started again, it goes on where it was.
 """
 
-import argparse
 import os
 import textwrap
 from functools import partial
@@ -24,8 +23,8 @@ from pathlib import Path
 
 import pandas as pd
 from merged import digits, keep, merged
-from prepared import SUBJECTS, prepared, unprepared_pipelines
-from variants import run_folds
+from prepared import prepared, unprepared_pipelines
+from variants import parser, run_folds
 
 from skeegformer import CriticalDifferenceDisplay, PairedScoresDisplay, ScoresDisplay
 from skeegformer._files import replacing
@@ -46,19 +45,8 @@ KEY = ["task", "protocol", "information", "pipeline", "seed"]
 
 def run(args):
     """Score the pipelines that are named."""
-    names = args.pipelines
-
-    def make(kind, task):
-        pipelines = unprepared_pipelines(kind, task, names)
-        return {name: on_device(pipeline, args.device) for name, pipeline in pipelines.items()}
-
-    return run_folds(make, partial(prepared, subjects=args.subjects), args.tasks, args)
-
-
-def on_device(pipeline, device):
-    """Let the network of a pipeline compute there, if it has one."""
-    names = [name for name in pipeline.get_params() if name.endswith("__device")]
-    return pipeline.set_params(**dict.fromkeys(names, device))
+    pipelines = partial(unprepared_pipelines, names=args.pipelines)
+    return run_folds(pipelines, partial(prepared, subjects=args.subjects), args.tasks, args)
 
 
 def merge(scores):
@@ -148,24 +136,15 @@ def write(path, text):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--tasks", nargs="+", default=STANDARD_TASKS)
-    parser.add_argument("--pipelines", nargs="*", default=BENCHMARK_PIPELINES)
-    parser.add_argument("--information", nargs="+", default=("strict", "transductive"))
-    parser.add_argument("--subjects", type=int, nargs="+", default=SUBJECTS)
-    parser.add_argument(
-        "--seeds", type=int, nargs="+", default=(0, 1, 2), help="which, such as 0 1 2"
-    )
-    parser.add_argument("--folds", type=int, default=4)
-    parser.add_argument("--jobs", type=int, default=-1)
-    parser.add_argument("--device", default="cpu", help="where networks compute, such as cuda")
-    parser.add_argument("--docs", action="store_true", help="renew README.md and docs as well")
-    parser.add_argument("--store", type=Path, default=HERE / "store", help="finished fits")
-    args = parser.parse_args()
+    options = parser(__doc__, tasks=STANDARD_TASKS, seeds=(0, 1, 2))
+    pipelines = BENCHMARK_PIPELINES
+    options.add_argument("--pipelines", nargs="*", default=pipelines, help="none: only tables")
+    options.add_argument("--docs", action="store_true", help="renew README.md and docs as well")
+    args = options.parse_args()
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")  # reaches the processes that train
 
     RESULTS.mkdir(exist_ok=True)
-    if args.pipelines:
+    if args.tasks and args.pipelines:
         scores = merge(run(args))
         keep(scores, TABLE)
     scores = pd.read_csv(TABLE)

@@ -10,44 +10,30 @@ among those of a larger one. Rows of the pipelines and seeds that are named repl
 Finished fits are kept in ``--store``: killed and started again, it goes on where it was.
 """
 
-import argparse
 import os
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from merged import digits, finished, keep, merged, said_seeds
-from prepared import SUBJECTS, prepared, unprepared_pipelines
+from merged import digits, keep, merged, said_seeds
+from prepared import prepared, unprepared_pipelines
+from variants import parser, run_folds
 
 from skeegformer import LearningCurveDisplay, LeaveOneSubjectOut
 from skeegformer._files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES
-from skeegformer.evaluation import run_benchmark
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results"
+RESULTS = Path(__file__).parent / "results"
 TABLE = RESULTS / "learning_curve.csv"
 KEY = ["task", "information", "pipeline", "n_train_subjects", "seed"]
 
 
 def run(args):
     """Score the pipelines that are named, for every number of training subjects."""
-    parts = [
-        finished(
-            run_benchmark(
-                partial(unprepared_pipelines, names=args.pipelines),
-                partial(prepared, subjects=args.subjects),
-                args.tasks,
-                protocol=LeaveOneSubjectOut(n_train_subjects=number),
-                information=args.information,
-                seeds=args.seeds,
-                store=args.store,
-                n_jobs=args.jobs,
-                verbose=1,
-            )
-        )
-        for number in args.sizes
-    ]
+    pipelines = partial(unprepared_pipelines, names=args.pipelines)
+    load = partial(prepared, subjects=args.subjects)
+    protocols = [LeaveOneSubjectOut(n_train_subjects=number) for number in args.sizes]
+    parts = [run_folds(pipelines, load, args.tasks, args, protocol=one) for one in protocols]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -77,22 +63,15 @@ def table(scores):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--tasks", nargs="+", default=("fist-imagination",))
-    parser.add_argument(
-        "--pipelines", nargs="*", default=("CSP+LDA", "tangent space+LR", "skeegformer")
-    )
-    parser.add_argument("--information", nargs="+", default=("strict", "transductive"))
-    parser.add_argument("--sizes", type=int, nargs="+", default=(2, 4, 8, 11))
-    parser.add_argument("--subjects", type=int, nargs="+", default=SUBJECTS)
-    parser.add_argument("--seeds", type=int, nargs="+", default=(0,), help="which, such as 0 1 2")
-    parser.add_argument("--jobs", type=int, default=-1)
-    parser.add_argument("--store", type=Path, default=HERE / "store", help="finished fits")
-    args = parser.parse_args()
+    options = parser(__doc__, tasks=("fist-imagination",), folds=None)
+    names = ("CSP+LDA", "tangent space+LR", "skeegformer")
+    options.add_argument("--pipelines", nargs="*", default=names, help="none: only make the table")
+    options.add_argument("--sizes", type=int, nargs="+", default=(2, 4, 8, 11))
+    args = options.parse_args()
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")  # reaches the processes that train
 
     RESULTS.mkdir(exist_ok=True)
-    if args.pipelines:
+    if args.tasks and args.pipelines:
         scores = merge(run(args))
         keep(scores, TABLE)
     scores = pd.read_csv(TABLE)

@@ -12,23 +12,22 @@ Writes ``benchmarks/results/nested_choice.csv``, a row for each setting and test
 Finished fits are kept in ``--store``: killed and started again, it goes on where it was.
 """
 
-import argparse
 import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from merged import digits, finished, keep, merged
-from prepared import SUBJECTS, prepared, unprepared
+from merged import digits, keep, merged
+from prepared import prepared, unprepared
 from sklearn.base import clone
+from variants import parser, run_folds
 
 from skeegformer._files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES, benchmark_pipelines
-from skeegformer.evaluation import SubjectFolds, run_benchmark
+from skeegformer.evaluation import SubjectFolds
 from skeegformer.evaluation.tasks import STANDARD_TASKS
 
-HERE = Path(__file__).parent
-TABLE = HERE / "results" / "nested_choice.csv"
+TABLE = Path(__file__).parent / "results" / "nested_choice.csv"
 SETTINGS = {
     "default": {},
     "learning rate 1e-4": {"lr": 1e-4},
@@ -46,18 +45,14 @@ def score(task, information, args):
     settings = {name: _with(ours, **params) for name, params in SETTINGS.items()}
 
     def run(rows, n_folds):
-        result = run_benchmark(
-            {information: settings},
+        return run_folds(
+            lambda information, task: settings,
             lambda task: (X[rows], y[rows], groups[rows]),
             task,
+            args,
             protocol=SubjectFolds(n_folds),
             information=information,
-            seeds=args.seeds,
-            store=args.store,
-            n_jobs=args.jobs,
-            verbose=1,
         )
-        return finished(result)
 
     tested = run(np.arange(len(y)), args.folds)
     parts = [tested.assign(setting=tested["pipeline"], chosen="")]
@@ -79,9 +74,10 @@ def _with(pipeline, **params):
 
 
 def merge(scores):
-    """Put rows in place of older ones of the same tasks."""
-    scores = merged(scores, TABLE, KEY, alike=("subject", "protocol")).fillna({"chosen": ""})
-    return scores.sort_values(KEY, kind="stable", ignore_index=True)
+    """Put rows in place of older ones of the same tasks and seeds."""
+    by = [*KEY, "seed"]
+    scores = merged(scores, TABLE, by, alike=("subject", "protocol")).fillna({"chosen": ""})
+    return scores.sort_values(by, kind="stable", ignore_index=True)
 
 
 def table(scores):
@@ -111,25 +107,17 @@ def table(scores):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--tasks", nargs="+", default=STANDARD_TASKS)
-    parser.add_argument("--information", nargs="+", default=("strict", "transductive"))
-    parser.add_argument("--subjects", type=int, nargs="+", default=SUBJECTS)
-    parser.add_argument("--seeds", type=int, nargs="+", default=(0,), help="which, such as 0 1 2")
-    parser.add_argument("--folds", type=int, default=4)
-    parser.add_argument("--inner-folds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=-1)
-    parser.add_argument("--store", type=Path, default=HERE / "store", help="finished fits")
-    args = parser.parse_args()
+    options = parser(__doc__, tasks=STANDARD_TASKS)
+    options.add_argument("--inner-folds", type=int, default=3)
+    args = options.parse_args()
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")  # reaches the processes that train
 
     for kind in args.information:
         for task in args.tasks:
-            scores = merge(score(task, kind, args))
-            keep(scores, TABLE)
-            text = table(scores)
-            with replacing(TABLE.with_suffix(".md")) as path:
-                path.write_text(text, encoding="utf-8")
+            keep(merge(score(task, kind, args)), TABLE)
+    text = table(pd.read_csv(TABLE, keep_default_na=False))
+    with replacing(TABLE.with_suffix(".md")) as path:
+        path.write_text(text, encoding="utf-8")
     print(text)
 
 

@@ -1,7 +1,8 @@
-"""Scores of variants of the same fits, side by side: what benchmarks of one question share."""
+"""What benchmarks of unseen subjects share: options, fits, tables of variants side by side."""
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -9,39 +10,65 @@ from merged import digits, finished, keep, merged, said_seeds
 from prepared import SUBJECTS
 
 from skeegformer._files import replacing
+from skeegformer.baselines import BENCHMARK_PIPELINES
 from skeegformer.evaluation import SubjectFolds, run_benchmark
 
 TASKS = ("fist-imagination", "fist_feet-imagination")
 
 
-def parser(description):
-    """Make a parser with the options that all of them have."""
+def parser(description, *, tasks=TASKS, seeds=(0,), folds=4):
+    """Make a parser with the options that all of them have; no folds where they are given."""
     made = argparse.ArgumentParser(description=description.split("\n")[0])
-    made.add_argument("--tasks", nargs="*", default=TASKS, help="none: only make the table")
+    made.add_argument("--tasks", nargs="*", default=tasks, help="none: only make the table")
     made.add_argument("--information", nargs="+", default=("strict", "transductive"))
     made.add_argument("--subjects", type=int, nargs="+", default=SUBJECTS)
-    made.add_argument("--seeds", type=int, nargs="+", default=(0,), help="which, such as 0 1 2")
-    made.add_argument("--folds", type=int, default=4)
+    made.add_argument("--seeds", type=int, nargs="+", default=seeds, help="which, such as 0 1 2")
+    if folds is not None:
+        made.add_argument("--folds", type=int, default=folds)
     made.add_argument("--jobs", type=int, default=-1)
+    made.add_argument("--device", default="cpu", help="where networks compute, such as cuda")
     store = Path(__file__).parent / "store"
     made.add_argument("--store", type=Path, default=store, help="finished fits")
     return made
 
 
-def run_folds(pipelines, load, tasks, args):
-    """Score pipelines on folds of whole subjects, with the options of `parser`."""
+def run_folds(pipelines, load, tasks, args, *, protocol=None, information=None):
+    """Score pipelines on subjects that they were not trained on, with the options of `parser`.
+
+    Parameters
+    ----------
+    pipelines, load : callable
+        As in `run_benchmark`.
+    tasks : str or list of str
+        As in `run_benchmark`.
+    args : Namespace
+        Of `parser`.
+    protocol : object, default=None
+        As in `run_benchmark`; None takes folds of whole subjects, as many as `args` says.
+    information : str, default=None
+        As in `run_benchmark`; None takes what `args` says.
+    """
     result = run_benchmark(
-        pipelines,
+        partial(_on_device, pipelines, args.device),
         load,
         tasks,
-        protocol=SubjectFolds(args.folds),
-        information=args.information,
+        protocol=protocol or SubjectFolds(args.folds),
+        information=information or args.information,
         seeds=args.seeds,
         store=args.store,
         n_jobs=args.jobs,
         verbose=1,
     )
     return finished(result)
+
+
+def _on_device(pipelines, device, information, task):
+    """Make pipelines whose networks, where they have one, compute there."""
+    made = pipelines(information, task=task)
+    for pipeline in made.values():
+        names = [name for name in pipeline.get_params() if name.endswith("__device")]
+        pipeline.set_params(**dict.fromkeys(names, device))
+    return made
 
 
 def renew(path, column, names, score, args, note=""):
@@ -77,7 +104,10 @@ def renew(path, column, names, score, args, note=""):
 def _means(scores, column, names, note):
     """Make a table of means, a column for each variant."""
     rows = ["information", "task", "pipeline"]
-    scores = scores.sort_values(rows[:2], kind="stable")  # pieces came in any order
+    places = {name: place for place, name in enumerate(BENCHMARK_PIPELINES)}
+    scores = scores.sort_values(  # pieces came in any order
+        rows, key=lambda column: column.map(lambda value: places.get(value, value)), kind="stable"
+    )
     means = scores.groupby([*rows, column, "seed", "subject"], sort=False)["balanced_accuracy"]
     means = means.mean().groupby([*rows, column], sort=False).mean().unstack()[list(names)]
     said = [
