@@ -35,6 +35,7 @@ from skeegformer.evaluation import (
     write_between_markers,
 )
 from skeegformer.evaluation.tasks import STANDARD_TASKS
+from skeegformer.plotting._benchmark import p_text
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -101,7 +102,7 @@ def lead(scores):
         best = found.loc[found["mean"].idxmax()]
         sentences.append(
             f"{kind}, {best.name}: {-best['difference']:+.3f} "
-            f"[{-best['high']:.3f}, {-best['low']:.3f}], p = {best['p_holm']:.3f}"
+            f"[{-best['high']:.3f}, {-best['low']:.3f}], {p_text(best['p_holm'])}"
         )
     return (
         f"{OURS} against the best of the others on the average over tasks, with 95 % intervals "

@@ -1,13 +1,18 @@
-"""Put results that other benchmarks wrote as Markdown into the documentation.
+"""Put results of other benchmarks into the documentation and the README.
 
-Each of those that are there goes between its markers in ``docs/benchmark.rst``; tables are never
-copied by hand::
+What they wrote as Markdown goes between its markers in ``docs/benchmark.rst``, and a sentence on
+two of them into ``README.md``; figures are never copied by hand::
 
     python benchmarks/docs_tables.py
 """
 
 import re
+import textwrap
 from pathlib import Path
+
+import learning_curve
+import pandas as pd
+import training_length
 
 from skeegformer.evaluation import write_between_markers
 
@@ -44,6 +49,13 @@ def main():
         if path.exists():
             text = to_rst(path.read_text(encoding="utf-8"))
             write_between_markers(PAGE, name.replace("_", "-"), text)
+    sentences = {
+        "longer-training": (training_length.TABLE, training_length.lead),
+        "learning-curve": (learning_curve.TABLE, learning_curve.summary),
+    }
+    for name, (path, say) in sentences.items():
+        text = textwrap.fill(say(pd.read_csv(path)), 100)
+        write_between_markers(HERE.parent / "README.md", name, text)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from skeegformer.baselines import BENCHMARK_PIPELINES
 
 RESULTS = Path(__file__).parent / "results"
 TABLE = RESULTS / "learning_curve.csv"
+TASK = "fist-imagination"
 KEY = ["task", "information", "pipeline", "n_train_subjects", "seed"]
 
 
@@ -62,8 +63,20 @@ def table(scores):
     return f"{'. '.join(said)}.\n\n{chr(10).join(lines)}\n"
 
 
+def summary(scores, information="strict"):
+    """Say in a sentence how scores of ours and of CSP grow."""
+    rows = scores[(scores["information"] == information) & (scores["task"] == TASK)]
+    means = rows.groupby(["pipeline", "n_train_subjects"])["balanced_accuracy"].mean().unstack()
+    grown = [
+        f"{name} {', '.join(map(digits, means.loc[name]))}"
+        for name in (BENCHMARK_PIPELINES[-1], "EEGNet", "CSP+LDA mirrored", "CSP+LDA")
+    ]
+    sizes = ", ".join(map(str, means.columns))
+    return f"`{TASK}`, {information}, trained on {sizes} subjects: {'; '.join(grown)}."
+
+
 def main():
-    options = parser(__doc__, tasks=("fist-imagination",), folds=None)
+    options = parser(__doc__, tasks=(TASK,), folds=None)
     names = ("CSP+LDA", "tangent space+LR", "skeegformer")
     options.add_argument("--pipelines", nargs="*", default=names, help="none: only make the table")
     options.add_argument("--sizes", type=int, nargs="+", default=(2, 4, 8, 11))

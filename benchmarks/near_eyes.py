@@ -40,8 +40,8 @@ def score(task, args):
 
 def main():
     args = parser(__doc__).parse_args()
-    note = f" Near the eyes: {', '.join(NEAR_EYES)}."
-    renew(TABLE, "electrodes", list(CAPS), partial(score, args=args), args, note)
+    note = f"Near the eyes: {', '.join(NEAR_EYES)}."
+    renew(TABLE, "electrodes", list(CAPS), partial(score, args=args), args, lambda scores: note)
 
 
 if __name__ == "__main__":

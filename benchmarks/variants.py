@@ -71,7 +71,7 @@ def _on_device(pipelines, device, information, task):
     return made
 
 
-def renew(path, column, names, score, args, note=""):
+def renew(path, column, names, score, args, note=None):
     """Score all tasks, put the rows into a table, and write and print the means of all rows.
 
     Parameters
@@ -86,8 +86,8 @@ def renew(path, column, names, score, args, note=""):
         Takes a task; yields the name of each variant and its rows.
     args : Namespace
         Of `parser`.
-    note : str
-        What to say before the means.
+    note : callable, default=None
+        Takes all rows; says in whole sentences what to know beside the means.
     """
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")  # reaches the processes that train
     key = ["task", "information", "pipeline", "seed", column]
@@ -95,7 +95,8 @@ def renew(path, column, names, score, args, note=""):
         parts = [rows.assign(**{column: name}) for name, rows in score(task)]
         scores = pd.concat(parts, ignore_index=True)
         keep(merged(scores, path, key, alike=("subject", "protocol")), path)
-    text = _means(pd.read_csv(path), column, names, note)
+    scores = pd.read_csv(path)
+    text = _means(scores, column, names, note(scores) if note else "")
     with replacing(path.with_suffix(".md")) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(text)
@@ -104,19 +105,17 @@ def renew(path, column, names, score, args, note=""):
 def _means(scores, column, names, note):
     """Make a table of means, a column for each variant."""
     rows = ["information", "task", "pipeline"]
+    means = scores.groupby([*rows, column, "seed", "subject"])["balanced_accuracy"].mean()
+    means = means.groupby([*rows, column]).mean().unstack()[list(names)]
     places = {name: place for place, name in enumerate(BENCHMARK_PIPELINES)}
-    scores = scores.sort_values(  # pieces came in any order
-        rows, key=lambda column: column.map(lambda value: places.get(value, value)), kind="stable"
-    )
-    means = scores.groupby([*rows, column, "seed", "subject"], sort=False)["balanced_accuracy"]
-    means = means.mean().groupby([*rows, column], sort=False).mean().unstack()[list(names)]
+    means = means.sort_index(key=lambda labels: labels.map(lambda label: places.get(label, label)))
     said = [
         f"Mean balanced accuracy of {scores['subject'].nunique()} subjects that were not trained "
         f"on, in {scores['fold'].nunique()} folds",
         *said_seeds(scores, ["information", "task", column]),
     ]
     lines = [
-        f"{'. '.join(said)}.{note}",
+        f"{'. '.join(said)}. {note}".rstrip(),
         "",
         f"| {' | '.join(rows)} | " + " | ".join(names) + " |",
         "|---" * len(rows) + "|---:" * len(names) + "|",
