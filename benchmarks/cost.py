@@ -17,6 +17,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from prepared import SUBJECTS, prepared
 
@@ -49,12 +50,12 @@ def measure(classifier, train, test):
     start = time.perf_counter()
     classifier.predict(test)
     predict_seconds = time.perf_counter() - start
-    n_train = len(y) - classifier.held_out(y, groups).sum()
+    codes = np.searchsorted(classifier.classes_, y[~classifier.held_out(y, groups)])
     n_passes = len(classifier.history_)
     return {
         "n_weights": sum(p.numel() for p in classifier.net_.module_.parameters()),
         "n_passes": n_passes,
-        "n_seen": n_passes * n_train * classifier._n_copies(),
+        "n_seen": n_passes * len(classifier._trained_codes(codes)),
         "fit_seconds": fit_seconds,
         "n_predicted": len(test),
         "predict_seconds": predict_seconds,

@@ -64,7 +64,7 @@ def table(scores):
 
 
 def summary(scores, information="strict"):
-    """Say in a sentence how scores of ours and of CSP grow."""
+    """Say in a sentence how scores of some pipelines grow."""
     rows = scores[(scores["information"] == information) & (scores["task"] == TASK)]
     means = rows.groupby(["pipeline", "n_train_subjects"])["balanced_accuracy"].mean().unstack()
     grown = [

@@ -4,8 +4,8 @@ Cues appear on one side of the screen, and whoever looks there moves the eyes: a
 tell left from right by them, from the electrodes around. The scores of the benchmark once more,
 without these electrodes, and with them alone.
 
-Puts rows in place of older ones of the same tasks into ``benchmarks/results/near_eyes.csv``, and
-makes ``near_eyes.md`` of all rows::
+Puts rows in place of older ones of the same tasks and seeds into
+``benchmarks/results/near_eyes.csv``, and makes ``near_eyes.md`` of all rows::
 
     python benchmarks/near_eyes.py --jobs 2
 """

@@ -8,7 +8,8 @@ the way what mirroring and votes are worth::
     python benchmarks/nested_choice.py
 
 Writes ``benchmarks/results/nested_choice.csv``, a row for each setting and test subject, and
-``nested_choice.md``, task by task, in place of older rows of the same task and kind of information.
+``nested_choice.md``, task by task, in place of older rows of the same task, kind of information and
+seed.
 Finished fits are kept in ``--store``: killed and started again, it goes on where it was.
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from merged import digits, keep, merged
+from merged import digits, keep, merged, said_seeds
 from prepared import prepared, unprepared
 from sklearn.base import clone
 from variants import parser, run_folds
@@ -96,14 +97,22 @@ def table(scores):
     for information, rows in means.groupby("information", sort=False):
         cells = list(map(digits, rows.mean()))
         lines.append("| " + " | ".join([information, "mean", *cells, ""]) + " |")
-    seeds = sorted(scores["seed"].unique())
+    said = said_seeds(scores.assign(pipeline=BENCHMARK_PIPELINES[-1]), KEY)
+    said = said or [f"Seed {scores['seed'].iloc[0]}"]
     return (
         f"Mean balanced accuracy of {scores['subject'].nunique()} subjects that were not trained "
-        f"on, in {scores['fold'].nunique()} folds; seed{'s' * (len(seeds) > 1)} "
-        f"{', '.join(map(str, seeds))}. "
+        f"on, in {scores['fold'].nunique()} folds. {'. '.join(said)}. "
         f"*{CHOICE}*: each fold takes the setting with the highest mean over the subjects of "
         f"inner folds, which are among those it trains on.\n\n{chr(10).join(lines)}\n"
     )
+
+
+def write_table():
+    """Make the table of all rows."""
+    text = table(pd.read_csv(TABLE, keep_default_na=False))
+    with replacing(TABLE.with_suffix(".md")) as path:
+        path.write_text(text, encoding="utf-8")
+    return text
 
 
 def main():
@@ -115,10 +124,8 @@ def main():
     for kind in args.information:
         for task in args.tasks:
             keep(merge(score(task, kind, args)), TABLE)
-    text = table(pd.read_csv(TABLE, keep_default_na=False))
-    with replacing(TABLE.with_suffix(".md")) as path:
-        path.write_text(text, encoding="utf-8")
-    print(text)
+            write_table()
+    print(write_table())
 
 
 if __name__ == "__main__":

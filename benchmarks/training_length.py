@@ -1,8 +1,8 @@
 """Whether networks of the table of cross-subject scores would do better if they trained longer.
 
-All of them are trained for the same number of steps there, as many as were chosen for ours. Here
-some train four times as long, on the same folds with the same seeds, the learning rate coming down
-as slowly.
+All of them are trained with ``max_epochs="auto"`` there, 600 steps, as many as were chosen for
+ours. Here some train four times as long, on the same folds with the same seeds, the learning rate
+coming down as slowly.
 
 Puts rows in place of older ones of the same fits into ``benchmarks/results/training_length.csv``,
 and makes ``training_length.md`` of all rows. Networks of braindecode need an environment of their
@@ -21,8 +21,8 @@ from skeegformer.evaluation import compare_pipelines
 from skeegformer.plotting._benchmark import p_text
 
 TABLE = Path(__file__).parent / "results" / "training_length.csv"
-# Passes over the training epochs of a fold that max_epochs="auto" makes of 600 steps; less where
-# mirror images join in.
+# Passes over the training epochs of a fold that max_epochs="auto" makes: as many as 600 steps need,
+# which are fewer where mirror images join in, and 20 at least.
 PASSES = {
     "baseline-eyes": 35,
     "fist-imagination": 46,
@@ -42,8 +42,8 @@ NETWORKS = {
     "EEGNet": PASSES,
     OURS: MIRRORED_PASSES,
 }
-AS_OURS, LONGER = "as in the table", "four times as long"
-TIMES = {AS_OURS: None, LONGER: 4}
+STANDARD, LONGER = "as long as in the table", "four times as long"
+TIMES = {STANDARD: None, LONGER: 4}
 
 
 def make(kind, task, names, times):
@@ -63,9 +63,9 @@ def score(task, args):
 
 
 def lead(scores):
-    """Compare ours, as in the table, with those that trained longer, on the mean of all tasks."""
+    """Compare ours with others that trained longer, those that have all tasks, on their mean."""
     is_ours = scores["pipeline"] == OURS
-    rows = scores[scores["training"] == is_ours.map({True: AS_OURS, False: LONGER})]
+    rows = scores[scores["training"] == is_ours.map({True: STANDARD, False: LONGER})]
     said = []
     for kind, of_kind in rows.groupby("information"):
         n_tasks = of_kind.groupby("pipeline")["task"].nunique()
@@ -80,8 +80,8 @@ def lead(scores):
     if not said:
         return ""
     return (
-        f"{OURS} as in the table against others {LONGER}, on the mean of {len(PASSES)} tasks, with "
-        "95 % intervals over subjects and p of Wilcoxon's signed-rank test (Holm): "
+        f"{OURS}, trained {STANDARD}, against those {LONGER} on the mean of all {len(PASSES)} "
+        "tasks, with 95 % intervals over subjects and p of Wilcoxon's signed-rank test (Holm): "
         f"{'; '.join(said)}."
     )
 

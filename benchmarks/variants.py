@@ -17,7 +17,7 @@ TASKS = ("fist-imagination", "fist_feet-imagination")
 
 
 def parser(description, *, tasks=TASKS, seeds=(0,), folds=4):
-    """Make a parser with the options that all of them have; no folds where they are given."""
+    """Make a parser with the options that all of them have; ``folds=None`` leaves out --folds."""
     made = argparse.ArgumentParser(description=description.split("\n")[0])
     made.add_argument("--tasks", nargs="*", default=tasks, help="none: only make the table")
     made.add_argument("--information", nargs="+", default=("strict", "transductive"))
