@@ -100,11 +100,13 @@ def table(rows, task, n_train):
     training = best["n_seen"] / best["fit_seconds"]
     prediction = best["n_predicted"] / best["predict_seconds"]
     reference = training.get(REFERENCE)
+    n_turns = rows["turn"].nunique()
+    turns = "one turn" if n_turns == 1 else f"the fastest of {n_turns} turns"
     lines = [
         f"One fold of `{task}` ({n_train} epochs of 64 channels at 80 Hz to train on), one thread, "
-        f"torch {version('torch').partition('+')[0]}, {platform.machine()}; the fastest of "
-        f"{rows['turn'].nunique()} turns. *seen*: epochs in training steps, mirror images counted; "
-        f"the rate is that of the whole `fit`, and relative to {REFERENCE}'s in the column after.",
+        f"torch {version('torch').partition('+')[0]}, {platform.machine()}; {turns}. *seen*: "
+        "epochs in training steps, mirror images counted; the rate is that of the whole `fit`, and "
+        f"relative to {REFERENCE}'s in the column after.",
         "",
         "| network | weights | passes | fit (s) | seen | seen/s | relative | predicted/s |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
