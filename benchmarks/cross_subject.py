@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from merged import digits, keep, merged
+from merged import ahead, digits, keep, merged, whole
 from prepared import prepared, unprepared_pipelines
 from variants import parser, run_folds
 
@@ -35,7 +35,6 @@ from skeegformer.evaluation import (
     write_between_markers,
 )
 from skeegformer.evaluation.tasks import STANDARD_TASKS
-from skeegformer.plotting._benchmark import p_text
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -97,13 +96,10 @@ def lead(scores):
     """Say how far ours is ahead of the best of the others, on the average over tasks."""
     sentences = []
     for kind, rows in scores.groupby("information", sort=False):
-        found = compare_pipelines(whole(rows), OURS)
+        found = compare_pipelines(whole(rows, rows["task"].unique()), OURS)
         found = found[found["task"] == "all tasks"].set_index("pipeline")
         best = found.loc[found["mean"].idxmax()]
-        sentences.append(
-            f"{kind}, {best.name}: {-best['difference']:+.3f} "
-            f"[{-best['high']:.3f}, {-best['low']:.3f}], {p_text(best['p_holm'])}"
-        )
+        sentences.append(f"{kind}, {best.name}: {ahead(best)}")
     return (
         f"{OURS} against the best of the others on the average over tasks, with 95 % intervals "
         "over subjects, and p of Wilcoxon's signed-rank test corrected for all of them "
@@ -111,15 +107,10 @@ def lead(scores):
     )
 
 
-def whole(scores):
-    """Take the pipelines that have every task."""
-    n_tasks = scores.groupby("pipeline")["task"].nunique()
-    return scores[scores["pipeline"].map(n_tasks) == scores["task"].nunique()]
-
-
 def draw(scores, information):
     """Draw the comparison of pipelines at one kind of information."""
-    scores = whole(scores[scores["information"] == information])
+    scores = scores[scores["information"] == information]
+    scores = whole(scores, scores["task"].unique())
     displays = {"scores": ScoresDisplay.from_scores(scores).plot()}
     if scores["pipeline"].nunique() > 2:
         displays["ranks"] = CriticalDifferenceDisplay.from_scores(scores).plot()

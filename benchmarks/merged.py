@@ -4,6 +4,7 @@ import pandas as pd
 
 from skeegformer._files import replacing
 from skeegformer.evaluation.tables import averaged_seeds
+from skeegformer.plotting._benchmark import p_text
 
 
 def finished(result):
@@ -75,6 +76,32 @@ def said_seeds(scores, key):
     uneven = list(uneven[uneven > 1].index)
     said = averaged_seeds(scores[~scores["pipeline"].isin(uneven)])
     return said + [f"Not all rows of {name} have as many seeds" for name in uneven]
+
+
+def whole(scores, tasks):
+    """Take the rows of those pipelines that have every task.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Rows.
+    tasks : collection of str
+        The tasks.
+    """
+    n_tasks = scores.groupby("pipeline")["task"].nunique()
+    return scores[scores["pipeline"].map(n_tasks) == len(tasks)]
+
+
+def ahead(row):
+    """Write how far the reference is ahead of a pipeline.
+
+    Parameters
+    ----------
+    row : Series
+        Of `compare_pipelines`.
+    """
+    low, high = -row["high"], -row["low"]
+    return f"{-row['difference']:+.3f} [{low:.3f}, {high:.3f}], {p_text(row['p_holm'])}"
 
 
 def digits(value):

@@ -1,6 +1,6 @@
 """Whether networks of the table of cross-subject scores would do better if they trained longer.
 
-All of them are trained with ``max_epochs="auto"`` there, 600 steps, as many as were chosen for
+Those below are trained with ``max_epochs="auto"`` there, 600 steps, as many as were chosen for
 ours. Here some train four times as long, on the same folds with the same seeds, the learning rate
 coming down as slowly.
 
@@ -14,11 +14,12 @@ own::
 from functools import partial
 from pathlib import Path
 
+from merged import ahead, whole
 from prepared import SUBJECTS, prepared, unprepared_pipelines
 from variants import parser, renew, run_folds
 
+from skeegformer.baselines import BENCHMARK_PIPELINES
 from skeegformer.evaluation import compare_pipelines
-from skeegformer.plotting._benchmark import p_text
 
 TABLE = Path(__file__).parent / "results" / "training_length.csv"
 # Passes over the training epochs of a fold that max_epochs="auto" makes: as many as 600 steps need,
@@ -35,7 +36,7 @@ MIRRORED_PASSES = {
     "fist_feet-imagination": 23,
     "four-class-imagination": 20,
 }
-OURS = "skeegformer"
+OURS = BENCHMARK_PIPELINES[-1]
 NETWORKS = {
     "ShallowFBCSPNet": PASSES,
     "Deep4Net": PASSES,
@@ -68,15 +69,11 @@ def lead(scores):
     rows = scores[scores["training"] == is_ours.map({True: STANDARD, False: LONGER})]
     said = []
     for kind, of_kind in rows.groupby("information"):
-        n_tasks = of_kind.groupby("pipeline")["task"].nunique()
-        whole = list(n_tasks[n_tasks == len(PASSES)].index)
-        if OURS in whole and len(whole) > 1:
-            found = compare_pipelines(of_kind[of_kind["pipeline"].isin(whole)], OURS)
-            said += [
-                f"{row.pipeline} ({kind}) {-row.difference:+.3f} [{-row.high:.3f}, "
-                f"{-row.low:.3f}], {p_text(row.p_holm)}"
-                for row in found[found["task"] == "all tasks"].itertuples()
-            ]
+        complete = whole(of_kind, PASSES)
+        if complete["pipeline"].nunique() > 1 and OURS in set(complete["pipeline"]):
+            found = compare_pipelines(complete, OURS)
+            found = found[found["task"] == "all tasks"].set_index("pipeline")
+            said += [f"{name} ({kind}) {ahead(row)}" for name, row in found.iterrows()]
     if not said:
         return ""
     return (
