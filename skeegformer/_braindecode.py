@@ -20,7 +20,9 @@ class BraindecodeClassifier(NetworkClassifier):
     ----------
     network : str, default="shallowfbcspnet"
         One of `NETWORKS`; `make_baseline` cites their papers.
-    max_epochs, batch_size, lr, weight_decay, warmup, lr_schedule, class_weight
+    lr, weight_decay : float, default=1e-3 and 0.05
+        Of AdamW, for all weights.
+    max_epochs, batch_size, class_weight
         As of `EEGTransformerClassifier`.
     early_stopping, validation_fraction, n_iter_no_change, callbacks
         As of `EEGTransformerClassifier`.
@@ -43,8 +45,6 @@ class BraindecodeClassifier(NetworkClassifier):
         batch_size=32,
         lr=1e-3,
         weight_decay=0.05,
-        warmup=0.1,
-        lr_schedule="cosine",
         class_weight=None,
         early_stopping=False,
         validation_fraction=0.15,
@@ -60,8 +60,6 @@ class BraindecodeClassifier(NetworkClassifier):
         self.batch_size = batch_size
         self.lr = lr
         self.weight_decay = weight_decay
-        self.warmup = warmup
-        self.lr_schedule = lr_schedule
         self.class_weight = class_weight
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction

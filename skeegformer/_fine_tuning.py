@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 import torch
-from torch import nn
 
 N_STEPS = 50
 LR_FACTOR = 0.3  # of the learning rate of `fit`
@@ -12,20 +11,22 @@ LR_FACTOR = 0.3  # of the learning rate of `fit`
 PULL = 1.0
 
 
-def tune(network, criterion, inputs, targets, *, n_steps, lr, batch_size):
-    """Train a network from the weights that it has, with a pull towards them (L2-SP [1]_).
+def tune(forward, parameters, criterion, inputs, targets, *, n_steps, lr, batch_size):
+    """Train parameters from the values that they have, with a pull towards them (L2-SP [1]_).
 
     Only the classes among the targets compete in the loss: of the others these epochs say
     nothing, and to push their logits down would unlearn them.
 
     Parameters
     ----------
-    network : torch.nn.Module
-        Gives logits; its weights change, but no statistics that it was given or has gathered.
+    forward : callable
+        Gives logits of shape (batch, n_outputs) or (batch, n_outputs, n_groups).
+    parameters : list of torch.nn.Parameter
+        What is trained.
     criterion : callable
         Takes logits and targets, gives the loss.
-    inputs : ndarray of shape (n_epochs, ...)
-        What the network takes.
+    inputs : Tensor of shape (n_epochs, ...)
+        What `forward` takes.
     targets : ndarray of int64 of shape (n_epochs,)
         Classes.
     n_steps : int
@@ -45,29 +46,24 @@ def tune(network, criterion, inputs, targets, *, n_steps, lr, batch_size):
     .. [1] Li, Grandvalet and Davoine (2018), Explicit inductive bias for transfer learning with
        convolutional networks. ICML. arXiv:1802.01483
     """
-    device = next(network.parameters()).device
-    inputs, targets = torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device)
-    network.train()
-    for module in network.modules():
-        # A handful of epochs would overwrite what it has gathered from thousands.
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
-    weights = list(network.parameters())
-    before = [weight.detach().clone() for weight in weights]
-    optimizer = torch.optim.Adam(weights, lr=lr, fused=device.type in ("cpu", "cuda"))
+    device = parameters[0].device
+    inputs, targets = inputs.to(device), torch.from_numpy(targets).to(device)
+    before = [parameter.detach().clone() for parameter in parameters]
+    optimizer = torch.optim.Adam(parameters, lr=lr, fused=device.type in ("cpu", "cuda"))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
     absent = None
     passes, step = [], 0
     while step < n_steps:
         start, losses, sizes = time.perf_counter(), [], []
         for rows in torch.randperm(len(inputs)).to(device).split(batch_size)[: n_steps - step]:
-            logits = network(inputs[rows])
+            logits = forward(inputs[rows])
             if absent is None:
                 absent = torch.ones(logits.shape[1], dtype=torch.bool, device=device)
                 absent[targets] = False
-            loss = criterion(logits.masked_fill(absent, -torch.inf), targets[rows])
+            mask = absent.reshape(-1, *[1] * (logits.ndim - 2))
+            loss = criterion(logits.masked_fill(mask, -torch.inf), targets[rows])
             moved = sum(
-                (now - then).square().sum() for now, then in zip(weights, before, strict=True)
+                (now - then).square().sum() for now, then in zip(parameters, before, strict=True)
             )
             optimizer.zero_grad()
             (loss + 0.5 * PULL * moved).backward()
@@ -78,5 +74,4 @@ def tune(network, criterion, inputs, targets, *, n_steps, lr, batch_size):
         step += len(sizes)
         loss = float(np.average(losses, weights=sizes))
         passes.append({"train_loss": loss, "dur": time.perf_counter() - start})
-    network.eval()
     return passes

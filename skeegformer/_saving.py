@@ -69,9 +69,9 @@ class SavingMixin:
         >>> import tempfile
         >>> from skeegformer import EEGTransformerClassifier
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = EEGTransformerClassifier(n_layers=2).save(f"{folder}/model.safetensors")
+        ...     path = EEGTransformerClassifier(n_heads=5).save(f"{folder}/model.safetensors")
         ...     EEGTransformerClassifier.load(path)
-        EEGTransformerClassifier(n_layers=2)
+        EEGTransformerClassifier(n_heads=5)
         """
         from skeegformer.persistence import save_model
 
@@ -91,8 +91,8 @@ class SavingMixin:
 
         Returns
         -------
-        EEGTransformerClassifier
-            Fitted if it was.
+        estimator
+            Of this class; fitted if it was.
 
         Raises
         ------
@@ -108,21 +108,18 @@ class SavingMixin:
 
         Notes
         -----
-        A checkpoint becomes a classifier with equal probabilities and attention (but for rounding),
-        with ``tokenizer="linear"``, ``votes=False``, ``activation="relu"`` and ``head_dim=64``.
-        Global statistics and batch normalisation are folded into the network's standardisation
-        and positions. Conditions become ``classes_``, in order. Hyperparameters that the
-        checkpoint lacks are taken from a ``hparams.yaml`` beside it or one folder above.
+        A checkpoint becomes an `OriginalTransformerClassifier` with the same weights, so that
+        probabilities and attention are the same. Conditions become ``classes_``, in order.
+        Hyperparameters that the checkpoint lacks are taken from a ``hparams.yaml`` beside it or one
+        folder above.
 
         X has to be what the original was given, prepared alike and in the same unit (volts if it
         was trained on what MNE gives), as an array of shape (n_epochs, n_chans, n_times): without
         the channels that it ignored (``ignore_channels``), and, where it used a part of each epoch
         (``used_data_length``), that first part. ``original_`` is a dict with its hyperparameters.
 
-        There are no ``feature_importances_``, which tell of the epochs in `fit`, and ``history_``
-        is empty. `fit` trains the network anew and in this package's way, with the original's
-        learning rate, batch size, early stopping and dropout probabilities, which here are within
-        the branches of a block.
+        ``history_`` is empty. `fit` trains the network anew, with the hyperparameters of the
+        checkpoint.
 
         References
         ----------

@@ -20,14 +20,18 @@ from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.helper import predefined_split
 from torch import nn
-from torch.utils.data import default_collate
 
+from skeegformer._batches import (
+    EpochDataset,
+    MirrorSome,
+    collate,
+    training_loader,
+    validation_loader,
+)
 from skeegformer._fine_tuning import LR_FACTOR, N_STEPS, tune
-from skeegformer._lazy_training import Scratch, as_dataset, for_skorch
 from skeegformer._memmap import LazyRows
 from skeegformer._validation import (
     check_count,
-    check_one_of,
     validate_eeg,
     validate_groups,
     validate_labels,
@@ -36,19 +40,19 @@ from skeegformer._validation import (
 # Training steps, and the limits of passes over the data, of ``max_epochs="auto"``.
 AUTO_STEPS = 600
 AUTO_PASSES = (20, 200)
-# Of the learning rate at every pass of ``lr_schedule="exponential"``, as in eeg-transformer.
-LR_DECAY = 0.995
+# Share of the training steps in which the learning rate rises.
+WARMUP = 0.1
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     """What classifiers that train a network share; a subclass says which network.
 
     A subclass has the parameters of the training, ``max_epochs``, ``batch_size``, ``lr``,
-    ``weight_decay``, ``warmup``, ``lr_schedule``, ``class_weight``, ``early_stopping``,
-    ``validation_fraction``, ``n_iter_no_change``, ``callbacks``, ``sfreq``, ``device``,
-    ``random_state`` and ``verbose``, as `EEGTransformerClassifier` describes them, and those of
-    its network. It makes the network in `_make_network`, checks its own parameters in
-    `_check_parameters`, and adds what it learns from the trained network in `_finish`.
+    ``weight_decay``, ``class_weight``, ``early_stopping``, ``validation_fraction``,
+    ``n_iter_no_change``, ``callbacks``, ``sfreq``, ``device``, ``random_state`` and ``verbose``, as
+    `EEGTransformerClassifier` describes them, and those of its network. It makes the network in
+    `_make_network`, checks its own parameters in `_check_parameters`, and adds what it learns from
+    the trained network in `_finish`.
     """
 
     def fit(self, X, y, groups=None):
@@ -60,8 +64,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             Epochs, or an array of shape (n_epochs, n_chans, n_times), or
             (n_epochs, n_times) for a single channel. Arrays are best in microvolts; any
             unit gives the same scores as long as `fit` and `predict` get the same.
-            `MappedEpochs` stay in their file and are read batch by batch; features that are
-            computed once are kept in a temporary file.
+            `MappedEpochs` stay in their file and are read batch by batch.
         y : array-like of shape (n_epochs,)
             Labels of any type.
         groups : array-like of shape (n_epochs,) or None, default=None
@@ -81,7 +84,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             If X holds NaN or infinity, has no epochs, channels or samples, does not fit y
             or groups, a parameter is out of its range, or the training diverges.
         OSError
-            If X is in a file that cannot be read, or there is no room for temporary files.
+            If X is in a file that cannot be read.
 
         Warns
         -----
@@ -102,37 +105,25 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         self._begin()
         seed, train, held_out = self._plan(codes, groups)
         data = eeg.data if held_out is None else eeg.data[train]
-        device = pick_device(self.device)
-        with Scratch() as scratch:
-            with _seeded(seed), _ctrl_c_ends_more_than_training():
-                net = self._make_net(data, codes[train], device, stops_early=held_out is not None)
-                net.initialize()
-                learnt = self._learn_statistics(net.module_, data)
-                self._start_from(net, codes[train])
-                whose = None if subjects is None else subjects[train]
-                inputs, targets = self._training_set(
-                    net.module_, data, codes[train], whose, scratch, learnt
-                )
-                if held_out is not None:
-                    whose = None if subjects is None else subjects[held_out]
-                    watched = self._prepare(
-                        net.module_, eeg.data[held_out], whose, scratch, learn=True
-                    )
-                    net.set_params(
-                        train_split=predefined_split(as_dataset(watched, codes[held_out]))
-                    )
-                net.partial_fit(*for_skorch(inputs, targets))
-            if not np.isfinite(net.history[-1, "train_loss"]):
-                raise ValueError(
-                    f"The training diverged: its loss is {net.history[-1, 'train_loss']}. Lower lr "
-                    f"(now {self.lr}), or look for extreme values in X."
-                )
-            # A saved model carries nobody's recordings.
-            net.set_params(train_split=None)
-            net.iterator_train__collate_fn.forget()
-            self.net_ = net
-            self.history_ = net.history
-            self._finish(inputs[: len(data)], codes[train])
+        whose = None if subjects is None else subjects[train]
+        with _seeded(seed), _ctrl_c_ends_more_than_training():
+            net = self._make_net(data, codes[train], stops_early=held_out is not None)
+            net.initialize()
+            self._learn_statistics(net.module_, data)
+            if held_out is not None:
+                others = None if subjects is None else subjects[held_out]
+                watched = self._dataset(eeg.data[held_out], codes[held_out], others)
+                net.set_params(train_split=predefined_split(watched))
+            net.partial_fit(self._dataset(data, codes[train], whose))
+        if not np.isfinite(net.history[-1, "train_loss"]):
+            raise ValueError(
+                f"The training diverged: its loss is {net.history[-1, 'train_loss']}. Lower lr "
+                f"(now {self.lr}), or look for extreme values in X."
+            )
+        net.set_params(train_split=None)  # a saved model carries nobody's recordings
+        self.net_ = net
+        self.history_ = net.history
+        self._finish(eeg.data, subjects, train)
         return self
 
     def fine_tune(self, X, y, groups=None, *, n_steps=N_STEPS, lr=None):
@@ -216,10 +207,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
         learner = copy.copy(self)  # takes what is learnt on the way, until all has gone well
         network = copy.deepcopy(self.net_.module_).eval()
-        inputs, targets = learner._training_set(network, eeg.data, codes, groups)
         with _seeded(check_random_state(self.random_state).randint(2**31 - 1)):
+            forward, parameters, inputs, codes = learner._tunable(network, eeg.data, codes, groups)
             options = {"n_steps": n_steps, "lr": lr, "batch_size": self.batch_size}
-            passes = tune(network, self._criterion_for(targets), inputs, targets, **options)
+            criterion = self._criterion_for(codes)
+            passes = tune(forward, parameters, criterion, inputs, codes, **options)
+            network.eval()
         state = network.state_dict()
         if not all(value.isfinite().all() for value in state.values()):
             raise ValueError(
@@ -332,27 +325,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     def _check_schedule(self):
         """Refuse parameters that `_lr_factor` cannot use."""
-        if isinstance(self.warmup, Integral) and self.warmup != 0:
-            check_number(self, "warmup", Integral, 1, or_else="a share below 1")
-        else:
-            check_number(self, "warmup", Real, 0, below=1, or_else="a whole number of steps")
-        check_one_of("lr_schedule", self.lr_schedule, ("cosine", "constant", "exponential"))
 
     def _lr_factor(self, max_epochs, steps_per_pass):
         """Make the function that gives the learning rate of a step as a share of ``lr``."""
         n_steps = max_epochs * steps_per_pass
-        is_count = isinstance(self.warmup, Integral)
-        n_warmup = int(self.warmup) if is_count else round(self.warmup * n_steps)
-        if self.lr_schedule == "exponential":
-            return partial(
-                warm_up_and_decay, n_warmup=n_warmup, decay=LR_DECAY, steps_per_pass=steps_per_pass
-            )
-        return partial(
-            _warm_up_and_come_down,
-            n_steps=n_steps,
-            n_warmup=n_warmup,
-            cosine=self.lr_schedule == "cosine",
-        )
+        n_warmup = round(WARMUP * n_steps)
+        return partial(_warm_up_and_come_down, n_steps=n_steps, n_warmup=n_warmup)
 
     @abstractmethod
     def _make_network(self, data):
@@ -369,58 +347,46 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     def _begin(self):
         """Check what needs the classes and channel names, before any work is done."""
 
-    def _trained_codes(self, codes):
-        """Give the classes of all that `_training_set` makes of epochs of these classes."""
-        return codes
-
     def _learn_statistics(self, network, data):
-        """Let the network learn from the training epochs what is not trained.
-
-        Returns what `_training_set` need not compute again.
-        """
+        """Let the network learn from the training epochs what is not trained."""
         if hasattr(network, "learn_statistics"):
             network.learn_statistics(data if isinstance(data, LazyRows) else torch.from_numpy(data))
 
     def _optimizer_options(self):
         """Give skorch more parameters for the optimizer, such as groups of weights."""
-        return {}
+        return {"optimizer__weight_decay": self.weight_decay}
 
-    def _start_from(self, net, codes):
-        """Let the network know, before any training, how often the classes are."""
+    def _mirror_image(self):
+        """Give each channel's partner and each class's, or None where nothing is mirrored."""
+        return None
 
-    def _training_set(self, network, data, codes, subjects, scratch=None, learnt=None):
-        """Turn epochs and labels into what the network is trained on; the epochs come first.
+    def _dataset(self, data, codes=None, subjects=None):
+        """Make what the network is trained on of epochs, classes and subjects."""
+        return EpochDataset(data, codes)
 
-        The labels are those of `_trained_codes`.
+    def _tunable(self, network, data, codes, subjects):
+        """Say what `fine_tune` trains: function, parameters, and its inputs and classes."""
+        network.train()
+        for module in network.modules():
+            # A handful of epochs would overwrite what it has gathered from thousands.
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return network, list(network.parameters()), torch.from_numpy(data), codes
 
-        Epochs that are lazy stay so; `scratch` is where their features may be written to.
-        `learnt` is what `_learn_statistics` returned.
-        """
-        return self._prepare(network, data, subjects, scratch), self._trained_codes(codes)
-
-    def _prepare(self, network, data, subjects, scratch=None, learn=False):
-        """Turn epochs into what the network takes, and `learn` what predictions will need."""
-        return data
-
-    def _finish(self, inputs, codes):
-        """Learn more from the trained network and what it was trained on."""
+    def _finish(self, data, subjects, train):
+        """Learn more from the trained network and the epochs of `fit`; `train` are trained on."""
 
     def _logits(self, X):
         check_is_fitted(self, "net_")
-        return self._forward(validate_eeg(self, X, reset=False, lazy=True).data).numpy()
+        return self._logits_of(validate_eeg(self, X, reset=False, lazy=True).data, None)
 
-    def _forward(self, data):
+    def _known_means(self, data, subjects):
+        """Give what an adapting network centres on; others do not."""
+
+    def _logits_of(self, data, subjects):
         # Iterating a DataLoader draws from torch's global random state, shuffling or not.
         with torch.random.fork_rng(devices=[]):
-            logits = self.net_.forward(for_skorch(data)[0])
-        lost = ~logits.isfinite().all(dim=1)
-        if lost.any():
-            raise ValueError(
-                f"There is no prediction for {int(lost.sum())} of {len(data)} epochs: X holds "
-                "values of another order of magnitude than in fit. Pass the same unit, and drop "
-                "epochs with such artefacts (epochs.drop_bad)."
-            )
-        return logits
+            return check_finite(self.net_.forward(EpochDataset(data))).numpy()
 
     def _plan(self, codes, groups):
         """Draw the seed of the training, the epochs to train on, and those that are watched."""
@@ -498,14 +464,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             )
         return train, held_out
 
-    def _make_net(self, data, codes, device, *, stops_early):
+    def _make_net(self, data, codes, *, stops_early):
         """Compose the skorch net for training epochs and their classes."""
-        codes = self._trained_codes(codes)
         steps_per_pass = -(-len(codes) // self.batch_size)
         max_epochs = self.max_epochs
         if max_epochs == "auto":
             max_epochs = int(np.clip(round(AUTO_STEPS / steps_per_pass), *AUTO_PASSES))
-        class_weight = self._class_weights(codes)
+        image = self._mirror_image()
+        seen = codes if image is None else np.concatenate([codes, image[1][codes]])
+        class_weight = self._class_weights(seen)
         network, params = self._make_network(data)
         self._steps_per_pass = steps_per_pass
         return self._compose_net(
@@ -514,7 +481,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             class_weight=class_weight,
             max_epochs=max_epochs,
             steps_per_pass=steps_per_pass,
-            device=device,
+            device=pick_device(self.device),
             stops_early=stops_early,
         )
 
@@ -539,6 +506,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         self, network, params, *, class_weight, max_epochs, steps_per_pass, device, stops_early
     ):
         """Compose the skorch net, in `fit` or again after it, from what depends on the data."""
+        image = self._mirror_image()
         schedule = LRScheduler(
             torch.optim.lr_scheduler.LambdaLR,
             lr_lambda=self._lr_factor(max_epochs, steps_per_pass),
@@ -551,20 +519,21 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             )
         if self.verbose == 1:
             callbacks.append(("progress", _ProgressBar()))
-        net = NeuralNetClassifier(
+        net = _GroupNet(
             network,
             **{f"module__{name}": value for name, value in params.items()},
-            criterion=nn.CrossEntropyLoss,
+            criterion=GroupCrossEntropy,
             criterion__weight=class_weight,
             optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=self.weight_decay,
             optimizer__fused=torch.device(device).type in ("cpu", "cuda"),
             **self._optimizer_options(),
             lr=self.lr,
             max_epochs=max_epochs,
             batch_size=self.batch_size,
-            iterator_train__shuffle=True,
-            iterator_train__collate_fn=_Stacker(),
+            dataset=EpochDataset,
+            iterator_train=training_loader,
+            iterator_train__collate_fn=collate if image is None else MirrorSome(*image),
+            iterator_valid=validation_loader,
             train_split=None,
             classes=np.arange(len(self.classes_)),
             callbacks=callbacks + copy.deepcopy(list(self.callbacks or [])),
@@ -603,59 +572,73 @@ class _ProgressBar(Callback):
         del self.bar_  # an open terminal cannot be pickled
 
 
-class _Stacker:
-    """Make a batch of rows where the batch before was, which nobody needs any more.
+class _GroupNet(NeuralNetClassifier):
+    """Show callbacks logits of epochs, as in prediction, where groups of heads have their own."""
 
-    New memory for each batch takes several times as long as copying the rows.
-    """
-
-    def __init__(self):
-        self._memory = None
-
-    def __call__(self, rows):
-        inputs, targets = zip(*rows, strict=True)
-        inputs = [torch.as_tensor(one) for one in inputs]
-        shape = (len(rows), *inputs[0].shape)
-        if self._memory is None or len(self._memory) < len(rows):
-            self._memory = inputs[0].new_empty(shape)
-        return torch.stack(inputs, out=self._memory[: len(rows)]), default_collate(targets)
-
-    def forget(self):
-        """Let go of the last batch."""
-        self._memory = None
+    def train_step_single(self, batch, **fit_params):
+        step = super().train_step_single(batch, **fit_params)
+        if step["y_pred"].ndim == 3:
+            step["y_pred"] = step["y_pred"].mean(dim=-1)
+        return step
 
 
-def _warm_up_and_come_down(step, *, n_steps, n_warmup, cosine):
-    """Scale the learning rate: up to 1 in the warm-up, then down to 0 or flat."""
+class GroupCrossEntropy(nn.CrossEntropyLoss):
+    """Cross-entropy, averaged over groups of heads where each gives logits."""
+
+    def forward(self, logits, targets):
+        """Compute the loss.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (batch, n_outputs) or (batch, n_outputs, n_groups)
+            What the network says.
+        targets : Tensor of shape (batch,)
+            Classes.
+
+        Returns
+        -------
+        Tensor of shape ()
+            The loss.
+        """
+        if logits.ndim == 2:
+            return super().forward(logits, targets)
+        n_groups = logits.shape[2]
+        return super().forward(logits, targets[:, None].expand(-1, n_groups))
+
+
+def _warm_up_and_come_down(step, *, n_steps, n_warmup):
+    """Scale the learning rate: up to 1 in the warm-up, then down to 0."""
     if step < n_warmup:
         return (step + 1) / n_warmup
-    if not cosine:
-        return 1.0
     return 0.5 * (1 + np.cos(np.pi * (step - n_warmup) / max(1, n_steps - n_warmup)))
 
 
-def warm_up_and_decay(step, *, n_warmup, decay, steps_per_pass):
-    """Scale the learning rate: up to 1 in the warm-up, then down a little at every pass.
+def check_finite(logits):
+    """Refuse logits that are none.
 
     Parameters
     ----------
-    step : int
-        Training step, from 0 on.
-    n_warmup : int
-        Number of steps of the warm-up.
-    decay : float
-        Factor of every pass after it.
-    steps_per_pass : int
-        Number of steps of a pass over the data.
+    logits : Tensor of shape (n_epochs, n_outputs)
+        What the network says.
 
     Returns
     -------
-    float
-        What to multiply the learning rate by.
+    Tensor of shape (n_epochs, n_outputs)
+        The same.
+
+    Raises
+    ------
+    ValueError
+        If some are NaN or infinite.
     """
-    if step < n_warmup:
-        return (step + 1) / n_warmup
-    return decay ** (step // steps_per_pass - max(0, n_warmup - 1) // steps_per_pass)
+    lost = ~logits.isfinite().all(dim=1)
+    if lost.any():
+        raise ValueError(
+            f"There is no prediction for {int(lost.sum())} of {len(logits)} epochs: X holds "
+            "values of another order of magnitude than in fit. Pass the same unit, and drop "
+            "epochs with such artefacts (epochs.drop_bad)."
+        )
+    return logits
 
 
 def check_number(estimator, name, kind, least, *, below=np.inf, or_else=None):

@@ -1,26 +1,102 @@
-"""Recording the attention of a network, and what follows from it token by token.
+"""Recording the attention of a network, and what follows from it channel by channel.
 
-`record_attention` records; `attention_rollout`, `attention_flow` and
-`gradient_rollout` are pure functions of what was recorded.
+`record_attention` records; `attention_rollout` and `gradient_rollout` are pure functions of what
+was recorded.
 """
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from scipy import sparse
-from scipy.sparse.csgraph import maximum_flow
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skeegformer._validation import check_one_of
-from skeegformer.nn import Attention
+from skeegformer.nn import EEGTransformer
+from skeegformer.nn.original import Attention
 
 HEAD_FUSIONS = ("mean", "max", "min")
 CONVENTIONS = ("abnar-zuidema", "eeg-transformer")
 OUTPUTS = ("tokens", "class", "layers")
-# Capacities of SciPy's exact maximum flow are whole numbers of 32 bits.
-_FLOW_UNIT = 2**30
+
+
+@dataclass(frozen=True, eq=False)
+class SignedAttentionValues:
+    """What an `EEGTransformer` computed the logits of some epochs with.
+
+    Parameters
+    ----------
+    positive, negative : Tensor of shape (n_images, n_sources, n_filters, n_chans)
+        Both softmaxes of the attention over channels, of each head and its mirror image where
+        there is one; the same for all epochs.
+    amounts : Tensor of shape (n_epochs, n_images, n_sources, n_chans)
+        Root mean square of what each channel adds to a source, in units of the source's over the
+        training epochs.
+    tokens : Tensor of shape (n_epochs, n_images, 2, n_sources, n_windows)
+        Log powers and means of the sources, as the class token attends to them.
+    usual_tokens : Tensor of shape (n_images, 2, n_sources, n_windows)
+        Their averages over the training epochs.
+    class_weight : Tensor of shape (n_images, n_outputs, 2, n_sources, n_windows)
+        Attention of the class token to the tokens, for each class.
+    class_bias : Tensor of shape (n_outputs,)
+        What is added.
+    """
+
+    positive: torch.Tensor
+    negative: torch.Tensor
+    amounts: torch.Tensor
+    tokens: torch.Tensor
+    usual_tokens: torch.Tensor
+    class_weight: torch.Tensor
+    class_bias: torch.Tensor
+
+    @property
+    def signed(self):
+        """The attention over channels: the difference of both softmaxes."""
+        return self.positive - self.negative
+
+    def logits(self):
+        """Compute the logits from what was recorded.
+
+        Returns
+        -------
+        Tensor of shape (n_epochs, n_outputs)
+            Those of the network.
+        """
+        weighted = torch.einsum("eikhw,iokhw->eo", self.tokens, self.class_weight)
+        return weighted + self.class_bias
+
+    def contributions(self):
+        """Compute what each source adds to the logits, compared with the usual epoch.
+
+        Returns
+        -------
+        Tensor of shape (n_epochs, n_images, n_sources, n_outputs)
+            Contributions, without what is the same for all classes.
+        """
+        unusual = self.tokens - self.usual_tokens
+        added = torch.einsum("eikhw,iokhw->eiho", unusual, self.class_weight)
+        return added - added.mean(dim=-1, keepdim=True)
+
+    def source_shares(self):
+        """Compute how much of what the class token gathers comes from each source.
+
+        Returns
+        -------
+        Tensor of shape (n_epochs, n_images, n_sources)
+            Norms of the contributions over classes, as shares that sum to 1.
+        """
+        return _shares(self.contributions().norm(dim=-1), dims=(1, 2))
+
+    def channel_shares(self):
+        """Compute how much of what a head gathers comes from each channel.
+
+        Returns
+        -------
+        Tensor of shape (n_epochs, n_images, n_sources, n_chans)
+            Amounts as shares that sum to 1 over channels.
+        """
+        return _shares(self.amounts, dims=(3,))
 
 
 class AttentionRecord:
@@ -60,10 +136,7 @@ class AttentionRecord:
             If no forward pass was recorded.
         """
         if not self.batches:
-            raise RuntimeError(
-                "No attention was recorded: call predict, predict_proba or the module inside the "
-                "with block."
-            )
+            raise RuntimeError(_NOTHING)
         return torch.cat(self.batches)
 
     def _take(self, layer, weights):
@@ -115,9 +188,10 @@ class RolloutFold:
     Examples
     --------
     >>> import torch
-    >>> from skeegformer import EEGTransformer, record_attention
+    >>> from skeegformer import record_attention
     >>> from skeegformer.attention import RolloutFold
-    >>> network = EEGTransformer(n_chans=3, n_outputs=2, n_times=100, n_layers=2, votes=False)
+    >>> from skeegformer.nn import OriginalTransformer
+    >>> network = OriginalTransformer(3, 2, 100, n_layers=2, n_time_tokens=1)
     >>> with record_attention(network, reduce=RolloutFold(output="class")) as attention:
     ...     logits = network(torch.randn(5, 3, 100))
     >>> attention.values().shape
@@ -184,13 +258,70 @@ class RolloutFold:
         return result / result.max() if self.original else result
 
 
+class SignedAttentionRecord:
+    """What `record_attention` collects of an `EEGTransformer`.
+
+    Parameters
+    ----------
+    network : EEGTransformer
+        The network, in evaluation mode.
+    """
+
+    def __init__(self, network):
+        self._network = network
+        self._amounts, self._tokens = [], []
+
+    def values(self):
+        """Join the batches.
+
+        Returns
+        -------
+        SignedAttentionValues
+            Of the epochs in the order in which they were seen; detached, on the CPU.
+
+        Raises
+        ------
+        RuntimeError
+            If no forward pass was recorded.
+        """
+        if not self._tokens:
+            raise RuntimeError(_NOTHING)
+        network = self._network
+        images = [(slice(None), slice(None))]
+        if network.pairs is not None:
+            images.append((network.pairs, network.swapped))
+        weight = torch.stack([network.class_weight[classes] for _, classes in images])
+        bias = torch.stack([network.class_bias[classes] for _, classes in images])
+        softmaxes = network.attention.softmaxes()
+        values = SignedAttentionValues(
+            *torch.stack([softmaxes[..., channels] for channels, _ in images], dim=1),
+            torch.cat(self._amounts),
+            torch.cat(self._tokens),
+            network.usual_tokens,
+            weight / (len(images) * network.n_groups),
+            bias.mean(dim=(0, 2)),
+        )
+        return SignedAttentionValues(*(one.detach().cpu() for one in vars(values).values()))
+
+    @torch.no_grad()
+    def _take(self, what, value):
+        if what == "signal":
+            self._amounts.append(self._network.amounts(value).cpu())
+        else:
+            self._tokens.append(value.cpu())
+
+
+_NOTHING = (
+    "No attention was recorded: call predict, predict_proba or the module inside the with block."
+)
+
+
 @contextmanager
 def record_attention(estimator, reduce=None):
-    """Record the attention weights of every forward pass inside a with block.
+    """Record the attention of every forward pass inside a with block.
 
-    Puts the network into evaluation mode and makes its attention layers compute their
-    weights explicitly; both end with the block, also on an exception. Outside of it the
-    network runs `torch.nn.functional.scaled_dot_product_attention` and never forms them.
+    Puts the network into evaluation mode until the block ends, also on an exception; what it
+    computes stays the same.
 
     Parameters
     ----------
@@ -198,22 +329,23 @@ def record_attention(estimator, reduce=None):
         A fitted classifier, a fitted Pipeline that ends with one, a fitted search over one
         of them, or a network.
     reduce : RolloutFold, callable or None, default=None
-        A `RolloutFold` is applied layer by layer, so that memory never holds the weights of
-        all layers and heads. A callable is applied to each batch's weights, of shape
-        (batch, n_layers, n_heads, n_tokens, n_tokens), when its pass is complete. None
-        keeps all weights.
+        For an `OriginalTransformer`: a `RolloutFold` is applied layer by layer, so that memory
+        never holds the weights of all layers and heads. A callable is applied to each batch's
+        weights, of shape (batch, n_layers, n_heads, n_tokens, n_tokens), when its pass is
+        complete. None keeps all weights.
 
     Yields
     ------
-    AttentionRecord
+    SignedAttentionRecord or AttentionRecord
         Its ``values()`` are detached, on the CPU, and in the order in which the epochs
-        were seen: shape (n_epochs, n_layers, n_heads, n_tokens, n_tokens), rows query and
-        columns key, token 0 the class token; or what `reduce` made of it.
+        were seen. Of an `EEGTransformer` they are `SignedAttentionValues`; of an
+        `OriginalTransformer` a Tensor of shape (n_epochs, n_layers, n_heads, n_tokens, n_tokens),
+        rows query and columns key, token 0 the class token, or what `reduce` made of it.
 
     Raises
     ------
     TypeError
-        If there is no network with attention layers in `estimator`.
+        If there is no network with attention in `estimator`.
     sklearn.exceptions.NotFittedError
         If `estimator` is not fitted.
     RuntimeError
@@ -223,13 +355,23 @@ def record_attention(estimator, reduce=None):
     --------
     >>> import torch
     >>> from skeegformer import EEGTransformer, record_attention
-    >>> network = EEGTransformer(n_chans=3, n_outputs=2, n_times=100, n_layers=2, votes=False)
+    >>> network = EEGTransformer(n_chans=3, n_outputs=2, n_times=100, n_groups=1).eval()
     >>> with record_attention(network) as attention:
     ...     logits = network(torch.randn(5, 3, 100))
-    >>> attention.values().shape
-    torch.Size([5, 2, 4, 4, 4])
+    >>> attention.values().signed.shape
+    torch.Size([1, 20, 4, 3])
+    >>> torch.allclose(attention.values().logits(), logits, atol=1e-5)
+    True
     """
     module = find_network(estimator)
+    if isinstance(module, EEGTransformer):
+        if reduce is not None:
+            raise TypeError("reduce is for the layers of an OriginalTransformer; leave it out.")
+        with _in_eval_mode(module), _recording([module]):
+            record = SignedAttentionRecord(module)
+            module.recorder = record._take
+            yield record
+        return
     record = AttentionRecord(len(_attention_layers(module)), reduce)
     with _listening(module, record._take, getattr(reduce, "needs_all", True)):
         yield record
@@ -238,16 +380,22 @@ def record_attention(estimator, reduce=None):
 def attention_rollout(
     attn, head_fusion="mean", residual=True, convention="abnar-zuidema", output="tokens"
 ):
-    """Multiply attention through the layers: how much each token takes from each input token.
+    r"""Multiply attention through the layers: how much each token takes from each input token.
 
-    Follows Abnar and Zuidema [1]_: heads are fused, the residual connection enters as half
-    an identity, rows are normalised, and layers are multiplied from the first to the last,
-    ``A_L ... A_2 A_1``.
+    Of an `EEGTransformer`, whose weights have signs, attention is measured by what is moved [2]_:
+    the class token takes from a source h the share :math:`\rho_h` of the norms of all sources'
+    contributions to the logits, compared with the usual epoch; the source takes from channel c the
+    share :math:`\varepsilon_{hc}` of the root mean squares of what channels add. The rollout
+    of channel c is :math:`\sum_h \rho_h \varepsilon_{hc}`. The other parameters do not matter then.
+
+    Of an `OriginalTransformer` it follows Abnar and Zuidema [1]_: heads are fused, the residual
+    connection enters as half an identity, rows are normalised, and layers are multiplied from the
+    first to the last, ``A_L ... A_2 A_1``.
 
     Parameters
     ----------
-    attn : Tensor of shape (batch, n_layers, n_heads, n_tokens, n_tokens)
-        Attention weights, as `record_attention` gives them.
+    attn : SignedAttentionValues or Tensor of shape (batch, n_layers, n_heads, n_tokens, n_tokens)
+        Attention, as `record_attention` gives it.
     head_fusion : {"mean", "max", "min"}, default="mean"
         How heads are fused.
     residual : bool, default=True
@@ -263,10 +411,12 @@ def attention_rollout(
 
     Returns
     -------
-    Tensor of shape (batch, n_tokens, n_tokens), (batch, n_tokens - 1) or \
-            (batch, n_layers, n_tokens - 1)
+    Tensor
+        Of shape (batch, n_tokens, n_tokens), (batch, n_tokens - 1) or (batch, n_layers,
+        n_tokens - 1), as `output` says.
         Rows sum to 1 in the token-to-token matrix (not with "eeg-transformer"). The class
-        row leaves out what the class token takes from itself.
+        row leaves out what the class token takes from itself. Of an `EEGTransformer` always
+        (n_epochs, n_chans); rows sum to 1.
 
     See Also
     --------
@@ -276,6 +426,8 @@ def attention_rollout(
     ----------
     .. [1] Abnar and Zuidema (2020), Quantifying attention flow in transformers. ACL.
        arXiv:2005.00928
+    .. [2] Kobayashi et al. (2020), Attention is not only a weight: analyzing transformers with
+       vector norms. EMNLP. arXiv:2004.10102
 
     Examples
     --------
@@ -287,6 +439,8 @@ def attention_rollout(
     >>> attention_rollout(attn, output="class").shape
     torch.Size([8, 64])
     """
+    if isinstance(attn, SignedAttentionValues):
+        return torch.einsum("eih,eihc->ec", attn.source_shares(), attn.channel_shares())
     attn = _check_attention("attn", attn)
     fold = RolloutFold(head_fusion, residual, convention, output)
     state = None
@@ -295,58 +449,22 @@ def attention_rollout(
     return fold.finish(state)
 
 
-def attention_flow(attn, head_fusion="mean", residual=True):
-    """Maximum flow from the class token down to each input token.
-
-    Layers of tokens form a graph whose edges can carry as much as the attention, with half
-    an identity for the residual connection. Attention flow [1]_ of an input token is the
-    maximum flow from the class token of the last layer to it. Unlike rollout, two paths
-    that share an edge share its capacity.
+def channel_connections(values):
+    r"""Compute how much the class token takes of two channels from the same sources.
 
     Parameters
     ----------
-    attn : Tensor of shape (batch, n_layers, n_heads, n_tokens, n_tokens)
-        Attention weights, as `record_attention` gives them.
-    head_fusion : {"mean", "max", "min"}, default="mean"
-        How heads are fused.
-    residual : bool, default=True
-        Whether the residual connection is taken into account.
+    values : SignedAttentionValues
+        What was recorded of an `EEGTransformer`.
 
     Returns
     -------
-    Tensor of shape (batch, n_tokens - 1)
-        Flow to each token, the class token left out; at most 1. Flows to different tokens
-        are found one by one and do not add up.
-
-    Notes
-    -----
-    Exact: a sum of minima for one and two layers, SciPy's maximum flow with capacities in
-    units of 2**-30 for more, which takes some 30 ms an epoch for 64 channels and four
-    layers.
-
-    References
-    ----------
-    .. [1] Abnar and Zuidema (2020), Quantifying attention flow in transformers. ACL.
-       arXiv:2005.00928
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skeegformer.attention import attention_flow
-    >>> attn = torch.softmax(torch.randn(8, 2, 4, 65, 65), dim=-1)
-    >>> attention_flow(attn).shape
-    torch.Size([8, 64])
+    Tensor of shape (n_epochs, n_chans, n_chans)
+        :math:`\sum_h \rho_h \varepsilon_{hc} \varepsilon_{hd}` with the shares of
+        `attention_rollout`, whose values are the sums over d.
     """
-    attn = _check_attention("attn", attn)
-    check_one_of("head_fusion", head_fusion, HEAD_FUSIONS)
-    layers = [_fuse(layer, head_fusion, residual) for layer in attn.unbind(dim=1)]
-    if len(layers) == 1:
-        return layers[0][:, 0, 1:]
-    if len(layers) == 2:
-        # Every path has an edge of its own into the middle layer and another one out of it.
-        first, last = layers
-        return torch.minimum(last[:, 0, :, None], first[:, :, 1:]).sum(dim=1)
-    return torch.stack([_maximum_flow(epoch) for epoch in torch.stack(layers, dim=1)])
+    shares = values.channel_shares()
+    return torch.einsum("eih,eihc,eihd->ecd", values.source_shares(), shares, shares)
 
 
 def gradient_rollout(attn, gradients):
@@ -401,7 +519,7 @@ def attention_gradients(network, x, score):
 
     Parameters
     ----------
-    network : EEGTransformer
+    network : OriginalTransformer
         The network; evaluated without dropout and left as it was.
     x : Tensor of shape (batch, n_chans, n_times)
         Epochs.
@@ -420,13 +538,13 @@ def attention_gradients(network, x, score):
     Examples
     --------
     >>> import torch
-    >>> from skeegformer import EEGTransformer
     >>> from skeegformer.attention import attention_gradients
-    >>> network = EEGTransformer(n_chans=3, n_outputs=2, n_times=100, n_layers=2, votes=False)
+    >>> from skeegformer.nn import OriginalTransformer
+    >>> network = OriginalTransformer(3, 2, 100, n_layers=2, n_time_tokens=1)
     >>> x = torch.randn(5, 3, 100)
     >>> weights, gradients, logits = attention_gradients(network, x, lambda z: z[:, 0])
     >>> gradients.shape
-    torch.Size([5, 2, 4, 4, 4])
+    torch.Size([5, 2, 8, 4, 4])
     """
     layers = []
 
@@ -518,21 +636,46 @@ def _listening(module, take, needs_all=True):
     `needs_all`: the last layer's rows of all tokens, not of the class token alone.
     """
     layers = _attention_layers(module)
-    if any(layer.recorder is not None for layer in layers):
-        raise RuntimeError("This network's attention is being recorded already.")
-    modes = {part: part.training for part in module.modules()}
-    try:
-        module.eval()
+    with _in_eval_mode(module), _recording(layers):
         for index, layer in enumerate(layers):
             layer.recorder = lambda weights, index=index: take(index, weights)
             layer.records_all = needs_all
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.records_all = False
+
+
+@contextmanager
+def _recording(layers):
+    """Refuse layers that are recorded already, and take their recorders away in the end."""
+    if any(layer.recorder is not None for layer in layers):
+        raise RuntimeError("This network's attention is being recorded already.")
+    try:
         yield
     finally:
         for layer in layers:
             layer.recorder = None
-            layer.records_all = False
+
+
+@contextmanager
+def _in_eval_mode(module):
+    """Put a module into evaluation mode inside a with block."""
+    modes = {part: part.training for part in module.modules()}
+    try:
+        module.eval()
+        yield
+    finally:
         for part, training in modes.items():
             part.training = training
+
+
+def _shares(values, dims):
+    """Divide values by their sum over some axes; where all are 0, each has the same share."""
+    total = values.sum(dim=dims, keepdim=True)
+    n = torch.ones_like(values).sum(dim=dims, keepdim=True)
+    return torch.where(total > 0, values / total.clamp_min(torch.finfo(values.dtype).tiny), 1 / n)
 
 
 def _check_attention(name, attn):
@@ -554,22 +697,3 @@ def _fuse(weights, head_fusion, residual, normalize=True):
         layer = layer / 2
         layer.diagonal(dim1=-2, dim2=-1).add_(0.5)
     return layer
-
-
-def _maximum_flow(layers):
-    """Find the flow from the last layer's class token to each input token but the first.
-
-    `layers`, of shape (n_layers, n_tokens, n_tokens), come from the input upwards.
-    """
-    n_layers, n_tokens, _ = layers.shape
-    capacities = np.round(_FLOW_UNIT * layers.double().numpy()).astype(np.int32)
-    # Node l * n_tokens + i is token i after l layers; edges lead down.
-    blocks = [[None] * (n_layers + 1) for _ in range(n_layers + 1)]
-    for level, capacity in enumerate(capacities):
-        blocks[level + 1][level] = sparse.csr_array(capacity)
-    corner = sparse.csr_array((n_tokens, n_tokens), dtype=np.int32)
-    blocks[0][0] = blocks[-1][-1] = corner
-    graph = sparse.csr_matrix(sparse.block_array(blocks, format="csr"))
-    source = n_layers * n_tokens
-    flows = [maximum_flow(graph, source, token).flow_value for token in range(1, n_tokens)]
-    return torch.tensor(flows, dtype=layers.dtype) / _FLOW_UNIT

@@ -68,8 +68,8 @@ def make_baseline(name, *, random_state=None, sfreq=None, pass_band=None, **para
     "csp+lda+mirror",    the same, trained on epochs and their mirror images (`MirroredClassifier`)
     "ts+lr+mirror"
     "shallowfbcspnet",   networks of braindecode [5]_ to [9]_, trained with the parameters of
-    "deep4net",          `EEGTransformerClassifier`; filters and pools keep the authors' lengths in
-    "eegnet",            seconds. Need the extra ``braindecode``.
+    "deep4net",          `EEGTransformerClassifier` apart from AdamW's; filters and pools keep the
+    "eegnet",            authors' lengths in seconds. Need the extra ``braindecode``.
     "eegconformer",
     "atcnet", "ctnet"
     "eeg-transformer"    the network and the training of eeg-transformer [10]_
@@ -290,9 +290,9 @@ def _of_braindecode(network):
 
 
 def _original(*, random_state, sfreq, pass_band, **params):
-    from skeegformer._original import OriginalClassifier
+    from skeegformer.original import OriginalTransformerClassifier
 
-    return OriginalClassifier(random_state=random_state, sfreq=sfreq, **params)
+    return OriginalTransformerClassifier(random_state=random_state, sfreq=sfreq, **params)
 
 
 _MAKERS = {

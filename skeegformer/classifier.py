@@ -1,28 +1,21 @@
 """The scikit-learn classifier around the transformer."""
 
 import warnings
-from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._covariance import find_bands
+from skeegformer._batches import EpochDataset
 from skeegformer._electrodes import can_complete, check_positions, complete
-from skeegformer._lazy_training import (
-    CentredRows,
-    MirroredRows,
-    Scratch,
-    as_tensors,
-    mean_of,
-)
-from skeegformer._memmap import LazyRows
-from skeegformer._saving import SavingMixin, ask_for_the_original_shape
-from skeegformer._training import NetworkClassifier, check_number
+from skeegformer._memmap import batches_of
+from skeegformer._saving import SavingMixin
+from skeegformer._training import NetworkClassifier, check_finite, check_number
 from skeegformer._validation import check_one_of, validate_eeg, validate_groups
-from skeegformer.attention import attention_gradients, gradient_rollout, log_odds
-from skeegformer.nn import ACTIVATIONS, EEGTransformer
+from skeegformer.attention import attention_rollout, record_attention
+from skeegformer.nn import EEGTransformer
+from skeegformer.nn.transformer import LEAST_POWER
 from skeegformer.preprocessing.mirroring import (
     both_directions,
     is_own_image,
@@ -31,10 +24,10 @@ from skeegformer.preprocessing.mirroring import (
     partner_order,
 )
 
-# Epochs worked on at once: with more, memory for all heads' attention takes longest to get.
-_BATCH = 16
-# Votes would know the training subjects by heart at the rate that attention needs.
-_VOTES_LR = 0.1
+# Epochs worked on at once in prediction.
+_BATCH = 64
+# Weight decay of all weights but those of the class token.
+_LITTLE_DECAY = 0.01
 # With fewer epochs the mean of a subject is that of its classes' whims.
 _FEW_EPOCHS = 10
 
@@ -44,30 +37,21 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
 
     Takes `mne.Epochs` as they are, arrays, or `MappedEpochs` that stay in their file, at the
     end of a :class:`~sklearn.pipeline.Pipeline` or alone. The network is `EEGTransformer`, after
-    eeg-transformer [1]_; skorch trains it with AdamW, a linear warm-up and a cosine
-    schedule.
+    eeg-transformer [1]_: its heads attend over the channels with signs, and a class token attends
+    over what they gather; skorch trains it with AdamW, a linear warm-up and a cosine schedule.
 
     Parameters
     ----------
-    tokenizer : {"covariance", "spectral", "linear"}, default="covariance"
-        What a channel's token is made of: its rows of the logarithm of the covariance in each
-        band and each second, and its waveform in outline; its log power spectrum and its
-        waveform; or its raw samples as in the original. Bands are those of delta to gamma
-        that the filters in front have left.
-    votes : bool, default=True
-        Whether, beside the class token, every channel votes for the classes by a linear rule
-        of its own; good where few subjects are there to train on.
     mirror : dict, "auto" or None, default="auto"
-        Train on each epoch's mirror image as well, left and right electrodes exchanged: the
-        dict says which labels change with it, each pair in one direction or both, such as
-        ``{"left": "right"}``; others stay. Both labels of a pair are then equally frequent in
-        the training. "auto" makes the dict from names that turn into
-        each other when the words left and right are exchanged; it does not mirror where there
-        are none, where a class or a channel has no partner on the other side, or where all
-        channels are on the midline. Pass ``{}`` where both sides of the head take part alike in
-        every class, as in open against closed eyes.
+        Exchange left and right electrodes in half of the training epochs, anew in every batch, and
+        predict the mean over an epoch and its mirror image: the dict says which labels change with
+        it, each pair in one direction or both, such as ``{"left": "right"}``; others stay. "auto"
+        makes the dict from names that turn into each other when the words left and right are
+        exchanged; it does not mirror where there are none, where a class or a channel has no
+        partner on the other side, or where all channels are on the midline. Pass ``{}`` where both
+        sides of the head take part alike in every class, as in open against closed eyes.
     adapt : bool, default=False
-        Whether features are centred on each subject's own mean, in `fit` as in the
+        Whether log powers of sources are centred on each subject's own mean, in `fit` as in the
         predictions, so that what differs between people from the start does not count.
         A subject seen in `fit` keeps the mean from there, and is known by its name: do not
         give somebody else the same one. Of others, the unlabelled epochs to
@@ -78,54 +62,28 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
     positions : {"channel", "electrode"}, default="channel"
         What the channels to predict have in common with those of `fit`. "channel": their names;
         X with others, or fewer, is refused. "electrode": the head; the signal at electrodes of
-        `fit` that X lacks is estimated by spherical splines [3]_ from those that it has and are
+        `fit` that X lacks is estimated by spherical splines [2]_ from those that it has and are
         not marked as bad, while the others keep theirs. `fit` and X have to be Epochs with a
         montage, and X has to have at least 4 electrodes, spread over the head.
-    n_time_tokens : int, default=1
-        Number of temporal tokens of each channel.
-    embed_dim : int, default=32
-        Size of a token inside the network.
-    n_layers : int, default=1
-        Number of transformer blocks.
-    n_heads : int, default=4
-        Number of attention heads; has to divide `embed_dim`.
-    ff_dim : int or None, default=None
-        Size of the hidden layer within a block; None means ``2 * embed_dim``.
-    activation : {"gelu", "relu"}, default="gelu"
-        Of the hidden layer within a block; with "relu", as in the original, another one ends the
-        block's network.
-    head_dim : int or None, default=None
-        Size of a hidden layer, with ReLU, between the class token and the logits, 64 in the
-        original; None for no such layer.
+    n_groups : int, default=2
+        Number of groups of heads, each of which learns to decide by itself; their mean decides.
+    n_heads : int, default=20
+        Number of attention heads of each group, and so of sources.
+    n_filters : int, default=4
+        Number of spatial filters of each head.
     drop_prob : float, default=0.5
-        Dropout probability.
-    token_drop_prob : float, default=0.0
-        Probability that a token is set to zero in training; votes see it all the same.
-    crop : int or None, default=None
-        How many samples of each epoch are used: in training from a random one on, drawn anew in
-        every pass, and in prediction the first. None uses all. Features of covariance are then
-        computed anew in every pass as well, which takes many times as long.
-    noise : float, default=0.0
-        Standard deviation of the noise added in training, relative to each channel's own; not
-        together with ``adapt=True``.
-    shuffle_tokens : {"none", "channels", "temporal", "all"}, default="none"
-        Which tokens are shuffled in training; votes see them in their places.
+        Dropout probability of the tokens.
     max_epochs : int or "auto", default="auto"
         Passes over the training data. "auto" makes as many as 600 training steps need, at
         least 20 and at most 200, so that a few dozen epochs of EEG are learnt as well as
         thousands.
     batch_size : int, default=32
-        Epochs of EEG in a training step.
-    lr : float, default=1e-3
-        Peak learning rate of AdamW. Votes, which are many and linear, learn at a tenth of it.
-    weight_decay : float, default=0.05
-        Weight decay of AdamW.
-    warmup : float or int, default=0.1
-        Share of the training steps in which the learning rate rises from 0; an int is their
-        number.
-    lr_schedule : {"cosine", "constant", "exponential"}, default="cosine"
-        What the learning rate does after the warm-up: come down to 0, stay, or lose half a
-        percent with every pass as in eeg-transformer.
+        Epochs of EEG in a training step; with ``adapt=True``, 8 of each of a few subjects.
+    lr : float, default=4e-3
+        Peak learning rate of AdamW.
+    weight_decay : float, default=1.0
+        Weight decay by AdamW of the weights with which the class token attends, times the learning
+        rate at every step; what no class needs comes down to zero.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss, as everywhere in scikit-learn. "balanced" counts
         mirror images as well, and `fine_tune` balances its own epochs.
@@ -157,11 +115,14 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
     classes_ : ndarray of shape (n_classes,)
         The labels.
     feature_importances_ : ndarray of shape (n_chans,)
-        Share of each channel in the gradient rollout [2]_ of the true class, averaged over
-        the training epochs; non-negative, sums to 1. It tells what the model uses; the
-        page on explanations says why it was chosen.
-    subject_means_ : dict of {subject: ndarray of shape (n_chans, n_time_tokens, n_features)}
-        With ``adapt=True``: mean features of each subject in `fit`, and of those that
+        Share of each channel in what the class token attends to, averaged over the training
+        epochs; non-negative, sums to 1. See `attention_rollout`.
+    mirror_pairs_ : ndarray of int of shape (n_chans,) or None
+        Index of each channel's partner on the other side, where epochs are mirrored.
+    mirrored_classes_ : dict or None
+        The label that each label becomes in a mirror image, where epochs are mirrored.
+    subject_means_ : dict of {subject: ndarray of shape (n_images, n_sources, n_windows)}
+        With ``adapt=True``: mean log powers of each subject in `fit`, and of those that
         `fine_tune` was given since; the only key is None where `fit` was not told who the
         subjects are.
     net_ : skorch.NeuralNetClassifier
@@ -180,8 +141,6 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         Number of channels; for 2-D input, which are epochs of one channel, of samples.
     feature_names_in_ : ndarray of str
         Channel names after `fit` on Epochs, column names after `fit` on a DataFrame.
-    original_ : dict
-        After `load` of a checkpoint of eeg-transformer: its hyperparameters.
 
     See Also
     --------
@@ -191,9 +150,7 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
     ----------
     .. [1] Thoelke et al. (2022), eeg-transformer. Conference on
        Cognitive Computational Neuroscience. doi:10.32470/CCN.2022.1240-0
-    .. [2] Chefer, Gur and Wolf (2021), Generic attention-model explainability for
-       interpreting bi-modal and encoder-decoder transformers. ICCV. arXiv:2103.15679
-    .. [3] Perrin et al. (1989), Spherical splines for scalp potential and current density
+    .. [2] Perrin et al. (1989), Spherical splines for scalp potential and current density
        mapping. Electroenceph. Clin. Neurophysiol. 72(2). doi:10.1016/0013-4694(89)90180-6
 
     Examples
@@ -221,29 +178,17 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
     def __init__(
         self,
         *,
-        tokenizer="covariance",
-        votes=True,
         mirror="auto",
         adapt=False,
         positions="channel",
-        n_time_tokens=1,
-        embed_dim=32,
-        n_layers=1,
-        n_heads=4,
-        ff_dim=None,
-        activation="gelu",
-        head_dim=None,
+        n_groups=2,
+        n_heads=20,
+        n_filters=4,
         drop_prob=0.5,
-        token_drop_prob=0.0,
-        crop=None,
-        noise=0.0,
-        shuffle_tokens="none",
         max_epochs="auto",
         batch_size=32,
-        lr=1e-3,
-        weight_decay=0.05,
-        warmup=0.1,
-        lr_schedule="cosine",
+        lr=4e-3,
+        weight_decay=1.0,
         class_weight=None,
         early_stopping=False,
         validation_fraction=0.15,
@@ -254,29 +199,17 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         random_state=None,
         verbose=0,
     ):
-        self.tokenizer = tokenizer
-        self.votes = votes
         self.mirror = mirror
         self.adapt = adapt
         self.positions = positions
-        self.n_time_tokens = n_time_tokens
-        self.embed_dim = embed_dim
-        self.n_layers = n_layers
+        self.n_groups = n_groups
         self.n_heads = n_heads
-        self.ff_dim = ff_dim
-        self.activation = activation
-        self.head_dim = head_dim
+        self.n_filters = n_filters
         self.drop_prob = drop_prob
-        self.token_drop_prob = token_drop_prob
-        self.crop = crop
-        self.noise = noise
-        self.shuffle_tokens = shuffle_tokens
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.lr = lr
         self.weight_decay = weight_decay
-        self.warmup = warmup
-        self.lr_schedule = lr_schedule
         self.class_weight = class_weight
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -289,57 +222,37 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
 
     def _check_parameters(self):
         super()._check_parameters()
-        for name in ("n_time_tokens", "embed_dim", "n_layers", "n_heads"):
+        for name in ("n_groups", "n_heads", "n_filters"):
             check_number(self, name, Integral, 1)
-        for name in ("ff_dim", "head_dim", "crop"):
-            if getattr(self, name) is not None:
-                check_number(self, name, Integral, 1, or_else="None")
-        check_one_of("activation", self.activation, ACTIVATIONS)
-        for name in ("drop_prob", "token_drop_prob"):
-            check_number(self, name, Real, 0, below=1)
-        check_number(self, "noise", Real, 0)
-        for name in ("votes", "adapt"):
-            if not isinstance(getattr(self, name), bool | np.bool_):
-                raise ValueError(f"{name}={getattr(self, name)!r} is not True or False.")
+        check_number(self, "drop_prob", Real, 0, below=1)
+        if not isinstance(self.adapt, bool | np.bool_):
+            raise ValueError(f"adapt={self.adapt!r} is not True or False.")
         check_one_of("positions", self.positions, ("channel", "electrode"))
-        if self.adapt and self.noise > 0:
-            raise ValueError(
-                f"noise={self.noise} cannot be added anew in every pass with adapt=True, which "
-                "centres features once; set noise=0 or adapt=False."
-            )
-        if self.adapt and self.crop is not None:
-            raise ValueError(
-                f"crop={self.crop} draws other samples in every pass, and adapt=True centres "
-                "features once; set crop=None or adapt=False, or put a Cropper in front."
-            )
 
     def _make_network(self, data):
-        bands = None
-        if self.tokenizer == "covariance":
-            bands = find_bands(data, self.sfreq_)
+        pairs = swapped = None
+        if self._mirror_image() is not None:
+            pairs, swapped = (order.tolist() for order in self._mirror_image())
         return EEGTransformer, {
             "n_chans": self.n_chans_,
             "n_outputs": len(self.classes_),
             "n_times": self.n_times_,
             "sfreq": self.sfreq_,
-            "tokenizer": self.tokenizer,
-            "bands": bands,
-            "votes": self.votes,
-            "n_time_tokens": self.n_time_tokens,
-            "embed_dim": self.embed_dim,
-            "n_layers": self.n_layers,
+            "n_groups": self.n_groups,
             "n_heads": self.n_heads,
-            "ff_dim": self.ff_dim,
-            "activation": self.activation,
-            "head_dim": self.head_dim,
+            "n_filters": self.n_filters,
             "drop_prob": self.drop_prob,
-            "token_drop_prob": self.token_drop_prob,
-            "crop": self.crop,
-            "noise": self.noise,
-            "shuffle_tokens": self.shuffle_tokens,
+            "pairs": pairs,
+            "swapped": swapped,
         }
 
-    def _mirror_image(self):
+    def _begin(self):
+        if self.positions == "electrode":
+            check_positions(self.info_)
+        vars(self).pop("subject_means_", None)  # `fit` knows nobody yet
+        self.mirror_pairs_, self.mirrored_classes_ = self._find_mirror_image()
+
+    def _find_mirror_image(self):
         """Find each channel's partner and each class's, or None where nothing is mirrored."""
         swap = self.mirror
         if swap is None:
@@ -374,14 +287,12 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
                     "trained with both labels. Pass channels of both sides, or mirror=None."
                 )
             return None, None
-        return torch.from_numpy(pairs), partner_order(swap, labels)
+        return pairs, {label: swap.get(label, label) for label in labels}
 
-    def _begin(self):
-        if self.positions == "electrode":
-            check_positions(self.info_)
-        self._pairs, self._swapped = self._mirror_image()
-        for name in ("subject_means_", "original_"):  # `fit` knows nobody yet
-            vars(self).pop(name, None)
+    def _mirror_image(self):
+        if self.mirror_pairs_ is None:
+            return None
+        return self.mirror_pairs_, partner_order(self.mirrored_classes_, self.classes_.tolist())
 
     def _complete(self, eeg):
         """Give epochs to predict the channels of `fit`."""
@@ -389,8 +300,6 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
 
     def _way_out(self, eeg):
         """Say what to do with epochs that have other channels or samples than in `fit`."""
-        if "original_" in vars(self):
-            return ask_for_the_original_shape(self.original_, eeg.data.shape)
         if self.positions == "electrode" or not can_complete(self, eeg):
             return ""
         return "A classifier with positions='electrode' estimates those that are missing."
@@ -398,101 +307,71 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
     def _needs_subjects(self):
         return super()._needs_subjects() or self.adapt
 
-    def _trained_codes(self, codes):
-        return codes if self._pairs is None else np.concatenate([codes, self._swapped[codes]])
-
     def _learn_statistics(self, network, data):
-        if isinstance(data, LazyRows):
-            return network.learn_statistics(data, pairs=self._pairs)
-        keep = self._features_are_computed_once()
-        return network.learn_statistics(torch.from_numpy(data), pairs=self._pairs, keep=keep)
+        level, size, drift = _statistics(data)
+        if self.mirror_pairs_ is not None:
+            other = self.mirror_pairs_
+            drift = drift + np.abs(level - level[other])  # mirror images exchange offsets
+            level, size, drift = ((one + one[other]) / 2 for one in (level, size, drift))
+        statistics = (torch.from_numpy(one).float() for one in (level, size, drift))
+        network.learn_statistics(*statistics)
+        # Powers at first, of which the running mean would have left the 1 only after many steps.
+        with torch.no_grad():
+            signals = (torch.as_tensor(x) for x in batches_of(data, _BATCH))
+            sources = (network.gather(network.prepare(x.to(network.scale.device))) for x in signals)
+            total = sum(one.square().mean(dim=-1).sum(dim=(0, 1)) for one in sources)
+        network.source_power.copy_((total / len(data)).clamp_min(LEAST_POWER))
 
     def _optimizer_options(self):
-        if not self.votes:
-            return {}
-        # The others first: skorch notes the learning rate of the first group.
-        groups = [("[!v]*", {"lr": self.lr}), ("votes.*", {"lr": _VOTES_LR * self.lr})]
-        return {"optimizer__param_groups": groups}
-
-    def _start_from(self, net, codes):
-        if not self.votes:
-            return
-        counts = np.bincount(self._trained_codes(codes), minlength=len(self.classes_)).astype(float)
-        if self.class_weight is not None:
-            counts *= net.criterion_.weight.double().cpu().numpy()
-        net.module_.start_from(np.log(np.maximum(counts, 1e-3 * counts.max())))
-
-    def _training_set(self, network, data, codes, subjects, scratch=None, learnt=None):
-        inputs = self._prepare(network, data, subjects, scratch, learn=True, learnt=learnt)
-        codes = self._trained_codes(codes)
-        if self._pairs is None:
-            return inputs, codes
-
-        def mirror(rows):
-            if inputs is data:
-                return rows[:, self._pairs.numpy()]
-            return network.mirror_features(torch.from_numpy(rows), self._pairs).numpy()
-
-        if isinstance(inputs, LazyRows):
-            return MirroredRows(inputs, mirror), codes
-        return np.concatenate([inputs, mirror(inputs)]), codes
-
-    def _features_are_computed_once(self):
-        """Tell whether they do not change from pass to pass."""
-        if self.adapt:
-            return True
-        return self.tokenizer == "covariance" and self.noise == 0 and self.crop is None
-
-    def _prepare(self, network, data, subjects, scratch=None, learn=False, learnt=None):
-        if not self._features_are_computed_once():
-            return data
-        features = self._extract(network, data, scratch, learnt)
-        return self._centre(features, subjects, learn) if self.adapt else features
-
-    @staticmethod
-    def _extract(network, data, scratch, learnt):
-        """Compute the features of many epochs; those of lazy ones are written to a file."""
-        device = next(network.parameters()).device
-
-        @torch.no_grad()
-        def batches():
-            if not learnt:
-                for x in as_tensors(data, _BATCH):
-                    yield network.extract_features(x.to(device)).cpu().numpy()
-            while learnt:  # let go of each, since they take as much memory as what is made of them
-                yield network.standardize_features(learnt.pop(0).to(device)).cpu().numpy()
-
-        if isinstance(data, LazyRows):
-            return scratch.write(batches())
-        out, start = None, 0
-        for features in batches():
-            if out is None:
-                out = np.empty((len(data), *features.shape[1:]), dtype=features.dtype)
-            out[start : start + len(features)] = features
-            start += len(features)
-        return out
-
-    def _centre(self, features, subjects, learn):
-        """Subtract from features their subject's mean, and keep those of `fit`."""
-        known = vars(self).get("subject_means_", {})
-        rows_of = _rows_by_subject(subjects, len(features))
-        means = {
-            subject: known[subject] if subject in known else mean_of(features, rows, _BATCH)
-            for subject, rows in rows_of.items()
+        decay = {"weight_decay": self.weight_decay}
+        return {
+            "optimizer__param_groups": [("class_weight", decay)],
+            "optimizer__weight_decay": _LITTLE_DECAY,
         }
-        _refuse_single_epochs({s: rows for s, rows in rows_of.items() if s not in known}, learn)
-        if learn:
-            if subjects is None and not known:
+
+    def _dataset(self, data, codes=None, subjects=None):
+        if not self.adapt:
+            return EpochDataset(data, codes)
+        if subjects is None:
+            numbers = np.zeros(len(data), dtype=np.int64)
+        else:
+            _refuse_single_epochs(_rows_by_subject(subjects, len(data)), learn=True)
+            numbers = np.unique(subjects, return_inverse=True)[1].astype(np.int64)
+        return EpochDataset(data, codes, numbers)
+
+    def _finish(self, data, subjects, train):
+        network = self.net_.module_
+        if self.adapt:
+            if subjects is None:
                 _warn_of_unnamed_subjects()
-            self.subject_means_ = means | known
-        if isinstance(features, LazyRows):
-            which = np.empty(len(features), dtype=int)
-            for index, rows in enumerate(rows_of.values()):
-                which[rows] = index
-            return CentredRows(features, [*means.values()], which)
-        for subject, rows in rows_of.items():
-            features[rows] -= means[subject]
-        return features
+            tokens = self._tokens(data)
+            rows_of = _rows_by_subject(subjects, len(tokens))
+            self.subject_means_ = {s: _mean_powers(tokens, rows) for s, rows in rows_of.items()}
+        if len(train) < len(data):  # what early stopping held out is no training
+            data, subjects = data[train], None if subjects is None else subjects[train]
+        tokens = self._tokens(data, subjects)
+        network.usual_tokens.copy_(tokens.double().mean(dim=0))
+        self.feature_importances_ = self._importances(data, tokens)
+
+    def _importances(self, data, tokens):
+        """Average the rollout of attention over epochs."""
+        network, total = self.net_.module_, 0
+        signals = (torch.as_tensor(x).to(network.scale.device) for x in batches_of(data, _BATCH))
+        for x, their in zip(signals, tokens.split(_BATCH), strict=True):
+            with torch.no_grad(), record_attention(network) as attention:
+                network.gather(network.prepare(x))
+                network.read_out(their.to(network.scale.device))
+            total = total + attention_rollout(attention.values()).double().sum(dim=0)
+        return (total / total.sum()).numpy()
+
+    def _tunable(self, network, data, codes, subjects):
+        # Neither the powers of sources are learnt anew, nor are their windows shifted.
+        network.eval().drop.train()
+        if not self.adapt:
+            return network, list(network.parameters()), torch.from_numpy(data), codes
+        # Heads stay, since means of subjects are those of their sources.
+        tokens = self._tokens(data, subjects, learn=True)
+        return network.read_out, [network.class_weight, network.class_bias], tokens, codes
 
     def decision_function(self, X, groups=None):
         """Compute the logits of epochs.
@@ -580,38 +459,71 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
     def _logits(self, X, groups=None):
         check_is_fitted(self, "net_")
         eeg = validate_eeg(self, X, reset=False, lazy=True)
+        subjects = eeg.subjects if groups is None else groups
+        subjects = validate_groups(subjects, len(eeg.data)) if self.adapt else None
+        return self._logits_of(eeg.data, subjects)
+
+    @torch.no_grad()
+    def _logits_of(self, data, subjects):
         if not self.adapt:
-            return self._forward(eeg.data).numpy()
-        subjects = validate_groups(eeg.subjects if groups is None else groups, len(eeg.data))
-        network = self.net_.module_
-        network.eval()
-        with Scratch() as scratch:
-            return self._forward(self._prepare(network, eeg.data, subjects, scratch)).numpy()
-
-    def _finish(self, inputs, codes):
+            return super()._logits_of(data, subjects)
         network = self.net_.module_.eval()
-        device = next(network.parameters()).device
-        network.weigh_votes(x.to(device) for x in as_tensors(inputs, _BATCH))
-        self.feature_importances_ = self._importances(inputs, codes)
+        tokens = self._tokens(data, subjects).to(network.scale.device)
+        return check_finite(network.read_out(tokens).cpu()).numpy()
 
-    def _importances(self, inputs, codes):
-        """Average the relevance of channels for the true class over epochs."""
+    def _known_means(self, data, subjects):
+        """Give what the log powers of each epoch are centred on, or None."""
+        if not self.adapt:
+            return None
+        raw, centred = self._raw_tokens(data), self._tokens(data, subjects)
+        return (raw - centred)[:, :, 0].numpy()
+
+    @torch.no_grad()
+    def _raw_tokens(self, data):
+        """Compute the tokens of epochs as they are."""
+        network = self.net_.module_.eval()
+        signals = (torch.as_tensor(x).to(network.scale.device) for x in batches_of(data, _BATCH))
+        return torch.cat(
+            [network.tokens(network.gather(network.prepare(x))).cpu() for x in signals]
+        )
+
+    @torch.no_grad()
+    def _tokens(self, data, subjects=None, *, learn=False):
+        """Compute the tokens of epochs; with ``adapt=True``, centred on their subject's mean."""
+        tokens = self._raw_tokens(data)
         network = self.net_.module_
-        device = next(network.parameters()).device
-        total = 0
-        for x, code in zip(
-            as_tensors(inputs, _BATCH),
-            torch.from_numpy(codes).split(_BATCH),
-            strict=True,
-        ):
-            score = partial(log_odds, codes=code.to(device))
-            weights, gradients, _ = attention_gradients(network, x.to(device), score)
-            row = gradient_rollout(weights, gradients)[:, 0, 1:].double()
-            total = total + (row / row.sum(dim=1, keepdim=True).clamp_min(1e-30)).sum(dim=0)
-        importances = network.tokens_to_channels(total).sum(dim=-1).cpu().numpy()
-        if importances.sum() == 0:  # no gradient at all: a channel is as good as any other
-            importances = np.ones_like(importances)
-        return importances / importances.sum()
+        if not self.adapt or "subject_means_" not in vars(self):
+            return tokens
+        known = self.subject_means_
+        rows_of = _rows_by_subject(subjects, len(tokens))
+        unknown = {subject: rows for subject, rows in rows_of.items() if subject not in known}
+        _refuse_single_epochs(unknown, learn)
+        means = {**known, **{s: _mean_powers(tokens, rows) for s, rows in unknown.items()}}
+        if learn:
+            self.subject_means_ = means
+        for subject, rows in rows_of.items():
+            tokens[rows] = network.centre(tokens[rows], torch.from_numpy(means[subject]))
+        return tokens
+
+
+def _statistics(data):
+    """Compute level, size, and changes of level of each channel: medians over epochs.
+
+    A few artefacts count little in them, and a constant offset of an amplifier is no size.
+    """
+    means, stds = [], []
+    for batch in batches_of(data, _BATCH):
+        batch = np.asarray(batch, dtype=np.float64)
+        means.append(batch.mean(axis=-1))
+        stds.append(batch.std(axis=-1))
+    means, stds = np.concatenate(means), np.concatenate(stds)
+    level = np.median(means, axis=0)
+    return level, np.median(stds, axis=0), np.median(np.abs(means - level), axis=0)
+
+
+def _mean_powers(tokens, rows):
+    """Average log powers over some epochs: ndarray of shape (n_images, n_sources, n_windows)."""
+    return tokens[rows, :, 0].double().mean(dim=0).float().numpy()
 
 
 def _warn_of_unnamed_subjects():

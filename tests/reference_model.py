@@ -1,6 +1,7 @@
 """The model in tests/data, which all later versions have to read, and what it was made of.
 
-Run as a program, it makes the files anew: for a new version of the format, under a new name.
+Run as a program, it makes the files anew: for a new version of the format, under a new name. Of
+format 1, whose network is no longer there, the model is kept as one that is refused.
 """
 
 from pathlib import Path
@@ -18,6 +19,7 @@ from skeegformer import (
 )
 
 FOLDER = Path(__file__).parent / "data"
+NAME = "model-2"
 CH_NAMES = ["F3", "F4", "C3", "C4", "P3", "P4", "Oz"]
 
 
@@ -41,13 +43,14 @@ def make_epochs(n_epochs=24):
 def make_model():
     """Make the Pipeline, unfitted."""
     classifier = EEGTransformerClassifier(
-        embed_dim=8,
-        n_heads=2,
-        n_layers=2,
-        n_time_tokens=2,
+        mirror={"left": "right"},
         adapt=True,
+        n_groups=2,
+        n_heads=3,
+        n_filters=2,
         class_weight={"left": 1.0, "right": 2.0},
-        max_epochs=10,
+        max_epochs=20,
+        lr=0.02,
         random_state=0,
     )
     steps = ChannelDropper(["Oz"]), BandPassFilter(4.0, 30.0), EuclideanAlignment()
@@ -57,5 +60,5 @@ def make_model():
 if __name__ == "__main__":
     X, y = make_epochs()
     model = make_model().fit(X, y)
-    save_model(model, FOLDER / "model-1.safetensors")
-    np.save(FOLDER / "model-1-probabilities.npy", model.predict_proba(X))
+    save_model(model, FOLDER / f"{NAME}.safetensors")
+    np.save(FOLDER / f"{NAME}-probabilities.npy", model.predict_proba(X))

@@ -2,14 +2,320 @@
 
 import itertools
 
-import networkx
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 
-from skeegformer import EEGTransformer, attention_rollout, record_attention
-from skeegformer.attention import RolloutFold, _fuse, _maximum_flow, attention_flow
-from skeegformer.nn import Attention
+from skeegformer import (
+    BandPassFilter,
+    EEGTransformer,
+    EEGTransformerClassifier,
+    attention_rollout,
+    record_attention,
+)
+from skeegformer.attention import RolloutFold, SignedAttentionValues, channel_connections
+from skeegformer.nn import OriginalTransformer
+from skeegformer.nn.original import Attention
+
+PAIRS, SWAPPED = [1, 0, 2, 4, 3], [1, 0, 2]
+
+
+# Signed attention
+
+
+def _signed(*, n_chans=5, pairs=None, seed=0, **params):
+    """Make a network whose attention and statistics are no longer as at the start."""
+    options = {"n_groups": 2, "n_heads": 3, "n_filters": 2, "pairs": pairs}
+    options["swapped"] = None if pairs is None else SWAPPED
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = EEGTransformer(n_chans, 3, 160, 80.0, **(options | params))
+        with torch.no_grad():
+            for weight in network.attention.parameters():
+                weight.normal_(std=0.4)
+            network.class_weight.normal_()
+            network.class_bias.normal_()
+            network.source_power.uniform_(0.5, 2.0)
+            network.usual_tokens.normal_()
+            mean, std = 3 * torch.randn(n_chans), 0.5 + torch.rand(n_chans)
+            if pairs is not None:  # as the classifier does
+                mean, std = ((one + one[network.pairs]) / 2 for one in (mean, std))
+            network.learn_statistics(mean, std)
+    return network.eval()
+
+
+def _noise(*shape, seed=1):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _record(network, x):
+    with record_attention(network) as attention, torch.no_grad():
+        network(x)
+    return attention.values()
+
+
+@pytest.fixture(params=[None, PAIRS], ids=["plain", "mirrored"])
+def signed(request):
+    """Make a network, with mirror images or without, and epochs."""
+    return _signed(pairs=request.param), 2 + 3 * _noise(7, 5, 160)
+
+
+def test_logits_follow_from_what_is_recorded(signed):
+    """By one sum over images, sources and windows, of which nothing is left out."""
+    network, x = signed
+    values = _record(network, x)
+    expected = network(x).detach()
+    torch.testing.assert_close(values.logits(), expected, rtol=1e-5, atol=1e-5)
+    by_hand = np.zeros((7, 3)) + values.class_bias.numpy()
+    for image, source in itertools.product(range(values.tokens.shape[1]), range(6)):
+        tokens = values.tokens[:, image, :, source].flatten(1).double().numpy()
+        by_hand += tokens @ values.class_weight[image, :, :, source].flatten(1).double().numpy().T
+    np.testing.assert_allclose(by_hand, expected, rtol=1e-5, atol=1e-5)
+    assert np.ptp(by_hand, axis=0).min() > 1
+    assert not any(value.requires_grad for value in vars(values).values())
+
+
+def test_recorded_attention_is_that_of_the_heads_and_their_mirror_images(signed):
+    network, x = signed
+    values = _record(network, x)
+    softmaxes = network.attention.softmaxes().detach()
+    orders = [list(range(5))] if network.pairs is None else [list(range(5)), PAIRS]
+    for image, order in enumerate(orders):
+        torch.testing.assert_close(values.positive[image], softmaxes[0][..., order])
+        torch.testing.assert_close(values.negative[image], softmaxes[1][..., order])
+    assert len(values.signed) == len(orders)
+    torch.testing.assert_close(values.signed[0], network.attention().detach())
+
+
+@pytest.mark.parametrize("channel", [0, 2, 4])
+def test_a_channel_without_attention_is_a_silent_one(signed, channel):
+    """Zero in its column of the recorded attention, and all else computed again from there."""
+    network, x = signed
+    values = _record(network, x)
+    attention = values.signed.clone()
+    attention[..., channel] = 0
+    kernels = torch.einsum("ihfc,hft->ihct", attention, network.temporal.detach())
+    signal = network.prepare(x)
+    sources = torch.nn.functional.conv1d(signal, kernels.flatten(0, 1), padding=4)
+    tokens = network.tokens(sources.unflatten(1, (-1, 6)))
+    masked = torch.einsum("eikhw,iokhw->eo", tokens, values.class_weight) + values.class_bias
+    silent = x.clone()
+    silent[:, channel] = network.mean[channel]
+    torch.testing.assert_close(masked, network(silent).detach(), rtol=1e-4, atol=1e-4)
+    assert (masked - values.logits()).abs().max() > 0.1
+
+
+def test_recording_signed_attention_changes_no_logits(signed):
+    network, x = signed
+    plain = network(x)
+    with record_attention(network) as attention:
+        recorded = network(x)
+        assert torch.equal(plain, recorded)
+        assert recorded.requires_grad  # it can still be differentiated
+    assert torch.equal(network(x), plain)
+    assert isinstance(attention.values(), SignedAttentionValues)
+
+
+def test_batches_of_signed_attention_are_kept_in_order(signed):
+    network, x = signed
+    whole = _record(network, x)
+    with record_attention(network) as attention:
+        for batch in x.split(3):
+            network(batch)
+    joined = attention.values()
+    for name, value in vars(whole).items():
+        torch.testing.assert_close(vars(joined)[name], value)
+    assert joined.tokens.shape[0] == joined.amounts.shape[0] == 7
+    torch.testing.assert_close(joined.tokens[4], _record(network, x[4]).tokens[0])
+
+
+def test_what_each_channel_adds_is_recorded(signed):
+    """Deviations of filtered signals, channel by channel, in units of the source's."""
+    network, x = signed
+    x = x - x.mean(dim=-1, keepdim=True) + network.mean
+    values = _record(network, x)
+    signal = network.prepare(x)
+    for channel in range(5):
+        alone = network.gather(signal[:, [channel]], [channel]).detach()
+        expected = alone.std(dim=-1) / network.source_power.sqrt()
+        torch.testing.assert_close(values.amounts[..., channel], expected, rtol=0.1, atol=1e-3)
+
+
+def test_recording_signed_attention_forces_eval_mode_and_puts_everything_back():
+    network = _signed(drop_prob=0.5).train()
+    network.drop.eval()
+    modes = [part.training for part in network.modules()]
+    power, x = network.source_power.clone(), _noise(3, 5, 160)
+    with record_attention(network) as attention:
+        logits = network(x)
+        assert logits.shape == (3, 3)  # not those of each group
+        assert torch.equal(logits, network(x))
+        values = attention.values()
+    assert [part.training for part in network.modules()] == modes
+    assert network.recorder is None
+    assert torch.equal(network.source_power, power)
+    torch.testing.assert_close(values.logits()[:3], logits.detach())
+    assert network(x).shape == (3, 3, 2)
+
+
+def test_an_exception_puts_everything_back_of_signed_attention_too():
+    network = _signed().train()
+    x = _noise(2, 5, 160)
+    with pytest.raises(RuntimeError, match="broken"):
+        with record_attention(network):
+            network(x)
+            raise RuntimeError("broken")
+    assert network.training
+    assert network.recorder is None
+    with record_attention(network) as record:
+        with pytest.raises(ValueError, match="shape"):
+            network(x[:, :2])
+        network(x)
+    assert record.values().tokens.shape[0] == 2
+
+
+def test_recording_signed_attention_twice_is_refused():
+    network = _signed()
+    with record_attention(network), pytest.raises(RuntimeError, match="being recorded already"):
+        with record_attention(network):
+            pass
+    with record_attention(network) as attention:
+        pass
+    with pytest.raises(RuntimeError, match="No attention was recorded"):
+        attention.values()
+    with pytest.raises(TypeError, match="reduce is for the layers of an OriginalTransformer"):
+        with record_attention(network, reduce=RolloutFold()):
+            pass
+    assert network.recorder is None
+
+
+def test_rollout_of_signed_attention_is_what_it_says(signed):
+    """Shares of the sources times shares of the channels, number by number."""
+    network, x = signed
+    values = _record(network, x)
+    rollout = attention_rollout(values)
+    assert rollout.shape == (7, 5)
+    assert rollout.min() >= 0
+    np.testing.assert_allclose(rollout.sum(dim=1), 1.0, rtol=1e-5)
+    weights = network.class_weight.detach().double().numpy()
+    orders = [[0, 1, 2]] if network.pairs is None else [[0, 1, 2], SWAPPED]
+    expected = np.zeros((7, 5))
+    for epoch in range(7):
+        sizes, shares = [], []
+        for image, classes in enumerate(orders):
+            for source in range(6):
+                unusual = (values.tokens - network.usual_tokens)[epoch, image, :, source]
+                said = np.array(
+                    [(unusual.numpy() * weights[one, :, source]).sum() for one in classes]
+                )
+                sizes.append(np.sqrt(((said - said.mean()) ** 2).sum()))
+                amounts = values.amounts[epoch, image, source].double().numpy()
+                shares.append(amounts / amounts.sum())
+        for size, share in zip(np.array(sizes) / sum(sizes), shares, strict=True):
+            expected[epoch] += size * share
+    np.testing.assert_allclose(rollout, expected, rtol=1e-4)
+    assert np.ptp(expected, axis=1).max() > 0.05
+
+
+def test_contributions_of_sources_add_up_to_what_is_unusual(signed):
+    """Apart from what is the same for all classes."""
+    network, x = signed
+    values = _record(network, x)
+    usual = network.read_out(network.usual_tokens[None])[0].detach()
+    change = network(x).detach() - usual
+    expected = change - change.mean(dim=1, keepdim=True)
+    found = values.contributions()
+    assert found.shape == (7, *network.usual_tokens.shape[:1], 6, 3)
+    torch.testing.assert_close(found.sum(dim=(1, 2)), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.sum(dim=-1), torch.zeros(found.shape[:-1]), atol=1e-4, rtol=0)
+
+
+def test_rollout_of_signed_attention_follows_a_permutation_of_the_channels(signed):
+    network, x = signed
+    order = [2, 0, 3, 4, 1]
+    place = [order.index(channel) for channel in range(5)]  # where each channel went
+    pairs = None if network.pairs is None else [place[PAIRS[channel]] for channel in order]
+    permuted = _signed(pairs=pairs)
+    state = dict(network.state_dict())
+    for name in ("attention.positive", "attention.negative"):
+        state[name] = state[name][..., order]
+    for name in ("mean", "scale"):
+        state[name] = state[name][order]
+    if pairs is not None:
+        state["pairs"] = torch.tensor(pairs)
+    permuted.load_state_dict(state)
+    rows = attention_rollout(_record(network, x)), attention_rollout(_record(permuted, x[:, order]))
+    torch.testing.assert_close(rows[0][:, order], rows[1])
+    torch.testing.assert_close(network(x), permuted(x[:, order]), rtol=1e-4, atol=1e-4)
+
+
+def test_rollout_of_a_mirror_image_is_the_mirror_image_of_rollout():
+    network, x = _signed(pairs=PAIRS), _noise(4, 5, 160)
+    network.usual_tokens[1] = network.usual_tokens[0]  # as many epochs of both sides
+    found = attention_rollout(_record(network, x[:, PAIRS]))
+    torch.testing.assert_close(found, attention_rollout(_record(network, x))[:, PAIRS])
+
+
+def test_rollout_of_what_attends_to_nothing_is_even():
+    """An epoch as usual as can be, and a signal that is silent."""
+    network = _signed()
+    values = _record(network, _noise(3, 5, 160))
+    silent = _record(network, network.mean.expand(2, 5, 160))
+    torch.testing.assert_close(silent.channel_shares(), torch.full((2, 1, 6, 5), 1 / 5))
+    torch.testing.assert_close(attention_rollout(silent), torch.full((2, 5), 1 / 5))
+    network.usual_tokens.copy_(values.tokens[1])
+    usual = _record(network, _noise(3, 5, 160))
+    torch.testing.assert_close(usual.source_shares()[1], torch.full((1, 6), 1 / 6))
+    np.testing.assert_allclose(attention_rollout(usual).sum(dim=1), 1.0, rtol=1e-5)
+
+
+def test_a_channel_that_no_head_attends_to_has_no_share():
+    network = _signed()
+    network.attention.positive.data[..., 3] = network.attention.negative.data[..., 3] = -30.0
+    rollout = attention_rollout(_record(network, _noise(4, 5, 160)))
+    assert rollout[:, 3].max() < 1e-6
+    assert rollout[:, [0, 1, 2, 4]].min() > 0.01
+
+
+def test_connections_of_channels_add_up_to_rollout(signed):
+    network, x = signed
+    values = _record(network, x)
+    connections = channel_connections(values)
+    assert connections.min() >= 0
+    torch.testing.assert_close(connections, connections.transpose(1, 2))
+    torch.testing.assert_close(connections.sum(dim=2), attention_rollout(values))
+    sources, channels = values.source_shares().numpy(), values.channel_shares().numpy()
+    expected = sum(
+        sources[3, image, source] * np.outer(channels[3, image, source], channels[3, image, source])
+        for image, source in np.ndindex(*sources.shape[1:])
+    )
+    np.testing.assert_allclose(connections[3], expected, rtol=1e-4)
+
+
+def test_attention_of_a_classifier_a_pipeline_and_a_search():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, 3, 160)), np.tile([0, 1], 10)
+    classifier = EEGTransformerClassifier(n_groups=1, n_heads=2, max_epochs=1, random_state=0)
+    pipeline = make_pipeline(BandPassFilter(None, 30.0, sfreq=80.0), clone(classifier))
+    search = GridSearchCV(pipeline, {"eegtransformerclassifier__n_filters": [1]}, cv=2)
+    for estimator in (classifier, pipeline, search):
+        logits = estimator.fit(X, y).decision_function(X)
+        with record_attention(estimator) as attention:
+            np.testing.assert_array_equal(estimator.decision_function(X), logits)
+        recorded = attention.values().logits()
+        np.testing.assert_allclose(recorded[:, 1] - recorded[:, 0], logits, atol=1e-5)
+    with record_attention(classifier.net_) as attention:
+        classifier.predict(X)
+    rollout = attention_rollout(attention.values())
+    np.testing.assert_allclose(
+        rollout.mean(dim=0), classifier.feature_importances_, rtol=1e-4, atol=1e-5
+    )
+
+
+# Attention of an OriginalTransformer
 
 
 def _weights(batch=3, n_layers=3, n_heads=2, n_tokens=4, seed=0):
@@ -105,10 +411,9 @@ def test_bad_shape():
 
 
 def _network(**params):
-    """Without votes, and with tokens that know nothing of other channels."""
     torch.manual_seed(0)
-    options = {"tokenizer": "spectral", "votes": False, "embed_dim": 16, "n_layers": 3}
-    return EEGTransformer(4, 2, 80, 80.0, **options | params)
+    options = {"n_time_tokens": 1, "embed_dim": 16, "n_layers": 3, "n_heads": 4}
+    return OriginalTransformer(4, 2, 80, **options | params)
 
 
 def test_recording_changes_no_logits_and_gives_softmax_rows():
@@ -129,15 +434,16 @@ def test_recorded_weights_are_those_of_torchs_attention():
     torch.manual_seed(0)
     ours = Attention(16, 4, 0.0)
     theirs = torch.nn.MultiheadAttention(16, 4, batch_first=True)
-    theirs.in_proj_weight.data = ours.query_key_value.weight.data
-    theirs.in_proj_bias.data = ours.query_key_value.bias.data
+    theirs.in_proj_weight.data = ours.qkv.weight.data
+    theirs.in_proj_bias.data = ours.qkv.bias.data
     theirs.out_proj.weight.data = ours.out.weight.data
     theirs.out_proj.bias.data = ours.out.bias.data
     x = torch.randn(3, 7, 16)
     expected, expected_weights = theirs(x, x, x, average_attn_weights=False)
-    torch.testing.assert_close(ours(x)[0], expected)
+    torch.testing.assert_close(ours(x), expected)
+    torch.testing.assert_close(ours(x, n_queries=2), expected[:, :2])
     with record_attention(ours) as attention:
-        torch.testing.assert_close(ours(x)[0], expected)
+        torch.testing.assert_close(ours(x), expected)
     torch.testing.assert_close(attention.values()[:, 0], expected_weights.detach())
 
 
@@ -166,13 +472,14 @@ def test_reduce_sees_each_batch():
     torch.testing.assert_close(attention.values(), expected)
 
 
+@pytest.mark.parametrize("n_layers", [1, 3])
 @pytest.mark.parametrize("output", ["tokens", "class", "layers"])
 @pytest.mark.parametrize(
     "options",
     [{}, {"head_fusion": "max"}, {"residual": False}, {"convention": "eeg-transformer"}],
 )
-def test_folding_is_rollout_of_the_full_tensor(output, options):
-    network = _network().eval()
+def test_folding_is_rollout_of_the_full_tensor(output, options, n_layers):
+    network = _network(n_layers=n_layers).eval()
     x = torch.randn(5, 4, 80)
     with record_attention(network) as attention:
         logits = network(x)
@@ -191,54 +498,32 @@ def test_rows_of_each_layer_are_those_of_shorter_networks():
         torch.testing.assert_close(layers[:, n], expected)
 
 
-@pytest.mark.parametrize("n_layers", [1, 2, 3])
-@pytest.mark.parametrize("residual", [True, False])
-def test_flow_is_networkx_maximum_flow(n_layers, residual):
-    attn = _weights(batch=2, n_layers=n_layers, n_tokens=5)
-    flow = attention_flow(attn, residual=residual)
-    for epoch in range(2):
-        graph = networkx.DiGraph()
-        for level in range(n_layers):
-            layer = attn[epoch, level].mean(dim=0)
-            for query in range(5):
-                for key in range(5):
-                    weight = layer[query, key].item()
-                    if residual:
-                        weight = weight / 2 + (query == key) / 2
-                    graph.add_edge((level + 1, query), (level, key), capacity=weight)
-        for token in range(1, 5):
-            value = networkx.maximum_flow_value(graph, (n_layers, 0), (0, token))
-            assert flow[epoch, token - 1].item() == pytest.approx(value, abs=1e-7)
-
-
-def test_flow_of_two_layers_is_that_of_the_general_way():
-    attn = _weights(n_layers=2, n_tokens=6)
-    layers = torch.stack([_fuse(layer, "mean", True) for layer in attn.unbind(1)], dim=1)
-    expected = torch.stack([_maximum_flow(epoch) for epoch in layers])
-    torch.testing.assert_close(attention_flow(attn), expected, rtol=0, atol=1e-7)
+def _attentions(network):
+    return [block.mha for block in network.encoder.encoder_layers]
 
 
 def test_recording_forces_eval_mode_and_puts_everything_back():
     network = _network(drop_prob=0.5, noise=1.0).train()
-    network.blocks[1].eval()
+    network.encoder.encoder_layers[1].eval()
     modes = [part.training for part in network.modules()]
     x = torch.randn(2, 4, 80)
     with record_attention(network):
         torch.testing.assert_close(network(x), network(x))
     assert [part.training for part in network.modules()] == modes
-    assert all(block.attention.recorder is None for block in network.blocks)
+    assert all(layer.recorder is None for layer in _attentions(network))
+    assert not any(layer.records_all for layer in _attentions(network))
 
 
 def test_an_exception_puts_everything_back_and_leaves_no_half_batch():
     network = _network().train()
     x = torch.randn(2, 4, 80)
-    hook = network.blocks[1].register_forward_hook(_break)
+    hook = network.encoder.encoder_layers[1].register_forward_hook(_break)
     with pytest.raises(RuntimeError, match="broken"):
         with record_attention(network) as record:
             network(x)
     assert record.batches == []
     assert network.training
-    assert all(block.attention.recorder is None for block in network.blocks)
+    assert all(layer.recorder is None for layer in _attentions(network))
     hook.remove()
     with record_attention(network) as record:
         with pytest.raises(ValueError, match="shape"):
@@ -277,7 +562,7 @@ def test_rollout_follows_a_permutation_of_the_channels():
     """Channels and positions permuted together: the same explanation, permuted."""
     network, permuted = _network().eval(), _network().eval()
     order = [2, 0, 3, 1]
-    permuted.positions.data = network.positions.data[order]
+    permuted.encoder.pe.encodings.weight.data[:4] = network.encoder.pe.encodings.weight[order]
     x = torch.randn(3, 4, 80)
     rows = []
     for model, data in ((network, x), (permuted, x[:, order])):

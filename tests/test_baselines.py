@@ -13,9 +13,8 @@ from scipy.signal import welch
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline
-from torch.nn import functional as F
 
-from skeegformer import EEGTransformerClassifier, load_eegmmi
+from skeegformer import EEGTransformerClassifier, OriginalTransformerClassifier, load_eegmmi
 from skeegformer._band_features import FILTER_BANK, FilterBankCSP, LogBandPower
 from skeegformer._braindecode import (
     FASTER_CHANNELS_LAST,
@@ -23,7 +22,6 @@ from skeegformer._braindecode import (
     BraindecodeClassifier,
     StandardizedNetwork,
 )
-from skeegformer._original import OriginalClassifier, OriginalEEGTransformer
 from skeegformer.baselines import (
     BASELINES,
     BENCHMARK_PIPELINES,
@@ -150,126 +148,17 @@ def test_networks_are_trained_as_ours():
     for name in NETWORKS:
         theirs = make_baseline(name).get_params()
         assert theirs.pop("network") == name
+        # Attention of ours has logits that move fast, and weights that are decayed by themselves.
+        assert (theirs.pop("lr"), theirs.pop("weight_decay")) == (1e-3, 0.05)
         assert theirs == {parameter: ours[parameter] for parameter in theirs}
-        assert {"max_epochs", "lr", "lr_schedule", "early_stopping", "warmup"} <= set(theirs)
+        assert {"max_epochs", "batch_size", "early_stopping", "class_weight"} <= set(theirs)
     assert make_baseline("ctnet", random_state=3, lr=0.5).get_params()["random_state"] == 3
     assert make_baseline("ctnet", random_state=3, lr=0.5).lr == 0.5
 
 
-def _recompute(state, x, num_tokens, num_heads):
-    """Classify an epoch as the original does when it is not trained, token by token."""
-    scaled = (x - state["mean"]) / state["std"]
-    mean, variance = state["norm.running_mean"], state["norm.running_var"]
-    scaled = (scaled - mean[:, None]) / torch.sqrt(variance[:, None] + 1e-5)
-    scaled = scaled * state["norm.weight"][:, None] + state["norm.bias"][:, None]
-    length = x.shape[1] // num_tokens
-    tokens = [state["encoder.class_token"]]
-    for channel in range(x.shape[0]):
-        for segment in range(num_tokens):
-            samples = scaled[channel, segment * length : (segment + 1) * length]
-            embedded = F.linear(
-                samples, state["encoder.in_proj.weight"], state["encoder.in_proj.bias"]
-            )
-            position = state["encoder.pe.encodings.weight"][channel * num_tokens + segment]
-            tokens.append(embedded + position)
-    x = torch.stack(tokens)
-    size = x.shape[1]
-
-    def norm(x, name):
-        return F.layer_norm(x, (size,), state[f"{name}.weight"], state[f"{name}.bias"])
-
-    def linear(x, name):
-        return F.linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
-
-    for layer in range(2):
-        name = f"encoder.encoder_layers.{layer}"
-        q, k, v = linear(norm(x, f"{name}.norm1"), f"{name}.mha.qkv").split(size, dim=-1)
-        heads = []
-        for head in range(num_heads):
-            part = slice(head * size // num_heads, (head + 1) * size // num_heads)
-            scores = q[:, part] @ k[:, part].T / (size / num_heads) ** 0.5
-            heads.append(torch.softmax(scores, dim=-1) @ v[:, part])
-        x = x + linear(torch.cat(heads, dim=-1), f"{name}.mha.out")
-        hidden = torch.relu(linear(norm(x, f"{name}.norm2"), f"{name}.ff.0"))
-        x = x + torch.relu(linear(hidden, f"{name}.ff.2"))
-    pooled = norm(x[0], "encoder.norm")
-    return linear(torch.relu(linear(pooled, "outnet.0")), "outnet.2")
-
-
-def test_the_original_network_computes_what_it_should():
-    torch.manual_seed(0)
-    network = OriginalEEGTransformer(
-        3, 2, 22, num_tokens=4, embedding_dim=8, num_layers=2, num_heads=2
-    )
-    network.learn_statistics(5 + 3 * torch.randn(64, 3, 22))
-    network.train()(5 + 3 * torch.randn(64, 3, 22))  # moves the statistics of the normalisation
-    network.eval()
-    x = 5 + 3 * torch.randn(5, 3, 22)
-    state = {name: value.clone() for name, value in network.state_dict().items()}
-    expected = torch.stack([_recompute(state, epoch, 4, 2) for epoch in x])
-    torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-5)
-    assert state["mean"].item() == pytest.approx(5, abs=0.2)
-    assert state["std"].item() == pytest.approx(3, abs=0.2)
-
-
-def test_names_and_shapes_of_the_originals_weights():
-    shapes = {
-        name: tuple(value.shape)
-        for name, value in OriginalEEGTransformer(64, 2, 320).state_dict().items()
-    }
-    layer = {
-        "norm1.weight": (64,),
-        "norm1.bias": (64,),
-        "norm2.weight": (64,),
-        "norm2.bias": (64,),
-        "mha.qkv.weight": (192, 64),
-        "mha.qkv.bias": (192,),
-        "mha.out.weight": (64, 64),
-        "mha.out.bias": (64,),
-        "ff.0.weight": (128, 64),
-        "ff.0.bias": (128,),
-        "ff.2.weight": (64, 128),
-        "ff.2.bias": (64,),
-    }
-    assert shapes == {
-        "mean": (),
-        "std": (),
-        "norm.weight": (64,),
-        "norm.bias": (64,),
-        "norm.running_mean": (64,),
-        "norm.running_var": (64,),
-        "norm.num_batches_tracked": (),
-        "encoder.class_token": (64,),
-        "encoder.in_proj.weight": (64, 80),
-        "encoder.in_proj.bias": (64,),
-        "encoder.pe.encodings.weight": (5000, 64),
-        **{f"encoder.encoder_layers.{i}.{name}": s for i in range(3) for name, s in layer.items()},
-        "encoder.norm.weight": (64,),
-        "encoder.norm.bias": (64,),
-        "outnet.0.weight": (64, 64),
-        "outnet.0.bias": (64,),
-        "outnet.2.weight": (2, 64),
-        "outnet.2.bias": (2,),
-    }
-
-
-def test_the_original_drops_tokens_and_crops_in_training_alone():
-    torch.manual_seed(0)
-    network = OriginalEEGTransformer(2, 2, 43, dropout=0.0, token_dropout=0.5)
-    x = torch.randn(8, 2, 43)
-    network.eval()
-    torch.testing.assert_close(network(x), network(x))
-    torch.testing.assert_close(network(x)[:1], network(x[:1]))
-    late = x.clone()
-    late[..., 40:] = 100.0  # 4 tokens of 10 samples leave three samples over
-    torch.testing.assert_close(network(late), network(x))
-    network.train()
-    assert not torch.allclose(network(x), network(x))
-
-
 def test_the_originals_schedule(two_bursts):
     X, y = two_bursts
-    classifier = OriginalClassifier(
+    classifier = OriginalTransformerClassifier(
         max_epochs=6, warmup_steps=5, lr_decay=0.5, batch_size=40, early_stopping=False
     ).fit(X, y)
     rates = np.ravel(classifier.history_[:, "batches", :, "event_lr"]) / 5e-3
@@ -280,14 +169,50 @@ def test_the_originals_schedule(two_bursts):
 
 def test_the_original_learns(two_bursts):
     X, y = two_bursts
-    classifier = OriginalClassifier(
+    classifier = OriginalTransformerClassifier(
         max_epochs=60, lr=1e-3, warmup_steps=10, n_layers=1, early_stopping=False, random_state=0
     )
     assert balanced_accuracy_score(y, classifier.fit(X, y).predict(X)) > 0.9
     with pytest.raises(ValueError, match="n_heads=7 does not divide embed_dim=64"):
-        OriginalClassifier(n_heads=7).fit(X, y)
-    with pytest.raises(ValueError, match="3 channels and 200 samples cannot be cut into 201"):
-        OriginalClassifier(n_time_tokens=201).fit(X, y)
+        OriginalTransformerClassifier(n_heads=7).fit(X, y)
+    with pytest.raises(ValueError, match="and 200 samples cannot be cut into n_time_tokens=201"):
+        OriginalTransformerClassifier(n_time_tokens=201).fit(X, y)
+
+
+def test_every_parameter_of_the_original_arrives(two_bursts):
+    X, y = two_bursts
+    params = {"n_time_tokens": 2, "embed_dim": 12, "n_layers": 2, "n_heads": 3}
+    params |= {"token_drop_prob": 0.25, "crop": 60, "noise": 0.35, "shuffle_tokens": "temporal"}
+    options = {"weight_decay": 0.45, "batch_size": 30, "max_epochs": 1, "early_stopping": False}
+    classifier = OriginalTransformerClassifier(drop_prob=0.15, **params, **options).fit(X, y)
+    network, optimizer = classifier.net_.module_, classifier.net_.optimizer_
+    blocks = network.encoder.encoder_layers
+    assert (network.n_time_tokens, network.encoder.in_proj.out_features) == (2, 12)
+    assert (len(blocks), blocks[0].mha.n_heads, network.token_length) == (2, 3, 30)
+    assert {part.p for part in network.modules() if isinstance(part, torch.nn.Dropout)} == {0.15}
+    assert (network.token_drop_prob, network.noise) == (0.25, 0.35)
+    assert network.shuffle_tokens == "temporal"
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.45]
+    assert len(classifier.history_[0, "batches"]) == 3
+
+
+@pytest.mark.parametrize(
+    "params, message",
+    [
+        ({"crop": 0}, "crop=0 has to be a whole number of at least 1, or None"),
+        ({"crop": 201}, "crop=201 has to lie between 1 and the number of samples, 200"),
+        ({"noise": -1.0}, "noise=-1.0 has to be a number of at least 0"),
+        ({"token_drop_prob": 1.0}, "token_drop_prob=1.0 has to be a number"),
+        ({"n_layers": 0}, "n_layers=0 has to be a whole number of at least 1"),
+        ({"shuffle_tokens": "both"}, "shuffle_tokens='both' is not one of 'none', 'channels'"),
+        ({"warmup_steps": 0.5}, "warmup_steps=0.5 has to be a whole number"),
+        ({"lr_decay": -1}, "lr_decay=-1 has to be a number of at least 0"),
+    ],
+)
+def test_bad_parameters_of_the_original(two_bursts, params, message):
+    X, y = two_bursts
+    with pytest.raises(ValueError, match=message):
+        OriginalTransformerClassifier(**params, max_epochs=1, early_stopping=False).fit(X, y)
 
 
 @pytest.mark.skipif(

@@ -40,14 +40,14 @@ def few(people):
 
 
 def _make(**params):
-    options = {"embed_dim": 8, "mirror": None, "max_epochs": 2, "random_state": 0}
+    options = {"n_groups": 1, "n_heads": 4, "mirror": None, "max_epochs": 2, "random_state": 0}
     return EEGTransformerClassifier(**options | params)
 
 
 def test_it_helps_an_overconfident_model_on_unseen_subjects(people, report):
     X, y, subjects = people
     train, test = subjects <= 6, subjects > 6
-    sure = _make(max_epochs=25, lr=1e-2, drop_prob=0.0)
+    sure = _make(max_epochs=25, n_heads=10, lr=3e-2, drop_prob=0.0, weight_decay=0.0)
     calibrated = TemperatureScaledClassifier(sure, n_splits=3).fit(X[train], y[train])
     loss, error = {}, {}
     for name, model in (("before", calibrated.classifier_), ("after", calibrated)):

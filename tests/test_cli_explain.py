@@ -14,20 +14,24 @@ from skeegformer import (
 )
 from skeegformer.cli import main
 
-QUICK = ["--embed-dim", "8", "--n-heads", "2", "--max-epochs", "2", "--tokenizer", "spectral"]
-QUICK += ["--no-votes", "--mirror", "none", "--quiet", "--validation-fraction", "0.3"]
+QUICK = ["--n-heads", "4", "--max-epochs", "2", "--quiet", "--validation-fraction", "0.3"]
+ORIGINAL = ["--preset", "eeg-transformer", "--embed-dim", "8", "--n-layers", "2"]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two runs on an export with electrode positions."""
+    """Two runs on an export with electrode positions, and one of the original's network."""
     folder = tmp_path_factory.mktemp("explain")
     X, y, metadata, _ = make_simulated_eeg(4, 10, random_state=0)
     X = X.pick(["F3", "F4", "C3", "Cz", "C4", "P3", "P4", "Oz"])
     path = write_memmap(X, y, metadata, folder, "simulated")
-    for seed in ("0", "1"):
-        arguments = ["train", "--data", str(path), *QUICK, "--drop", "Cz", "--seed", seed]
-        assert main([*arguments, "--output", str(folder), "--name", f"run-{seed}"]) == 0
+    for name, options in (
+        ("run-0", ["--seed", "0", "--mirror", "none"]),
+        ("run-1", ["--seed", "1"]),
+        ("original", ORIGINAL),
+    ):
+        arguments = ["train", "--data", str(path), *QUICK, "--drop", "Cz", *options]
+        assert main([*arguments, "--output", str(folder), "--name", name]) == 0
     return folder, path
 
 
@@ -92,7 +96,7 @@ def test_several_runs_are_joined(runs, tmp_path, capsys):
 def test_what_the_original_kept(runs, tmp_path, capsys):
     """Only confident and correct predictions, and its own rollout."""
     folder, path = runs
-    run = folder / "run-1"
+    run = folder / "original"
     arguments = ["explain", str(run), "--convention", "eeg-transformer", "--head-fusion", "max"]
     arguments += ["--part", "all", "--correct-only", "--min-confidence", "0.5"]
     assert main([*arguments, "--overwrite"]) == 0
@@ -109,6 +113,23 @@ def test_what_the_original_kept(runs, tmp_path, capsys):
     found = Explanation.load(run / "explanation" / "rollout.npz")
     np.testing.assert_allclose(found.values, expected.values, rtol=1e-5)
     assert (found.predictions == found.y).all()
+    assert found.layer_values.shape[1:] == (2, 7)
+
+
+def test_connections_of_both_networks(runs, capsys):
+    folder, path = runs
+    X, y, metadata = load_memmap(path)
+    for name in ("run-1", "original"):
+        arguments = ["explain", str(folder / name), "--connections", "--part", "all"]
+        assert main([*arguments, "--overwrite"]) == 0
+        model = load_model(folder / name / "model.safetensors")
+        expected = AttentionExplainer(connections=True).explain(model, X.to_epochs(metadata), y)
+        found = Explanation.load(folder / name / "explanation" / "rollout.npz")
+        assert found.connections.shape == (40, 7, 7)
+        np.testing.assert_allclose(found.connections, expected.connections, rtol=1e-4, atol=1e-7)
+    arguments = ["explain", str(folder / "run-1"), "--connections", "--overwrite"]
+    assert main([*arguments, "--method", "gradient-rollout"]) == 2
+    assert "are those of attention: take method='rollout'" in capsys.readouterr().err
 
 
 def test_other_data(runs, tmp_path, capsys):

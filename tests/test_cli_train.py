@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from skeegformer import EEGTransformerClassifier, load_model
+from skeegformer import EEGTransformerClassifier, OriginalTransformerClassifier, load_model
 from skeegformer.cli import main
 from skeegformer.cli._train_options import OPTIONS, PRESETS, add_options, resolve
 from skeegformer.cli._training_data import load_training_data
@@ -51,8 +51,8 @@ ORIGINAL = {
     "--conditions": "a",
     "--used-data-length": "50",
 }
-QUICK = ["--embed-dim", "8", "--n-heads", "2", "--max-epochs", "3", "--batch-size", "16"]
-QUICK += ["--tokenizer", "linear", "--no-votes", "--quiet", "--h-freq", "none"]
+QUICK = ["--n-groups", "2", "--n-heads", "4", "--max-epochs", "3", "--batch-size", "16"]
+QUICK += ["--quiet", "--h-freq", "none"]
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,8 @@ def test_a_run_keeps_everything(trained, export):
         "curves.png", "confusion.png", "tensorboard",
     }  # fmt: skip
     config = yaml.safe_load((run / "config.yaml").read_text())
-    assert config["options"]["embed_dim"] == 8
+    assert config["options"]["n_heads"] == 4
+    assert config["preset"] == "default"
     assert config["options"]["drop"] == [3]
     assert config["data"]["classes"] == {"a": 48, "b": 48, "c": 48}
     assert config["versions"]["skeegformer"]
@@ -212,43 +213,126 @@ def test_all_options_of_the_original_are_understood_and_documented():
     assert "``--standardize``" in docs
 
 
-def test_defaults_are_those_of_the_classifier():
-    params = EEGTransformerClassifier().get_params()
+@pytest.mark.parametrize("preset", PRESETS)
+def test_defaults_are_those_of_the_classifier(preset):
+    kind = EEGTransformerClassifier if preset == "default" else OriginalTransformerClassifier
+    made = make_classifier(resolve({}, {}, preset), preset)
+    assert type(made) is kind
+    expected = kind().get_params() | {"early_stopping": True, "random_state": 0}
+    if preset == "eeg-transformer":
+        assert expected["noise"] == 0
+        expected["noise"] = 0.2
+    assert made.get_params() == expected
+    params = kind().get_params()
     for name, option in OPTIONS.items():
-        if name in params and name not in ("random_state", "sfreq"):
-            unset = {"class_weight": "none"}.get(name)
-            assert option.default == (unset or params[name]), name
-    made = make_classifier(resolve({}, {}, "default"))
-    assert made.get_params() == {
-        **params,
-        "early_stopping": True,
-        "random_state": 0,
-    }
+        if name in params and name not in ("random_state", "sfreq") and option.default is not None:
+            assert option.default == params[name], name
 
 
 def test_every_option_of_network_and_training_reaches_the_classifier():
-    given = _parse(
-        *(part for name, value in ORIGINAL.items() for part in (name, value)),
-        "--tokenizer", "spectral", "--no-votes", "--mirror", "a=b", "--adapt", "--seed", "5",
-        "--lr-schedule", "constant", "--class-weight", "balanced", "--device", "auto",
+    words = (
+        "--n-groups", "2", "--n-heads", "6", "--n-filters", "3", "--drop-prob", "0.11",
+        "--mirror", "a=b", "--adapt", "--max-epochs", "16", "--batch-size", "9", "--lr", "0.1",
+        "--weight-decay", "0.13", "--class-weight", "balanced", "--validation-fraction", "0.4",
+        "--patience", "7", "--seed", "5", "--device", "auto", "--sfreq", "100",
     )  # fmt: skip
-    classifier = make_classifier(resolve(given | {"noise": 0.0, "crop": None}, {}, "default"))
+    params = make_classifier(resolve(_parse(*words), {}, "default")).get_params()
     expected = {
-        "lr": 0.1, "n_iter_no_change": 7, "batch_size": 9, "validation_fraction": 0.4,
-        "n_time_tokens": 3, "embed_dim": 24, "n_layers": 5, "n_heads": 6, "drop_prob": 0.11,
-        "token_drop_prob": 0.12, "weight_decay": 0.13, "shuffle_tokens": "temporal",
-        "warmup": 15, "max_epochs": 16, "sfreq": 100.0, "tokenizer": "spectral", "votes": False,
-        "mirror": {"a": "b"}, "adapt": True, "random_state": 5, "lr_schedule": "constant",
-        "class_weight": "balanced", "device": "auto", "early_stopping": True,
+        "n_groups": 2, "n_heads": 6, "n_filters": 3, "drop_prob": 0.11, "mirror": {"a": "b"},
+        "adapt": True, "max_epochs": 16, "batch_size": 9, "lr": 0.1, "weight_decay": 0.13,
+        "class_weight": "balanced", "validation_fraction": 0.4, "n_iter_no_change": 7,
+        "random_state": 5, "device": "auto", "sfreq": 100.0, "early_stopping": True,
     }  # fmt: skip
-    params = classifier.get_params()
     assert {name: params[name] for name in expected} == expected
-    noisy = _parse("--noise-scale", "0.14", "--used-data-length", "50")
-    noisy = make_classifier(resolve(noisy, {}, "default"))
-    assert (noisy.noise, noisy.crop) == (0.14, 50)
+    assert set(params) - set(expected) == {"callbacks", "positions", "verbose"}
+    auto = _parse("--max-epochs", "auto", "--class-weight", "none")
+    assert make_classifier(resolve(auto, {}, "default")).max_epochs == "auto"
     assert not make_classifier(resolve({"validation_fraction": 0.0}, {}, "default")).early_stopping
     for words, value in {"auto": "auto", "none": None, "same": {}}.items():
         assert make_classifier(resolve(_parse("--mirror", words), {}, "default")).mirror == value
+
+
+def test_every_option_of_the_original_reaches_its_classifier():
+    words = [part for name, value in ORIGINAL.items() for part in (name, value)]
+    given = _parse(*words, "--class-weight", "none", "--seed", "5", "--device", "auto")
+    classifier = make_classifier(resolve(given, {}, "eeg-transformer"), "eeg-transformer")
+    assert isinstance(classifier, OriginalTransformerClassifier)
+    expected = {
+        "lr": 0.1, "n_iter_no_change": 7, "batch_size": 9, "validation_fraction": 0.4,
+        "n_time_tokens": 3, "embed_dim": 24, "n_layers": 5, "n_heads": 6, "drop_prob": 0.11,
+        "token_drop_prob": 0.12, "weight_decay": 0.13, "noise": 0.14,
+        "shuffle_tokens": "temporal", "warmup_steps": 15, "max_epochs": 16, "sfreq": 100.0,
+        "crop": 50, "random_state": 5, "class_weight": None, "device": "auto",
+        "early_stopping": True,
+    }  # fmt: skip
+    params = classifier.get_params()
+    assert {name: params[name] for name in expected} == expected
+    assert set(params) - set(expected) == {"callbacks", "lr_decay", "verbose"}
+
+
+OF_DEFAULT = ("mirror", "adapt", "n_groups", "n_filters")
+OF_ORIGINAL = (
+    "n_time_tokens", "embed_dim", "n_layers", "token_drop_prob", "crop", "noise", "shuffle_tokens",
+    "warmup_steps",
+)  # fmt: skip
+
+
+def test_networks_have_the_options_that_their_classifiers_have():
+    ours, theirs = (
+        set(kind().get_params())
+        for kind in (EEGTransformerClassifier, OriginalTransformerClassifier)
+    )
+    for name, option in OPTIONS.items():
+        if name in ours | theirs:
+            only = {(True, False): "default", (False, True): "eeg-transformer", (True, True): None}
+            assert option.preset == only[name in ours, name in theirs], name
+    assert tuple(n for n, o in OPTIONS.items() if o.preset == "default") == OF_DEFAULT
+    assert tuple(n for n, o in OPTIONS.items() if o.preset == "eeg-transformer") == OF_ORIGINAL
+
+
+@pytest.mark.parametrize("name", [*OF_DEFAULT, *OF_ORIGINAL])
+def test_an_option_of_the_other_network_is_refused_by_a_sentence(name, export, tmp_path, capsys):
+    own, other = "default", "eeg-transformer"
+    if name in OF_DEFAULT:
+        own, other = other, own
+    flag = OPTIONS[name].flags[0]
+    value = {"mirror": ["none"], "adapt": [], "shuffle_tokens": ["all"]}.get(name, ["1"])
+    arguments = ["--data", str(export), "--sfreq", "100", "--output", str(tmp_path / "runs")]
+    assert main(["train", "--preset", own, *arguments, flag, *value]) == 2
+    shown = capsys.readouterr().err
+    assert f"{flag} is an option of --preset {other}." in shown
+    assert shown.count("\n") == 1
+    content = value[0] if value else True
+    (tmp_path / "options.yaml").write_text(yaml.safe_dump({name: content}))
+    arguments += ["--config", str(tmp_path / "options.yaml")]
+    assert main(["train", "--preset", own, *arguments]) == 2
+    assert f"{flag} is an option of --preset {other}." in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_of_the_original_is_trained_and_resumed(export, tmp_path, capsys):
+    """And its configuration, which lists the options of both networks, can be given again."""
+    arguments = ["train", "--preset", "eeg-transformer", "--data", str(export), "--quiet"]
+    sizes = ["--sfreq", "100", "--embed-dim", "8", "--n-heads", "2", "--n-layers", "2"]
+    sizes += ["--max-epochs", "2", "--output", str(tmp_path)]
+    assert main([*arguments, *sizes, "--name", "first"]) == 0
+    model = load_model(tmp_path / "first" / "model.safetensors")
+    assert isinstance(model, OriginalTransformerClassifier)
+    assert (model.n_layers, model.noise, model.n_time_tokens) == (2, 0.2, 4)
+    config = yaml.safe_load((tmp_path / "first" / "config.yaml").read_text())
+    assert config["preset"] == "eeg-transformer"
+    assert (config["options"]["n_groups"], config["options"]["n_layers"]) == (None, 2)
+    for name in ("model.safetensors", "model.json"):
+        (tmp_path / "first" / name).unlink()
+    capsys.readouterr()
+    assert main(["train", "--resume", str(tmp_path / "first"), "--quiet"]) == 0
+    again = load_model(tmp_path / "first" / "model.safetensors")
+    for name, value in model.net_.module_.state_dict().items():
+        np.testing.assert_array_equal(value, again.net_.module_.state_dict()[name])
+    given = ["--config", str(tmp_path / "first" / "config.yaml"), "--output", str(tmp_path)]
+    assert main(["train", "--preset", "eeg-transformer", *given, "--name", "other"]) == 0
+    tables = [pd.read_csv(tmp_path / name / "history.csv") for name in ("first", "other")]
+    pd.testing.assert_frame_equal(*(table.drop(columns="dur") for table in tables))
 
 
 def test_options_of_the_signal_make_the_steps():
@@ -289,44 +373,33 @@ def test_recordings(recorded_subjects):
     assert data.X.get_data().shape[-1] == 320
 
 
-def test_preset_is_the_original(tmp_path):
+def test_preset_is_the_original():
     options = resolve({}, {}, "eeg-transformer")
-    classifier = make_classifier(options)
-    assert classifier.tokenizer == "linear"
+    classifier = make_classifier(options, "eeg-transformer")
     assert (classifier.n_layers, classifier.n_heads, classifier.embed_dim) == (3, 8, 64)
-    assert (classifier.warmup, classifier.lr_schedule) == (500, "exponential")
+    assert (classifier.warmup_steps, classifier.lr_decay) == (500, 0.995)
     assert make_steps(options) == []
     assert set(PRESETS["eeg-transformer"]) <= set(OPTIONS)
 
 
-def test_choices_and_preset_are_those_of_the_package():
+def test_choices_are_those_of_the_package():
     """They stand in the command line once more, so that its help need not load torch."""
-    from skeegformer._original import OriginalClassifier
-    from skeegformer._training import LR_DECAY
     from skeegformer.cli.explain import _METHODS
     from skeegformer.explain import METHODS
-    from skeegformer.nn import SHUFFLES, TOKENIZERS
+    from skeegformer.nn.original import SHUFFLES
 
-    assert OPTIONS["tokenizer"].choices == TOKENIZERS
     assert OPTIONS["shuffle_tokens"].choices == SHUFFLES
     assert tuple(METHODS) == _METHODS
-    published = OriginalClassifier().get_params()
-    preset = PRESETS["eeg-transformer"]
-    shared = set(preset) & set(published)
-    assert len(shared) == 11
-    assert {name: preset[name] for name in shared} == {name: published[name] for name in shared}
-    assert preset["warmup"] == published["warmup_steps"]
-    assert published["lr_decay"] == LR_DECAY
 
 
 def test_files_of_options(tmp_path):
     config = tmp_path / "options.yaml"
-    config.write_text("task: fist-imagination\nembed_dim: 16\nh_freq: none\nsubjects: 1-3\n")
+    config.write_text("task: fist-imagination\nn_heads: 16\nh_freq: none\nsubjects: 1-3\n")
     from skeegformer.cli.train import _read_options
 
-    options = resolve({"embed_dim": 8}, _read_options(config), "default")
+    options = resolve({"n_heads": 8}, _read_options(config), "default")
     assert options["task"] == ["fist-imagination"]
-    assert (options["embed_dim"], options["h_freq"]) == (8, None)
+    assert (options["n_heads"], options["h_freq"]) == (8, None)
     assert options["subjects"] == [1, 2, 3]
 
 
@@ -341,8 +414,11 @@ def test_files_of_options(tmp_path):
         (["--data", "none.dat"], "none.dat"),
         (["--data", "EXPORT", "--conditions", "d"], "d"),
         (["--data", "EXPORT", "--conditions", "a"], "There are only epochs of 'a'"),
-        (["--data", "EXPORT", "--embed-dim", "0"], "embed_dim=0 has to be a whole number"),
-        (["--data", "EXPORT", "--embed-dim", "7"], "n_heads=4 does not divide embed_dim=7"),
+        (["--data", "EXPORT", "--n-heads", "0"], "n_heads=0 has to be a whole number"),
+        (
+            ["--data", "EXPORT", "--preset", "eeg-transformer", "--embed-dim", "7"],
+            "n_heads=8 does not divide embed_dim=7",
+        ),
         (["--data", "EXPORT", "--mirror", "left"], "--mirror left is none of auto"),
         (["--data", "EXPORT", "--drop", "9"], "ch_names has 9, but the 4 channels"),
         (
@@ -353,7 +429,10 @@ def test_files_of_options(tmp_path):
         (["--data", "EXPORT", "--name", "a/b"], "'a/b' is no name of a folder"),
         (["--data", "EXPORT", "--config", "none.yaml"], "There is no file none.yaml"),
         (["--data", "EXPORT", "--config", "BAD"], "is not valid YAML"),
-        (["--data", "EXPORT", "--config", "UNKNOWN"], "'embed_dims', which is no option"),
+        (
+            ["--data", "EXPORT", "--config", "UNKNOWN"],
+            "'n_headss', which is no option; n_heads",
+        ),
         (["--data", "EXPORT", "--device", "cuda:77"], "device='cuda:77' is not available"),
         (["--resume", "none"], "There is no run none: no such folder"),
         (["--resume", "."], "is no run of skeegformer train"),
@@ -363,7 +442,7 @@ def test_files_of_options(tmp_path):
 def test_wrong_input_is_a_sentence(arguments, message, export, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.yaml").write_text("a: [1\n")
-    (tmp_path / "unknown.yaml").write_text("embed_dims: 16\n")
+    (tmp_path / "unknown.yaml").write_text("n_headss: 16\n")
     places = {"EXPORT": str(export), "BAD": "bad.yaml", "UNKNOWN": "unknown.yaml"}
     rate = ["--sfreq", "100"] if "EXPORT" in arguments else []
     arguments = [places.get(part, part) for part in arguments]

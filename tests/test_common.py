@@ -13,15 +13,13 @@ from skeegformer import (
     EEGTransformerClassifier,
     EuclideanAlignment,
     NotchFilter,
+    OriginalTransformerClassifier,
     Resampler,
 )
-from skeegformer._original import OriginalClassifier
 from skeegformer.preprocessing import LeftRightMirror, MirroredClassifier
 
 ESTIMATORS = [
     EEGTransformerClassifier(),
-    EEGTransformerClassifier(tokenizer="spectral", votes=False, max_epochs=30),
-    EEGTransformerClassifier(tokenizer="linear", votes=False, max_epochs=30),
     BandPassFilter(1.0, 10.0, sfreq=100.0),
     NotchFilter(10.0, sfreq=100.0),
     Resampler(50.0, input_sfreq=100.0),
@@ -30,7 +28,7 @@ ESTIMATORS = [
     EuclideanAlignment(),
     LeftRightMirror(),
     MirroredClassifier(LogisticRegression(max_iter=1000)),
-    OriginalClassifier(
+    OriginalTransformerClassifier(
         **{"n_time_tokens": 1, "n_layers": 1, "embed_dim": 16, "max_epochs": 20, "lr": 3e-3},
         **{"warmup_steps": 5, "early_stopping": False},
     ),

@@ -42,16 +42,7 @@ def test_scores_are_those_of_the_folds_done_by_hand(simulated):
 
 def test_seeds_reach_what_is_random(simulated):
     X, y, metadata, _ = simulated
-    # Votes begin at zero, whatever the seed.
-    small = EEGTransformerClassifier(
-        tokenizer="spectral",
-        votes=False,
-        mirror=None,
-        embed_dim=16,
-        drop_prob=0.2,
-        max_epochs=15,
-        lr=1e-3,
-    )
+    small = EEGTransformerClassifier(n_groups=1, n_heads=4, max_epochs=4)
     scores = cross_subject_scores(
         {"small": small, "csp": make_baseline("csp+lda")},
         X,
@@ -72,7 +63,8 @@ def test_seeds_reach_what_is_random(simulated):
         row = (scores["pipeline"] == "small") & (scores["seed"] == seed)
         row &= scores["subject"] == subject
         assert scores.loc[row, "balanced_accuracy"].tolist() == by_hand[-1:]
-    assert by_hand[0] != by_hand[1]
+    areas = scores[scores["pipeline"] == "small"].groupby("seed")["roc_auc"].apply(list)
+    assert areas[3] != areas[4]
     assert scores.groupby("pipeline")["seed"].unique().map(list).to_dict() == {
         "small": [3, 4],
         "csp": [3],
@@ -95,7 +87,7 @@ def test_areas_and_errors_by_hand(simulated, n_classes):
         "csp": make_baseline("csp+lda"),
         "ts": make_baseline("ts+lr"),
         # After fewer passes, two epochs have the same probability but for rounding.
-        "small": EEGTransformerClassifier(embed_dim=8, n_heads=2, n_layers=1, max_epochs=5),
+        "small": EEGTransformerClassifier(n_groups=1, n_heads=4, max_epochs=5),
     }
     scores = cross_subject_scores(pipelines, data, y, subjects, cv=2)
     for fold, (train, test) in enumerate(GroupKFold(2).split(data, y, subjects)):
@@ -184,7 +176,7 @@ def test_groups_reach_those_who_ask(simulated, name):
     _Spy.seen.clear()
     subjects = metadata["subject"].to_numpy()
     with sklearn.config_context(enable_metadata_routing=True):
-        spy = _Spy(embed_dim=8, n_heads=2, n_layers=1, max_epochs=1)
+        spy = _Spy(n_groups=1, n_heads=4, max_epochs=1)
         spy.set_fit_request(groups=name).set_predict_request(groups=name)
         cross_subject_scores({"spy": spy}, X, y, subjects, cv=2)
     train, test = next(iter(GroupKFold(2).split(subjects, y, subjects)))
@@ -224,7 +216,7 @@ def test_progress_bar(simulated, capsys):
 def test_every_subject_is_explained_by_a_model_that_has_not_seen_it(simulated):
     X, y, metadata, _ = simulated
     subjects = metadata["subject"].to_numpy()
-    classifier = EEGTransformerClassifier(embed_dim=16, max_epochs=2, random_state=0)
+    classifier = EEGTransformerClassifier(n_groups=1, n_heads=4, max_epochs=2, random_state=0)
     explainer = AttentionExplainer("rollout")
     folds = cross_subject_explanations(
         classifier, X, y, subjects, explainer=explainer, cv=LeaveOneGroupOut()

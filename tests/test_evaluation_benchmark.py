@@ -60,7 +60,7 @@ def _logging(log, **params):
 def test_strict_scores_are_those_of_cross_subject_scores(loaded):
     pipelines = {
         "CSP+LDA": make_baseline("csp+lda"),
-        "small": EEGTransformerClassifier(embed_dim=8, n_heads=2, n_layers=1, max_epochs=1),
+        "small": EEGTransformerClassifier(n_groups=1, n_heads=4, max_epochs=1),
     }
     scores = _run(loaded, {"strict": pipelines}, seeds=(0, 1))
     assert tuple(scores.columns) == COLUMNS
@@ -238,14 +238,14 @@ def test_adapting_is_not_strict_however_it_is_written(loaded):
     ):
         with pytest.raises(ValueError, match="'a' aligns test subjects .* not 'strict'"):
             _run(loaded, {"strict": {"a": classifier}})
-    kept = GridSearchCV(EEGTransformerClassifier(), {"adapt": [False], "votes": [True]})
+    kept = GridSearchCV(EEGTransformerClassifier(), {"adapt": [False], "n_groups": [1]})
     _refuse_alignment("a", kept)
 
 
 def test_scores_do_not_depend_on_processes(loaded, tmp_path):
     pipelines = {
         "log": _logging(tmp_path / "log"),
-        "small": EEGTransformerClassifier(embed_dim=8, n_heads=2, n_layers=1, max_epochs=1),
+        "small": EEGTransformerClassifier(n_groups=1, n_heads=4, max_epochs=1),
     }
     before = torch.get_num_threads()
     torch.set_num_threads(2)

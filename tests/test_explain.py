@@ -14,8 +14,8 @@ from skeegformer import (
     ChannelDropper,
     EEGTransformerClassifier,
     EuclideanAlignment,
+    OriginalTransformerClassifier,
     TemperatureScaledClassifier,
-    attention_flow,
     attention_rollout,
     concatenate_explanations,
     make_baseline,
@@ -24,27 +24,57 @@ from skeegformer import (
 )
 from skeegformer.attention import attention_gradients, gradient_rollout, log_odds
 
+SMALL = {"n_groups": 1, "n_heads": 4, "random_state": 0}
+
+
+def _original(**params):
+    options = {"embed_dim": 16, "n_heads": 4, "n_layers": 2, "max_epochs": 5, "random_state": 0}
+    return OriginalTransformerClassifier(**options | {"early_stopping": False} | params)
+
 
 @pytest.fixture(scope="module")
 def fitted(simulated):
     X, y, _, _ = simulated
-    return make_eeg_pipeline(
-        n_time_tokens=2, embed_dim=16, n_layers=2, max_epochs=5, random_state=0, batch_size=32
-    ).fit(X, y)
+    return make_eeg_pipeline(**SMALL, max_epochs=5).fit(X, y)
 
 
-def test_values_are_the_normalised_class_row(fitted, simulated):
+@pytest.fixture(scope="module")
+def original(simulated):
+    """Two blocks, and two temporal tokens of each channel."""
+    X, y, _, _ = simulated
+    return make_eeg_pipeline(_original(n_time_tokens=2)).fit(X, y)
+
+
+def test_values_are_the_rollout_of_signed_attention(fitted, simulated):
     X, y, _, _ = simulated
     explanation = AttentionExplainer().explain(fitted, X, y)
     with record_attention(fitted) as attention:
         probabilities = fitted.predict_proba(X)
+    expected = attention_rollout(attention.values()).numpy()
+    assert expected.shape == (120, 61)
+    np.testing.assert_allclose(explanation.values, expected, rtol=1e-5)
+    np.testing.assert_array_equal(explanation.token_values, explanation.values[..., None])
+    np.testing.assert_allclose(explanation.values.sum(axis=1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(explanation.probabilities, probabilities, atol=1e-5)
+    np.testing.assert_array_equal(explanation.predictions, fitted.predict(X))
+    assert explanation.parts == ("epoch",)
+    assert explanation.layer_values is None
+    means = explanation.values.mean(axis=0)
+    np.testing.assert_allclose(fitted[-1].feature_importances_, means, rtol=1e-4)
+
+
+def test_values_of_the_original_are_the_normalised_class_row(original, simulated):
+    X, y, _, _ = simulated
+    explanation = AttentionExplainer().explain(original, X, y)
+    with record_attention(original) as attention:
+        probabilities = original.predict_proba(X)
     row = attention_rollout(attention.values(), output="class").double().numpy()
     row /= row.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(explanation.token_values, row.reshape(len(y), 61, 2), rtol=1e-5)
     np.testing.assert_allclose(explanation.values, row.reshape(len(y), 61, 2).sum(-1), rtol=1e-5)
     np.testing.assert_allclose(explanation.values.sum(axis=1), 1.0)
     np.testing.assert_allclose(explanation.probabilities, probabilities, atol=1e-5)
-    np.testing.assert_array_equal(explanation.predictions, fitted.predict(X))
+    np.testing.assert_array_equal(explanation.predictions, original.predict(X))
 
 
 def test_channels_are_those_that_reach_the_classifier(fitted, simulated):
@@ -112,7 +142,7 @@ def test_best_estimator_of_a_search(simulated):
 def test_arrays_have_no_positions_until_they_are_given(simulated):
     X, y, _, _ = simulated
     data = X.get_data(units="uV")
-    classifier = EEGTransformerClassifier(max_epochs=1, embed_dim=16, sfreq=160.0, random_state=0)
+    classifier = EEGTransformerClassifier(**SMALL, max_epochs=1, sfreq=160.0)
     classifier.fit(data, y)
     explanation = AttentionExplainer().explain(classifier, data, y)
     assert explanation.ch_names is None
@@ -126,12 +156,12 @@ def test_arrays_have_no_positions_until_they_are_given(simulated):
         AttentionExplainer().explain(classifier, data, info=X.copy().drop_channels(["Iz"]).info)
 
 
-def test_convention_of_the_original(fitted, simulated):
+def test_convention_of_the_original(original, simulated):
     X, _, _, _ = simulated
     options = {"head_fusion": "max", "convention": "eeg-transformer"}
-    explanation = AttentionExplainer(**options).explain(fitted, X)
-    with record_attention(fitted) as attention:
-        fitted.predict(X)
+    explanation = AttentionExplainer(**options).explain(original, X)
+    with record_attention(original) as attention:
+        original.predict(X)
     row = attention_rollout(attention.values(), output="class", **options).double().numpy()
     np.testing.assert_allclose(
         explanation.values,
@@ -140,11 +170,12 @@ def test_convention_of_the_original(fitted, simulated):
     )
 
 
-def test_repr_names_the_top_channels(fitted, simulated):
+def test_repr_names_the_top_channels(fitted, original, simulated):
     X, _, _, _ = simulated
-    explanation = AttentionExplainer().explain(fitted, X)
-    top = explanation.ch_names[explanation.feature_importances_.argmax()]
-    assert f"120 epochs, 61 channels x 2 temporal tokens, most on {top}" in repr(explanation)
+    for model, parts in ((fitted, "1 temporal token"), (original, "2 temporal tokens")):
+        explanation = AttentionExplainer().explain(model, X)
+        top = explanation.ch_names[explanation.feature_importances_.argmax()]
+        assert f"120 epochs, 61 channels x {parts}, most on {top}" in repr(explanation)
 
 
 def test_info_is_matched_by_name(fitted, simulated):
@@ -188,6 +219,10 @@ def test_bad_input(fitted, simulated):
         AttentionExplainer(min_confidence="0.5").explain(fitted, X)
     with pytest.raises(ValueError, match=r"bands=\['alpha'\] is no dict of names and limits"):
         AttentionExplainer("occlusion", parts="band", bands=["alpha"]).explain(fitted, X[:4])
+    with pytest.raises(ValueError, match="head_fusion='median' is not one of 'mean', 'max', 'min'"):
+        AttentionExplainer(head_fusion="median").explain(fitted, X)
+    with pytest.raises(ValueError, match="convention='mine' is not one of 'abnar-zuidema'"):
+        AttentionExplainer(convention="mine").explain(fitted, X)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         AttentionExplainer().explain(fitted, X, y[:-1])
 
@@ -202,26 +237,48 @@ def _by_channel(tokens):
     return tokens[:, 1:, 1:].numpy().reshape(len(tokens), 61, 2, 61, 2).sum(axis=4).mean(axis=2)
 
 
-def test_connections_and_layers_come_from_the_rollout(explanation, fitted, simulated):
+def test_connections_are_what_two_channels_give_to_the_same_sources(explanation, fitted, simulated):
+    """A share of a source goes to each pair of channels, so that rows add up to the values."""
     with record_attention(fitted) as attention:
         fitted.predict(simulated[0])
+    values = attention.values()
+    of_sources, of_channels = values.source_shares().numpy(), values.channel_shares().numpy()
+    expected = np.zeros_like(explanation.connections)
+    for image in range(of_sources.shape[1]):
+        for source in range(of_sources.shape[2]):
+            shares = of_channels[:, image, source]
+            share = of_sources[:, image, source, None, None]
+            expected += share * shares[:, :, None] * shares[:, None, :]
+    np.testing.assert_allclose(explanation.connections, expected, rtol=1e-4, atol=1e-8)
+    np.testing.assert_allclose(explanation.connections.sum(axis=2), explanation.values, rtol=1e-4)
+    assert AttentionExplainer().explain(fitted, *simulated[:2]).connections is None
+
+
+def test_connections_and_layers_of_the_original_come_from_the_rollout(original, simulated):
+    explanation = AttentionExplainer(connections=True).explain(original, *simulated[:2])
+    with record_attention(original) as attention:
+        original.predict(simulated[0])
     n, weights = len(simulated[1]), attention.values()
     # The rows of channels in the last block are read by nobody.
     before = _by_channel(attention_rollout(weights[:, :-1]))
     np.testing.assert_allclose(explanation.connections, before, rtol=1e-4)
-    original = AttentionExplainer(connections=True, convention="eeg-transformer")
-    every = original.explain(fitted, *simulated[:2]).connections
+    explainer = AttentionExplainer(connections=True, convention="eeg-transformer")
+    every = explainer.explain(original, *simulated[:2]).connections
     full = _by_channel(attention_rollout(weights, convention="eeg-transformer"))
     np.testing.assert_allclose(every, full, rtol=1e-4)
-    plain = AttentionExplainer().explain(fitted, *simulated[:2])
+    plain = AttentionExplainer().explain(original, *simulated[:2])
     np.testing.assert_allclose(explanation.values, plain.values, rtol=1e-5)
     assert plain.connections is None
     assert plain.layer_values.shape == (n, 2, 61)
     np.testing.assert_allclose(plain.layer_values[:, -1], plain.values, rtol=1e-5)
     np.testing.assert_allclose(explanation.layer_values, plain.layer_values, rtol=1e-5)
+    first = attention_rollout(weights[:, :1], output="class").double().numpy()
+    first = (first / first.sum(axis=1, keepdims=True)).reshape(n, 61, 2).sum(axis=2)
+    np.testing.assert_allclose(plain.layer_values[:, 0], first, rtol=1e-5)
 
 
-def test_temporal_tokens_are_named(explanation):
+def test_temporal_tokens_are_named(original, simulated):
+    explanation = AttentionExplainer().explain(original, *simulated[:2])
     assert explanation.parts == ("0.00-1.00 s", "1.00-2.00 s")
     means = explanation.part_means()
     np.testing.assert_allclose(means["1.00-2.00 s"], explanation.token_values[:, :, 1].mean(axis=0))
@@ -231,14 +288,14 @@ def test_what_no_channel_decides_by_is_no_connection(simulated):
     """With a single block whatever channels take from each other is read by nobody."""
     X, y, _, _ = simulated
     few = X[:20].copy().pick(["C3", "Cz", "C4", "Oz"])
-    classifier = EEGTransformerClassifier(max_epochs=1, random_state=0).fit(few, y[:20])
+    one = _original(n_layers=1, n_time_tokens=1, max_epochs=1).fit(few, y[:20])
     for method in ("rollout", "gradient-rollout"):
         with pytest.raises(ValueError, match="with a single block .* train with n_layers=2 or mo"):
-            AttentionExplainer(method, connections=True).explain(classifier, few)
+            AttentionExplainer(method, connections=True).explain(one, few)
     options = {"connections": True, "convention": "eeg-transformer"}
-    assert AttentionExplainer(**options).explain(classifier, few).connections.shape == (20, 4, 4)
+    assert AttentionExplainer(**options).explain(one, few).connections.shape == (20, 4, 4)
     # Of two blocks, gradients as well say that the second one's channels are not read.
-    deep = EEGTransformerClassifier(n_layers=2, max_epochs=1, random_state=0).fit(few, y[:20])
+    deep = _original(n_layers=2, n_time_tokens=1, max_epochs=1).fit(few, y[:20])
     explanation = AttentionExplainer("gradient-rollout", connections=True).explain(
         deep, few, y[:20]
     )
@@ -252,15 +309,39 @@ def test_what_no_channel_decides_by_is_no_connection(simulated):
     np.testing.assert_allclose(explanation.connections, first, rtol=1e-4, atol=1e-7)
 
 
-def test_flow_of_an_explanation(fitted, simulated):
-    X = simulated[0][:10]
-    with record_attention(fitted) as attention:
-        fitted.predict(X)
-    flow = attention_flow(attention.values()).double().numpy()
-    found = AttentionExplainer("flow").explain(fitted, X)
-    expected = (flow / flow.sum(axis=1, keepdims=True)).reshape(10, 61, 2)
-    np.testing.assert_allclose(found.token_values, expected, rtol=1e-4)
-    assert found.targets is None
+def test_connections_of_other_methods_are_refused(fitted, simulated):
+    X, _, _, _ = simulated
+    with pytest.raises(ValueError, match="are those of attention: take method='rollout'"):
+        AttentionExplainer("gradient-rollout", connections=True).explain(fitted, X)
+    with pytest.raises(ValueError, match="'occlusion' knows no connections between channels"):
+        AttentionExplainer("occlusion", connections=True).explain(fitted, X)
+
+
+@pytest.mark.parametrize(
+    "method", ["rollout", "gradient-rollout", "integrated-gradients", "occlusion", "permutation"]
+)
+def test_adapted_classifiers_are_explained_as_they_predict(method, simulated):
+    """Those of whom `fit` knows the mean, and those whose mean is that of the epochs given."""
+    X, y, metadata, _ = simulated
+    X = X.copy().pick(["C3", "Cz", "C4", "Oz"])
+    subjects = metadata["subject"].to_numpy()
+    known = subjects <= 2
+    classifier = EEGTransformerClassifier(**SMALL, adapt=True, max_epochs=3)
+    classifier.fit(X[known], y[known])
+    explainer = AttentionExplainer(method, n_repeats=1, random_state=0)
+    explanation = explainer.explain(classifier, X, y)
+    np.testing.assert_allclose(explanation.probabilities, classifier.predict_proba(X), atol=1e-5)
+    told = explainer.explain(classifier, _without_metadata(X), y, groups=subjects)
+    np.testing.assert_array_equal(told.values, explanation.values)
+    # Of whom else there is an epoch does not matter; who somebody is does.
+    alone = explainer.explain(classifier, X[subjects == 3], y[subjects == 3])
+    if method not in ("occlusion", "permutation"):  # which draw other epochs
+        np.testing.assert_allclose(
+            alone.values, explanation.values[subjects == 3], rtol=1e-3, atol=1e-5
+        )
+    other = explainer.explain(classifier, X, y, groups=np.where(known, 3 - subjects, subjects))
+    assert np.abs(other.values - explanation.values)[known].max() > 1e-3
+    assert sorted(classifier.subject_means_) == [1, 2]
 
 
 def test_subjects_come_from_metadata_or_groups(fitted, simulated):
@@ -287,7 +368,7 @@ def test_groups_reach_alignment_by_routing(simulated):
     with config_context(enable_metadata_routing=True):
         alignment = EuclideanAlignment().set_fit_request(groups=True)
         alignment.set_transform_request(groups=True)
-        classifier = EEGTransformerClassifier(max_epochs=1, embed_dim=16)
+        classifier = EEGTransformerClassifier(**SMALL, max_epochs=1)
         classifier.set_fit_request(groups=True)
         pipeline = make_pipeline(alignment, classifier)
         groups = metadata["subject"]
@@ -317,7 +398,7 @@ def test_select_keeps_what_belongs_together(explanation):
 
 def test_a_later_fit_does_not_change_what_was_explained(simulated):
     X, y, _, _ = simulated
-    classifier = EEGTransformerClassifier(embed_dim=16, max_epochs=1, random_state=0).fit(X, y)
+    classifier = EEGTransformerClassifier(**SMALL, max_epochs=1).fit(X, y)
     explanation = AttentionExplainer().explain(classifier, X[:5])
     network = explanation.source.classifier.net_.module_
     classifier.fit(X[:40], y[:40])
@@ -374,7 +455,8 @@ def test_explanations_of_several_folds_are_joined(fitted, simulated):
     other = clone(fitted).fit(X, y)
     several = concatenate_explanations([parts[0], explainer.explain(other, X[50:], y[50:])])
     assert several.source is None
+    other = AttentionExplainer("gradient-rollout").explain(fitted, X[:5])
     with pytest.raises(ValueError, match="differ in method"):
-        concatenate_explanations([parts[0], AttentionExplainer("flow").explain(fitted, X[:5])])
+        concatenate_explanations([parts[0], other])
     with pytest.raises(ValueError, match="no explanations to join"):
         concatenate_explanations([])

@@ -129,7 +129,7 @@ def test_every_parameter_is_really_randomized(explained):
     network = explained.source.classifier.net_.module_
     changed = randomize_parameters(network, random_state=0)
     names = dict(network.named_parameters())
-    assert {"class_token", "positions", "blocks.0.attention.query_key_value.weight"} <= set(names)
+    assert {"attention.positive", "attention.negative", "class_weight"} <= set(names)
     for name, parameter in changed.named_parameters():
         assert (parameter != names[name]).float().mean() > 0.99, name
     for (name, before), (_, after) in zip(
@@ -187,15 +187,17 @@ def test_labels_are_shuffled_for_a_classifier_of_the_same_kind(monkeypatch):
         warnings.simplefilter("ignore")
         explanation.evaluate(n_randomizations=0, label_randomization=True, random_state=0)
     (again,) = again
-    np.testing.assert_array_equal(again._pairs, classifier._pairs)
-    standardized = [model.net_.module_.standardize_input for model in (again, classifier)]
-    torch.testing.assert_close(standardized[0].scale, standardized[1].scale)
+    np.testing.assert_array_equal(again.mirror_pairs_, classifier.mirror_pairs_)
+    assert again.mirrored_classes_ == {"left": "right", "right": "left"}
+    networks = [model.net_.module_ for model in (again, classifier)]
+    torch.testing.assert_close(networks[0].scale, networks[1].scale)
+    assert [network.rate for network in networks] == [80.0, 80.0]
 
 
 def test_a_model_at_chance_has_nothing_to_explain():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 4, 80)), np.tile([0, 1], 30)
-    classifier = EEGTransformerClassifier(embed_dim=8, max_epochs=2, random_state=0).fit(X, y)
+    classifier = EEGTransformerClassifier(n_heads=4, max_epochs=2, random_state=0).fit(X, y)
     X, y = rng.normal(size=(60, 4, 80)), np.tile([0, 1], 30)
     explanation = AttentionExplainer("gradient-rollout").explain(classifier, X, y)
     with warnings.catch_warnings():

@@ -11,12 +11,15 @@ from sklearn.metrics import balanced_accuracy_score
 
 from skeegformer import (
     AttentionExplainer,
+    EEGTransformer,
     EEGTransformerClassifier,
+    OriginalTransformerClassifier,
     channel_permutation_importance,
     make_baseline,
 )
 from skeegformer.explain.permutation import shuffled_orders
 from skeegformer.explain.perturbation import (
+    ChangedChannels,
     make_parts,
     make_substitute,
     neighborhoods,
@@ -37,10 +40,13 @@ def simulated(simulated):
     return X.copy().pick(CHANNELS), y, metadata, truth
 
 
+SMALL = {"n_groups": 1, "n_heads": 4, "random_state": 0}
+
+
 @pytest.fixture(scope="module")
 def fitted(simulated):
     X, y, _, _ = simulated
-    return EEGTransformerClassifier(embed_dim=16, max_epochs=8, random_state=0).fit(X, y)
+    return EEGTransformerClassifier(**SMALL, max_epochs=8).fit(X, y)
 
 
 class Flattened(ClassifierMixin, BaseEstimator):
@@ -155,6 +161,94 @@ def test_occlusion_by_brute_force(fitted, simulated, replacement):
         np.testing.assert_allclose(explanation.values[:, channel], drop, atol=2e-4)
 
 
+@pytest.mark.parametrize("adapted", [False, True])
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize(
+    "n_times, sfreq, drifts", [(320, 160.0, True), (320, 160.0, False), (30, 80.0, False)]
+)
+def test_a_change_of_channels_is_predicted_as_the_changed_epochs_are(
+    n_times, sfreq, drifts, mirrored, adapted
+):
+    """Whether or not the signal is decimated or centred; in more than one batch."""
+    torch.manual_seed(0)
+    images = {"pairs": [1, 0, 2, 4, 3], "swapped": [1, 0, 2]} if mirrored else {}
+    network = EEGTransformer(5, 3, n_times, sfreq, n_groups=2, n_heads=3, **images).eval()
+    network.attention.positive.data.normal_()
+    rng = np.random.default_rng(0)
+    data = rng.normal(3, 20, size=(70, 5, n_times)).astype(np.float32)
+    drift = torch.full((5,), 100.0 if drifts else 0.0)
+    network.learn_statistics(torch.full((5,), 3.0), torch.tensor([20.0, 20, 0, 20, 90]), drift)
+    with torch.no_grad():
+        sources = network.gather(network.prepare(torch.from_numpy(data)))
+        network.source_power.copy_(sources[:, 0].square().mean(dim=(0, 2)))
+        shape = network.tokens(sources[:1])[0, :, 0].shape
+    means = rng.normal(size=(70, *shape)).astype(np.float32) if adapted else None
+    predict = ChangedChannels(network, data, means)
+    known = {} if means is None else {"means": torch.from_numpy(means)}
+    seen = []
+    for channels in ([0], [4], [1, 3, 2], [0, 1, 2, 3, 4]):
+        change = rng.normal(2, 30, size=(70, len(channels), n_times)).astype(np.float32)
+        changed = data.copy()
+        changed[:, channels] += change
+        with torch.no_grad():
+            expected = network(torch.from_numpy(changed), **known).numpy()
+        np.testing.assert_allclose(predict(channels, change), expected, atol=1e-4)
+        seen.append(expected)
+    assert np.ptp(seen, axis=0).max() > 0.1
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+@pytest.mark.parametrize("method", ["occlusion", "permutation"])
+def test_perturbation_of_adapted_classifiers_by_brute_force(simulated, method, known):
+    """A channel is taken from the epochs, and not from what is known of their subject."""
+    X, y, metadata, _ = simulated
+    subjects = metadata["subject"].to_numpy()
+    train = subjects <= 2
+    classifier = EEGTransformerClassifier(**SMALL, adapt=True, max_epochs=8)
+    classifier.fit(X[train], y[train])
+    explained = train if known else ~train
+    few, labels, groups = X[explained], y[explained], subjects[explained]
+    explainer = AttentionExplainer(method, n_repeats=2, target="right", random_state=0)
+    explanation = explainer.explain(classifier, few, labels)
+
+    # What is known of somebody stays, so that the changed epochs can be predicted by name.
+    data = few.get_data(units="uV")
+    if not known:
+        raw = classifier._raw_tokens(data.astype(np.float32))[:, :, 0].numpy()
+        classifier.subject_means_ |= {s: raw[groups == s].mean(axis=0) for s in np.unique(groups)}
+    intact = classifier.decision_function(data, groups=groups)
+    np.testing.assert_allclose(
+        explanation.probabilities[:, 1], 1 / (1 + np.exp(-intact)), atol=1e-5
+    )
+    if method == "permutation":
+        seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
+        orders = shuffled_orders(len(groups), groups, seed, 2)
+    else:
+        substitute = make_substitute(
+            "swap",
+            np.arange(len(groups))[:, None, None] * np.ones((1, 16, 1)),
+            subjects=groups,
+            random_state=np.random.RandomState(0),
+        )
+        orders = [substitute([0], repeat)[:, 0, 0].astype(int) for repeat in range(2)]
+    for channel in (few.ch_names.index("C3"), few.ch_names.index("Oz")):
+        drops = []
+        for repeat, order in enumerate(orders):
+            changed = data.copy()
+            changed[:, channel] = data[order][:, channel]
+            drops.append(intact - classifier.decision_function(changed, groups=groups))
+            if method == "permutation":
+                scores = [
+                    balanced_accuracy_score(labels, classifier.predict(one, groups=groups))
+                    for one in (data, changed)
+                ]
+                found = explanation.permutation.importances[channel, repeat]
+                assert found == pytest.approx(scores[0] - scores[1])
+        expected = np.mean(drops, axis=0)
+        np.testing.assert_allclose(explanation.values[:, channel], expected, atol=1e-4)
+    assert np.abs(explanation.values).max() > 0.05
+
+
 def test_swap_stays_within_subjects_and_moves_every_epoch():
     data = np.arange(10.0)[:, None, None] * np.ones((10, 2, 3))
     subjects = np.repeat([1, 2], 5)
@@ -200,15 +294,16 @@ def test_the_band_that_carries_the_class(simulated):
     "params, parts",
     [
         ({}, ("0.00-1.00 s", "1.00-2.00 s")),
-        ({"tokenizer": "linear", "votes": False, "crop": 240}, ("0.00-0.75 s", "0.75-1.50 s")),
+        ({"crop": 240}, ("0.00-0.75 s", "0.75-1.50 s")),
     ],
     ids=["all", "crop"],
 )
 def test_temporal_tokens_are_occluded_one_by_one(simulated, params, parts):
     X, y, _, _ = simulated
-    classifier = EEGTransformerClassifier(
-        embed_dim=16, n_time_tokens=2, max_epochs=2, random_state=0, **params
-    ).fit(X, y)
+    classifier = OriginalTransformerClassifier(
+        embed_dim=16, n_heads=4, n_layers=1, n_time_tokens=2, max_epochs=2, early_stopping=False,
+        random_state=0, **params,
+    ).fit(X, y)  # fmt: skip
     explanation = AttentionExplainer("occlusion", replacement="zero").explain(classifier, X[:6])
     assert explanation.parts == parts
     data = X[:6].get_data(units="uV")
@@ -268,7 +363,7 @@ def test_what_perturbation_refuses(fitted, simulated):
         AttentionExplainer("occlusion", n_repeats=0).explain(fitted, X)
     with pytest.raises(ValueError, match="replacement='noise' is not one of"):
         AttentionExplainer("occlusion", replacement="noise").explain(fitted, X)
-    array = EEGTransformerClassifier(embed_dim=16, max_epochs=1).fit(X.get_data()[:20], y[:20])
+    array = EEGTransformerClassifier(**SMALL, max_epochs=1).fit(X.get_data()[:20], y[:20])
     with pytest.raises(ValueError, match="needs electrode positions"):
         AttentionExplainer("occlusion", replacement="interpolate").explain(array, X.get_data()[:5])
     with pytest.raises(ValueError, match=r"channel_groups\['a'\] names the channel 'Q9'"):

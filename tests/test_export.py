@@ -13,15 +13,17 @@ from sklearn.pipeline import make_pipeline
 
 from skeegformer import (
     BandPassFilter,
-    EEGTransformer,
     EEGTransformerClassifier,
+    OriginalTransformerClassifier,
     TemperatureScaledClassifier,
     export_network,
     make_baseline,
 )
-from skeegformer.online._exportable import ExportableNetwork, ShrunkLogarithm
 
-TINY = {"mirror": None, "embed_dim": 8, "n_heads": 2, "max_epochs": 2, "random_state": 0}
+TINY = {"mirror": None, "n_heads": 4, "max_epochs": 2, "random_state": 0}
+ORIGINAL = {"embed_dim": 8, "n_heads": 2, "n_layers": 2, "n_time_tokens": 3, "max_epochs": 2}
+ORIGINAL |= {"early_stopping": False, "random_state": 0}
+NAMES = ["C3", "Cz", "C4", "Oz"]
 
 
 def _data(n_chans, n_times=161, n_epochs=12, seed=0):
@@ -43,92 +45,96 @@ def _hard_cases(X):
     return X
 
 
-def _fit(n_chans, n_times=161, **params):
+def _fit(n_chans, n_times=161, sfreq=80.0, **params):
     X, y = _data(n_chans, n_times)
-    return EEGTransformerClassifier(**{**TINY, "sfreq": 80.0, **params}).fit(X, y), _hard_cases(X)
+    params = {**TINY, "sfreq": sfreq, **params}
+    return EEGTransformerClassifier(**params).fit(X, y), _hard_cases(X)
 
 
 @pytest.fixture(scope="module")
 def small():
-    return _fit(4, tokenizer="linear", votes=False)
+    return _fit(4)
 
 
-@pytest.mark.parametrize("n", [1, 2, 8, 15, 16, 64, 128])
-def test_logarithm_against_eigenvalues(n):
-    rng = np.random.default_rng(n)
-    shrinkage = 0.25 * n / (n + 16)
-    factors = [
-        rng.normal(size=(n, n)),
-        rng.normal(size=(n, n)) * np.exp(2 * rng.normal(size=(n, 1))),
-        rng.normal(size=(n, 1)) @ np.ones((1, 2)),  # all power in one direction
-        np.zeros((n, n)),
-        1e6 * rng.normal(size=(n, 3)) @ rng.normal(size=(3, 9)),
-        1e-3 * rng.normal(size=(n, n)) @ rng.normal(size=(n, n)) @ rng.normal(size=(n, n)),
-    ]
-    covariances = np.stack([factor @ factor.T for factor in factors])
-    power = covariances.trace(axis1=1, axis2=2)[:, None, None] / n
-    shrunk = (1 - shrinkage) * covariances + (shrinkage * power + 1e-8) * np.eye(n)
-    values, vectors = np.linalg.eigh(shrunk)
-    expected = (vectors * np.log(values)[:, None]) @ vectors.transpose(0, 2, 1)
-    logarithm = ShrunkLogarithm(n, shrinkage)
-    found = logarithm(torch.from_numpy(shrunk)).numpy()
-    np.testing.assert_allclose(found, expected, atol=2e-7)
-    # In float32 as exported: no worse than what rounding the matrices does to eigenvalues.
-    found = logarithm(torch.from_numpy(shrunk).float()).numpy()
-    np.testing.assert_allclose(found, expected, atol=2e-4)
+def _mirrored(**params):
+    """Fit on Epochs whose names tell left from right, so that mirror images are predicted too."""
+    X, y = _data(4)
+    epochs = mne.EpochsArray(1e-6 * X, mne.create_info(NAMES, 80.0, "eeg"), verbose="ERROR")
+    classifier = EEGTransformerClassifier(**{**TINY, "mirror": "auto", **params})
+    classifier.fit(epochs, y, groups=np.repeat([7, 8], 6))
+    assert classifier.net_.module_.pairs.tolist() == [2, 1, 0, 3]
+    return classifier, _hard_cases(X)
 
 
-@pytest.mark.parametrize("votes", [True, False])
-@pytest.mark.parametrize("n_time_tokens", [1, 3])
-@pytest.mark.parametrize("tokenizer", ["covariance", "spectral", "linear"])
-@pytest.mark.parametrize("n_chans, crop", [(4, None), (4, 300), (20, None)])
-def test_exportable_network_agrees(n_chans, crop, tokenizer, n_time_tokens, votes):
-    torch.manual_seed(0)
-    options = {"tokenizer": tokenizer, "votes": votes, "n_time_tokens": n_time_tokens}
-    options["crop"] = crop
-    network = EEGTransformer(n_chans, 3, 325, 160.0, embed_dim=8, n_heads=2, **options).eval()
-    X = _data(n_chans, 325, n_epochs=24)[0]
-    network.learn_statistics(torch.from_numpy(X))
-    if votes:
-        torch.nn.init.normal_(network.votes.weight, std=0.02)
-    with torch.no_grad():
-        exportable = ExportableNetwork(network)
-        for x in (torch.from_numpy(X), torch.from_numpy(_hard_cases(X)[:5])):
-            expected = network(x).softmax(dim=1)
-            assert (expected.std(dim=0) > 1e-4).all()
-            torch.testing.assert_close(exportable(x), expected, atol=1e-5, rtol=0)
-        # All that is left of a mere offset is how it was rounded; it is no number less.
-        offset = exportable(torch.full((1, n_chans, 325), 1e3))
-        torch.testing.assert_close(offset.sum(), torch.tensor(1.0))
+def _original(**params):
+    X, y = _data(4)
+    classifier = OriginalTransformerClassifier(**ORIGINAL, **params, sfreq=80.0)
+    return classifier.fit(X, y), X
 
 
-@pytest.mark.parametrize(
-    "n_chans, params",
-    [
-        (17, {"n_time_tokens": 2, "n_times": 81}),
-        (4, {"votes": False, "n_layers": 2}),
-        (4, {"tokenizer": "spectral", "n_time_tokens": 3}),
-        (3, {"tokenizer": "linear", "votes": False, "crop": 60}),
-    ],
-    ids=["covariance", "covariance of few channels", "spectral", "linear"],
-)
-def test_onnx_gives_the_same(n_chans, params, tmp_path):
+MODELS = {
+    "many channels": lambda: (*_fit(17, 81), {}),
+    "groups, decimated": lambda: (*_fit(4, 160, sfreq=250.0, n_groups=2), {}),
+    "short": lambda: (*_fit(4, 20), {}),
+    "mirror images": lambda: (*_mirrored(), {}),
+    "adapted": lambda: (*_mirrored(adapt=True), {"subject": 8}),
+    "original": lambda: (*_original(), {}),
+    "original of a crop": lambda: (*_original(crop=60), {}),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_onnx_gives_the_same_by_standard_operators_alone(name, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
-    classifier, X = _fit(n_chans, **params)
-    path = classifier.export(tmp_path / "network.onnx")
+    classifier, X, options = MODELS[name]()
+    path = export_network(classifier, tmp_path / "network.onnx", **options)
+    _refuse_other_operators(path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (entry,), (result,) = session.get_inputs(), session.get_outputs()
     assert (entry.name, entry.type) == ("epochs", "tensor(float)")
-    assert entry.shape == ["batch", n_chans, classifier.n_times_]
+    assert entry.shape == ["batch", X.shape[1], classifier.n_times_]
     assert result.shape == ["batch", 3]
     for x in (X, X[6:7]):
         (found,) = session.run(None, {"epochs": x})
-        np.testing.assert_allclose(found, classifier.predict_proba(x), atol=1e-5)
+        expected = classifier.predict_proba(x, **_whose(options, x))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.ptp(classifier.predict_proba(X, **_whose(options, X)), axis=0).max() > 0.01
     metadata = {k: json.loads(v) for k, v in session.get_modelmeta().custom_metadata_map.items()}
     assert metadata["classes"] == ["left", "rest", "right"]
-    assert metadata["sfreq"] == 80
-    assert metadata["ch_names"] is None
+    assert metadata["sfreq"] == classifier.sfreq_
+    assert metadata["ch_names"] == classifier.ch_names_
+    assert metadata["subject"] == options.get("subject")
     assert [file.name for file in tmp_path.iterdir()] == ["network.onnx"]
+
+
+def _whose(options, X):
+    return {"groups": np.full(len(X), 8)} if "subject" in options else {}
+
+
+def _refuse_other_operators(path):
+    import onnx
+
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert {opset.domain for opset in model.opset_import} <= {"", "ai.onnx"}
+    assert not model.functions
+    assert len(model.graph.node) > 5
+    for node in model.graph.node:
+        assert node.domain in ("", "ai.onnx"), (node.domain, node.op_type)
+        assert onnx.defs.has(node.op_type)
+        # Nor anything inside which other operators could hide.
+        assert not any(attribute.HasField("g") for attribute in node.attribute)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_torch_gives_the_same(name, tmp_path):
+    classifier, X, options = MODELS[name]()
+    path = export_network(classifier, tmp_path / "network.pt2", format="torch", **options)
+    network = torch.export.load(path).module()
+    for x in (X, X[6:7]):
+        found = network(torch.from_numpy(x)).numpy()
+        expected = classifier.predict_proba(x, **_whose(options, x))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_torch_program_runs_without_skeegformer(tmp_path):
@@ -176,8 +182,8 @@ def test_calibrated_probabilities(small, tmp_path):
 def test_subject_whose_mean_is_known(tmp_path):
     X, y = _data(4)
     subjects = np.repeat([7, 8], 6)
-    classifier = EEGTransformerClassifier(**TINY, tokenizer="linear", adapt=True, sfreq=80.0)
-    classifier.fit(X + 20 * (subjects == 8)[:, None, None], y, groups=subjects)
+    classifier = EEGTransformerClassifier(**TINY, adapt=True, sfreq=80.0)
+    classifier.fit(X * (1 + 2 * (subjects == 8)[:, None, None]), y, groups=subjects)
     with pytest.raises(ValueError, match=r"adapt=True centres .*subject=7, 8.*fine_tune"):
         classifier.export(tmp_path / "a.onnx")
     with pytest.raises(ValueError, match="that of subject=9 is not known"):

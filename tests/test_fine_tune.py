@@ -11,16 +11,20 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import skeegformer._training as training
-from skeegformer import EEGTransformerClassifier, make_simulated_eeg
-from skeegformer._original import OriginalClassifier
+from skeegformer import (
+    EEGTransformerClassifier,
+    OriginalTransformerClassifier,
+    make_simulated_eeg,
+)
 
 _NAMES = "FC5 FC3 FCz FC4 FC6 C5 C3 C1 Cz C2 C4 C6 CP5 CP3 CPz CP4 CP6 O1 Oz O2"
-CHANNELS = _NAMES.split()
+_PARTNERS = "FC6 FC4 FCz FC3 FC5 C6 C4 C2 Cz C1 C3 C5 CP6 CP4 CPz CP3 CP5 O2 Oz O1"
+CHANNELS, PARTNERS = _NAMES.split(), _PARTNERS.split()
 make_eeg = partial(make_simulated_eeg, sfreq=80.0, duration=1.0, snr=12.0)
 
 
 def _make(**params):
-    options = {"embed_dim": 16, "mirror": None, "random_state": 0}
+    options = {"n_groups": 1, "n_heads": 20, "mirror": None, "random_state": 0}
     return EEGTransformerClassifier(**options | params)
 
 
@@ -67,25 +71,49 @@ def _accuracy(classifier, X, y, groups=None):
     return np.mean(classifier.predict(X, groups=groups) == y)
 
 
-@pytest.mark.parametrize("adapt", [False, True])
-def test_it_helps_whose_rhythms_come_from_elsewhere(people, stranger, trained, adapt, report):
+def test_it_helps_whose_rhythms_come_from_elsewhere(people, stranger, trained, report):
     """What was learnt before is of no use for that person, and still not lost for others."""
     X, y, subjects = people
     X_new, y_new = stranger
     others = subjects > 4
-    tuned = copy.deepcopy(trained[adapt])
+    tuned = copy.deepcopy(trained[False])
     assert tuned.fine_tune(X_new[:20], y_new[:20], groups=np.repeat("new", 20)) is tuned
     own, population = (
-        [_accuracy(classifier, *data) for classifier in (trained[adapt], tuned)]
+        [_accuracy(classifier, *data) for classifier in (trained[False], tuned)]
         for data in ((X_new[20:], y_new[20:], np.repeat("new", 40)), (X[others], y[others]))
     )
     report(
-        f"fine-tuning to a stranger, adapt={adapt}: {own[0]:.3f} to {own[1]:.3f}, other new "
+        f"fine-tuning to a stranger: {own[0]:.3f} to {own[1]:.3f}, other new "
         f"people {population[0]:.3f} to {population[1]:.3f}"
     )
     assert own[1] >= own[0] + 0.1
     assert population[1] >= population[0] - 0.15
     assert population[1] > 0.65
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+def test_it_helps_whose_threshold_lies_elsewhere(people, trained, adapt, report):
+    """A rhythm over one side all the time; whoever adapts has learnt of it without labels."""
+    X, y, subjects = people
+    X_new, y_new, _, _ = make_eeg(1, 60, random_state=7)
+    X_new.metadata = None
+    X_new = X_new.pick(CHANNELS).copy()
+    phase = np.random.default_rng(0).uniform(0, 2 * np.pi, (60, 1))
+    rhythm = np.sin(2 * np.pi * 10 * np.arange(80) / 80 + phase)
+    X_new._data[:, CHANNELS.index("C3")] += X_new.get_data().std() * rhythm
+    others, new = subjects > 4, np.repeat("new", 60)
+    tuned = copy.deepcopy(trained[adapt]).fine_tune(X_new[:20], y_new[:20], groups=new[:20])
+    own, population = (
+        [_accuracy(classifier, *data) for classifier in (trained[adapt], tuned)]
+        for data in ((X_new[20:], y_new[20:], new[20:]), (X[others], y[others]))
+    )
+    report(
+        f"fine-tuning of a threshold, adapt={adapt}: {own[0]:.3f} to {own[1]:.3f}, other new "
+        f"people {population[0]:.3f} to {population[1]:.3f}"
+    )
+    assert own[1] >= own[0] + (-0.05 if adapt else 0.1)
+    assert own[1] > 0.85
+    assert population[1] >= population[0] - 0.05
 
 
 @pytest.mark.parametrize("adapt", [False, True])
@@ -115,8 +143,10 @@ def test_equal_seeds_give_equal_weights(people, quick):
 def test_standardisation_importances_and_parameters_stay(people, quick):
     X, y, _ = people
     tuned = copy.deepcopy(quick).fine_tune(X[:10], y[:10])
-    for name, value in quick.net_.module_.named_buffers():
-        assert torch.equal(value, dict(tuned.net_.module_.named_buffers())[name])
+    before, after = _weights(quick), _weights(tuned)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    weights = {name for name, _ in quick.net_.module_.named_parameters()}
+    assert changed == weights  # and no statistics
     np.testing.assert_array_equal(tuned.feature_importances_, quick.feature_importances_)
     np.testing.assert_array_equal(tuned.classes_, quick.classes_)
     assert tuned.get_params() == quick.get_params()
@@ -159,7 +189,7 @@ def test_a_new_subject_gets_a_mean_and_a_known_one_keeps_it(people):
 
 
 def test_epochs_are_mirrored_as_in_fit(people):
-    """The images come with the other side's label."""
+    """What is tuned is the mean over an epoch and its mirror image, as in predictions."""
     X, y, subjects = people
     rows = subjects <= 2
     seen = []
@@ -169,10 +199,21 @@ def test_epochs_are_mirrored_as_in_fit(people):
             classifier = _make(mirror=mirror, max_epochs=1).fit(X[rows], y[rows])
             with pytest.raises(TypeError):  # nothing was trained
                 classifier.fine_tune(X[:10], y[:10])
-    mirrored, plain = seen
-    assert len(mirrored[2]) == len(mirrored[3]) == 20
-    assert len(plain[2]) == 10
-    np.testing.assert_array_equal(mirrored[3][10:], 1 - mirrored[3][:10])
+    (network, _, _, epochs, targets), (plain, *_) = seen
+    np.testing.assert_array_equal(targets, np.searchsorted(["left", "right"], y[:10]))
+    network.drop.p = plain.drop.p = 0.0
+    partners = [CHANNELS.index(name) for name in PARTNERS]
+    logits, of_images = network(epochs).detach(), network(epochs[:, partners]).detach()
+    torch.testing.assert_close(of_images, logits[:, [1, 0]], rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(plain(epochs[:, partners]), plain(epochs)[:, [1, 0]], atol=1e-3)
+
+
+def test_with_adapt_heads_stay_as_means_of_subjects_are_of_their_sources(people, trained):
+    X, y, _ = people
+    tuned = copy.deepcopy(trained[True]).fine_tune(X[:10], y[:10], groups=np.repeat("new", 10))
+    before, after = _weights(trained[True]), _weights(tuned)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"class_weight", "class_bias"}
 
 
 def test_balanced_classes_are_balanced_anew(people):
@@ -190,8 +231,8 @@ def test_balanced_classes_are_balanced_anew(people):
             classifier.class_weight = class_weight
             with pytest.raises(TypeError):  # nothing was trained
                 classifier.fine_tune(X[few], y[few])
-    np.testing.assert_allclose(seen[0][1].weight, [12 / 8, 12 / 16])
-    np.testing.assert_allclose(seen[1][1].weight, [50 / 80, 50 / 20])
+    np.testing.assert_allclose(seen[0][2].weight, [12 / 8, 12 / 16])
+    np.testing.assert_allclose(seen[1][2].weight, [50 / 80, 50 / 20])
 
 
 def test_classes_that_are_not_there_are_not_unlearnt():
@@ -219,7 +260,9 @@ def test_statistics_of_batches_are_not_overwritten(people):
     """A network with batch normalisation."""
     X, y, _ = people
     options = {"n_time_tokens": 1, "n_layers": 1, "embed_dim": 16, "max_epochs": 1}
-    classifier = OriginalClassifier(**options, early_stopping=False, random_state=0).fit(X, y)
+    classifier = OriginalTransformerClassifier(**options, early_stopping=False, random_state=0).fit(
+        X, y
+    )
     running = classifier.net_.module_.norm.running_mean.clone()
     weights = _weights(classifier)
     classifier.fine_tune(X[:10], y[:10], n_steps=2)

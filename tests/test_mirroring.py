@@ -74,11 +74,11 @@ def test_the_classifier_mirrors_such_caps_by_position_or_not_at_all():
     y = np.tile(["left", "right"], 4)
     classifier = EEGTransformerClassifier(max_epochs=1, random_state=0)
     classifier.fit(mne.EpochsArray(data, info, verbose="ERROR"), y)
-    assert classifier._pairs is None
+    assert classifier.mirror_pairs_ is None
     placed = mne.EpochsArray(data, info.copy().set_montage(montage), verbose="ERROR")
     classifier.fit(placed, y)
     pairs = mirror_pairs(placed.info)
-    assert [info.ch_names[other] for other in classifier._pairs] == list(pairs.values())
+    assert [info.ch_names[other] for other in classifier.mirror_pairs_] == list(pairs.values())
     assert pairs["E17"] == "E17"  # on the midline
 
 
@@ -330,7 +330,7 @@ def test_groups_reach_the_network_of_a_pipeline(simulated):
     X = X.copy()
     X.metadata = None
     network = EEGTransformerClassifier(
-        max_epochs=1, embed_dim=8, n_layers=1, early_stopping=True, validation_fraction=0.25
+        n_groups=1, n_heads=2, max_epochs=1, early_stopping=True, validation_fraction=0.25
     )
     with sklearn.config_context(enable_metadata_routing=True):
         pipeline = make_eeg_pipeline(MirroredClassifier(network), align=True)

@@ -1,257 +1,548 @@
-"""The network."""
+"""Our network: every step of it computed again in NumPy, and what must not change its logits."""
+
+import re
 
 import numpy as np
 import pytest
 import torch
-from scipy.signal import welch
+from scipy.signal import firwin
+from scipy.special import softmax
 
-from skeegformer._covariance import CovarianceTokenizer
-from skeegformer.nn import (
-    EEGTransformer,
-    SpectralTokenizer,
-    Standardizer,
-    Votes,
-    random_crop,
-    shuffle,
-    tokens_to_channels,
+from skeegformer import EEGTransformerClassifier
+from skeegformer.nn import EEGTransformer, SignedAttention
+from skeegformer.nn.transformer import subject_means
+
+PAIRS = [1, 0, 2, 4, 3]  # two pairs, and a channel on the midline
+SWAPPED = [1, 0, 2]
+
+
+def _network(n_times=160, sfreq=80.0, *, n_chans=5, n_outputs=3, drifts=False, seed=0, **params):
+    """Make a network whose attention, biases and statistics are no longer as at the start."""
+    options = {"n_groups": 2, "n_heads": 3, "n_filters": 2}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = EEGTransformer(n_chans, n_outputs, n_times, sfreq, **(options | params))
+        with torch.no_grad():
+            for weight in network.attention.parameters():
+                weight.normal_(std=0.4)
+            network.class_weight.normal_()
+            network.class_bias.normal_()
+            network.source_power.uniform_(0.5, 2.0)
+            mean, std = 3 * torch.randn(n_chans), 0.5 + torch.rand(n_chans)
+            if network.pairs is not None:  # as the classifier does
+                mean, std = ((one + one[network.pairs]) / 2 for one in (mean, std))
+            network.learn_statistics(mean, std, 2 * std if drifts else None)
+    return network.eval()
+
+
+def _double(network):
+    return network.double().requires_grad_(False)
+
+
+def _without_images(network, **params):
+    """Make the same network without mirror images."""
+    without = _network(**params)
+    others = ("pairs", "swapped", "usual_tokens")
+    state = {name: one for name, one in network.state_dict().items() if name not in others}
+    assert without.load_state_dict(state, strict=False).missing_keys == ["usual_tokens"]
+    return without
+
+
+def _noise(*shape, seed=1, dtype=torch.float32):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def _attention_by_hand(network):
+    positive, negative = (
+        softmax(np.concatenate([3 * one.numpy(), np.zeros((*one.shape[:2], 1))], axis=2), axis=2)
+        for one in (network.attention.positive, network.attention.negative)
+    )
+    return (positive - negative)[..., :-1]
+
+
+def _signal_by_hand(network, x, sfreq):
+    """Centre, scale, filter and keep every so many samples; gives the new rate too."""
+    n_times = x.shape[-1]
+    mean = x.mean(axis=-1, keepdims=True) if network.drifts else network.mean.numpy()
+    x = (x - mean) * network.scale.numpy()
+    step = max(1, int(sfreq // 80))
+    if step > 1:
+        low_pass = firwin(8 * step + 1, 0.9 * sfreq / step / 2, fs=sfreq)
+        middle = slice(4 * step, 4 * step + n_times)
+        x = np.apply_along_axis(lambda one: np.convolve(one, low_pass)[middle], -1, x)
+    return x[..., ::step], sfreq / step
+
+
+def _filtered_by_hand(signal, filters):
+    """Correlate (..., n_filters, n_samples) with (n_filters, n_taps), silence at both ends."""
+    half = filters.shape[-1] // 2
+    padded = np.pad(signal, [(0, 0)] * (signal.ndim - 1) + [(half, half)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, filters.shape[-1], axis=-1)
+    return np.einsum("...ftk,fk->...ft", windows, filters)
+
+
+def _sources_by_hand(network, signal):
+    """Let each filter of each head add the channels up, and only then filter in time."""
+    images = [signal] if network.pairs is None else [signal, signal[:, network.pairs.numpy()]]
+    attention, filters = _attention_by_hand(network), network.temporal.numpy()
+    sources = []
+    for image in images:
+        spatial = np.einsum("hfc,ect->ehft", attention, image)
+        sources.append(
+            [
+                _filtered_by_hand(spatial[:, head], filters[head]).sum(axis=1)
+                for head in range(len(filters))
+            ]
+        )
+    return np.moveaxis(np.array(sources), 2, 0)
+
+
+def _tokens_by_hand(network, sources, rate):
+    """Log powers and means in windows of 0.3 s every 0.0625 s."""
+    n_samples = sources.shape[-1]
+    length = max(1, min(round(0.3 * rate), n_samples // 4))
+    hop = min(max(1, round(0.0625 * rate)), length)
+    power = network.source_power.numpy()
+    tokens = []
+    for start in range(0, n_samples - length + 1, hop):
+        window = sources[..., start : start + length]
+        powers = 0.3 * np.log(np.maximum((window**2).mean(axis=-1) / power, 1e-6))
+        tokens.append(np.stack([powers, window.mean(axis=-1) / np.sqrt(power)], axis=2))
+    return np.stack(tokens, axis=-1)
+
+
+def _logits_by_hand(network, tokens):
+    """Weigh the tokens of each image, and take the mean of groups and images."""
+    images = []
+    for image in range(tokens.shape[1]):
+        weighted = tokens[:, image, None] * network.class_weight.numpy()
+        total = weighted.sum(axis=(2, 3, 4)) + network.class_bias.numpy().sum(axis=1)
+        images.append(total / network.n_groups)
+    if len(images) == 2:
+        images[1] = images[1][:, network.swapped.numpy()]
+    return np.mean(images, axis=0)
+
+
+def test_signed_attention_is_the_difference_of_two_softmaxes():
+    """Over the channels and an empty token, which takes a part of both."""
+    attention = SignedAttention(4, 3, 7)
+    with torch.no_grad():
+        for weight in attention.parameters():
+            weight.normal_(std=0.7)
+    positive, negative = (
+        softmax(np.concatenate([3 * weight.detach().numpy(), np.zeros((4, 3, 1))], axis=2), axis=2)
+        for weight in (attention.positive, attention.negative)
+    )
+    found = attention().detach()
+    np.testing.assert_allclose(found, (positive - negative)[..., :7], atol=1e-6)
+    np.testing.assert_allclose(
+        attention.softmaxes().detach(), np.stack([positive, negative])[..., :7], atol=1e-6
+    )
+    assert (attention.softmaxes().sum(dim=-1) < 1).all()
+    assert (found.abs().sum(dim=-1) < 2).all()
+    assert found.min() < -0.1
+    assert found.max() > 0.1
+
+
+@pytest.mark.parametrize("pairs", [None, PAIRS])
+@pytest.mark.parametrize("drifts", [False, True])
+@pytest.mark.parametrize(
+    "n_times, sfreq, n_windows",
+    [
+        (160, 80.0, 28),  # windows of 24 samples every 5
+        (160, None, 28),
+        (320, 160.0, 28),  # every other sample
+        (501, 250.0, 29),  # one of three, at 83.3 Hz
+        (200, 100.0, 29),  # windows of 30 samples every 6
+        (30, 80.0, 5),  # less than half a second, in windows of a quarter
+        (100, 256.0, 6),
+        (3, 80.0, 3),
+    ],
 )
-
-
-def _embed(network, x):
-    return network.embed_features(network.extract_features(x))
-
-
-def _network(**params):
-    """Make a network whose votes, where there are any, are no longer zero."""
-    torch.manual_seed(0)
-    options = {"n_chans": 5, "n_outputs": 3, "n_times": 160, "sfreq": 160.0, "embed_dim": 16}
-    network = EEGTransformer(**(options | params))
-    if network.votes is not None:
-        torch.nn.init.normal_(network.votes.weight, std=0.05)
-    return network
-
-
-@pytest.mark.parametrize("tokenizer", ["covariance", "spectral", "linear"])
-@pytest.mark.parametrize("n_time_tokens", [1, 3])
-def test_shapes_with_and_without_batch(tokenizer, n_time_tokens):
-    network = _network(tokenizer=tokenizer, n_time_tokens=n_time_tokens).eval()
-    x = torch.randn(4, 5, 160)
-    assert network(x).shape == (4, 3)
-    assert _embed(network, x).shape == (4, 1 + 5 * n_time_tokens, 16)
-    torch.testing.assert_close(network(x[2]), network(x)[2])
-
-
-@pytest.mark.parametrize("tokenizer", ["spectral", "linear"])
-@pytest.mark.parametrize("n_time_tokens", [1, 4])
-def test_token_order_is_channel_major(tokenizer, n_time_tokens):
-    """A change in one segment of one channel changes that token, and no other."""
-    network = _network(tokenizer=tokenizer, n_time_tokens=n_time_tokens).eval()
-    x = torch.randn(1, 5, 160)
-    channel, segment = 3, n_time_tokens - 1
-    changed = x.clone()
-    length = 160 // n_time_tokens
-    changed[0, channel, segment * length : (segment + 1) * length] *= 3
-    difference = (_embed(network, x) - _embed(network, changed))[0].abs().sum(dim=-1)
-    by_channel = tokens_to_channels(difference, 5, n_time_tokens)
-    assert difference[0] == 0  # the class token
-    assert torch.nonzero(by_channel).tolist() == [[channel, segment]]
-
-
-def test_tokens_of_covariance_know_other_channels_of_their_own_segment_alone():
-    """Half of a channel's epoch changes: so do all channels' tokens of that half."""
-    network = _network(n_time_tokens=2, n_times=320).eval()
-    x = torch.randn(1, 5, 320)
-    changed = x.clone()
-    changed[0, 3, 160:] *= 3
-    difference = (_embed(network, x) - _embed(network, changed))[0].abs().sum(dim=-1)
-    by_channel = tokens_to_channels(difference, 5, 2)
-    assert difference[0] == 0  # the class token
-    assert not by_channel[:, 0].any()
-    assert (by_channel[:, 1] > 0.1).all()
-    assert by_channel[:, 1].argmax() == 3
+def test_every_step_is_what_it_says(n_times, sfreq, n_windows, drifts, pairs):
+    options = {"drifts": drifts, "pairs": pairs, "swapped": pairs and SWAPPED}
+    network = _double(_network(n_times, sfreq, **options))
+    x = 2 + 3 * _noise(4, 5, n_times, dtype=torch.double)
+    signal, rate = _signal_by_hand(network, x.numpy(), sfreq or 80.0)
+    assert network.rate == pytest.approx(rate)
+    found = network.prepare(x)
+    np.testing.assert_allclose(found, signal, rtol=1e-4, atol=1e-6)
+    sources = _sources_by_hand(network, signal)
+    found = network.gather(found)
+    assert sources.std() > 0.01
+    np.testing.assert_allclose(found, sources, rtol=1e-4, atol=1e-6)
+    tokens = _tokens_by_hand(network, sources, rate)
+    assert tokens.shape == (4, 1 if pairs is None else 2, 2, 6, n_windows)
+    assert network.n_windows == n_windows
+    np.testing.assert_allclose(network.tokens(found), tokens, rtol=1e-3, atol=1e-4)
+    expected = _logits_by_hand(network, tokens)
+    assert np.ptp(expected, axis=0).min() > 0.1  # or else anything would agree
+    np.testing.assert_allclose(network.read_out(torch.from_numpy(tokens)), expected, rtol=1e-6)
+    np.testing.assert_allclose(network(x), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_defaults():
-    """Tokens of covariance and votes; the class token alone without them."""
-    network = EEGTransformer(5, 3, 160, 160.0)
-    assert isinstance(network.tokenizer, CovarianceTokenizer)
-    assert isinstance(network.votes, Votes)
-    assert not network.votes.weight.any()
-    assert len(network.blocks) == 1
-    assert network.embed.out_features == 32
-    assert {part.p for part in network.modules() if isinstance(part, torch.nn.Dropout)} == {0.5}
+    """Those of the classifier."""
+    network = EEGTransformer(5, 3, 320, 160.0)
+    params = EEGTransformerClassifier().get_params()
+    n_sources = params["n_groups"] * params["n_heads"]
+    assert (network.n_groups, network.n_sources) == (params["n_groups"], n_sources)
+    assert network.attention.positive.shape == (n_sources, params["n_filters"], 5)
+    assert network.temporal.shape == (n_sources, params["n_filters"], 9)
+    assert network.class_weight.shape == (3, 2, n_sources, 28)
+    assert network.class_bias.shape == (3, params["n_groups"])
+    assert network.drop.p == params["drop_prob"]
+    assert (network.window, network.stride, network.n_windows) == (24, 5, 28)
+    assert network.pairs is None
+    assert EEGTransformer(5, 3, 160).rate == 80.0
 
 
-def test_tokens_to_channels_refuses_other_counts():
-    with pytest.raises(ValueError, match="7 tokens.*2 channels with 2 .* make 4, or 5 with"):
-        tokens_to_channels(np.zeros(7), 2, 2)
-
-
-def test_linear_tokens_are_the_raw_samples():
-    network = _network(tokenizer="linear", n_time_tokens=3)
-    x = torch.randn(2, 5, 160)
-    tokens = network.tokenizer(x)
-    assert tokens.shape == (2, 5, 3, 53)  # 159 of 160 samples
-    np.testing.assert_array_equal(tokens[1, 4, 2], x[1, 4, 106:159])
-
-
-def test_spectral_tokens_are_welch_spectra():
-    """scipy's Welch estimate is the independent reference."""
-    tokenizer = SpectralTokenizer(2, 320, 1, sfreq=160.0)
-    x = torch.randn(3, 2, 320, dtype=torch.float64)
-    window = np.hanning(130)[1:-1]
-    freqs, power = welch(
-        x.numpy(), 160.0, window=window, noverlap=64, detrend=False, scaling="spectrum"
+def test_temporal_filters_begin_as_strong_as_a_convolution():
+    """Those of torch are the reference; and the attention begins as hardly anything."""
+    network = EEGTransformer(8, 2, 160, n_groups=1, n_heads=200).requires_grad_(False)
+    strength = network.temporal.square().sum(dim=(1, 2))
+    torch.testing.assert_close(strength, strength[0].expand(200))
+    convolution = torch.nn.Conv1d(4, 200, network.temporal.shape[-1]).requires_grad_(False)
+    assert float(strength[0]) == pytest.approx(
+        float(convolution.weight.square().sum(dim=(1, 2)).mean()), rel=0.1
     )
-    kept = (freqs > 0) & (freqs <= 45)
-    expected = np.log(power[..., kept] * window.sum() ** 2 / (window**2).sum() / 2 + 1e-6)
-    tokens = tokenizer.double()(x)[:, :, 0]
-    np.testing.assert_allclose(tokens[..., :-16], expected, rtol=1e-6, atol=1e-6)
-    means = x.numpy().reshape(3, 2, 16, 20).mean(axis=-1)
-    np.testing.assert_allclose(tokens[..., -16:], means, rtol=1e-6, atol=1e-6)
+    assert network.attention().abs().max() < 0.2
+    assert network.attention().abs().min() > 0
 
 
-def test_spectral_tokens_show_the_rhythm():
-    tokenizer = SpectralTokenizer(1, 320, 2, sfreq=160.0)
-    times = torch.arange(320) / 160
-    x = torch.where(times < 1, torch.sin(2 * torch.pi * 10 * times), 0.0)[None, None]
-    first, second = tokenizer(x + 0.01 * torch.randn(1, 1, 320))[0, 0]
-    spectrum = first[:-16]
-    assert spectrum.argmax() == 10 * 0.8 - 1  # bins of 1.25 Hz, from 1.25 Hz on
-    assert spectrum.max() - second[:-16].max() > 3
+@pytest.mark.parametrize("pairs", [None, PAIRS])
+def test_shapes_with_and_without_batch(pairs):
+    network = _network(pairs=pairs, swapped=pairs and SWAPPED)
+    x = _noise(4, 5, 160)
+    assert network(x).shape == (4, 3)
+    assert network(x[2]).shape == (3,)
+    torch.testing.assert_close(network(x[2]), network(x)[2])
 
 
-@pytest.mark.parametrize("n_times", [1, 2, 3, 7, 20])
-@pytest.mark.parametrize("sfreq", [None, 160.0])
-def test_very_short_epochs(n_times, sfreq):
-    network = _network(n_times=n_times, sfreq=sfreq)
-    assert torch.isfinite(network(torch.randn(2, 5, n_times))).all()
+@pytest.mark.parametrize("shape", [(2, 6, 160), (2, 5, 161), (1, 2, 5, 160), (160,)])
+def test_bad_shape(shape):
+    text = re.escape(f"x has shape {shape}, but this network takes (batch, 5, 160) or (5, 160)")
+    with pytest.raises(ValueError, match=text):
+        _network()(torch.randn(shape))
+
+
+@pytest.mark.parametrize("n_times", [1, 2, 3, 4, 5, 20])
+@pytest.mark.parametrize("sfreq", [None, 160.0, 1000.0])
+@pytest.mark.parametrize("n_chans", [1, 5])
+def test_very_short_epochs(n_times, sfreq, n_chans):
+    network = _network(n_times, sfreq, n_chans=n_chans)
+    x = 3 * _noise(6, n_chans, n_times)
+    logits = network(x)
+    assert logits.isfinite().all()
+    assert np.ptp(logits.detach().numpy(), axis=0).min() > 1e-3
+    network.train()(x).square().sum().backward()
+    for parameter in network.parameters():
+        assert parameter.grad.isfinite().all()
+        assert parameter.grad.any()
+    signal = network.prepare(x)
+    assert network.amounts(signal).isfinite().all()
+
+
+@pytest.mark.parametrize("sfreq", [160.0, 250.0, 512.0])
+def test_fast_signals_are_brought_down_without_aliases(sfreq):
+    """What EEG has stays where it is in time; what is too fast for the new rate goes."""
+    network = EEGTransformer(1, 2, int(4 * sfreq), sfreq)
+    assert 80 <= network.rate < 160
+    times = np.arange(int(4 * sfreq)) / sfreq
+    for frequency in (4.0, 10.0, 20.0):
+        tone = np.sin(2 * np.pi * frequency * times + 1)
+        signal = network.prepare(torch.from_numpy(tone).float()[None, None])[0, 0].numpy()
+        assert len(signal) == -(-len(tone) // network.decimation)
+        kept = np.sin(2 * np.pi * frequency * np.arange(len(signal)) / network.rate + 1)
+        np.testing.assert_allclose(signal[10:-10], kept[10:-10], atol=0.03)
+    for frequency in (network.rate - 20, network.rate):
+        tone = np.sin(2 * np.pi * frequency * times + 1)
+        signal = network.prepare(torch.from_numpy(tone).float()[None, None])[0, 0].numpy()
+        assert np.abs(signal[10:-10]).max() < 0.01
+
+
+def test_slow_signals_stay_as_they_are():
+    for sfreq in (50.0, 80.0, 159.0):
+        network = EEGTransformer(2, 2, 160, sfreq)
+        x = _noise(3, 2, 160)
+        assert (network.decimation, network.rate) == (1, sfreq)
+        torch.testing.assert_close(network.prepare(x), x)
+
+
+def test_statistics():
+    """One number for all channels; what is too loud is brought down, what is flat is nothing."""
+    network = EEGTransformer(6, 2, 160)
+    std = torch.tensor([1.0, 2.0, 3.0, 100.0, 0.0, 4.0])
+    network.learn_statistics(torch.arange(6.0), std)
+    # Of the five that vary, the middle one has 3; 4 is less than twice that.
+    np.testing.assert_allclose(network.scale[:, 0], [1 / 3, 1 / 3, 1 / 3, 1 / 50, 0, 1 / 3])
+    np.testing.assert_array_equal(network.mean[:, 0], np.arange(6))
+    network.learn_statistics(torch.zeros(6), torch.tensor([1.0, 1e-10, 1.0, 1.0, 1.0, 1.0]))
+    assert network.scale[:, 0].tolist() == [1, 0, 1, 1, 1, 1]  # 1e-10 is what a filter rounds to
+
+
+@pytest.mark.parametrize("n_times", [30, 160])
+def test_what_was_flat_says_nothing_whatever_comes(n_times):
+    network = _network(n_times)
+    x = _noise(4, 5, n_times)
+    network.learn_statistics(torch.zeros(5), torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0]))
+    loud = x.clone()
+    loud[:, 2] *= 1e4
+    torch.testing.assert_close(network(loud), network(x))
+    network.learn_statistics(torch.zeros(5), torch.zeros(5))
+    torch.testing.assert_close(network(x), network(0 * x))
+    assert network(x).isfinite().all()
+
+
+@pytest.mark.parametrize("n_times", [2, 160])
+def test_flat_epochs_have_logits(n_times):
+    network = _network(n_times)
+    logits = network(torch.full((2, 5, n_times), 7.0))
+    assert logits.isfinite().all()
+    network.train()(torch.full((2, 5, n_times), 7.0)).sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("sfreq", [80.0, 250.0])
+@pytest.mark.parametrize("n_times", [4, 30, 200])
+def test_constant_offsets_change_nothing(n_times, sfreq):
+    """5 mV from an amplifier, in epochs of some 10 microvolts; where they stay, or drift."""
+    x, std = 10 * _noise(6, 5, n_times), torch.full((5,), 10.0)
+    offsets = torch.tensor([5000.0, -5000.0, 0.0, 300.0, 5000.0])
+    network = _network(n_times, sfreq)
+    network.learn_statistics(torch.zeros(5), std)
+    expected = network(x)
+    assert np.ptp(expected.detach().numpy(), axis=0).min() > 0.5  # to compare 0.02 with
+    # A level that differs between epochs may be the response to an event.
+    assert (network(x + 0.1 * offsets[:, None]) - expected).abs().max() > 1
+    network.learn_statistics(offsets, std, 0.9 * std)
+    torch.testing.assert_close(network(x + offsets[:, None]), expected, rtol=0.0, atol=0.02)
+    drift = torch.tensor([0.0, 0.0, 11.0, 0.0, 0.0])  # more than what varies within epochs
+    network.learn_statistics(torch.zeros(5), std, drift)
+    expected = network(x)
+    torch.testing.assert_close(network(x + offsets[:, None]), expected, rtol=0.0, atol=0.02)
+    drifting = x + 1000 * _noise(6, 5, 1, seed=3)
+    torch.testing.assert_close(network(drifting), expected, rtol=0.0, atol=0.02)
+    network.learn_statistics(torch.zeros(5), std)
+    assert (network(drifting) - network(x)).abs().max() > 1
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+@pytest.mark.parametrize("n_times", [30, 160])
+def test_logits_do_not_depend_on_the_unit(unit, n_times):
+    x = 2 + _noise(30, 5, n_times) * torch.tensor([1.0, 2.0, 0.5, 9.0, 1.0])[:, None]
+    logits = []
+    for data in (x, unit * x):
+        network = _network(n_times)
+        network.learn_statistics(data.mean(dim=(0, 2)), data.std(dim=(0, 2)))
+        logits.append(network(data))
+    torch.testing.assert_close(*logits, rtol=1e-4, atol=1e-3)
+
+
+def test_gathering_is_linear_and_adds_up_over_the_channels():
+    network = _double(_network(pairs=PAIRS, swapped=SWAPPED))
+    one, other = _noise(2, 4, 5, 160, dtype=torch.double)
+    expected = 3 * network.gather(one) - 0.5 * network.gather(other)
+    torch.testing.assert_close(network.gather(3 * one - 0.5 * other), expected)
+    alone = [network.gather(one[:, [channel]], [channel]) for channel in range(5)]
+    torch.testing.assert_close(sum(alone), network.gather(one))
+    some = [0, 3]
+    torch.testing.assert_close(network.gather(one[:, some], some), alone[0] + alone[3])
+    assert min(part.abs().max() for part in alone) > 0.1
+
+
+def test_a_change_of_some_channels_is_prepared_as_epochs_are():
+    for n_times, sfreq, drifts in ((320, 160.0, False), (320, 160.0, True), (30, 80.0, True)):
+        network = _double(_network(n_times, sfreq, drifts=drifts))
+        x = 2 + _noise(4, 5, n_times, dtype=torch.double)
+        change = _noise(4, 2, n_times, seed=2, dtype=torch.double)
+        changed = x.clone()
+        changed[:, [1, 4]] += change
+        added = network.prepare(changed) - network.prepare(x)
+        torch.testing.assert_close(network.prepare_change(change, [1, 4]), added[:, [1, 4]])
+        assert added[:, [0, 2, 3]].abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("n_samples", [3, 160])
+def test_splitting_weighs_what_each_channel_adds(n_samples):
+    """Against a convolution of each channel, and the sources that they add up to."""
+    network = _double(_network(n_samples, pairs=PAIRS, swapped=SWAPPED))
+    signal = _noise(4, 5, n_samples, dtype=torch.double)
+    weights = _noise(4, 2, 6, n_samples, seed=2, dtype=torch.double)
+    found = network.split(weights, signal)
+    assert found.shape == (4, 2, 6, 5)
+    attention = _attention_by_hand(network)
+    for image, order in enumerate((range(5), PAIRS)):
+        kernels = np.einsum("hfc,hft->hct", attention[..., list(order)], network.temporal.numpy())
+        for head in range(6):
+            added = _filtered_by_hand(signal.numpy(), kernels[head])
+            expected = np.einsum("ect,et->ec", added, weights[:, image, head].numpy())
+            np.testing.assert_allclose(found[:, image, head], expected, rtol=1e-6, atol=1e-9)
+    total = (weights * network.gather(signal)).sum(dim=-1)
+    torch.testing.assert_close(found.sum(dim=-1), total)
+
+
+@pytest.mark.parametrize("n_samples", [1, 3, 160])
+def test_amounts_are_the_sizes_of_what_channels_add(n_samples):
+    """The size of the whole filtered signal, which is close to its deviation in the epoch."""
+    network = _double(_network(n_samples, pairs=PAIRS, swapped=SWAPPED))
+    signal = _noise(4, 5, n_samples, dtype=torch.double)
+    signal = signal * torch.arange(1.0, 6.0)[:, None]
+    found = network.amounts(signal).numpy()
+    assert found.shape == (4, 2, 6, 5)
+    attention, power = _attention_by_hand(network), network.source_power.numpy()
+    inside = np.empty_like(found)
+    for image, order in enumerate((range(5), PAIRS)):
+        kernels = np.einsum("hfc,hft->hct", attention[..., list(order)], network.temporal.numpy())
+        for head in range(6):
+            for channel in range(5):
+                kernel = kernels[head, channel]
+                for epoch in range(4):
+                    whole = np.correlate(signal[epoch, channel].numpy(), kernel, "full")
+                    size = np.sqrt((whole**2).sum() / n_samples / power[head])
+                    assert found[epoch, image, head, channel] == pytest.approx(size, rel=1e-4)
+            added = _filtered_by_hand(signal.numpy(), kernels[head])
+            inside[:, image, head] = added.std(axis=-1) / np.sqrt(power[head])
+    if n_samples == 160:
+        np.testing.assert_allclose(found, inside, rtol=0.1)
+
+
+def test_mirror_images_have_the_logits_of_the_other_side():
+    network = _network(pairs=PAIRS, swapped=SWAPPED)
+    x = _noise(6, 5, 160)
+    torch.testing.assert_close(network(x[:, PAIRS]), network(x)[:, SWAPPED], rtol=1e-4, atol=1e-4)
+    without = _without_images(network)
+    both = without(x), without(x[:, PAIRS])[:, SWAPPED]
+    assert (both[0] - both[1]).abs().max() > 1
+    torch.testing.assert_close(network(x), sum(both) / 2, rtol=1e-4, atol=1e-4)
+
+
+def test_in_training_there_are_no_mirror_images():
+    network = _network(drop_prob=0.0, pairs=PAIRS, swapped=SWAPPED).train()
+    without = _without_images(network, drop_prob=0.0).train()
+    x = _noise(6, 5, 160)
+    logits = []
+    for one in (network, without):
+        torch.manual_seed(0)
+        logits.append(one(x))
+    assert logits[0].shape == (6, 3, 2)
+    assert torch.equal(*logits)
+
+
+def test_each_group_decides_by_itself_in_training_and_their_mean_in_prediction():
+    network = _double(_network(n_groups=3, drop_prob=0.0))
+    tokens = network.tokens(network.gather(network.prepare(_noise(4, 5, 160, dtype=torch.double))))
+    by_group = network.train().read_out(tokens)
+    assert by_group.shape == (4, 3, 3)
+    for group in range(3):
+        heads = slice(3 * group, 3 * group + 3)
+        weights = network.class_weight[:, :, heads]
+        expected = torch.einsum("ekhw,okhw->eo", tokens[:, 0, :, heads], weights)
+        torch.testing.assert_close(by_group[..., group], expected + network.class_bias[:, group])
+    torch.testing.assert_close(network.eval().read_out(tokens), by_group.mean(dim=-1))
+
+
+def test_powers_of_sources_are_learnt_while_training():
+    """Their running mean; in training itself what counts is the batch."""
+    network = _double(_network(drop_prob=0.0)).train()
+    sources = network.gather(network.prepare(_noise(8, 5, 160, dtype=torch.double)))
+    before = network.source_power.clone()
+    found = network.tokens(sources)
+    power = sources[:, 0].square().mean(dim=(0, 2))
+    torch.testing.assert_close(network.source_power, 0.9 * before + 0.1 * power)
+    network.eval().source_power.copy_(power)
+    torch.testing.assert_close(found[:, :, 1], network.tokens(sources)[:, :, 1])
+
+
+def test_log_powers_are_shifted_in_training_and_means_are_not():
+    """By at most 0.1 s, all alike in a batch; what leaves on one side comes in on the other."""
+    network = _double(_network(drop_prob=0.0))
+    sources = network.gather(network.prepare(_noise(8, 5, 160, dtype=torch.double)))
+    network.source_power.copy_(sources[:, 0].square().mean(dim=(0, 2)))
+    expected = {s: network.tokens(sources.roll(s, dims=-1)) for s in range(-10, 11)}
+    seen = set()
+    network.train()
+    for _ in range(150):
+        found = network.tokens(sources)
+        torch.testing.assert_close(found[:, :, 1], expected[0][:, :, 1])
+        shifts = [s for s in expected if torch.allclose(found[:, :, 0], expected[s][:, :, 0])]
+        assert len(shifts) == 1
+        seen.update(shifts)
+    assert seen == set(range(-8, 9))
+
+
+def test_dropout_acts_in_training_only():
+    network = _network(drop_prob=0.5, n_groups=1)
+    tokens = network.tokens(network.gather(network.prepare(_noise(4, 5, 160))))
+    assert torch.equal(network.read_out(tokens), network.read_out(tokens))
+    network.train()
+    several = torch.stack([network.read_out(tokens)[..., 0] for _ in range(2000)])
+    assert several.std(dim=0).min() > 1
+    expected = network.eval().read_out(tokens)
+    error = several.std(dim=0) / 2000**0.5
+    assert ((several.mean(dim=0) - expected).abs() < 5 * error).all()
 
 
 def test_parameters_all_learn():
-    network = _network(n_time_tokens=2)
-    network(torch.randn(8, 5, 160)).square().sum().backward()
+    network = _network().train()
+    network(_noise(8, 5, 160)).square().sum().backward()
     idle = [name for name, value in network.named_parameters() if not value.grad.abs().sum()]
     assert idle == []
 
 
-def test_statistics_do_not_depend_on_batches():
-    x = 1e4 + 50 * torch.randn(30, 5, 160)
-    whole, parts = _network(), _network()
-    whole.learn_statistics(x, batch_size=30)
-    parts.learn_statistics(x, batch_size=7)
-    for name, value in whole.named_buffers():
-        torch.testing.assert_close(value, dict(parts.named_buffers())[name], rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(
-        1 / whole.standardize_input.scale[:, 0], x.numpy().std(axis=(0, 2)), rtol=1e-4
-    )
+@pytest.mark.parametrize("pairs", [None, PAIRS])
+def test_subjects_are_centred_on_their_own_means(pairs):
+    """Given by name or as means, and computed here epoch by epoch."""
+    network = _double(_network(pairs=pairs, swapped=pairs and SWAPPED))
+    x = _noise(7, 5, 160, dtype=torch.double)
+    subject = torch.tensor([0, 2, 0, 2, 2, 0, 1])
+    x[subject == 2] *= 3
+    tokens = network.tokens(network.gather(network.prepare(x))).numpy()
+    centred, means = tokens.copy(), {}
+    for one in (0, 1, 2):
+        means[one] = np.mean([tokens[i, :, 0] for i in np.flatnonzero(subject == one)], axis=0)
+        for i in np.flatnonzero(subject == one):
+            centred[i, :, 0] -= means[one]
+    expected = _logits_by_hand(network, centred)
+    np.testing.assert_allclose(network(x, subject), expected, rtol=1e-6)
+    of_each = torch.from_numpy(np.stack([means[one] for one in subject.tolist()]))
+    np.testing.assert_allclose(network(x, means=of_each), expected, rtol=1e-6)
+    for i in range(7):
+        known = torch.from_numpy(means[int(subject[i])])
+        np.testing.assert_allclose(network(x[i], means=known), expected[i], rtol=1e-6)
+        np.testing.assert_allclose(network(x[i : i + 1], means=known)[0], expected[i], rtol=1e-6)
+    assert not np.allclose(network(x), expected, atol=0.1)
 
 
-@pytest.mark.parametrize("tokenizer", ["covariance", "spectral", "linear"])
-def test_logits_do_not_depend_on_the_unit(tokenizer):
-    x = torch.randn(30, 5, 160)
-    logits = []
-    for unit in (1.0, 1e-6, 1e6):
-        network = _network(tokenizer=tokenizer).eval()
-        network.learn_statistics(x * unit)
-        logits.append(network(x * unit))
-    torch.testing.assert_close(logits[0], logits[1], rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(logits[0], logits[2], rtol=1e-3, atol=1e-4)
+def test_means_of_subjects():
+    tokens = _noise(5, 1, 2, 3, 4)
+    means = subject_means(tokens, torch.tensor([0, 3, 3, 0, 0]))
+    assert means.shape == (4, 1, 3, 4)
+    torch.testing.assert_close(means[0], tokens[[0, 3, 4], :, 0].mean(dim=0))
+    torch.testing.assert_close(means[3], tokens[[1, 2], :, 0].mean(dim=0))
+    assert not means[1:3].any()  # nobody's
 
 
-def test_constant_input_is_zero():
-    standardizer = Standardizer(2)
-    standardizer.learn(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 4.0]))
-    assert standardizer(torch.tensor([1.5, 6.0])).tolist() == [0.0, 1.0]
+def test_how_loud_somebody_is_does_not_count_after_centring():
+    """For log powers; waveforms keep their size."""
+    network = _double(_network())
+    network.mean.zero_()
+    network.class_weight[:, 1] = 0
+    x = _noise(8, 5, 160, dtype=torch.double)
+    subject = torch.tensor([0, 1] * 4)
+    louder = torch.where(subject[:, None, None] == 1, 5 * x, x)
+    torch.testing.assert_close(network(louder, subject), network(x, subject))
+    assert (network(louder) - network(x)).abs().max() > 1
 
 
-def test_the_class_token_decides():
-    """Without votes it alone is read: without blocks, no channel can change the logits."""
-    network = _network(n_layers=0, votes=False).eval()
-    torch.testing.assert_close(network(torch.randn(1, 5, 160)), network(torch.randn(1, 5, 160)))
-    network = _network(votes=False).eval()
-    assert not torch.equal(network(torch.randn(1, 5, 160)), network(torch.randn(1, 5, 160)))
-
-
-def test_shuffle_moves_what_it_says():
-    features = torch.arange(6 * 4 * 3.0).reshape(6, 4, 3, 1)
-    torch.manual_seed(0)
-    channels = shuffle(features, "channels")
-    temporal = shuffle(features, "temporal")
-    both = shuffle(features, "all")
-    for original, ch, ti, al in zip(features, channels, temporal, both, strict=True):
-        rows = {tuple(row.flatten().tolist()) for row in original}
-        assert {tuple(row.flatten().tolist()) for row in ch} == rows  # channels stay whole
-        columns = {tuple(column.flatten().tolist()) for column in original.transpose(0, 1)}
-        assert {tuple(c.flatten().tolist()) for c in ti.transpose(0, 1)} == columns
-        assert sorted(al.flatten().tolist()) == sorted(original.flatten().tolist())
-    assert not torch.equal(channels, features)
-    assert not torch.equal(temporal, features)
-    assert len({tuple(epoch.flatten().tolist()) for epoch in channels - features}) > 1
-
-
-@pytest.mark.parametrize(
-    "params", [{"noise": 0.5}, {"token_drop_prob": 0.3}, {"shuffle_tokens": "all"}]
-)
-def test_augmentation_acts_in_training_only(params):
-    network = _network(drop_prob=0.0, **params)
-    x = torch.randn(4, 5, 160)
-    assert not torch.equal(network(x), network(x))
-    network.eval()
-    torch.testing.assert_close(network(x), network(x))
-    torch.testing.assert_close(network(x), _network(drop_prob=0.0).eval()(x))
-
-
-@pytest.mark.parametrize("tokenizer", ["covariance", "spectral", "linear"])
-def test_crop(tokenizer):
-    """In training any beginning, the same for all channels; in evaluation the first sample."""
-    options = {"tokenizer": tokenizer, "n_time_tokens": 2, "drop_prob": 0.0}
-    network = _network(crop=100, **options)
-    short = _network(n_times=100, **options)
-    short.load_state_dict(network.state_dict())
-    assert network.token_length == short.token_length == 50
-    x = torch.randn(6, 5, 160)
-    for one, part in ((network, x), (short, x[..., :100])):
-        one.learn_statistics(part)
-    torch.testing.assert_close(network.eval()(x), short.eval()(x[..., :100]))
-    assert not torch.equal(network.train()(x), network(x))
-    ramp = torch.arange(160.0).expand(500, 5, 160) + 1000 * torch.arange(5)[:, None]
-    cut = random_crop(ramp, 100)
-    starts = cut[:, 0, 0]
-    assert set(starts.tolist()) == set(range(61))
-    expected = starts[:, None, None] + torch.arange(100) + 1000 * torch.arange(5)[:, None]
-    assert torch.equal(cut, expected)
-
-
-def test_token_dropout_keeps_the_mean():
-    network = _network(drop_prob=0.0, token_drop_prob=0.4, embed_dim=8)
-    x = torch.randn(1, 5, 160).expand(4000, 5, 160)
-    dropped = _embed(network, x)[:, 1:] - network.positions
-    kept = _embed(network.eval(), x[:1])[:, 1:] - network.positions
-    share = (dropped.abs().sum(-1) < 1e-5).float().mean()
-    assert abs(share - 0.4) < 0.02
-    torch.testing.assert_close(dropped.mean(0), kept[0], rtol=0.1, atol=0.06)
-
-
-@pytest.mark.parametrize(
-    "params, message",
-    [
-        (
-            {"tokenizer": "words"},
-            "tokenizer='words' is not one of 'covariance', 'spectral'",
-        ),
-        ({"shuffle_tokens": True}, "shuffle_tokens=True is not one of 'none', 'channels'"),
-        ({"n_heads": 3}, "n_heads=3 does not divide embed_dim=16"),
-        ({"n_time_tokens": 200}, "n_time_tokens=200 has to lie between 1 and .*160"),
-        ({"n_time_tokens": 60, "crop": 50}, "n_time_tokens=60 has to lie between 1 and .*50"),
-        ({"crop": 161}, "crop=161 has to lie between 1 and the number of samples, 160"),
-    ],
-)
-def test_bad_parameters(params, message):
-    with pytest.raises(ValueError, match=message):
-        _network(**params)
-
-
-def test_bad_shape():
-    with pytest.raises(ValueError, match=r"shape \(2, 6, 160\), but .* \(batch, 5, 160\)"):
-        _network()(torch.randn(2, 6, 160))
+def test_recording_sees_the_signal_and_the_tokens():
+    network = _network()
+    seen = []
+    network.recorder = lambda what, value: seen.append((what, value))
+    x = _noise(3, 5, 160)
+    network(x)
+    assert [what for what, _ in seen] == ["signal", "tokens"]
+    torch.testing.assert_close(seen[0][1], network.prepare(x))
+    network.recorder = None
+    tokens = network.tokens(network.gather(network.prepare(x)))
+    torch.testing.assert_close(seen[1][1], tokens)

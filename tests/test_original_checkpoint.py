@@ -18,6 +18,7 @@ from sklearn.base import clone
 from skeegformer import (
     AttentionExplainer,
     EEGTransformerClassifier,
+    OriginalTransformerClassifier,
     attention_rollout,
     load_model,
     record_attention,
@@ -205,7 +206,7 @@ def _epochs(hp=HYPERPARAMETERS, n_epochs=7):
 )
 def test_probabilities_attention_and_rollout_are_those_of_the_original(changes, tmp_path):
     hp = HYPERPARAMETERS | changes
-    classifier = EEGTransformerClassifier.load(_save(tmp_path / "last.ckpt", hp))
+    classifier = OriginalTransformerClassifier.load(_save(tmp_path / "last.ckpt", hp))
     x, X = _epochs(hp)
     with torch.no_grad():
         logits, attention = _original(_make_state(hp), hp, x)
@@ -231,7 +232,7 @@ def test_probabilities_attention_and_rollout_are_those_of_the_original(changes, 
 def test_a_signal_in_volts(tmp_path):
     state = _make_state(HYPERPARAMETERS)
     state["mean"], state["std"] = 1e-6 * state["mean"], 1e-6 * state["std"]
-    classifier = EEGTransformerClassifier.load(_save(tmp_path / "volts.ckpt", state=state))
+    classifier = OriginalTransformerClassifier.load(_save(tmp_path / "volts.ckpt", state=state))
     x, X = _epochs()
     logits, _ = _original(_make_state(HYPERPARAMETERS), HYPERPARAMETERS, x)
     probabilities = torch.softmax(logits, dim=1).numpy()[:, [1, 2, 0]]
@@ -246,14 +247,9 @@ def test_a_signal_in_volts(tmp_path):
 
 def test_parameters_and_what_is_known(tmp_path):
     classifier = load_model(_save(tmp_path / "last.ckpt", HYPERPARAMETERS | {"sample_rate": 160.0}))
-    assert type(classifier) is EEGTransformerClassifier
+    assert type(classifier) is OriginalTransformerClassifier
     params = classifier.get_params()
     wanted = {
-        "tokenizer": "linear",
-        "votes": False,
-        "mirror": None,
-        "activation": "relu",
-        "head_dim": 64,
         "n_time_tokens": 3,
         "embed_dim": 16,
         "n_layers": 2,
@@ -262,8 +258,10 @@ def test_parameters_and_what_is_known(tmp_path):
         "token_drop_prob": 0.1,
         "lr": 5e-3,
         "weight_decay": 0.1,
-        "warmup": 500,
-        "lr_schedule": "exponential",
+        "warmup_steps": 500,
+        "lr_decay": 0.995,
+        "shuffle_tokens": "none",
+        "early_stopping": True,
         "batch_size": 32,
         "max_epochs": 300,
         "validation_fraction": 0.15,
@@ -278,14 +276,32 @@ def test_parameters_and_what_is_known(tmp_path):
     assert classifier.net_.criterion_.weight.tolist() == [1.5, 1.0, 0.5]  # eyes, left, right
 
 
+def test_weights_are_those_of_the_checkpoint(tmp_path):
+    """Under the same names; only the classes come in another order."""
+    state = _make_state(HYPERPARAMETERS)
+    network = load_model(_save(tmp_path / "last.ckpt")).net_.module_
+    for name, value in network.state_dict().items():
+        expected = state.pop(name)
+        if name.startswith("outnet.2."):
+            expected = expected[[1, 2, 0]]  # eyes, left, right
+        assert torch.equal(value, expected), name
+    assert list(state) == ["class_weights"]
+
+
+def test_it_is_no_classifier_of_ours(tmp_path):
+    path = _save(tmp_path / "last.ckpt")
+    with pytest.raises(TypeError, match="holds a OriginalTransformerClassifier, no EEGTransformer"):
+        EEGTransformerClassifier.load(path)
+
+
 def test_the_classifier_goes_on_as_any_other(tmp_path):
-    classifier = EEGTransformerClassifier.load(_save(tmp_path / "last.ckpt"))
+    classifier = OriginalTransformerClassifier.load(_save(tmp_path / "last.ckpt"))
     _, X = _epochs(n_epochs=12)
     y = np.array(["left", "right", "eyes"] * 4)
     values = AttentionExplainer(method="gradient-rollout").explain(classifier, X, y).values
     assert values.shape == (12, 4)
     saved = classifier.save(tmp_path / "model.safetensors")
-    loaded = EEGTransformerClassifier.load(saved)
+    loaded = OriginalTransformerClassifier.load(saved)
     assert (loaded.predict_proba(X) == classifier.predict_proba(X)).all()
     assert loaded.original_ == classifier.original_
     before = classifier.predict_proba(X)
@@ -410,7 +426,7 @@ def test_files_that_are_no_checkpoints(tmp_path):
         with pytest.raises(ValueError, match="no state_dict with weights"):
             load_model(foreign)
     with pytest.raises(FileNotFoundError, match="There is no file"):
-        EEGTransformerClassifier.load(tmp_path / "none.ckpt")
+        OriginalTransformerClassifier.load(tmp_path / "none.ckpt")
 
 
 class _Evil:
@@ -437,36 +453,3 @@ def test_nothing_in_a_checkpoint_is_run(tmp_path):
     with pytest.raises(ValueError):
         load_model(plain)
     assert not target.exists()
-
-
-def test_the_default_network_has_the_layers_that_it_had():
-    from skeegformer.nn import EEGTransformer
-
-    torch.manual_seed(0)
-    default = EEGTransformer(4, 2, 160, 160.0)
-    torch.manual_seed(0)
-    explicit = EEGTransformer(4, 2, 160, 160.0, activation="gelu", head_dim=None)
-    state = default.state_dict()
-    layer = "blocks.0"
-    names = ["standardize_input.mean", "standardize_input.scale", "standardize_features.mean"]
-    names += ["standardize_features.scale", "embed.weight", "embed.bias", "positions"]
-    names += ["class_token"]
-    for part in ("norm_attention", "attention.query_key_value", "attention.out"):
-        names += [f"{layer}.{part}.weight", f"{layer}.{part}.bias"]
-    for part in ("norm_feedforward", "feedforward.0", "feedforward.2"):
-        names += [f"{layer}.{part}.weight", f"{layer}.{part}.bias"]
-    names += ["norm.weight", "norm.bias", "head.weight", "head.bias", "votes.weight"]
-    names += ["votes.heads"]
-    assert sorted(state) == sorted(names)
-    assert all((state[name] == value).all() for name, value in explicit.state_dict().items())
-    kinds = [type(part).__name__ for part in default.blocks[0].feedforward]
-    assert kinds == ["Linear", "GELU", "Linear", "Dropout"]
-
-
-@pytest.mark.parametrize(
-    "params, message",
-    [({"activation": "tanh"}, "activation='tanh'"), ({"head_dim": 0}, "head_dim=0")],
-)
-def test_new_parameters_are_checked(params, message):
-    with pytest.raises(ValueError, match=message):
-        EEGTransformerClassifier(**params).fit(np.ones((4, 2, 50)), [0, 1, 0, 1])

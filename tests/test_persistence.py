@@ -38,6 +38,7 @@ from skeegformer import (
     LeftRightMirror,
     MirroredClassifier,
     NotchFilter,
+    OriginalTransformerClassifier,
     RecursiveChannelElimination,
     Resampler,
     TemperatureScaledClassifier,
@@ -48,12 +49,10 @@ from skeegformer import (
     save_model,
 )
 from skeegformer._files import checksum
-from skeegformer._original import OriginalClassifier
 from skeegformer.baselines import ToMicrovolts
 from skeegformer.persistence._encoding import CannotEncode, Decoder, Encoder
 
-TINY = {"tokenizer": "linear", "votes": False, "mirror": None, "embed_dim": 8, "n_heads": 2}
-TINY |= {"max_epochs": 2, "random_state": 0}
+TINY = {"mirror": None, "n_groups": 1, "n_heads": 4, "max_epochs": 2, "random_state": 0}
 
 
 def _tiny(**params):
@@ -87,10 +86,10 @@ def _again(model, tmp_path):
 @pytest.mark.parametrize(
     "params",
     [
-        {"tokenizer": "covariance", "votes": True, "mirror": "auto"},
-        {"tokenizer": "covariance", "votes": True, "adapt": True, "n_time_tokens": 2},
-        {"tokenizer": "spectral", "n_layers": 2, "class_weight": "balanced"},
-        {"activation": "relu", "head_dim": 5, "early_stopping": True, "validation_fraction": 0.5},
+        {"mirror": "auto", "n_groups": 2},
+        {"mirror": "auto", "adapt": True},
+        {"n_filters": 2, "class_weight": "balanced"},
+        {"adapt": True, "early_stopping": True, "validation_fraction": 0.5},
         {"positions": "electrode"},
     ],
 )
@@ -127,14 +126,14 @@ def test_classifiers_come_back_whole(params, epochs, tmp_path):
 
 def test_a_loaded_classifier_is_explained_fine_tuned_cloned_and_fitted(epochs, tmp_path):
     X, y = epochs
-    classifier = _tiny(tokenizer="covariance", votes=True).fit(X, y)
+    classifier = _tiny(mirror="auto").fit(X, y)
     loaded = _again(classifier, tmp_path)
     explanations = [AttentionExplainer().explain(model, X, y) for model in (classifier, loaded)]
     np.testing.assert_array_equal(explanations[0].values, explanations[1].values)
     assert explanations[1].ch_names == X.ch_names
     with record_attention(loaded) as attention:
         loaded.predict(X)
-    assert len(attention.values()) == len(X)
+    assert len(attention.values().tokens) == len(X)
     for model in (classifier, loaded):
         model.fine_tune(X[:10], y[:10], n_steps=5)
     np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
@@ -165,7 +164,7 @@ def _pipelines(X):
     yield make_pipeline(
         RecursiveChannelElimination(_tiny(), min_channels=5, step=0.5, cv=2), _tiny()
     )
-    yield OriginalClassifier(
+    yield OriginalTransformerClassifier(
         embed_dim=8, n_heads=2, n_layers=1, max_epochs=1, early_stopping=False, random_state=0
     )
 
@@ -339,19 +338,30 @@ def test_another_process_predicts_the_same(fitted, epochs, tmp_path):
 
 
 def test_the_reference_model_is_read():
-    """A file of format 1: later versions read it, and predict what it predicted."""
-    model = load_model(reference_model.FOLDER / "model-1.safetensors")
+    """A file of format 2: later versions read it, and predict what it predicted."""
+    model = load_model(reference_model.FOLDER / "model-2.safetensors")
     X, y = reference_model.make_epochs()
-    expected = np.load(reference_model.FOLDER / "model-1-probabilities.npy")
+    expected = np.load(reference_model.FOLDER / "model-2-probabilities.npy")
     np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-4)
+    assert np.ptp(expected[:, 0]) > 0.5
     params, wanted = (m.get_params(deep=False) for m in (model, reference_model.make_model()))
     assert str(params["steps"]) == str(wanted["steps"])
     assert model[-1].class_weight == {"left": 1.0, "right": 2.0}
     assert sorted(model[-1].subject_means_) == [1, 2]
-    assert len(model[-1].history_) == 10
+    assert model[-1].mirrored_classes_ == {"left": "right", "right": "left"}
+    assert len(model[-1].history_) == 20
     assert model[-1].fine_tune(model[:-1].transform(X), y, n_steps=2)
-    size = (reference_model.FOLDER / "model-1.safetensors").stat().st_size
+    size = (reference_model.FOLDER / "model-2.safetensors").stat().st_size
     assert size < 100_000
+
+
+def test_a_model_of_the_former_network_is_refused_with_the_version_that_reads_it():
+    message = (
+        r"model-1\.safetensors was written by skeegformer 0\.1\.0\.dev0 with another network, as "
+        r"format 1, .* reads format 2: install that version to read it, or fit the model anew\."
+    )
+    with pytest.raises(ValueError, match=message):
+        load_model(reference_model.FOLDER / "model-1.safetensors")
 
 
 # The file
@@ -381,10 +391,11 @@ def test_the_description_beside_it(fitted, tmp_path):
     assert description == _header(path)
     assert description["format"] == "skeegformer-model"
     assert set(description["saved_with"]) >= {"python", "skeegformer", "torch", "scikit-learn"}
-    assert description["model"]["params"]["embed_dim"] == 8
+    assert description["version"] == 2
+    assert description["model"]["params"]["n_heads"] == 4
     weights = load_tensors(path.read_bytes())
     np.testing.assert_array_equal(
-        weights["network.embed.weight"], fitted.net_.module_.embed.weight.detach().numpy()
+        weights["network.class_weight"], fitted.net_.module_.class_weight.detach().numpy()
     )
     (tmp_path / "model.json").unlink()
     load_model(path)  # the model alone is enough
@@ -461,7 +472,7 @@ def test_files_that_are_no_models(fitted, tmp_path):
         other.write_bytes(save_tensors({"weight": np.zeros(3)}, metadata))
         with pytest.raises(ValueError, match="is no model of skeegformer"):
             load_model(other)
-    deep = '{"format": "skeegformer-model", "version": 1, "model": %s}' % ("[" * 5000 + "]" * 5000)
+    deep = '{"format": "skeegformer-model", "version": 2, "model": %s}' % ("[" * 5000 + "]" * 5000)
     other.write_bytes(save_tensors({}, {"skeegformer": deep}))
     with pytest.raises(ValueError, match=r"is no model of skeegformer|was changed"):
         load_model(other)
@@ -494,15 +505,18 @@ def _set(*keys, value):
 
 def test_other_versions(fitted, tmp_path):
     path = fitted.save(tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match=r"has format 2, and .* reads up to 1: update it"):
-        load_model(_forge(path, _set("version", value=2)))
+    with pytest.raises(ValueError, match=r"has format 3, and .* reads up to 2: update it"):
+        load_model(_forge(path, _set("version", value=3)))
+    fitted.save(path, overwrite=True)
+    with pytest.raises(ValueError, match=r"with another network, as format 0, and this version"):
+        load_model(_forge(path, _set("version", value=0)))
     old = _set("saved_with", "skeegformer", value="0.0.7")
     for change, message in (
         (_set("model", "params", "new_option", value=3), "has no parameter new_option"),
         (lambda header: header["model"]["attributes"].pop("n_chans_"), "lacks n_chans_"),
         (lambda header: header["model"].pop("attributes"), "no 'attributes'"),
         (lambda header: header["model"]["net"].pop("lr"), "no 'lr'"),
-        (lambda header: header["model"]["net"]["weights"].pop("embed.bias"), "cannot be made as"),
+        (lambda header: header["model"]["net"]["weights"].pop("class_bias"), "cannot be made as"),
         (_set("model", "net", "params", "dict", "new", value=1), "unexpected keyword argument"),
         (_set("model", "net", "params", "dict", "n_chans", value=5), "cannot be made as it was"),
         (_set("model", "attributes", "x_", value={"new": 1}), "nothing is known of 'new'"),
@@ -515,9 +529,9 @@ def test_other_versions(fitted, tmp_path):
 
 def test_a_parameter_that_an_older_file_lacks_has_its_default(fitted, epochs, tmp_path):
     path = fitted.save(tmp_path / "model.safetensors")
-    _forge(path, lambda header: header["model"]["params"].pop("noise"))
+    _forge(path, lambda header: header["model"]["params"].pop("drop_prob"))
     loaded = load_model(path)
-    assert loaded.noise == 0.0
+    assert loaded.drop_prob == 0.5
     np.testing.assert_array_equal(loaded.predict_proba(epochs[0]), fitted.predict_proba(epochs[0]))
 
 
@@ -564,15 +578,15 @@ def test_a_pickle_under_our_name_is_not_opened(tmp_path):
         _set("model", "params", "__class__", value="os"),
         _set("model", "net", "network", value="torch.hub.load"),
         _set("model", "net", "network", value=["EEGTransformer"]),
-        _set("model", "net", "params", "dict", "tokenizer", value="../evil"),
-        _set("model", "net", "weights", "embed.bias", value="../../etc/passwd"),
+        _set("model", "net", "params", "dict", "pairs", value="../evil"),
+        _set("model", "net", "weights", "class_bias", value="../../etc/passwd"),
         _set("model", "net", "device", value="../../dev/null"),
         _set("model", "attributes", "predict", value=1),
         _set("model", "attributes", "__class__", value=1),
         _set("model", "attributes", "a_", value={"scalar": ["O", "gASV"]}),
         _set("model", "attributes", "a_", value={"texts": ["a"], "dtype": "O", "shape": [1]}),
         _set("model", "attributes", "a_", value={"array": "/etc/passwd"}),
-        _set("model", "attributes", "a_", value={"array": "network.embed.bias", "self": 1}),
+        _set("model", "attributes", "a_", value={"array": "network.class_bias", "self": 1}),
         _set("model", "attributes", "a_", value={"items": [[[], 1]]}),
         _set("model", "requests", value={"__init__": {"a": True}}),
         _set("model", "requests", value={"fit": {"evil": True}}),

@@ -39,7 +39,7 @@ def test_baselines_take_epochs_lists_and_arrays_alike(simulated, name):
 
 
 def test_steps_and_parameters():
-    pipeline = make_eeg_pipeline(drop=("Cz",), l_freq=1.0, h_freq=40.0, align=True, n_layers=3)
+    pipeline = make_eeg_pipeline(drop=("Cz",), l_freq=1.0, h_freq=40.0, align=True, n_heads=3)
     assert [name for name, _ in pipeline.steps] == [
         "channeldropper",
         "bandpassfilter",
@@ -49,7 +49,7 @@ def test_steps_and_parameters():
     assert pipeline["channeldropper"].ch_names == ("Cz",)
     assert (pipeline["bandpassfilter"].l_freq, pipeline["bandpassfilter"].h_freq) == (1.0, 40.0)
     assert isinstance(pipeline["euclideanalignment"], EuclideanAlignment)
-    assert pipeline["eegtransformerclassifier"].n_layers == 3
+    assert pipeline["eegtransformerclassifier"].n_heads == 3
     assert "channeldropper" not in make_eeg_pipeline(drop=()).named_steps
 
 
@@ -75,8 +75,8 @@ def test_bad_input():
         ValueError, match="name='svm' is not one of 'chance', 'csp\\+lda', 'ts\\+lr'"
     ):
         make_baseline("svm")
-    with pytest.raises(ValueError, match="n_layers would go to an EEGTransformerClassifier"):
-        make_eeg_pipeline(make_baseline("chance"), n_layers=3)
+    with pytest.raises(ValueError, match="n_heads would go to an EEGTransformerClassifier"):
+        make_eeg_pipeline(make_baseline("chance"), n_heads=3)
 
 
 @pytest.mark.parametrize("as_array", [False, True])

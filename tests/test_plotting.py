@@ -15,7 +15,7 @@ from skeegformer import AttentionExplainer, TopomapDisplay, make_eeg_pipeline
 @pytest.fixture(scope="module")
 def explanation(simulated):
     X, y, _, _ = simulated
-    pipeline = make_eeg_pipeline(embed_dim=16, max_epochs=2, random_state=0).fit(X, y)
+    pipeline = make_eeg_pipeline(n_groups=1, n_heads=4, max_epochs=2, random_state=0).fit(X, y)
     return AttentionExplainer().explain(pipeline, X, y)
 
 
@@ -69,7 +69,7 @@ def test_given_axes_and_limits(explanation):
 
 def test_from_estimator(simulated):
     X, y, _, _ = simulated
-    pipeline = make_eeg_pipeline(embed_dim=16, max_epochs=1, random_state=0).fit(X, y)
+    pipeline = make_eeg_pipeline(n_groups=1, n_heads=4, max_epochs=1, random_state=0).fit(X, y)
     display = TopomapDisplay.from_estimator(pipeline, X, y)
     expected = AttentionExplainer().explain(pipeline, X, y).class_means()
     for label, mean in expected.items():
@@ -78,7 +78,7 @@ def test_from_estimator(simulated):
 
 def test_predicted_classes_are_called_so(simulated):
     X, y, _, _ = simulated
-    pipeline = make_eeg_pipeline(embed_dim=16, max_epochs=1, random_state=0).fit(X, y)
+    pipeline = make_eeg_pipeline(n_groups=1, n_heads=4, max_epochs=1, random_state=0).fit(X, y)
     titles = TopomapDisplay.from_estimator(pipeline, X).values
     assert set(titles) <= {"left (predicted)", "right (predicted)"}
 

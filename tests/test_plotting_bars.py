@@ -138,7 +138,7 @@ def test_bad_input():
 
 def test_from_estimator_takes_the_method(simulated):
     X, y, _, _ = simulated
-    pipeline = make_eeg_pipeline(embed_dim=16, max_epochs=1, random_state=0).fit(X, y)
+    pipeline = make_eeg_pipeline(n_heads=4, max_epochs=1, random_state=0).fit(X, y)
     display = ChannelBarDisplay.from_estimator(
         pipeline, X[:8], y[:8], groups=[1, 1, 2, 2, 3, 3, 4, 4], method="gradient-rollout"
     )

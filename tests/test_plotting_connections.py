@@ -196,17 +196,26 @@ def test_from_explanations_of_bands(info):
     assert display.axes_.shape == (4, 1)
 
 
-def test_from_estimator(simulated):
-    from skeegformer import AttentionExplainer, EEGTransformerClassifier
+@pytest.mark.parametrize("network", ["EEGTransformer", "OriginalTransformer"])
+def test_from_estimator(simulated, network):
+    from skeegformer import (
+        AttentionExplainer,
+        EEGTransformerClassifier,
+        OriginalTransformerClassifier,
+    )
 
+    classifier = EEGTransformerClassifier(n_heads=4, max_epochs=1, random_state=0)
+    if network == "OriginalTransformer":
+        classifier = OriginalTransformerClassifier(
+            embed_dim=8, n_time_tokens=2, max_epochs=1, early_stopping=False, random_state=0
+        )
     X, y, _, _ = simulated
     X, y = X[:20], y[:20]
-    classifier = EEGTransformerClassifier(
-        embed_dim=8, n_layers=2, max_epochs=1, random_state=0
-    ).fit(X, y)
+    classifier.fit(X, y)
     display = ConnectionDisplay.from_estimator(classifier, X, y, views="top", names=False)
     explanation = AttentionExplainer(connections=True).explain(classifier, X, y)
     expected = 100 * explanation.connections[y == "left"].mean(axis=0)
+    assert np.ptp(expected) > 0
     np.testing.assert_allclose(display.matrices[""]["left"], expected)
 
 

@@ -82,7 +82,7 @@ def test_bad_input(curves):
 @pytest.mark.filterwarnings("ignore:.*disagree")
 def test_from_estimator(simulated):
     X, y, _, _ = simulated
-    pipeline = make_eeg_pipeline(embed_dim=16, max_epochs=1, random_state=0).fit(X, y)
+    pipeline = make_eeg_pipeline(n_heads=4, max_epochs=1, random_state=0).fit(X, y)
     display = FaithfulnessDisplay.from_estimator(pipeline, X[:8], y[:8])
     orders = {order for _, order in display.lines_}
     assert orders == {"explanation", "random", "oracle"}

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 from explanation_factory import CH_NAMES, make_explanation
 
-from skeegformer import EEGTransformerClassifier
+from skeegformer import (
+    AttentionExplainer,
+    EEGTransformerClassifier,
+    OriginalTransformerClassifier,
+)
 from skeegformer.plotting import LayerDisplay
 from skeegformer.plotting._regions import region_order
 from skeegformer.plotting.layers import _spread
@@ -72,8 +76,22 @@ def test_bad_input():
 def test_from_estimator_with_unnamed_channels(simulated):
     X, y, _, _ = simulated
     data = X.get_data(units="uV")
-    classifier = EEGTransformerClassifier(embed_dim=16, max_epochs=1, random_state=0).fit(data, y)
+    classifier = OriginalTransformerClassifier(
+        embed_dim=16, n_heads=4, n_layers=3, n_time_tokens=2, max_epochs=1, early_stopping=False,
+        random_state=0,
+    ).fit(data, y)  # fmt: skip
     display = LayerDisplay.from_estimator(classifier, data[:6], y[:6], n_top=1)
     assert display.ax_.texts[0].get_text() == f"channel {display.order_[0]}"
     sums = np.sum([line.get_ydata() for line in display.ax_.lines], axis=0)
     np.testing.assert_allclose(sums, 100, rtol=1e-5)  # shares of each layer add up
+    layers = AttentionExplainer().explain(classifier, data[:6]).layer_values
+    assert layers.shape == (6, 3, 64)
+    heights = 100 * layers.mean(axis=0)[:, display.order_[0]]
+    np.testing.assert_allclose(display.lines_[0].get_ydata(), heights, rtol=1e-5)
+
+
+def test_a_network_without_blocks_has_no_layers_to_draw(simulated):
+    X, y, _, _ = simulated
+    classifier = EEGTransformerClassifier(n_heads=4, max_epochs=1).fit(X[:20], y[:20])
+    with pytest.raises(ValueError, match="by 'rollout' has no values of layers"):
+        LayerDisplay.from_estimator(classifier, X[:6], y[:6])

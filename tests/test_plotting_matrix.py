@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from explanation_factory import CH_NAMES, make_explanation
 
-from skeegformer import make_eeg_pipeline
+from skeegformer import AttentionExplainer, OriginalTransformerClassifier, make_eeg_pipeline
 from skeegformer.plotting import TokenMatrixDisplay
 
 
@@ -87,9 +87,21 @@ def test_bad_input():
         TokenMatrixDisplay({"one": np.ones((1, 1))}).plot()
 
 
-def test_from_estimator(simulated):
+@pytest.mark.parametrize("network", ["EEGTransformer", "OriginalTransformer"])
+def test_from_estimator(simulated, network):
     X, y, _, _ = simulated
-    pipeline = make_eeg_pipeline(embed_dim=16, n_layers=2, max_epochs=1, random_state=0).fit(X, y)
+    if network == "EEGTransformer":
+        pipeline = make_eeg_pipeline(n_heads=4, max_epochs=1, random_state=0)
+    else:
+        pipeline = make_eeg_pipeline(
+            OriginalTransformerClassifier(
+                embed_dim=16, n_layers=2, max_epochs=1, early_stopping=False, random_state=0
+            )
+        )
+    pipeline.fit(X, y)
     display = TokenMatrixDisplay.from_estimator(pipeline, X[:6], y[:6], by="class")
     assert list(display.values) == ["left", "right"]
     assert display.images_[0].get_array().shape == (61, 61)
+    explanation = AttentionExplainer(connections=True).explain(pipeline, X[:6], y[:6])
+    expected = 100 * explanation.connections[y[:6] == "left"].mean(axis=0)
+    np.testing.assert_allclose(display.values["left"], expected)

@@ -191,8 +191,8 @@ def test_the_classifier_and_its_settings(simulated):
 
     X, y, _, _ = simulated
     X, y = X[:20], y[:20]
-    classifier = EEGTransformerClassifier(embed_dim=8, max_epochs=1, random_state=3).fit(X, y)
+    classifier = EEGTransformerClassifier(n_heads=4, max_epochs=1, random_state=3).fit(X, y)
     explanation = AttentionExplainer().explain(classifier, X, y)
     page = contents(explanation_report(explanation))["Classifier"]
     found = dict(re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td></tr>", page))
-    assert (found["embed_dim"], found["random_state"]) == ("8", "3")
+    assert (found["n_heads"], found["random_state"]) == ("4", "3")

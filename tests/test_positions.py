@@ -23,7 +23,7 @@ from skeegformer._validation import validate_eeg
 
 HALF = slice(None, None, 2)
 EIGHT = ["F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]
-PARAMS = {"max_epochs": 8, "lr": 1e-3, "random_state": 0}
+PARAMS = {"n_heads": 8, "max_epochs": 20, "random_state": 0}
 
 
 def by_electrode(**params):

@@ -13,20 +13,13 @@ from killed_training import train
 from skeegformer import EEGTransformerClassifier, ResumableTraining
 
 SCRIPT = Path(__file__).parent / "killed_training.py"
-SMALL = {
-    "tokenizer": "linear",
-    "votes": False,
-    "embed_dim": 8,
-    "n_heads": 2,
-    "max_epochs": 3,
-    "random_state": 0,
-}
+SMALL = {"n_groups": 1, "n_heads": 4, "max_epochs": 3, "random_state": 0}
 
 
 @pytest.mark.parametrize(
     "model",
-    [(False, "linear", 2), (True, "covariance", 12)],
-    ids=["stopped-early", "votes-to-the-end"],
+    [("mirrored", 12), ("adapted", 12), ("original", 2)],
+    ids=["mirrored-to-the-end", "adapted-to-the-end", "original-stopped-early"],
 )
 def test_killed_training_ends_with_the_same_weights_to_the_bit(tmp_path, model):
     state = tmp_path / "training.pt"
@@ -83,7 +76,7 @@ def test_what_a_kill_left_half_written_is_removed(tmp_path, data):
 
 
 @pytest.mark.parametrize(
-    "other", [{"random_state": 1}, {"lr": 0.5}, {"max_epochs": 4}, {"embed_dim": 4}]
+    "other", [{"random_state": 1}, {"lr": 0.5}, {"max_epochs": 4}, {"n_heads": 3}]
 )
 def test_state_of_another_training_is_refused(tmp_path, data, other):
     state = ResumableTraining(tmp_path / "training.pt")

@@ -107,7 +107,7 @@ def named_epochs(*, ch_names=("C3", "Cz", "C4", "Pz"), stim=False):
 
 
 def small(**params):
-    params = {"max_epochs": 2, "embed_dim": 8, "random_state": 0} | params
+    params = {"max_epochs": 2, "n_groups": 1, "n_heads": 4, "random_state": 0} | params
     return EEGTransformerClassifier(**params)
 
 
@@ -247,7 +247,7 @@ def test_finds_the_electrodes_above_the_sources(rhythms):
 
 def test_finds_what_the_transformer_needs(rhythms):
     X, y, _ = rhythms
-    classifier = small(max_epochs=40, embed_dim=16, lr=1e-2)
+    classifier = small(max_epochs=40, lr=1e-2)
     selector = ChannelSelector(classifier, n_channels=2, importance_getter=loss_without)
     assert selector.fit(X, y).kept_ch_names_ == ["C3", "C4"]
 

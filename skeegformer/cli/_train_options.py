@@ -1,33 +1,14 @@
 """The options of ``skeegformer train``, each with its counterpart in eeg-transformer."""
 
 import argparse
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from skeegformer.cli._arguments import number_list
 
-# The network and the training of eeg-transformer, as its own script has them by default.
-_ORIGINAL = {
-    "tokenizer": "linear",
-    "votes": False,
-    "mirror": "none",
-    "n_time_tokens": 4,
-    "embed_dim": 64,
-    "n_layers": 3,
-    "n_heads": 8,
-    "drop_prob": 0.3,
-    "token_drop_prob": 0.1,
-    "noise": 0.2,
-    "max_epochs": 300,
-    "lr": 5e-3,
-    "weight_decay": 0.1,
-    "warmup": 500,
-    "lr_schedule": "exponential",
-    "class_weight": "balanced",
-    "n_iter_no_change": 100,
-    "h_freq": None,
-}
-PRESETS = {"default": {}, "eeg-transformer": _ORIGINAL}
+ORIGINAL = "eeg-transformer"
+# Where its script has other values than `OriginalTransformerClassifier` and the options below.
+PRESETS = {"default": {}, ORIGINAL: {"noise": 0.2, "h_freq": None}}
 
 
 @dataclass(frozen=True)
@@ -54,6 +35,8 @@ class Option:
         The flag, without dashes.
     metavar : str or None
         Placeholder in the help.
+    preset : str or None
+        The only preset whose network has it; None for all.
     """
 
     name: str
@@ -65,6 +48,7 @@ class Option:
     many: bool = False
     flag: str | None = None
     metavar: str | None = None
+    preset: str | None = None
 
     @property
     def flags(self):
@@ -126,22 +110,6 @@ class Group:
 
     title: str
     options: list = field(default_factory=list)
-
-
-def whole_or_share(text):
-    """Read a number of steps, or a share of them.
-
-    Parameters
-    ----------
-    text : str
-        What the user wrote.
-
-    Returns
-    -------
-    int or float
-        An int where it is a whole number.
-    """
-    return int(text) if text.lstrip("+-").isdigit() else float(text)
 
 
 def passes(text):
@@ -281,61 +249,51 @@ _SIGNAL = [
 ]
 _MODEL = [
     Option(
-        "tokenizer",
-        "what a channel's token is made of",
-        "covariance",
-        choices=("covariance", "spectral", "linear"),
-    ),
-    Option("votes", "whether every channel also votes for the classes", True, None),
-    Option(
         "mirror",
-        "train on mirror images too: 'auto' where labels name left and right, 'none', or "
-        "pairs such as left=right; 'same' where labels stay",
+        "exchange left and right in half of the epochs: 'auto' where labels name left and right, "
+        "'none', or pairs such as left=right; 'same' where labels stay",
         "auto",
         many=True,
         metavar="HOW",
+        preset="default",
     ),
     Option(
         "adapt",
-        "whether features are centred on each subject's own mean, without labels",
+        "whether log powers are centred on each subject's own mean, without labels",
         False,
         None,
+        preset="default",
     ),
-    Option("n_time_tokens", "temporal tokens of each channel", 1, int, "--num-tokens", metavar="N"),
-    Option(
-        "embed_dim",
-        "size of a token inside the network",
-        32,
-        int,
-        "--embedding-dim",
-        metavar="N",
-    ),
-    Option("n_layers", "number of transformer blocks", 1, int, "--num-layers", metavar="N"),
-    Option("n_heads", "number of attention heads", 4, int, "--num-heads", metavar="N"),
-    Option("drop_prob", "dropout probability", 0.5, float, "--dropout", metavar="P"),
+    Option("n_groups", "groups of attention heads", None, int, metavar="N", preset="default"),
+    Option("n_filters", "spatial filters of each head", None, int, metavar="N", preset="default"),
+    Option("n_heads", "attention heads, of each group", None, int, "--num-heads", metavar="N"),
+    Option("drop_prob", "dropout probability", None, float, "--dropout", metavar="P"),
+]
+_ORIGINAL_MODEL = [
+    Option("n_time_tokens", "temporal tokens of each channel", None, int, "--num-tokens"),
+    Option("embed_dim", "size of a token inside the network", None, int, "--embedding-dim"),
+    Option("n_layers", "transformer blocks", None, int, "--num-layers"),
     Option(
         "token_drop_prob",
         "probability that a token is dropped in training",
-        0.0,
+        None,
         float,
         "--token-dropout",
-        metavar="P",
     ),
     Option(
         "crop",
         "samples of each epoch to use, after filters and resampling: in training from a random "
         "one on, in prediction the first (default: all)",
-        type=int,
-        original="--used-data-length",
-        metavar="N",
+        None,
+        int,
+        "--used-data-length",
     ),
     Option(
         "noise",
-        "noise added in training, in standard deviations of each channel",
-        0.0,
+        "noise added in training, in standard deviations of each channel (default: 0.2)",
+        None,
         float,
         "--noise-scale",
-        metavar="SD",
     ),
     Option(
         "shuffle_tokens",
@@ -344,37 +302,26 @@ _MODEL = [
         original="--shuffle-tokens",
         choices=("none", "channels", "temporal", "all"),
     ),
+    Option(
+        "warmup_steps",
+        "training steps in which the learning rate rises (default: 500)",
+        None,
+        int,
+        "--warmup-steps",
+    ),
 ]
+_ORIGINAL_MODEL = [replace(o, preset=ORIGINAL, metavar=o.metavar or "X") for o in _ORIGINAL_MODEL]
 _TRAINING = [
     Option(
-        "max_epochs",
-        "passes over the data, or 'auto'",
-        "auto",
-        passes,
-        "--max-epochs",
-        metavar="N",
+        "max_epochs", "passes over the data, or 'auto'", None, passes, "--max-epochs", metavar="N"
     ),
-    Option("batch_size", "epochs in a training step", 32, int, "--batch-size", metavar="N"),
-    Option("lr", "peak learning rate", 1e-3, float, "--learning-rate", metavar="RATE"),
-    Option("weight_decay", "weight decay of AdamW", 0.05, float, "--weight-decay", metavar="X"),
-    Option(
-        "warmup",
-        "training steps in which the learning rate rises, or their share",
-        0.1,
-        whole_or_share,
-        "--warmup-steps",
-        metavar="N",
-    ),
-    Option(
-        "lr_schedule",
-        "what the learning rate does then; exponential is eeg-transformer's",
-        "cosine",
-        choices=("cosine", "constant", "exponential"),
-    ),
+    Option("batch_size", "epochs in a training step", None, int, "--batch-size", metavar="N"),
+    Option("lr", "peak learning rate", None, float, "--learning-rate", metavar="RATE"),
+    Option("weight_decay", "weight decay of AdamW", None, float, "--weight-decay", metavar="X"),
     Option(
         "class_weight",
         "weights of the classes in the loss: balanced makes rare ones count more",
-        "none",
+        None,
         choices=("balanced", "none"),
     ),
     Option(
@@ -389,7 +336,7 @@ _TRAINING = [
     Option(
         "n_iter_no_change",
         "passes without a lower loss before training stops",
-        10,
+        None,
         int,
         "--early-stopping-patience",
         flag="patience",
@@ -402,7 +349,8 @@ GROUPS = [
     Group("data (--data or --task)", _DATA),
     Group("signal", _SIGNAL),
     Group("network", _MODEL),
-    Group("training", _TRAINING),
+    Group("network of --preset eeg-transformer", _ORIGINAL_MODEL),
+    Group("training (default: as the classifier's, see the documentation)", _TRAINING),
 ]
 OPTIONS = {option.name: option for group in GROUPS for option in group.options}
 
@@ -472,6 +420,11 @@ def resolve(given, from_file, preset):
         name: None if value == "none" and _takes_none(OPTIONS[name]) else OPTIONS[name].check(value)
         for name, value in from_file.items()
     }
+    for name in given | checked:
+        only, default = OPTIONS[name].preset, OPTIONS[name].default
+        # The configuration of a run lists all options, those of the other network unchanged.
+        if only not in (None, preset) and (given | checked)[name] not in (default, [default]):
+            raise ValueError(f"{OPTIONS[name].flags[0]} is an option of --preset {only}.")
     defaults = {name: option.default for name, option in OPTIONS.items()}
     options = defaults | PRESETS[preset] | checked | given
     return {

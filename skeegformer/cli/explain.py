@@ -17,7 +17,6 @@ from skeegformer.cli._training_data import load_training_data
 
 _METHODS = (
     "rollout",
-    "flow",
     "gradient-rollout",
     "integrated-gradients",
     "occlusion",
@@ -28,7 +27,7 @@ Explain the predictions of trained models, run by run, for the epochs that were 
 """
 _EPILOG = """\
 methods:
-  rollout, flow          where the model looks: what the class token takes from each channel
+  rollout                where the model looks: what the class token takes from each channel
   gradient-rollout,      what it uses: how channels move the output
   integrated-gradients
   occlusion,             what it needs: what is lost without a channel
@@ -129,8 +128,8 @@ def add_parser(commands):
     parser.add_argument(
         "--connections",
         action="store_true",
-        help="keep what each channel takes from each other one, for matrices and 3-D figures; "
-        "the model needs two blocks (train --n-layers 2)",
+        help="keep how channels belong together, for matrices and 3-D figures; a model of --preset "
+        "eeg-transformer needs two blocks",
     )
     parser.add_argument(
         "--evaluate",

@@ -11,7 +11,7 @@ from pathlib import Path
 from skeegformer._memmap import MappedEpochs
 from skeegformer.cli._arguments import count
 from skeegformer.cli._run_folder import RunFolder, read_yaml
-from skeegformer.cli._train_options import OPTIONS, PRESETS, add_options, resolve
+from skeegformer.cli._train_options import OPTIONS, ORIGINAL, PRESETS, add_options, resolve
 from skeegformer.cli._training_data import check_data_options, load_training_data, name_data
 
 _DESCRIPTION = """\
@@ -84,7 +84,7 @@ def add_parser(commands):
         "--config",
         type=Path,
         metavar="FILE",
-        help="YAML file of options such as 'embed_dim: 64', or config.yaml of another run; the "
+        help="YAML file of options such as 'n_heads: 20', or config.yaml of another run; the "
         "command line comes first",
     )
     run.add_argument(
@@ -118,7 +118,7 @@ def _run(args):
     check_data_options(options)
     for name in ("data", "labels"):  # the run is found again from wherever it is asked for
         options[name] = options[name] and str(Path(options[name]).absolute())
-    classifier = make_classifier(options, verbose=not args.quiet)
+    classifier = make_classifier(options, args.preset, verbose=not args.quiet)
     data = load_training_data(options)
     steps = make_steps(options)
     _tell_data(data)
@@ -153,8 +153,8 @@ def _resume(args, given):
         print(f"{run.path} is finished: {run.model} is there.")
         return 0
     config = run.read_config()
-    options = resolve({}, config["options"], "default") | given
-    classifier = make_classifier(options, verbose=not args.quiet)
+    options = resolve({}, config["options"], config["preset"]) | given
+    classifier = make_classifier(options, config["preset"], verbose=not args.quiet)
     data = load_training_data(options)
     _tell_data(data)
     held_out = run.read_split(data)
@@ -222,7 +222,7 @@ def _score(classifier, X, data, held_out, labels):
     import pandas as pd
     from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
-    groups = {"groups": data.subjects} if classifier.adapt else {}
+    groups = {"groups": data.subjects} if getattr(classifier, "adapt", False) else {}
     predictions = classifier.predict(X, **groups)
     rows, matrices = [], {}
     for part, chosen in (("training", ~held_out), ("validation", held_out)):
@@ -305,19 +305,21 @@ def make_steps(options):
     return steps
 
 
-def make_classifier(options, verbose=False):
+def make_classifier(options, preset="default", verbose=False):
     """Make the classifier.
 
     Parameters
     ----------
     options : dict
         Options of the run.
+    preset : str, default="default"
+        Which network: ours, or that of eeg-transformer.
     verbose : bool, default=False
         Whether it shows a progress bar.
 
     Returns
     -------
-    EEGTransformerClassifier
+    EEGTransformerClassifier or OriginalTransformerClassifier
         Unfitted, with parameters that were checked.
 
     Raises
@@ -325,22 +327,21 @@ def make_classifier(options, verbose=False):
     ValueError
         If a parameter is out of its range.
     """
-    from skeegformer import EEGTransformerClassifier
+    from skeegformer import EEGTransformerClassifier, OriginalTransformerClassifier
 
-    names = EEGTransformerClassifier().get_params()
-    params = {name: value for name, value in options.items() if name in names and name != "sfreq"}
-    fraction = params["validation_fraction"]
-    if not fraction:
-        params.pop("validation_fraction")
-    if params["class_weight"] == "none":
+    kind = OriginalTransformerClassifier if preset == ORIGINAL else EEGTransformerClassifier
+    names = kind().get_params()
+    params = {name: value for name, value in options.items() if name in names}
+    params = {name: value for name, value in params.items() if value is not None}
+    params |= {"sfreq": options["resample"] or options["sfreq"], "verbose": int(verbose)}
+    if not params["validation_fraction"]:
+        del params["validation_fraction"]
+    params["early_stopping"] = "validation_fraction" in params
+    if options["class_weight"] == "none":
         params["class_weight"] = None
-    params["mirror"] = _mirror(options["mirror"])
-    classifier = EEGTransformerClassifier(
-        **params,
-        early_stopping=bool(fraction),
-        sfreq=options["resample"] or options["sfreq"],
-        verbose=int(verbose),
-    )
+    if "mirror" in params:
+        params["mirror"] = _mirror(options["mirror"])
+    classifier = kind(**params)
     classifier._check_parameters()
     return classifier
 

@@ -19,22 +19,33 @@ from skeegformer._validation import (
     validate_eeg,
     validate_groups,
 )
-from skeegformer.attention import RolloutFold, attention_flow, record_attention
+from skeegformer.attention import (
+    CONVENTIONS,
+    HEAD_FUSIONS,
+    RolloutFold,
+    attention_rollout,
+    channel_connections,
+    record_attention,
+)
 from skeegformer.explain._model import predict_logits
 from skeegformer.explain.explanation import Explanation, Source
-from skeegformer.explain.gradients import explain_gradient_rollout, integrated_gradients
+from skeegformer.explain.gradients import (
+    explain_gradient_rollout,
+    integrated_gradients,
+    signed_gradient_rollout,
+    source_contributions,
+)
 from skeegformer.explain.methods import METHODS
 from skeegformer.explain.permutation import importance_bunch, shuffled_orders
 from skeegformer.explain.perturbation import (
     REPLACEMENTS,
-    check_bands,
     make_parts,
     make_substitute,
     neighborhoods,
     occlude,
     part_names,
 )
-from skeegformer.nn import EEGTransformer
+from skeegformer.nn import EEGTransformer, OriginalTransformer
 
 
 class AttentionExplainer(BaseEstimator):
@@ -49,8 +60,7 @@ class AttentionExplainer(BaseEstimator):
     method : str, default="rollout"
         Where the model looks, as shares of what the class token takes from the channels:
 
-        - "rollout": attention rollout [1]_, layers multiplied;
-        - "flow": attention flow [1]_, the exact maximum flow through the layers.
+        - "rollout": attention rollout [1]_, see `attention_rollout`.
 
         What moves the log odds of a class:
 
@@ -67,9 +77,9 @@ class AttentionExplainer(BaseEstimator):
         Whose log odds the last four explain: those of each epoch's "predicted" or "true"
         class, or of one of the classes, by its label.
     parts : {"time", "band"}, default="time"
-        Whether channels are divided into the network's temporal tokens or into frequency
-        bands; the latter for "occlusion" (the band is taken out of the channel) and
-        "integrated-gradients" (features by their frequency).
+        Whether channels are divided into the temporal tokens of an `OriginalTransformer` (an
+        `EEGTransformer` has none), or into frequency bands, for "occlusion": the band is taken out
+        of the channel.
     bands : dict of str to tuple of float, or None, default=None
         Lower and upper frequency in Hz by name. None: delta 1-4, theta 4-8, alpha 8-13,
         beta 13-30 Hz.
@@ -84,9 +94,9 @@ class AttentionExplainer(BaseEstimator):
     n_repeats : int, default=5
         How many other epochs are swapped in, and how often a channel is permuted.
     head_fusion : {"mean", "max", "min"}, default="mean"
-        How "rollout" and "flow" fuse attention heads.
+        How "rollout" fuses the heads of an `OriginalTransformer`.
     residual : bool, default=True
-        Whether these take residual connections into account.
+        Whether it takes residual connections into account.
     convention : {"abnar-zuidema", "eeg-transformer"}, default="abnar-zuidema"
         Of "rollout"; see `attention_rollout`.
     correct_only : bool, default=False
@@ -94,10 +104,12 @@ class AttentionExplainer(BaseEstimator):
     min_confidence : float, default=0.0
         Keep only predictions of at least this probability.
     connections : bool, default=False
-        Whether "rollout" and "gradient-rollout" also keep what each channel has taken from
-        each other one when the class token reads it, for matrices and figures in 3-D. The last
-        block, whose channels nobody reads, has no part in it, so that it takes ``n_layers=2``;
-        with ``convention="eeg-transformer"`` all blocks have, as in the original.
+        Whether "rollout" also keeps how channels belong together, for matrices and figures in
+        3-D. Of an `EEGTransformer`: how much the class token takes of both from the same sources.
+        Of an `OriginalTransformer`: what each channel has taken from each other one when the class
+        token reads it, also by "gradient-rollout"; the last block, whose channels nobody reads, has
+        no part in it, so that it takes ``n_layers=2``; with ``convention="eeg-transformer"`` all
+        blocks have, as in the original.
     random_state : int, RandomState instance or None, default=None
         Draws the epochs that are swapped in and the permutations.
 
@@ -170,7 +182,7 @@ class AttentionExplainer(BaseEstimator):
 
         Parameters
         ----------
-        estimator : Pipeline or EEGTransformerClassifier
+        estimator : Pipeline, EEGTransformerClassifier or OriginalTransformerClassifier
             Fitted; of a search over parameters, the best estimator is taken.
         X : mne.Epochs, list of mne.Epochs or array-like of shape (n_epochs, n_chans, n_times)
             What the estimator would predict.
@@ -199,7 +211,7 @@ class AttentionExplainer(BaseEstimator):
             If a parameter is unknown, y, `groups` or `info` do not fit X, X is refused by the
             classifier, or the method lacks what it needs, such as positions or true labels.
         TypeError
-            If the last step is no EEGTransformerClassifier.
+            If the last step is no such classifier.
         sklearn.exceptions.NotFittedError
             If `estimator` is not fitted.
         """
@@ -211,20 +223,17 @@ class AttentionExplainer(BaseEstimator):
         channels = _channels(classifier, info)
         network = classifier.net_.module_
         self._check_connections(network)
-        inputs = data
-        if getattr(classifier, "adapt", False):
-            inputs = self._adapted(classifier, network, data, subjects)
-
-        logits = predict_logits(network, inputs)
+        with torch.no_grad():
+            logits = torch.from_numpy(classifier._logits_of(data, subjects))
         codes = self._target_codes(classifier, logits.numpy(), y)
-        explained = {
-            "rollout": self._look,
-            "flow": self._look,
+        explain = {
+            "rollout": self._rollout,
             "gradient-rollout": self._gradient_rollout,
             "integrated-gradients": self._integrated_gradients,
             "occlusion": self._occlusion,
             "permutation": self._permutation,
-        }[self.method](classifier, network, inputs, codes, y, subjects, channels["info"])
+        }[self.method]
+        explained = explain(classifier, network, data, codes, y, subjects, channels["info"])
         class_specific = METHODS[self.method].class_specific
         explanation = Explanation(
             probabilities=torch.softmax(logits, dim=1).numpy(),
@@ -246,6 +255,8 @@ class AttentionExplainer(BaseEstimator):
         check_one_of("method", self.method, tuple(METHODS))
         check_one_of("parts", self.parts, ("time", "band"))
         check_one_of("replacement", self.replacement, REPLACEMENTS)
+        check_one_of("head_fusion", self.head_fusion, HEAD_FUSIONS)
+        check_one_of("convention", self.convention, CONVENTIONS)
         if self.parts not in METHODS[self.method].parts and self.parts != "time":
             able = [name for name, method in METHODS.items() if "band" in method.parts]
             raise ValueError(
@@ -264,8 +275,17 @@ class AttentionExplainer(BaseEstimator):
 
     def _check_connections(self, network):
         """Refuse to show what is computed and goes nowhere."""
+        if not self.connections:
+            return
+        if isinstance(network, EEGTransformer):
+            if self.method != "rollout":
+                raise ValueError(
+                    "connections=True of an EEGTransformer are those of attention: take "
+                    "method='rollout'."
+                )
+            return
         every_block = self.method == "rollout" and self.convention == "eeg-transformer"
-        if self.connections and len(network.blocks) == 1 and not every_block:
+        if len(network.encoder.encoder_layers) == 1 and not every_block:
             raise ValueError(
                 "connections=True shows what channels take from each other before the class token "
                 "reads them, and with a single block it reads them as they are: train with "
@@ -287,7 +307,7 @@ class AttentionExplainer(BaseEstimator):
             raise TypeError(_refusal(classifier))
         check_is_fitted(classifier)
         network = getattr(getattr(classifier, "net_", None), "module_", None)
-        if not isinstance(network, EEGTransformer):
+        if not isinstance(network, EEGTransformer | OriginalTransformer):
             raise TypeError(_refusal(classifier))
         subjects = groups
         if subjects is None and isinstance(X, MappedEpochs):
@@ -301,17 +321,6 @@ class AttentionExplainer(BaseEstimator):
             params = {**routed_groups(steps, "transform", groups), **transform_params}
             X = steps.transform(X, **params)
         return classifier, X, subjects
-
-    def _adapted(self, classifier, network, data, subjects):
-        """Compute the features that an adapting classifier sees, centred on each subject."""
-        if METHODS[self.method].question == "needs":
-            raise ValueError(
-                f"method={self.method!r} changes the signal, and with it the mean that adapt=True "
-                "centres each subject's features on; take a method that leaves the signal as it "
-                "is, such as 'gradient-rollout', or a classifier with adapt=False."
-            )
-        network.eval()
-        return classifier._prepare(network, data, subjects)
 
     def _target_codes(self, classifier, logits, y):
         """Choose the class whose log odds are explained, epoch by epoch."""
@@ -332,15 +341,16 @@ class AttentionExplainer(BaseEstimator):
             )
         return np.full(len(logits), found[0])
 
-    def _look(self, classifier, network, data, codes, y, subjects, info):
+    def _rollout(self, classifier, network, data, codes, y, subjects, info):
         """Explain by attention alone."""
-        if self.method == "flow":
-            options = {"head_fusion": self.head_fusion, "residual": self.residual}
-            with record_attention(
-                network, reduce=lambda weights: attention_flow(weights.cpu(), **options)
-            ) as attention:
-                predict_logits(network, data)
-            return self._tokens(network, attention.values().double().numpy(), classifier)
+        if isinstance(network, EEGTransformer):
+            with record_attention(network) as attention:
+                classifier._logits_of(data, subjects)
+            values = attention.values()
+            explained = _whole_epochs(attention_rollout(values).double().numpy())
+            if self.connections:
+                explained["connections"] = channel_connections(values).numpy()
+            return explained
         options = (self.head_fusion, self.residual, self.convention)
         reduce = _RowsAndProduct(*options) if self.connections else RolloutFold(*options, "layers")
         with record_attention(network, reduce=reduce) as attention:
@@ -357,6 +367,9 @@ class AttentionExplainer(BaseEstimator):
         )
 
     def _gradient_rollout(self, classifier, network, data, codes, y, subjects, info):
+        if isinstance(network, EEGTransformer):
+            means = classifier._known_means(data, subjects)
+            return _whole_epochs(_normalize(signed_gradient_rollout(network, data, codes, means)))
         rows, matrices = explain_gradient_rollout(network, data, codes)
         return self._tokens(
             network, rows, classifier, matrices=matrices if self.connections else None
@@ -385,44 +398,23 @@ class AttentionExplainer(BaseEstimator):
         return part_names(network.n_time_tokens, network.token_length, classifier.sfreq_)
 
     def _integrated_gradients(self, classifier, network, data, codes, y, subjects, info):
-        attributions, errors = integrated_gradients(network, data, codes)
+        if isinstance(network, EEGTransformer):
+            means = classifier._known_means(data, subjects)
+            values, errors = source_contributions(network, data, codes, means)
+            explained = _whole_epochs(values)
+        else:
+            values, errors = integrated_gradients(network, data, codes)
+            explained = {"token_values": values, "parts": self._time_parts(network, classifier)}
         settings = {**self._settings(), "completeness_error": float(errors.max())}
-        if self.parts == "time":
-            values = attributions.sum(axis=-1, dtype=float)
-            parts = self._time_parts(network, classifier)
-            return {"token_values": values, "parts": parts, "settings": settings}
-        frequencies = network.tokenizer.frequencies
-        if all(frequency is None for frequency in frequencies):
-            raise ValueError(
-                "parts='band' needs features that have frequencies: "
-                + (
-                    "tokenizer='covariance' or 'spectral'; method='occlusion' can do without."
-                    if classifier.sfreq_
-                    else "the classifier was fitted on arrays without a sampling rate; give it "
-                    "sfreq=, or fit on Epochs."
-                )
-            )
-        by_feature = attributions.sum(axis=2, dtype=float)
-        values, names, taken = [], [], np.zeros(len(frequencies), dtype=bool)
-        for name, (low, high) in check_bands(self.bands, classifier.sfreq_):
-            inside = np.array([f is not None and low <= f < high for f in frequencies])
-            values.append(by_feature[:, :, inside].sum(axis=-1))
-            names.append(name)
-            taken |= inside
-        # With the rest, values still add up to the change of the log odds.
-        waveform = np.array([f is None for f in frequencies])
-        for name, features in (("other", ~taken & ~waveform), ("waveform", waveform)):
-            values.append(by_feature[:, :, features].sum(axis=-1))
-            names.append(name)
-        values = np.stack(values, axis=-1)
-        return {"token_values": values, "parts": tuple(names), "settings": settings}
+        return {**explained, "settings": settings}
 
     def _occlusion(self, classifier, network, data, codes, y, subjects, info):
+        means = classifier._known_means(data, subjects)
         parts = make_parts(
             self.parts,
             n_times=network.n_times,
-            n_time_tokens=network.n_time_tokens,
-            token_length=network.token_length,
+            n_time_tokens=getattr(network, "n_time_tokens", 1),
+            token_length=getattr(network, "token_length", network.n_times),
             sfreq=classifier.sfreq_,
             bands=self.bands,
         )
@@ -441,6 +433,7 @@ class AttentionExplainer(BaseEstimator):
             parts=parts,
             sets=self._sets(network, info),
             n_repeats=self.n_repeats if self.replacement == "swap" else 1,
+            means=means,
         )
         return {"token_values": drops.mean(axis=0), "parts": tuple(parts)}
 
@@ -457,9 +450,10 @@ class AttentionExplainer(BaseEstimator):
             parts={"epoch": lambda signal: signal},
             sets=self._sets(network, info),
             n_repeats=self.n_repeats,
+            means=classifier._known_means(data, subjects),
         )
         true = np.searchsorted(classifier.classes_, y)
-        intact = _balanced_accuracy(true, predict_logits(network, data).argmax(dim=1).numpy())
+        intact = _balanced_accuracy(true, classifier._logits_of(data, subjects).argmax(axis=1))
         changed = _balanced_accuracy(true, predictions[..., 0].transpose(2, 0, 1))
         names = classifier.ch_names_ or [str(channel) for channel in range(data.shape[1])]
         return {
@@ -471,6 +465,11 @@ class AttentionExplainer(BaseEstimator):
         if self.neighbors:
             return neighborhoods(info)
         return [[channel] for channel in range(network.n_chans)]
+
+
+def _whole_epochs(values):
+    """Make values of channels what has a single part, the whole epoch."""
+    return {"token_values": values[..., None], "parts": part_names(1, 1, None)}
 
 
 class _RowsAndProduct(RolloutFold):

@@ -51,16 +51,6 @@ METHODS = {
         parts=("time",),
         reference="Abnar and Zuidema (2020), arXiv:2005.00928",
     ),
-    "flow": Method(
-        label="attention flow",
-        question="looks",
-        unit=_SHARE,
-        signed=False,
-        additive=False,
-        class_specific=False,
-        parts=("time",),
-        reference="Abnar and Zuidema (2020), arXiv:2005.00928",
-    ),
     "gradient-rollout": Method(
         label="gradient rollout",
         question="uses",
@@ -78,7 +68,7 @@ METHODS = {
         signed=True,
         additive=True,
         class_specific=True,
-        parts=("time", "band"),
+        parts=("time",),
         reference="Sundararajan, Taly and Yan (2017), arXiv:1703.01365",
     ),
     "occlusion": Method(

@@ -11,13 +11,14 @@ from skeegformer._validation import (
     check_one_of,
 )
 from skeegformer.attention import log_odds
-from skeegformer.explain._model import predict_logits
+from skeegformer.explain._model import batches, predict_logits
+from skeegformer.nn import EEGTransformer
 
 BANDS = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0)}
 REPLACEMENTS = ("swap", "interpolate", "mean", "zero")
 
 
-def occlude(network, data, codes, *, substitute, parts, sets, n_repeats=1):
+def occlude(network, data, codes, *, substitute, parts, sets, n_repeats=1, means=None):
     """Measure how much the log odds of a class fall when channels are replaced.
 
     Zeiler and Fergus [1]_, with channels of EEG in the place of patches of an image.
@@ -39,6 +40,9 @@ def occlude(network, data, codes, *, substitute, parts, sets, n_repeats=1):
         The channels that are replaced together.
     n_repeats : int, default=1
         How many substitutes are tried.
+    means : ndarray of shape (n_epochs, n_images, n_sources, n_windows) or None, default=None
+        What log powers of an `EEGTransformer` are centred on; a channel is taken away from the
+        epoch, and not from what is known of its subject.
 
     Returns
     -------
@@ -53,20 +57,82 @@ def occlude(network, data, codes, *, substitute, parts, sets, n_repeats=1):
        ECCV. arXiv:1311.2901
     """
     codes = torch.as_tensor(codes)
-    intact = log_odds(predict_logits(network, data), codes)
+    predict = _predict_changed(network, data, means)
+    intact = log_odds(predict([0], np.zeros_like(data[:, :1])), codes)
     drops = np.empty((n_repeats, len(data), len(sets), len(parts)))
     predictions = np.empty(drops.shape, dtype=int)
-    changed = data.copy()
     for s, channels in enumerate(sets):
         for repeat in range(n_repeats):
             change = substitute(channels, repeat) - data[:, channels]
             for p, take in enumerate(parts.values()):
-                changed[:, channels] = data[:, channels] + take(change)
-                logits = predict_logits(network, changed)
+                logits = predict(channels, take(change))
                 drops[repeat, :, s, p] = (intact - log_odds(logits, codes)).numpy()
                 predictions[repeat, :, s, p] = logits.argmax(dim=1).numpy()
-        changed[:, channels] = data[:, channels]
     return drops, predictions
+
+
+def _predict_changed(network, data, means):
+    """Make a function that predicts epochs after a change of some channels."""
+    if isinstance(network, EEGTransformer):
+        return ChangedChannels(network, data, means)
+    changed = data.copy()
+
+    def predict(channels, change):
+        changed[:, channels] += change
+        logits = predict_logits(network, changed)
+        changed[:, channels] = data[:, channels]
+        return logits
+
+    return predict
+
+
+class ChangedChannels:
+    """Predict epochs again and again, after a change of some channels.
+
+    Sources are linear in the channels: only what the changed ones add to them is computed anew.
+
+    Parameters
+    ----------
+    network : EEGTransformer
+        The network.
+    data : ndarray of shape (n_epochs, n_chans, n_times)
+        Epochs as they are.
+    means : ndarray of shape (n_epochs, n_images, n_sources, n_windows) or None
+        What log powers are centred on.
+    """
+
+    def __init__(self, network, data, means=None):
+        self.network, self.means = network.eval(), means
+        with torch.no_grad():
+            self.sources = [network.gather(network.prepare(x)) for x in batches(network, data)]
+
+    @torch.no_grad()
+    def __call__(self, channels, change):
+        """Compute the logits after a change.
+
+        Parameters
+        ----------
+        channels : list of int
+            The channels.
+        change : ndarray of shape (n_epochs, n_channels, n_times)
+            What is added to them.
+
+        Returns
+        -------
+        Tensor of shape (n_epochs, n_outputs)
+            Logits, on the CPU.
+        """
+        network, logits = self.network, []
+        known = [None] * len(self.sources)
+        if self.means is not None:
+            known = batches(network, self.means)
+        for sources, part, means in zip(self.sources, batches(network, change), known, strict=True):
+            more = network.gather(network.prepare_change(part, channels), channels)
+            tokens = network.tokens(sources + more)
+            if means is not None:
+                tokens = network.centre(tokens, means)
+            logits.append(network.read_out(tokens).cpu())
+        return torch.cat(logits)
 
 
 def make_substitute(kind, data, *, info=None, subjects=None, orders=None, random_state=None):

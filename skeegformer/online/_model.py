@@ -8,6 +8,48 @@ from sklearn.utils.validation import check_is_fitted
 
 from skeegformer.calibration import TemperatureScaledClassifier
 from skeegformer.classifier import EEGTransformerClassifier
+from skeegformer.original import OriginalTransformerClassifier
+
+_CLASSIFIERS = EEGTransformerClassifier, OriginalTransformerClassifier
+
+
+class FrozenNetwork(torch.nn.Module):
+    """Epochs to probabilities, with a copy of the weights of a fitted classifier.
+
+    Parameters
+    ----------
+    classifier : EEGTransformerClassifier or OriginalTransformerClassifier
+        Fitted; what it learns later does not matter here.
+    temperature : float, default=1.0
+        By what logits are divided.
+    means : Tensor of shape (n_images, n_sources, n_windows) or None, default=None
+        What log powers are centred on.
+    device : str or None, default=None
+        Where to compute; None for where the classifier does.
+    """
+
+    def __init__(self, classifier, temperature=1.0, means=None, device=None):
+        super().__init__()
+        self.network = copy.deepcopy(classifier.net_.module_).requires_grad_(False)
+        self.temperature = temperature
+        self.register_buffer("means", means)
+        self.to(next(self.network.parameters()).device if device is None else device).eval()
+
+    def forward(self, epochs):
+        """Compute the probability of each class.
+
+        Parameters
+        ----------
+        epochs : Tensor of shape (batch, n_chans, n_times)
+            Epochs.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_classes)
+            Probabilities.
+        """
+        known = {} if self.means is None else {"means": self.means}
+        return torch.softmax(self.network(epochs, **known) / self.temperature, dim=1)
 
 
 def take_apart(model, purpose):
@@ -38,7 +80,7 @@ def take_apart(model, purpose):
         If it is not fitted.
     """
     steps, temperature = [], 1.0
-    while not isinstance(model, EEGTransformerClassifier):
+    while not isinstance(model, _CLASSIFIERS):
         if isinstance(model, TemperatureScaledClassifier):
             check_is_fitted(model, "classifier_")
             temperature *= model.temperature_
@@ -56,7 +98,7 @@ def take_apart(model, purpose):
 
 
 def known_mean(classifier, subject, purpose):
-    """Look up by what mean the features of the one subject are centred.
+    """Look up on what means the log powers of the one subject are centred.
 
     Parameters
     ----------
@@ -69,18 +111,18 @@ def known_mean(classifier, subject, purpose):
 
     Returns
     -------
-    Tensor of shape (n_chans, n_time_tokens, n_features) or None
-        The mean; None where nothing is centred.
+    Tensor of shape (n_images, n_sources, n_windows) or None
+        Means of log powers; None where nothing is centred.
 
     Raises
     ------
     ValueError
         If a mean is needed and not known, or a subject is named where none is needed.
     """
-    if not classifier.adapt:
+    if not getattr(classifier, "adapt", False):
         if subject is not None:
             raise ValueError(
-                f"subject={subject!r} says whose mean the features are centred on, but this "
+                f"subject={subject!r} says whose mean log powers are centred on, but this "
                 "classifier centres nothing (adapt=False); leave it out."
             )
         return None
@@ -90,27 +132,8 @@ def known_mean(classifier, subject, purpose):
         what = "" if subject is None else f", and that of subject={subject!r} is not known"
         raise ValueError(
             f"{purpose} sees one epoch at a time, but a classifier with adapt=True centres "
-            f"features on the mean of all epochs of a subject{what}. Name a subject whose mean "
+            f"log powers on the mean of all epochs of a subject{what}. Name a subject whose mean "
             f"is known (subject={known or '..., after a fit with groups'}), have it learn "
             "somebody's with fine_tune, or fit with adapt=False."
         )
     return torch.as_tensor(means[subject], dtype=torch.float32)
-
-
-def copy_network(classifier, device=None):
-    """Copy a classifier's network for prediction; what is trained later leaves it as it is.
-
-    Parameters
-    ----------
-    classifier : EEGTransformerClassifier
-        Fitted.
-    device : str or None, default=None
-        Where to; None for where it is.
-
-    Returns
-    -------
-    EEGTransformer
-        In eval mode, without gradients.
-    """
-    network = copy.deepcopy(classifier.net_.module_).eval().requires_grad_(False)
-    return network if device is None else network.to(device)

@@ -13,8 +13,7 @@ import torch
 
 from skeegformer._files import replacing
 from skeegformer._validation import check_one_of
-from skeegformer.online._exportable import ExportableNetwork
-from skeegformer.online._model import copy_network, known_mean, take_apart
+from skeegformer.online._model import FrozenNetwork, known_mean, take_apart
 
 __all__ = ["export_network"]
 
@@ -34,8 +33,9 @@ def export_network(classifier, path, *, format="onnx", overwrite=False, subject=
 
     Parameters
     ----------
-    classifier : EEGTransformerClassifier or TemperatureScaledClassifier
-        Fitted; the latter around the former. Of a Pipeline, export the last step:
+    classifier : EEGTransformerClassifier, OriginalTransformerClassifier or \
+            TemperatureScaledClassifier
+        Fitted; the last around one of the others. Of a Pipeline, export the last step:
         what stands in front of it is not in the file.
     path : str or pathlib.Path
         The file, ending in ``.onnx`` or ``.pt2``.
@@ -45,7 +45,7 @@ def export_network(classifier, path, *, format="onnx", overwrite=False, subject=
     overwrite : bool, default=False
         Whether a file that is there is replaced.
     subject : object or None, default=None
-        With ``adapt=True``, which of ``subject_means_`` the features are centred on from now on.
+        With ``adapt=True``, which of ``subject_means_`` log powers are centred on from now on.
 
     Returns
     -------
@@ -72,10 +72,6 @@ def export_network(classifier, path, *, format="onnx", overwrite=False, subject=
     have their channels in its order. Class names, channel names, sampling rate and
     unit are in the file: as JSON in the properties of the ONNX model, and in the extra file
     ``skeegformer.json`` of the other format.
-
-    ONNX has no eigenvalues. The matrix logarithm of ``tokenizer="covariance"`` becomes a
-    Chebyshev series, exact to 1e-7 for whatever epochs come, since shrinkage bounds the
-    eigenvalues; both formats have it.
 
     Examples
     --------
@@ -115,13 +111,13 @@ def export_network(classifier, path, *, format="onnx", overwrite=False, subject=
     if format == "onnx":
         _require_onnx()
 
-    network = copy_network(classifier, "cpu")
-    exportable = ExportableNetwork(network, temperature, mean).eval()
-    epochs = _typical_epochs(network)
-    expected = _usual_probabilities(network, epochs, temperature, mean)
+    network = FrozenNetwork(classifier, temperature, mean, "cpu")
+    epochs = _typical_epochs(classifier)
+    with torch.no_grad():
+        expected = network(epochs).numpy()
     with _quiet():
         program = torch.export.export(
-            exportable,
+            network,
             (epochs[:2],),
             dynamic_shapes={_INPUT: {0: torch.export.Dim(_BATCH)}},
             strict=False,
@@ -179,23 +175,16 @@ def _plain(value):
     return json.loads(json.dumps(value, default=str))
 
 
-def _typical_epochs(network):
-    """Draw noise as loud as the training epochs, flat in a channel, and silent altogether."""
+def _typical_epochs(classifier):
+    """Draw noise about as loud as the training epochs, flat in a channel, and silent altogether."""
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(5, network.n_chans, network.n_times, generator=generator)
-    mixture = torch.randn(network.n_chans, network.n_chans, generator=generator)
-    noise[2:4] = mixture @ noise[2:4] / network.n_chans**0.5
+    n_chans = classifier.n_chans_
+    noise = torch.randn(5, n_chans, classifier.n_times_, generator=generator)
+    mixture = torch.randn(n_chans, n_chans, generator=generator)
+    noise[2:4] = mixture @ noise[2:4] / n_chans**0.5
     noise[3, 0] = 0
     noise[4] = 0
-    mean, scale = network.standardize_input.mean, network.standardize_input.scale
-    return torch.where(scale > 0, mean + noise / torch.where(scale > 0, scale, 1.0), mean)
-
-
-@torch.no_grad()
-def _usual_probabilities(network, epochs, temperature, mean):
-    features = network.extract_features(epochs)
-    logits = network(features if mean is None else features - mean)
-    return torch.softmax(logits / temperature, dim=1).numpy()
+    return classifier._input_scale * noise
 
 
 def _check_agreement(found, expected):

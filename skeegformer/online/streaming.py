@@ -9,7 +9,7 @@ import torch
 
 from skeegformer._validation import VOLTS_TO_MICROVOLTS, validate_ch_names
 from skeegformer.online._causal import follow_channels, make_stages
-from skeegformer.online._model import copy_network, known_mean, take_apart
+from skeegformer.online._model import FrozenNetwork, known_mean, take_apart
 
 __all__ = ["StreamPrediction", "StreamPredictor"]
 
@@ -99,9 +99,6 @@ class StreamPredictor:
     A resampler becomes a Chebyshev low-pass up to 0.4 times the new rate, of which every
     so many samples one is kept.
 
-    With the classifier's ``crop`` a window is as long as an epoch in `fit` was, but only its
-    beginning is looked at, so that all comes late by the rest: fit on shorter epochs instead.
-
     Examples
     --------
     >>> import numpy as np
@@ -122,7 +119,7 @@ class StreamPredictor:
     def __init__(
         self, model, *, step=0.1, sfreq=None, ch_names=None, unit=None, settle=0.0, subject=None
     ):
-        steps, classifier, self._temperature = take_apart(model, "StreamPredictor")
+        steps, classifier, temperature = take_apart(model, "StreamPredictor")
         if unit not in _UNITS:
             raise ValueError(f"unit={unit!r} is not 'V', 'uV' or None.")
         _check_seconds("step", step, above=True)
@@ -149,9 +146,8 @@ class StreamPredictor:
         self._unit = unit
         self._typical = getattr(classifier, "_input_scale", 0)
         self.classes_ = classifier.classes_
-        self._network = copy_network(classifier)
+        self._network = FrozenNetwork(classifier, temperature, mean)
         self._device = next(self._network.parameters()).device
-        self._mean = None if mean is None else mean.to(self._device)
         self.reset()
 
     def reset(self):
@@ -235,12 +231,7 @@ class StreamPredictor:
 
     @torch.no_grad()
     def _classify(self, windows):
-        x = torch.from_numpy(windows).to(self._device)
-        features = self._network.extract_features(x)
-        if self._mean is not None:
-            features = features - self._mean
-        logits = self._network.classify_features(features)
-        return torch.softmax(logits / self._temperature, dim=1).cpu().numpy()
+        return self._network(torch.from_numpy(windows).to(self._device)).cpu().numpy()
 
     def _choose_rows(self, steps, classifier, ch_names):
         rows, n_rows, known = follow_channels(steps, classifier)

@@ -40,7 +40,7 @@ def load_checkpoint(path):
 
     Returns
     -------
-    EEGTransformerClassifier
+    OriginalTransformerClassifier
         Fitted.
 
     Raises

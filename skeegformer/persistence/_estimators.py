@@ -16,7 +16,7 @@ from skeegformer.persistence._net import decode_net, encode_net
 
 _HOMES = {
     "EEGTransformerClassifier": "skeegformer.classifier",
-    "OriginalClassifier": "skeegformer._original",
+    "OriginalTransformerClassifier": "skeegformer.original",
     "TemperatureScaledClassifier": "skeegformer.calibration",
     "MirroredClassifier": "skeegformer.preprocessing",
     "LeftRightMirror": "skeegformer.preprocessing",
@@ -174,7 +174,7 @@ class _Writer:
 
     def _refuse(self, estimator):
         kind = type(estimator)
-        ours = ", ".join(name for name in _HOMES if name != "OriginalClassifier")
+        ours = ", ".join(_HOMES)
         best = " Save its best_estimator_." if hasattr(estimator, "best_estimator_") else ""
         raise TypeError(
             f"The {kind.__module__}.{kind.__name__}{self._where()} cannot be saved.{best} What can "

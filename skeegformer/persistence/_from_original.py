@@ -1,24 +1,16 @@
-"""The network of eeg-transformer with its weights, as a classifier of this package.
-
-What differs between the two networks in evaluation mode is notation: one mean and standard
-deviation of all samples and a batch normalisation of each channel are one standardisation, but
-for the shift of the latter, which the projection turns into a constant of each channel's tokens
-and which therefore belongs to their positions.
-"""
+"""A checkpoint of eeg-transformer as a classifier."""
 
 from numbers import Real
 
 import numpy as np
 import torch
 
-from skeegformer._original import OriginalEEGTransformer
-from skeegformer.classifier import EEGTransformerClassifier
+from skeegformer.nn import OriginalTransformer
+from skeegformer.original import OriginalTransformerClassifier
 from skeegformer.persistence._net import build_net
 
 _SIZES = ("num_channels", "epoch_length", "num_tokens", "embedding_dim", "num_layers", "num_heads")
 NEEDED = (*_SIZES, "conditions")
-_BATCH_NORM_EPS = 1e-5
-_HEAD_DIM = 64
 # Names of the original for what our parameters are called.
 _TRAINING = {
     "drop_prob": "dropout",
@@ -28,19 +20,12 @@ _TRAINING = {
     "batch_size": "batch_size",
     "lr": "learning_rate",
     "weight_decay": "weight_decay",
-    "warmup": "warmup_steps",
+    "warmup_steps": "warmup_steps",
     "validation_fraction": "val_subject_ratio",
     "n_iter_no_change": "early_stopping_patience",
     "sfreq": "sample_rate",
 }
-_BLOCK = {
-    "norm_attention": "norm1",
-    "attention.query_key_value": "mha.qkv",
-    "attention.out": "mha.out",
-    "norm_feedforward": "norm2",
-    "feedforward.0": "ff.0",
-    "feedforward.2": "ff.2",
-}
+_LAST = ("outnet.2.weight", "outnet.2.bias")  # a row for each class
 
 
 def convert(state, hyperparameters):
@@ -55,8 +40,8 @@ def convert(state, hyperparameters):
 
     Returns
     -------
-    EEGTransformerClassifier
-        Fitted, with equal outputs.
+    OriginalTransformerClassifier
+        Fitted, with the same weights.
 
     Raises
     ------
@@ -74,8 +59,8 @@ def convert(state, hyperparameters):
     class_weight = state.pop("class_weights", None)
     _check_weights(state, sizes, n_chans, n_times, len(classes))
 
-    values = {name: value.double() for name, value in state.items()}
-    weights = _translate(values, sizes, n_chans, torch.from_numpy(order))
+    for name in _LAST:
+        state[name] = state[name][torch.from_numpy(order)]
     if class_weight is not None:
         if class_weight.shape != (len(classes),) or not class_weight.isfinite().all():
             raise ValueError("its class_weights are no number for each of the conditions.")
@@ -87,16 +72,15 @@ def convert(state, hyperparameters):
     classifier.sfreq_ = classifier.sfreq
     classifier.ch_names_ = classifier.info_ = None
     classifier._fitted_flat = False
-    classifier._pairs = classifier._swapped = None
-    deviations = values["std"] * values["norm.running_var"].sqrt()
+    deviations = state["std"].double() * state["norm.running_var"].double().sqrt()
     classifier._input_scale = float(deviations.median())
     classifier.original_ = {**hyperparameters, "ignore_channels": ignored}
-    network, params = classifier._make_network(None)  # linear tokens need not see the signal
+    network, params = classifier._make_network(None)
     build_net(
         classifier,
         network,
         params,
-        weights,
+        state,
         class_weight=class_weight,
         max_epochs=classifier.max_epochs,
         device=classifier.device,
@@ -158,14 +142,14 @@ def _check_weights(state, sizes, n_chans, n_times, n_outputs):
             f"embedding_dim={sizes['embedding_dim']}."
         )
     with torch.device("meta"):  # shapes alone
-        network = OriginalEEGTransformer(
+        network = OriginalTransformer(
             n_chans,
             n_outputs,
             n_times,
-            num_tokens=sizes["num_tokens"],
-            embedding_dim=sizes["embedding_dim"],
-            num_layers=sizes["num_layers"],
-            num_heads=sizes["num_heads"],
+            n_time_tokens=sizes["num_tokens"],
+            embed_dim=sizes["embedding_dim"],
+            n_layers=sizes["num_layers"],
+            n_heads=sizes["num_heads"],
         )
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in state.items()}
@@ -191,53 +175,17 @@ def _check_weights(state, sizes, n_chans, n_times, n_outputs):
         raise ValueError("its standard deviations are not all above 0.")
 
 
-def _translate(values, sizes, n_chans, order):
-    """Give the original's weights the names, and where they differ the values, of ours."""
-    n_time_tokens = sizes["num_tokens"]
-    gain = values["norm.weight"] / (values["norm.running_var"] + _BATCH_NORM_EPS).sqrt()
-    middle = values["mean"] + values["std"] * values["norm.running_mean"]
-    project = values["encoder.in_proj.weight"]
-    shifts = values["norm.bias"][:, None] * project.sum(dim=1)
-    positions = values["encoder.pe.encodings.weight"][: n_chans * n_time_tokens]
-    weights = {
-        "standardize_input.mean": middle[:, None],
-        "standardize_input.scale": (gain / values["std"])[:, None],
-        "standardize_features.mean": torch.zeros(n_chans, 1, project.shape[1]),
-        "standardize_features.scale": torch.ones(n_chans, 1, project.shape[1]),
-        "positions": positions + shifts.repeat_interleave(n_time_tokens, dim=0),
-        "class_token": values["encoder.class_token"],
-    }
-    modules = {"embed": "encoder.in_proj", "norm": "encoder.norm", "head.0": "outnet.0"}
-    for layer in range(sizes["num_layers"]):
-        for ours, original in _BLOCK.items():
-            modules[f"blocks.{layer}.{ours}"] = f"encoder.encoder_layers.{layer}.{original}"
-    for ours, original in modules.items():
-        for kind in ("weight", "bias"):
-            weights[f"{ours}.{kind}"] = values[f"{original}.{kind}"]
-    for kind in ("weight", "bias"):
-        weights[f"head.2.{kind}"] = values[f"outnet.2.{kind}"][order]
-    return {name: value.float() for name, value in weights.items()}
-
-
 def _make_classifier(hyperparameters, sizes):
     training = {
         ours: hyperparameters[original]
         for ours, original in _TRAINING.items()
         if isinstance(hyperparameters.get(original), Real | str)
     }
-    classifier = EEGTransformerClassifier(
-        tokenizer="linear",
-        votes=False,
-        mirror=None,
+    classifier = OriginalTransformerClassifier(
         n_time_tokens=sizes["num_tokens"],
         embed_dim=sizes["embedding_dim"],
         n_layers=sizes["num_layers"],
         n_heads=sizes["num_heads"],
-        activation="relu",
-        head_dim=_HEAD_DIM,
-        lr_schedule="exponential",
-        class_weight="balanced",
-        early_stopping=True,
         **training,
     )
     classifier._check_parameters()

@@ -4,13 +4,11 @@ import warnings
 
 import torch
 from skorch.history import History
-from torch import nn
 
-from skeegformer._original import OriginalEEGTransformer
-from skeegformer._training import pick_device
-from skeegformer.nn import EEGTransformer
+from skeegformer._training import GroupCrossEntropy, pick_device
+from skeegformer.nn import EEGTransformer, OriginalTransformer
 
-_NETWORKS = {network.__name__: network for network in (EEGTransformer, OriginalEEGTransformer)}
+_NETWORKS = {network.__name__: network for network in (EEGTransformer, OriginalTransformer)}
 # What predictions ask of a classifier beside its net.
 _NEEDED = ("classes_", "n_chans_", "n_times_", "sfreq_", "ch_names_", "info_", "_fitted_flat")
 _NEEDED += ("_input_scale",)
@@ -44,10 +42,10 @@ def encode_net(net, encoder):
             f"The network is a {type(network).__module__}.{name}, and what can be saved is a "
             f"{' or a '.join(_NETWORKS)}: keep its state_dict() with safetensors."
         )
-    if type(net.criterion_) is not nn.CrossEntropyLoss:
+    if type(net.criterion_) is not GroupCrossEntropy:
         raise TypeError(
             f"The net was given the loss {type(net.criterion_).__name__}, and what can be saved "
-            "is a net with the loss of fit, CrossEntropyLoss."
+            "is a net with the loss of fit, GroupCrossEntropy."
         )
     state = network.state_dict()
     # Batch normalisation also counts, in whole numbers.

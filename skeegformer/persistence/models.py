@@ -29,7 +29,7 @@ from skeegformer._files import checksum, refuse_taken, replacing
 from skeegformer.persistence._estimators import decode_estimator, encode_estimator
 
 _FORMAT = "skeegformer-model"
-_VERSION = 1
+_VERSION = 2
 _SUFFIX = ".safetensors"
 _PACKAGES = ("skeegformer", "numpy", "scikit-learn", "torch", "skorch", "mne", "safetensors")
 # safetensors opens no file whose header, the text included, is larger.
@@ -129,8 +129,8 @@ def load_model(path):
     ----------
     path : str or pathlib.Path
         A file of `save_model`, ending in ``.safetensors``, or a checkpoint of eeg-transformer,
-        ending in ``.ckpt``, which becomes an `EEGTransformerClassifier`
-        (`EEGTransformerClassifier.load` describes it).
+        ending in ``.ckpt``, which becomes an `OriginalTransformerClassifier`
+        (`OriginalTransformerClassifier.load` describes it).
 
     Returns
     -------
@@ -144,7 +144,7 @@ def load_model(path):
         If there is no such file.
     ValueError
         If it is no model, is incomplete or was changed since, or was saved with another version
-        that this one does not understand.
+        that this one does not understand, such as one with another network.
 
     Warns
     -----
@@ -258,7 +258,13 @@ def _read(path):
         )
     if not isinstance(header.get("model"), dict) or not isinstance(header.get("saved_with"), dict):
         raise ValueError(f"{path} is no model of skeegformer: it was not made by save_model.")
-    header["saved_with"].setdefault("skeegformer", "of unknown version")
+    saved_with = header["saved_with"].setdefault("skeegformer", "of unknown version")
+    if header["version"] < _VERSION:
+        raise ValueError(
+            f"{path} was written by skeegformer {saved_with} with another network, as format "
+            f"{header['version']}, and this version reads format {_VERSION}: install that version "
+            "to read it, or fit the model anew."
+        )
     return header, arrays
 
 

@@ -95,7 +95,7 @@ class ChannelSelector(ChannelSelection, auto_wrap_output_keys=None):
     >>> from skeegformer import EEGTransformerClassifier, make_simulated_eeg
     >>> from skeegformer.selection import ChannelSelector
     >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, random_state=0)
-    >>> classifier = EEGTransformerClassifier(max_epochs=3, embed_dim=16, random_state=0)
+    >>> classifier = EEGTransformerClassifier(max_epochs=3, n_heads=4, random_state=0)
     >>> selector = ChannelSelector(classifier, n_channels=8).fit(X, y)
     >>> len(selector.transform(X).ch_names)
     8

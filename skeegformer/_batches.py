@@ -1,0 +1,196 @@
+"""Batches of epochs: read together, mirrored in training, and of whole subjects where asked for."""
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from skeegformer._memmap import read_rows
+
+# Of each subject in a training batch whose log powers are centred on their subject's mean.
+EPOCHS_OF_A_SUBJECT = 8
+
+
+class EpochDataset(Dataset):
+    """Epochs, targets and subjects as torch's loaders want them, read batch by batch.
+
+    Parameters
+    ----------
+    data : ndarray or LazyRows of shape (n_epochs, n_chans, n_times)
+        The epochs.
+    targets : ndarray of int64 of shape (n_epochs,) or None
+        Classes; None for zeros.
+    subjects : ndarray of int64 of shape (n_epochs,) or None
+        Whose they are, from 0 on, where the network wants to know.
+    """
+
+    def __init__(self, data, targets=None, subjects=None):
+        self.data, self.subjects = data, subjects
+        self.targets = np.zeros(len(data), dtype=np.int64) if targets is None else targets
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, index):
+        x, targets = collate(self.__getitems__([index]))
+        return ({name: value[0] for name, value in x.items()} if self.tells_subjects else x[0]), (
+            targets[0]
+        )
+
+    def __getitems__(self, indices):
+        """Read a batch: epochs, targets, and subjects or None."""
+        indices = np.asarray(indices)
+        subjects = None if self.subjects is None else self.subjects[indices]
+        return read_rows(self.data, indices), self.targets[indices], subjects
+
+    @property
+    def tells_subjects(self):
+        """Whether the network is told the subjects."""
+        return self.subjects is not None
+
+
+def collate(batch):
+    """Turn what `EpochDataset` read into what the network takes.
+
+    Parameters
+    ----------
+    batch : tuple
+        Epochs, targets, and subjects or None.
+
+    Returns
+    -------
+    x : Tensor or dict of Tensor
+        The epochs; with the subjects where they are told.
+    targets : Tensor of int64
+        The classes.
+    """
+    data, targets, subjects = batch
+    x = torch.from_numpy(np.ascontiguousarray(data))
+    if subjects is not None:
+        # Numbers of subjects who are not in the batch would only cost time.
+        x = {"x": x, "subject": torch.from_numpy(np.unique(subjects, return_inverse=True)[1])}
+    return x, torch.from_numpy(targets)
+
+
+class MirrorSome:
+    """Turn batches into what the network takes, some of their epochs as mirror images.
+
+    Of a subject whose log powers are centred, either all epochs of the batch are mirrored or none.
+
+    Parameters
+    ----------
+    pairs : ndarray of int of shape (n_chans,)
+        Index of each channel's partner on the other side.
+    swapped : ndarray of int of shape (n_classes,)
+        Index of the class that each class becomes.
+    """
+
+    def __init__(self, pairs, swapped):
+        self.pairs, self.swapped = pairs, swapped
+
+    def __call__(self, batch):
+        data, targets, subjects = batch
+        if subjects is None:
+            flips = torch.rand(len(data)).numpy() < 0.5
+        else:
+            present, whose = np.unique(subjects, return_inverse=True)
+            flips = (torch.randperm(len(present)).numpy() < (len(present) + _coin()) // 2)[whose]
+        data = np.where(flips[:, None, None], data[:, self.pairs], data)
+        return collate((data, np.where(flips, self.swapped[targets], targets), subjects))
+
+
+class SubjectBatches(Sampler):
+    """Batches of a few epochs of each of a few subjects; each epoch once in a pass.
+
+    Parameters
+    ----------
+    subjects : ndarray of shape (n_epochs,)
+        Whose epochs they are.
+    batch_size : int
+        About how many epochs a batch has.
+    """
+
+    def __init__(self, subjects, batch_size):
+        self.rows = [np.flatnonzero(subjects == subject) for subject in np.unique(subjects)]
+        self.sizes = [max(1, round(len(rows) / EPOCHS_OF_A_SUBJECT)) for rows in self.rows]
+        self.n_together = max(1, batch_size // EPOCHS_OF_A_SUBJECT)
+
+    def __len__(self):
+        return -(-sum(self.sizes) // self.n_together)
+
+    def __iter__(self):
+        few = []
+        for rows, n_parts in zip(self.rows, self.sizes, strict=True):
+            few.extend(np.array_split(rows[torch.randperm(len(rows)).numpy()], n_parts))
+        order = torch.randperm(len(few)).tolist()
+        for start in range(0, len(order), self.n_together):
+            yield np.concatenate([few[i] for i in order[start : start + self.n_together]])
+
+
+class WholeSubjects(Sampler):
+    """All epochs of a subject in a batch, subject by subject.
+
+    Parameters
+    ----------
+    subjects : ndarray of shape (n_epochs,)
+        Whose epochs they are.
+    """
+
+    def __init__(self, subjects):
+        self.rows = [np.flatnonzero(subjects == subject) for subject in np.unique(subjects)]
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __iter__(self):
+        return iter(self.rows)
+
+
+def training_loader(dataset, batch_size, collate_fn, shuffle=True):
+    """Load shuffled batches, of a few subjects each where the dataset tells them.
+
+    Parameters
+    ----------
+    dataset : EpochDataset
+        The epochs.
+    batch_size : int
+        Epochs in a batch.
+    collate_fn : callable
+        `collate`, or a `MirrorSome`.
+    shuffle : bool, default=True
+        Whether batches are drawn at random, where subjects do not decide on them.
+
+    Returns
+    -------
+    DataLoader
+        The batches.
+    """
+    if dataset.tells_subjects:
+        batches = SubjectBatches(dataset.subjects, batch_size)
+        return DataLoader(dataset, batch_sampler=batches, collate_fn=collate_fn)
+    return DataLoader(dataset, batch_size, shuffle=shuffle, collate_fn=collate_fn)
+
+
+def validation_loader(dataset, batch_size):
+    """Load batches in order, each of a whole subject where the dataset tells them.
+
+    Parameters
+    ----------
+    dataset : EpochDataset
+        The epochs.
+    batch_size : int
+        Epochs in a batch, where subjects do not decide on it.
+
+    Returns
+    -------
+    DataLoader
+        The batches.
+    """
+    if dataset.tells_subjects:
+        batches = WholeSubjects(dataset.subjects)
+        return DataLoader(dataset, batch_sampler=batches, collate_fn=collate)
+    return DataLoader(dataset, batch_size, collate_fn=collate)
+
+
+def _coin():
+    """Draw 0 or 1."""
+    return int(torch.randint(2, ()))

@@ -1,0 +1,7 @@
+"""The networks: `EEGTransformer`, and the one that it goes back to."""
+
+from skeegformer.nn._tokens import tokens_to_channels
+from skeegformer.nn.original import OriginalTransformer
+from skeegformer.nn.transformer import EEGTransformer, SignedAttention
+
+__all__ = ["EEGTransformer", "OriginalTransformer", "SignedAttention", "tokens_to_channels"]

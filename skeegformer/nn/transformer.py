@@ -1,0 +1,492 @@
+"""The network: signed attention over channels, sources in windows of time, and a class token.
+
+An epoch goes through five steps, which are methods of `EEGTransformer`::
+
+    prepare -> gather -> tokens -> centre -> read_out
+
+Channels are the tokens of the first attention. Each of its heads attends over them with signs, so
+that what it gathers is the signal of a source and the head is a spatial filter. A source's log
+power and waveform in windows of time are the tokens of the second attention, by which the class
+token reads out the logits. Nothing else reaches the logits.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.signal import firwin
+from torch import nn
+
+# Signals of twice this rate in Hz or more are brought down: it holds what EEG has below 40 Hz.
+RATE = 80.0
+# Lengths in seconds: of a temporal filter, of a window, and from one window to the next.
+FILTER, WINDOW, STRIDE = 0.11, 0.3, 0.0625
+LEAST_WINDOWS = 4
+# By at most how many seconds windows of log powers are shifted in training.
+SHIFT = 0.1
+# Epochs are centred one by one where their levels differ by more than this, in units of what
+# varies within them: then they are offsets of an amplifier.
+DRIFT = 1.0
+# Temporal filters begin as short oscillations of frequencies in this range, in Hz.
+FREQUENCIES = (4.0, 30.0)
+# Attention starts near zero, so that every head begins as hardly anything, and its logits are
+# multiplied, so that they move fast.
+START, SPEED = 0.05, 3.0
+# Log powers vary by some units and waveforms by less: so both begin with as much to say.
+POWER_GAIN = 0.3
+# Least power, in units of a source's variance, whose logarithm is told from that of silence.
+SILENCE = 1e-6
+# Of the running mean of sources' powers, what a batch counts; and the least power to divide by.
+MOMENTUM, LEAST_POWER = 0.1, 1e-12
+# Of the standard deviation of other channels: what varies less has been rounded by a filter.
+CONSTANT = 1e-9
+
+
+class SignedAttention(nn.Module):
+    r"""Attention of heads over channels, with signs.
+
+    The weights of a head are the difference of two softmaxes [1]_,
+
+    .. math:: a = \mathrm{softmax}(p) - \mathrm{softmax}(n),
+
+    over the channels and an empty token, so that a head need not attend to anything. p and n are
+    learnt for each head and channel. Absolute values of the weights sum to at most 2.
+
+    Parameters
+    ----------
+    n_heads : int
+        Number of heads.
+    n_filters : int
+        Number of spatial filters, which are such differences, of each head.
+    n_chans : int
+        Number of channels.
+
+    References
+    ----------
+    .. [1] Ye et al. (2024), Differential transformer. arXiv:2410.05258
+    """
+
+    def __init__(self, n_heads, n_filters, n_chans):
+        super().__init__()
+        self.positive = nn.Parameter(START * torch.randn(n_heads, n_filters, n_chans))
+        self.negative = nn.Parameter(START * torch.randn(n_heads, n_filters, n_chans))
+
+    def softmaxes(self):
+        """Compute both softmaxes.
+
+        Returns
+        -------
+        Tensor of shape (2, n_heads, n_filters, n_chans)
+            What is added, and what is subtracted; each sums to less than 1 over channels, and the
+            rest is what the empty token gets.
+        """
+        logits = SPEED * torch.stack([self.positive, self.negative])
+        return F.pad(logits, (0, 1)).softmax(dim=-1)[..., :-1]
+
+    def forward(self):
+        """Compute the weights.
+
+        Returns
+        -------
+        Tensor of shape (n_heads, n_filters, n_chans)
+            The difference of both softmaxes.
+        """
+        positive, negative = self.softmaxes()
+        return positive - negative
+
+
+class EEGTransformer(nn.Module):
+    r"""Transformer for EEG epochs whose attention is what it computes with.
+
+    Channels are tokens, as in eeg-transformer [1]_, and so are, in turn, the sources that heads
+    gather from them:
+
+    1. *Sources.* Each head attends over the channels with signs (`SignedAttention`) by a few
+       spatial filters; a temporal filter for each, summed, makes the signal of its source.
+    2. *Tokens.* In overlapping windows of 0.3 s, a source has a log power, for rhythms, and a mean,
+       for potentials that follow an event, in units of its power over all training epochs.
+    3. *Class token.* It attends over sources and windows with learnt weights, with signs, for each
+       class; the sum over tokens is the logit.
+
+    Where `pairs` says which channels are left and right, each head has a mirror image, whose
+    sources are read out with the classes exchanged, and logits are the mean over both. In training
+    mode there are no mirror images; epochs have to be mirrored instead.
+
+    Parameters
+    ----------
+    n_chans : int
+        Number of channels.
+    n_outputs : int
+        Number of classes.
+    n_times : int
+        Number of samples in an epoch.
+    sfreq : float or None, default=None
+        Sampling rate in Hz; with 160 Hz or more the signal is brought to between 80 and 160 Hz
+        first. None measures lengths as if it were 80 Hz.
+    n_groups : int, default=2
+        Number of groups of heads. In training each group has to decide by itself, and their mean
+        decides in prediction, as a mean of several networks would.
+    n_heads : int, default=20
+        Number of heads, and so of sources, of each group.
+    n_filters : int, default=4
+        Number of spatial filters of each head.
+    drop_prob : float, default=0.5
+        Dropout probability of the tokens.
+    pairs : sequence of int of length n_chans or None, default=None
+        Index of each channel's partner on the other side; None for no mirror images.
+    swapped : sequence of int of length n_outputs or None, default=None
+        Index of the class that each class becomes when left and right are exchanged.
+
+    Attributes
+    ----------
+    attention : SignedAttention
+        Of all heads, group by group.
+    n_sources, n_windows : int
+        Number of heads of all groups, and of windows.
+    rate : float
+        Sampling rate of sources in Hz.
+
+    References
+    ----------
+    .. [1] Thoelke et al. (2022), eeg-transformer. Conference on
+       Cognitive Computational Neuroscience. doi:10.32470/CCN.2022.1240-0
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skeegformer import EEGTransformer
+    >>> network = EEGTransformer(n_chans=64, n_outputs=2, n_times=320, sfreq=160.0).eval()
+    >>> network(torch.randn(8, 64, 320)).shape
+    torch.Size([8, 2])
+    >>> network(torch.randn(64, 320)).shape
+    torch.Size([2])
+    """
+
+    def __init__(
+        self,
+        n_chans,
+        n_outputs,
+        n_times,
+        sfreq=None,
+        *,
+        n_groups=2,
+        n_heads=20,
+        n_filters=4,
+        drop_prob=0.5,
+        pairs=None,
+        swapped=None,
+    ):
+        super().__init__()
+        self.n_chans, self.n_outputs, self.n_times = n_chans, n_outputs, n_times
+        self.n_groups, self.n_sources = n_groups, n_groups * n_heads
+        sfreq = RATE if sfreq is None else sfreq
+        self.decimation = max(1, int(sfreq // RATE))
+        self.rate = sfreq / self.decimation
+        n_samples = -(-n_times // self.decimation)
+        self.window = max(1, min(round(WINDOW * self.rate), n_samples // LEAST_WINDOWS))
+        self.stride = min(max(1, round(STRIDE * self.rate)), self.window)
+        self.n_windows = (n_samples - self.window) // self.stride + 1
+
+        starts = self.stride * torch.arange(self.n_windows)
+        since = torch.arange(n_samples)[:, None] - starts
+        inside = ((since >= 0) & (since < self.window)) / self.window
+        # Means in windows, as a product with this, take less time than pooling.
+        self.register_buffer("windows", inside, persistent=False)
+        self.register_buffer("drifts", torch.tensor(False))
+        self.register_buffer("mean", torch.zeros(n_chans, 1))
+        self.register_buffer("scale", torch.ones(n_chans, 1))
+        if self.decimation > 1:
+            low_pass = firwin(8 * self.decimation + 1, 0.9 / self.decimation)
+            self.register_buffer("low_pass", torch.from_numpy(low_pass).float()[None, None])
+        self.attention = SignedAttention(self.n_sources, n_filters, n_chans)
+        self.temporal = nn.Parameter(_wavelets(self.n_sources, n_filters, self.rate))
+        # Of each source over the training epochs; its tokens are in units of it.
+        self.register_buffer("source_power", torch.ones(self.n_sources))
+        self.drop = nn.Dropout(drop_prob)
+        # What the class token attends to: log powers, then means, of sources in windows.
+        n_tokens = 2 * n_heads * self.n_windows
+        self.class_weight = nn.Parameter(
+            (2 * torch.rand(n_outputs, 2, self.n_sources, self.n_windows) - 1) / n_tokens**0.5
+        )
+        self.class_bias = nn.Parameter(torch.zeros(n_outputs, n_groups))
+        n_images = 1 if pairs is None else 2
+        usual = torch.zeros(n_images, 2, self.n_sources, self.n_windows)
+        self.register_buffer("usual_tokens", usual)
+        self.recorder = None
+        self.register_buffer("pairs", None if pairs is None else torch.as_tensor(pairs))
+        self.register_buffer("swapped", None if swapped is None else torch.as_tensor(swapped))
+
+    @torch.no_grad()
+    def learn_statistics(self, mean, std, drift=None):
+        """Set what epochs are standardised with.
+
+        One number divides all channels, whose sizes tell sources apart; but what is more than
+        twice as loud as most is brought down to that, and a channel that does not vary counts as
+        nothing from now on.
+
+        Parameters
+        ----------
+        mean, std : Tensor of shape (n_chans,)
+            Level of each channel over the training epochs, and its size within one.
+        drift : Tensor of shape (n_chans,) or None, default=None
+            By how much its level differs between epochs; None for not at all.
+        """
+        self.drifts.fill_(drift is not None and bool((drift > DRIFT * std).any()))
+        varies = std > CONSTANT * std.max()
+        usual = std[varies].median() if varies.any() else torch.ones(())
+        self.mean.copy_(mean[:, None])
+        self.scale.copy_(torch.where(varies, 1 / torch.maximum(usual, std / 2), 0.0)[:, None])
+
+    def forward(self, x, subject=None, means=None):
+        """Classify epochs.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_chans, n_times) or (n_chans, n_times)
+            Epochs, or a single one.
+        subject : Tensor of int of shape (batch,) or None, default=None
+            Whose epochs they are, from 0 on, to centre log powers on the mean over all of
+            somebody's epochs that are given here; None leaves them as they are.
+        means : Tensor of shape (n_images, n_sources, n_windows) or None, default=None
+            Means of log powers to centre on, where those are known.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_outputs) or (n_outputs,)
+            Logits; in training mode (batch, n_outputs, n_groups), those of each group.
+        """
+        if x.shape[-2:] != (self.n_chans, self.n_times) or x.ndim not in (2, 3):
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}, but this network takes (batch, {self.n_chans}, "
+                f"{self.n_times}) or ({self.n_chans}, {self.n_times})."
+            )
+        if x.ndim == 2:
+            return self.forward(x[None], means=means)[0]
+        tokens = self.tokens(self.gather(self.prepare(x)))
+        if subject is not None:
+            means = subject_means(tokens, subject)[subject]
+        if means is not None:
+            tokens = self.centre(tokens, means)
+        return self.read_out(tokens)
+
+    def prepare(self, x):
+        """Standardise epochs, and bring them to the rate of the sources.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_chans, n_times)
+            Epochs.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_chans, n_samples)
+            The signal.
+        """
+        return self.prepare_change(x - self.mean)
+
+    def prepare_change(self, x, channels=slice(None)):
+        """Prepare what is added to some channels, so that sources can be added to likewise.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_some_chans, n_times)
+            Difference between epochs.
+        channels : index, default=slice(None)
+            Which channels they are.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_some_chans, n_samples)
+            The signal.
+        """
+        # Not `if`, which an exported network would not have.
+        x = x - torch.where(self.drifts, x.mean(dim=-1, keepdim=True), 0.0)
+        x = x * self.scale[channels]
+        if self.decimation == 1:
+            return x
+        padding = self.low_pass.shape[-1] // 2
+        signal = F.conv1d(x.flatten(0, 1)[:, None], self.low_pass, None, self.decimation, padding)
+        return signal.unflatten(0, x.shape[:2])[:, :, 0]
+
+    def kernel(self):
+        """Compute what attention and temporal filters do to the signal together.
+
+        Returns
+        -------
+        Tensor of shape (n_images * n_sources, n_chans, n_taps)
+            Of each head, and then, where there are some, of its mirror image.
+        """
+        kernel = torch.einsum("hfc,hft->hct", self.attention(), self.temporal)
+        if self.pairs is None or self.training:
+            return kernel
+        return torch.cat([kernel, kernel[:, self.pairs]])
+
+    def gather(self, signal, channels=slice(None)):
+        """Gather sources from channels; linear, so that each channel has its part in them.
+
+        Parameters
+        ----------
+        signal : Tensor of shape (batch, n_some_chans, n_samples)
+            From `prepare`.
+        channels : index, default=slice(None)
+            Which channels they are.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_images, n_sources, n_samples)
+            Signals of the sources, and of their mirror images where there are some.
+        """
+        if self.recorder is not None:
+            self.recorder("signal", signal)
+        kernel = self.kernel()[:, channels]
+        sources = F.conv1d(signal, kernel, padding=kernel.shape[-1] // 2)
+        return sources.unflatten(1, (-1, self.n_sources))
+
+    def split(self, weights, signal):
+        """Divide weighted sums over the samples of sources among the channels.
+
+        Parameters
+        ----------
+        weights : Tensor of shape (batch, n_images, n_sources, n_samples)
+            By what each sample is multiplied.
+        signal : Tensor of shape (batch, n_chans, n_samples)
+            From `prepare`.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_images, n_sources, n_chans)
+            What each channel adds to the weighted sum of each source; the sum over channels is
+            that of the source.
+        """
+        kernel, n_samples = self.kernel(), signal.shape[-1]
+        signal = F.pad(signal, (kernel.shape[-1] // 2,) * 2)
+        flat, total = weights.flatten(1, 2), 0
+        for lag in range(kernel.shape[-1]):
+            total = total + kernel[..., lag] * (flat @ signal[..., lag : lag + n_samples].mT)
+        return total.unflatten(1, weights.shape[1:3])
+
+    def amounts(self, signal):
+        """Compute how much each channel adds to each source.
+
+        Parameters
+        ----------
+        signal : Tensor of shape (batch, n_chans, n_samples)
+            From `prepare`.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_images, n_sources, n_chans)
+            Root mean square over the epoch of what the channel adds, in units of the source's
+            over the training epochs. By convolution's rule it follows from the autocorrelations of
+            kernel and signal, so that no filtered signal is needed.
+        """
+        kernel = self.kernel()
+        lags = range(min(kernel.shape[-1], signal.shape[-1]))
+        of_kernel, of_signal = (
+            torch.stack([(x[..., lag:] * x[..., : x.shape[-1] - lag]).sum(-1) for lag in lags], -1)
+            for x in (kernel, signal)
+        )
+        of_kernel[..., 1:] *= 2  # lags of both signs
+        power = torch.einsum("hcl,bcl->bhc", of_kernel, of_signal) / signal.shape[-1]
+        power = power.unflatten(1, (-1, self.n_sources)) / self.source_power[:, None]
+        return power.clamp_min(0).sqrt()
+
+    def tokens(self, sources):
+        """Describe sources in windows of time.
+
+        Parameters
+        ----------
+        sources : Tensor of shape (batch, n_images, n_sources, n_samples)
+            From `gather`.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_images, 2, n_sources, n_windows)
+            Log powers, times a constant, and means.
+        """
+        flat = sources.flatten(0, 1)
+        squares = flat.square()
+        power = self.source_power
+        if self.training:
+            power = squares.mean(dim=(0, 2)).clamp_min(LEAST_POWER)
+            self.source_power.lerp_(power.detach(), MOMENTUM)
+            # The onset of a rhythm differs between epochs.
+            most = min(round(SHIFT * self.rate), squares.shape[-1] - 1)
+            squares = squares.roll(int(torch.randint(-most, most + 1, ())), dims=-1)
+        powers = squares @ self.windows / power[:, None]
+        means = flat @ self.windows / power[:, None].sqrt()
+        tokens = torch.stack([POWER_GAIN * powers.clamp_min(SILENCE).log(), means], dim=1)
+        return tokens.unflatten(0, sources.shape[:2])
+
+    def centre(self, tokens, means):
+        """Subtract means of log powers; waveforms stay as they are.
+
+        Parameters
+        ----------
+        tokens : Tensor of shape (batch, n_images, 2, n_sources, n_windows)
+            From `tokens`.
+        means : Tensor of shape (n_images, n_sources, n_windows) or (batch, ...)
+            Means of log powers, for all epochs or for each.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_images, 2, n_sources, n_windows)
+            The tokens.
+        """
+        return torch.stack([tokens[:, :, 0] - means, tokens[:, :, 1]], dim=2)
+
+    def read_out(self, tokens):
+        """Let the class token attend to the tokens.
+
+        Parameters
+        ----------
+        tokens : Tensor of shape (batch, n_images, 2, n_sources, n_windows)
+            The tokens.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_outputs) or (batch, n_outputs, n_groups)
+            Logits, as `forward` gives them.
+        """
+        if self.recorder is not None:
+            self.recorder("tokens", tokens)
+        tokens = self.drop(tokens).unflatten(3, (self.n_groups, -1))
+        weight = self.class_weight.unflatten(2, (self.n_groups, -1))
+        logits = torch.einsum("bikghw,okghw->biog", tokens, weight) + self.class_bias
+        if logits.shape[1] == 2:
+            logits = torch.stack([logits[:, 0], logits[:, 1, self.swapped]], dim=1)
+        logits = logits.mean(dim=1)
+        return logits if self.training else logits.mean(dim=-1)
+
+
+def subject_means(tokens, subject):
+    """Average log powers over the epochs of each subject.
+
+    Parameters
+    ----------
+    tokens : Tensor of shape (batch, n_images, 2, n_sources, n_windows)
+        From `EEGTransformer.tokens`.
+    subject : Tensor of int of shape (batch,)
+        Whose epochs they are, from 0 on.
+
+    Returns
+    -------
+    Tensor of shape (n_subjects, n_images, n_sources, n_windows)
+        The means; of a number that nobody has, zero.
+    """
+    powers = tokens[:, :, 0]
+    whose = F.one_hot(subject).to(powers.dtype)
+    share = whose / whose.sum(dim=0).clamp_min(1)
+    return torch.einsum("bs,bihw->sihw", share, powers)
+
+
+def _wavelets(n_heads, n_filters, rate):
+    """Draw temporal filters that begin as short oscillations: (n_heads, n_filters, n_taps)."""
+    half = max(1, round(FILTER * rate / 2))
+    time = torch.arange(-half, half + 1) / rate
+    low, high = FREQUENCIES[0], min(FREQUENCIES[1], 0.4 * rate)
+    frequency = low + (high - low) * torch.rand(n_heads, n_filters, 1)
+    phase = 2 * np.pi * torch.rand(n_heads, n_filters, 1)
+    taper = torch.hann_window(2 * half + 3, periodic=False)[1:-1]
+    waves = taper * torch.cos(2 * np.pi * frequency * time + phase)
+    # As long as the weights of a convolution of torch are at first.
+    return waves / waves.norm(dim=-1, keepdim=True) / (3 * n_filters) ** 0.5

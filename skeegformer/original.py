@@ -1,0 +1,193 @@
+"""The network of eeg-transformer as a classifier, trained as by its own script."""
+
+from functools import partial
+from numbers import Integral, Real
+
+from skeegformer._saving import SavingMixin, ask_for_the_original_shape
+from skeegformer._training import NetworkClassifier, check_number
+from skeegformer._validation import check_one_of
+from skeegformer.nn.original import SHUFFLES, OriginalTransformer
+
+
+class OriginalTransformerClassifier(SavingMixin, NetworkClassifier):
+    """The network of eeg-transformer [1]_, trained as by its own script.
+
+    What checkpoints of eeg-transformer become, and what `EEGTransformerClassifier` is compared
+    with. Parameters that are not described here are those of `EEGTransformerClassifier`.
+
+    Parameters
+    ----------
+    n_time_tokens, embed_dim, n_layers, n_heads : int, default=4, 64, 3 and 8
+        Of the network, see `OriginalTransformer`.
+    drop_prob, token_drop_prob : float, default=0.3 and 0.1
+        Of the network.
+    crop : int or None, default=None
+        How many samples of each epoch are used: in training from a random one on, and in
+        prediction the first. None uses all.
+    noise : float, default=0.0
+        Standard deviation of the noise added in training, relative to each channel's own.
+    shuffle_tokens : {"none", "channels", "temporal", "all"}, default="none"
+        Which tokens are shuffled in training.
+    max_epochs : int or "auto", default=300
+        Number of training epochs.
+    batch_size : int, default=32
+        Epochs of EEG in a training step.
+    lr, weight_decay : float, default=5e-3 and 0.1
+        Of AdamW.
+    warmup_steps : int, default=500
+        Training steps in which the learning rate rises from 0.
+    lr_decay : float, default=0.995
+        What the learning rate is multiplied by at every training epoch after the warm-up.
+    class_weight : dict, "balanced" or None, default="balanced"
+        Weights of the classes in the loss.
+    early_stopping : bool, default=True
+        Hold out subjects, stop when their loss no longer falls, and return to the best weights.
+    validation_fraction : float, default=0.15
+        Share of the subjects that `early_stopping` holds out.
+    n_iter_no_change : int, default=100
+        After how many training epochs without a lower loss `early_stopping` ends the training.
+    callbacks : list of skorch.callbacks.Callback or None, default=None
+        Further callbacks, as skorch takes them.
+    sfreq : float or None, default=None
+        Sampling rate in Hz of arrays; Epochs know their own, and have to agree.
+    device : str, default="cpu"
+        Where torch computes.
+    random_state : int, RandomState instance or None, default=None
+        Equal seeds give equal weights.
+    verbose : int, default=0
+        0: silent; 1: a progress bar; 2: skorch's table, a line per pass.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    net_ : skorch.NeuralNetClassifier
+        The trained net; ``net_.module_`` is the `OriginalTransformer`.
+    original_ : dict
+        After `load` of a checkpoint of eeg-transformer: its hyperparameters.
+
+    References
+    ----------
+    .. [1] Thoelke et al. (2022), eeg-transformer. Conference on
+       Cognitive Computational Neuroscience. doi:10.32470/CCN.2022.1240-0
+
+    Examples
+    --------
+    >>> from skeegformer import OriginalTransformerClassifier, make_simulated_eeg
+    >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, random_state=0)
+    >>> classifier = OriginalTransformerClassifier(
+    ...     embed_dim=16, n_layers=2, max_epochs=2, early_stopping=False, random_state=0
+    ... )
+    >>> classifier.fit(X, y).predict_proba(X[:3]).shape
+    (3, 2)
+    """
+
+    def __init__(
+        self,
+        *,
+        n_time_tokens=4,
+        embed_dim=64,
+        n_layers=3,
+        n_heads=8,
+        drop_prob=0.3,
+        token_drop_prob=0.1,
+        crop=None,
+        noise=0.0,
+        shuffle_tokens="none",
+        max_epochs=300,
+        batch_size=32,
+        lr=5e-3,
+        weight_decay=0.1,
+        warmup_steps=500,
+        lr_decay=0.995,
+        class_weight="balanced",
+        early_stopping=True,
+        validation_fraction=0.15,
+        n_iter_no_change=100,
+        callbacks=None,
+        sfreq=None,
+        device="cpu",
+        random_state=None,
+        verbose=0,
+    ):
+        self.n_time_tokens = n_time_tokens
+        self.embed_dim = embed_dim
+        self.n_layers = n_layers
+        self.n_heads = n_heads
+        self.drop_prob = drop_prob
+        self.token_drop_prob = token_drop_prob
+        self.crop = crop
+        self.noise = noise
+        self.shuffle_tokens = shuffle_tokens
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.warmup_steps = warmup_steps
+        self.lr_decay = lr_decay
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.callbacks = callbacks
+        self.sfreq = sfreq
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        for name in ("n_time_tokens", "embed_dim", "n_layers", "n_heads"):
+            check_number(self, name, Integral, 1)
+        if self.crop is not None:
+            check_number(self, "crop", Integral, 1, or_else="None")
+        for name in ("drop_prob", "token_drop_prob"):
+            check_number(self, name, Real, 0, below=1)
+        check_number(self, "noise", Real, 0)
+        check_one_of("shuffle_tokens", self.shuffle_tokens, SHUFFLES)
+        if self.embed_dim % self.n_heads:
+            raise ValueError(f"n_heads={self.n_heads} does not divide embed_dim={self.embed_dim}.")
+
+    def _check_schedule(self):
+        check_number(self, "warmup_steps", Integral, 0)
+        check_number(self, "lr_decay", Real, 0)
+
+    def _lr_factor(self, max_epochs, steps_per_pass):
+        return partial(
+            _warm_up_and_decay,
+            n_warmup=self.warmup_steps,
+            decay=self.lr_decay,
+            steps_per_pass=steps_per_pass,
+        )
+
+    def _begin(self):
+        vars(self).pop("original_", None)
+
+    def _way_out(self, eeg):
+        """Say what to do with epochs that have other channels or samples than in `fit`."""
+        if "original_" not in vars(self):
+            return ""
+        return ask_for_the_original_shape(self.original_, eeg.data.shape)
+
+    def _make_network(self, data):
+        return OriginalTransformer, {
+            "n_chans": self.n_chans_,
+            "n_outputs": len(self.classes_),
+            "n_times": self.n_times_,
+            "n_time_tokens": self.n_time_tokens,
+            "embed_dim": self.embed_dim,
+            "n_layers": self.n_layers,
+            "n_heads": self.n_heads,
+            "drop_prob": self.drop_prob,
+            "token_drop_prob": self.token_drop_prob,
+            "crop": self.crop,
+            "noise": self.noise,
+            "shuffle_tokens": self.shuffle_tokens,
+        }
+
+
+def _warm_up_and_decay(step, *, n_warmup, decay, steps_per_pass):
+    """Scale the learning rate: up to 1 in the warm-up, then down a little at every pass."""
+    if step < n_warmup:
+        return (step + 1) / n_warmup
+    return decay ** (step // steps_per_pass - max(0, n_warmup - 1) // steps_per_pass)

@@ -1,0 +1,350 @@
+"""The network of eeg-transformer: token by token, and what its training draws at random."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from skeegformer.nn import OriginalTransformer, tokens_to_channels
+from skeegformer.nn.original import shuffle
+
+
+def _network(**params):
+    torch.manual_seed(0)
+    options = {"n_chans": 5, "n_outputs": 3, "n_times": 160, "embed_dim": 16, "n_layers": 2}
+    return OriginalTransformer(**(options | params))
+
+
+def _embedded(network, x):
+    """Give what reaches the blocks: the class token, and the projected tokens."""
+    seen = []
+    hook = network.encoder.encoder_layers[0].register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0])
+    )
+    network(x)
+    hook.remove()
+    return seen[0]
+
+
+def _projected(network, x):
+    """Give the samples that are projected."""
+    seen = []
+    hook = network.encoder.in_proj.register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0])
+    )
+    network(x)
+    hook.remove()
+    return seen[0].detach()
+
+
+@pytest.mark.parametrize("n_time_tokens", [1, 3])
+def test_shapes_with_and_without_batch(n_time_tokens):
+    network = _network(n_time_tokens=n_time_tokens).eval()
+    x = torch.randn(4, 5, 160)
+    assert network(x).shape == (4, 3)
+    assert _embedded(network, x).shape == (4, 1 + 5 * n_time_tokens, 16)
+    assert network.n_tokens == 1 + 5 * n_time_tokens
+    torch.testing.assert_close(network(x[2]), network(x)[2])
+
+
+@pytest.mark.parametrize("n_time_tokens", [1, 4])
+def test_token_order_is_channel_major(n_time_tokens):
+    """A change in one segment of one channel changes that token, and no other."""
+    network = _network(n_time_tokens=n_time_tokens).eval()
+    x = torch.randn(1, 5, 160)
+    channel, segment = 3, n_time_tokens - 1
+    changed = x.clone()
+    length = 160 // n_time_tokens
+    changed[0, channel, segment * length : (segment + 1) * length] *= 3
+    difference = (_embedded(network, x) - _embedded(network, changed))[0].abs().sum(dim=-1)
+    by_channel = network.tokens_to_channels(difference)
+    assert by_channel.shape == (5, n_time_tokens)
+    assert difference[0] == 0  # the class token
+    assert torch.nonzero(by_channel).tolist() == [[channel, segment]]
+
+
+def test_tokens_to_channels_refuses_other_counts():
+    with pytest.raises(ValueError, match="7 tokens.*2 channels with 2 .* make 4, or 5 with"):
+        tokens_to_channels(np.zeros(7), 2, 2)
+
+
+def test_tokens_are_the_raw_samples():
+    network = _network(n_time_tokens=3).eval()
+    network.norm.eps = 0.0
+    x = torch.randn(2, 5, 160)
+    tokens = _projected(network, x)
+    assert tokens.shape == (2, 15, 53)  # 159 of 160 samples
+    np.testing.assert_array_equal(tokens[1, 4 * 3 + 2], x[1, 4, 106:159])
+
+
+def _recompute(state, x, n_time_tokens, n_heads):
+    """Classify an epoch as the original does when it is not trained, token by token."""
+    scaled = (x - state["mean"]) / state["std"]
+    mean, variance = state["norm.running_mean"], state["norm.running_var"]
+    scaled = (scaled - mean[:, None]) / torch.sqrt(variance[:, None] + 1e-5)
+    scaled = scaled * state["norm.weight"][:, None] + state["norm.bias"][:, None]
+    length = x.shape[1] // n_time_tokens
+    tokens = [state["encoder.class_token"]]
+    for channel in range(x.shape[0]):
+        for segment in range(n_time_tokens):
+            samples = scaled[channel, segment * length : (segment + 1) * length]
+            embedded = F.linear(
+                samples, state["encoder.in_proj.weight"], state["encoder.in_proj.bias"]
+            )
+            position = state["encoder.pe.encodings.weight"][channel * n_time_tokens + segment]
+            tokens.append(embedded + position)
+    x = torch.stack(tokens)
+    size = x.shape[1]
+
+    def norm(x, name):
+        return F.layer_norm(x, (size,), state[f"{name}.weight"], state[f"{name}.bias"])
+
+    def linear(x, name):
+        return F.linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
+
+    for layer in range(2):
+        name = f"encoder.encoder_layers.{layer}"
+        q, k, v = linear(norm(x, f"{name}.norm1"), f"{name}.mha.qkv").split(size, dim=-1)
+        heads = []
+        for head in range(n_heads):
+            part = slice(head * size // n_heads, (head + 1) * size // n_heads)
+            scores = q[:, part] @ k[:, part].T / (size / n_heads) ** 0.5
+            heads.append(torch.softmax(scores, dim=-1) @ v[:, part])
+        x = x + linear(torch.cat(heads, dim=-1), f"{name}.mha.out")
+        hidden = torch.relu(linear(norm(x, f"{name}.norm2"), f"{name}.ff.0"))
+        x = x + torch.relu(linear(hidden, f"{name}.ff.2"))
+    pooled = norm(x[0], "encoder.norm")
+    return linear(torch.relu(linear(pooled, "outnet.0")), "outnet.2")
+
+
+def test_it_computes_what_it_should():
+    torch.manual_seed(0)
+    network = OriginalTransformer(3, 2, 22, n_time_tokens=4, embed_dim=8, n_layers=2, n_heads=2)
+    network.learn_statistics(5 + 3 * torch.randn(64, 3, 22))
+    network.train()(5 + 3 * torch.randn(64, 3, 22))  # moves the statistics of the normalisation
+    network.eval()
+    x = 5 + 3 * torch.randn(5, 3, 22)
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    expected = torch.stack([_recompute(state, epoch, 4, 2) for epoch in x])
+    torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-5)
+    assert state["mean"].item() == pytest.approx(5, abs=0.2)
+    assert state["std"].item() == pytest.approx(3, abs=0.2)
+
+
+def test_names_and_shapes_of_the_weights():
+    shapes = {
+        name: tuple(value.shape)
+        for name, value in OriginalTransformer(64, 2, 320).state_dict().items()
+    }
+    layer = {
+        "norm1.weight": (64,),
+        "norm1.bias": (64,),
+        "norm2.weight": (64,),
+        "norm2.bias": (64,),
+        "mha.qkv.weight": (192, 64),
+        "mha.qkv.bias": (192,),
+        "mha.out.weight": (64, 64),
+        "mha.out.bias": (64,),
+        "ff.0.weight": (128, 64),
+        "ff.0.bias": (128,),
+        "ff.2.weight": (64, 128),
+        "ff.2.bias": (64,),
+    }
+    assert shapes == {
+        "mean": (),
+        "std": (),
+        "norm.weight": (64,),
+        "norm.bias": (64,),
+        "norm.running_mean": (64,),
+        "norm.running_var": (64,),
+        "norm.num_batches_tracked": (),
+        "encoder.class_token": (64,),
+        "encoder.in_proj.weight": (64, 80),
+        "encoder.in_proj.bias": (64,),
+        "encoder.pe.encodings.weight": (5000, 64),
+        **{f"encoder.encoder_layers.{i}.{name}": s for i in range(3) for name, s in layer.items()},
+        "encoder.norm.weight": (64,),
+        "encoder.norm.bias": (64,),
+        "outnet.0.weight": (64, 64),
+        "outnet.0.bias": (64,),
+        "outnet.2.weight": (2, 64),
+        "outnet.2.bias": (2,),
+    }
+
+
+def test_it_drops_tokens_and_crops_in_training_alone():
+    torch.manual_seed(0)
+    network = OriginalTransformer(2, 2, 43, drop_prob=0.0, token_drop_prob=0.5)
+    x = torch.randn(8, 2, 43)
+    network.eval()
+    torch.testing.assert_close(network(x), network(x))
+    torch.testing.assert_close(network(x)[:1], network(x[:1]))
+    late = x.clone()
+    late[..., 40:] = 100.0  # 4 tokens of 10 samples leave three samples over
+    torch.testing.assert_close(network(late), network(x))
+    network.train()
+    assert not torch.allclose(network(x), network(x))
+
+
+@pytest.mark.parametrize("n_times", [1, 2, 3, 7, 20])
+def test_very_short_epochs(n_times):
+    network = _network(n_times=n_times, n_time_tokens=1)
+    assert torch.isfinite(network(torch.randn(2, 5, n_times))).all()
+    assert torch.isfinite(network.eval()(torch.randn(2, 5, n_times))).all()
+
+
+def test_parameters_all_learn():
+    network = _network(n_time_tokens=2)
+    network(torch.randn(8, 5, 160)).square().sum().backward()
+    idle = [name for name, value in network.named_parameters() if not value.grad.abs().sum()]
+    assert idle == []
+
+
+def test_statistics_are_averages_over_batches():
+    x = 1e4 + 50 * torch.randn(30, 5, 160)
+    network = _network()
+    network.learn_statistics(x, batch_size=7)
+    parts = [x[i : i + 7].double() for i in range(0, 30, 7)]
+    np.testing.assert_allclose(network.mean, np.mean([part.mean() for part in parts]), rtol=1e-5)
+    np.testing.assert_allclose(network.std, np.mean([part.std() for part in parts]), rtol=1e-4)
+    network.learn_statistics(torch.full((4, 5, 160), 7.0))
+    assert (network.mean, network.std) == (7, 1)  # nothing is divided by zero
+
+
+def test_logits_do_not_depend_on_the_unit():
+    x = torch.randn(30, 5, 160)
+    logits = []
+    for unit in (1.0, 1e-6, 1e6):
+        network = _network().eval()
+        network.learn_statistics(x * unit)
+        logits.append(network(x * unit))
+    torch.testing.assert_close(logits[0], logits[1], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(logits[0], logits[2], rtol=1e-3, atol=1e-4)
+
+
+def test_the_average_epoch_is_what_normalisation_takes_for_zero():
+    network = _network(drop_prob=0.0)
+    x = 40 + torch.arange(5.0)[:, None] * torch.randn(64, 5, 160)
+    network.learn_statistics(x)
+    for _ in range(100):
+        network(x)
+    network.eval()
+    torch.testing.assert_close(
+        network.average_epoch(), x.mean(dim=(0, 2))[:, None], rtol=1e-3, atol=1e-3
+    )
+    torch.testing.assert_close(
+        _projected(network, network.average_epoch().expand(1, 5, 160)),
+        torch.zeros(1, network.n_tokens - 1, network.token_length),
+        rtol=0.0,
+        atol=1e-4,
+    )
+
+
+def test_the_class_token_decides():
+    """It alone is read: where it gathers nothing, no channel can change the logits."""
+    x = torch.randn(2, 1, 5, 160)
+    network = _network(n_layers=1).eval()
+    assert not torch.equal(network(x[0]), network(x[1]))
+    for weight in network.encoder.encoder_layers[0].mha.out.parameters():
+        torch.nn.init.zeros_(weight)
+    torch.testing.assert_close(network(x[0]), network(x[1]))
+
+
+def test_shuffle_moves_what_it_says():
+    features = torch.arange(6 * 4 * 3.0).reshape(6, 4, 3, 1)
+    torch.manual_seed(0)
+    channels = shuffle(features, "channels")
+    temporal = shuffle(features, "temporal")
+    both = shuffle(features, "all")
+    for original, ch, ti, al in zip(features, channels, temporal, both, strict=True):
+        rows = {tuple(row.flatten().tolist()) for row in original}
+        assert {tuple(row.flatten().tolist()) for row in ch} == rows  # channels stay whole
+        columns = {tuple(column.flatten().tolist()) for column in original.transpose(0, 1)}
+        assert {tuple(c.flatten().tolist()) for c in ti.transpose(0, 1)} == columns
+        assert sorted(al.flatten().tolist()) == sorted(original.flatten().tolist())
+    assert not torch.equal(channels, features)
+    assert not torch.equal(temporal, features)
+    assert len({tuple(epoch.flatten().tolist()) for epoch in channels - features}) > 1
+
+
+@pytest.mark.parametrize(
+    "params", [{"noise": 0.5}, {"token_drop_prob": 0.3}, {"shuffle_tokens": "all"}]
+)
+def test_augmentation_acts_in_training_only(params):
+    options = {"drop_prob": 0.0, "token_drop_prob": 0.0}
+    network = _network(**options | params)
+    x = torch.randn(4, 5, 160)
+    assert not torch.equal(network(x), network(x))
+    network.eval()
+    torch.testing.assert_close(network(x), network(x))
+    plain = _network(**options)
+    assert torch.equal(plain(x), plain(x))
+    plain.load_state_dict(network.state_dict())
+    torch.testing.assert_close(network(x), plain.eval()(x))
+
+
+def test_noise_is_as_strong_as_it_says():
+    network = _network(noise=0.5, token_drop_prob=0.0, n_time_tokens=1)
+    x = 100 * torch.randn(64, 5, 160)
+    network.learn_statistics(x)
+    quiet = _network(token_drop_prob=0.0, n_time_tokens=1)
+    quiet.learn_statistics(x)
+    added = _projected(network, x) - _projected(quiet, x)
+    assert added.std() == pytest.approx(0.5, rel=0.02)
+    assert added.mean() == pytest.approx(0.0, abs=0.01)
+
+
+def test_crop():
+    """In training any beginning, the same for all channels; in evaluation the first sample."""
+    options = {"n_time_tokens": 2, "drop_prob": 0.0, "token_drop_prob": 0.0}
+    network = _network(crop=100, **options)
+    short = _network(n_times=100, **options)
+    short.load_state_dict(network.state_dict())
+    assert network.token_length == short.token_length == 50
+    x = torch.randn(6, 5, 160)
+    for one, part in ((network, x), (short, x[..., :100])):
+        one.learn_statistics(part)
+    short.mean, short.std = network.mean, network.std
+    torch.testing.assert_close(network.eval()(x), short.eval()(x[..., :100]))
+    assert not torch.equal(network.train()(x), network(x))
+    network.norm = torch.nn.Identity()
+    network.learn_statistics(torch.full((1, 5, 160), 0.0))
+    ramp = torch.arange(160.0) + 1000 * torch.arange(5)[:, None]
+    starts = set()
+    for _ in range(500):
+        cut = _projected(network, ramp.expand(2, 5, 160)).unflatten(1, (5, 2)).flatten(2)
+        starts.add(start := int(cut[0, 0, 0]))
+        assert torch.equal(cut, ramp[:, start : start + 100].expand(2, 5, 100))
+    assert starts == set(range(60))  # the original leaves the very last one out
+
+
+def test_token_dropout_keeps_the_mean():
+    network = _network(drop_prob=0.0, token_drop_prob=0.4, n_time_tokens=2)
+    network.norm.eval()
+    x = torch.randn(1, 5, 160)
+    dropped = _projected(network, x.expand(4000, 5, 160))
+    kept = _projected(network.eval(), x)
+    share = (dropped.abs().sum(-1) < 1e-5).float().mean()
+    assert abs(share - 0.4) < 0.02
+    torch.testing.assert_close(dropped.mean(0), kept[0], rtol=0.1, atol=0.06)
+
+
+@pytest.mark.parametrize(
+    "params, message",
+    [
+        ({"shuffle_tokens": True}, "shuffle_tokens=True is not one of 'none', 'channels'"),
+        ({"n_heads": 3}, "n_heads=3 does not divide embed_dim=16"),
+        ({"n_time_tokens": 200}, "5 channels and 160 samples cannot be cut into n_time_tokens=200"),
+        ({"n_time_tokens": 60, "crop": 50}, "and 50 samples cannot be cut into n_time_tokens=60"),
+        ({"n_chans": 2501, "n_time_tokens": 2}, "there may be 5000 of them"),
+        ({"crop": 161}, "crop=161 has to lie between 1 and the number of samples, 160"),
+    ],
+)
+def test_bad_parameters(params, message):
+    with pytest.raises(ValueError, match=message):
+        _network(**params)
+
+
+def test_bad_shape():
+    with pytest.raises(ValueError, match=r"shape \(2, 6, 160\), but .* \(batch, 5, 160\)"):
+        _network()(torch.randn(2, 6, 160))
