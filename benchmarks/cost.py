@@ -55,7 +55,7 @@ def measure(classifier, train, test):
     return {
         "n_weights": sum(p.numel() for p in classifier.net_.module_.parameters()),
         "n_passes": n_passes,
-        "n_seen": n_passes * len(classifier._trained_codes(codes)),
+        "n_seen": n_passes * len(codes),
         "fit_seconds": fit_seconds,
         "n_predicted": len(test),
         "predict_seconds": predict_seconds,

@@ -1,25 +1,19 @@
-"""Put results of other benchmarks into the documentation and the README.
+"""Put results of other benchmarks into the documentation.
 
-What they wrote as Markdown goes between its markers in ``docs/benchmark.rst``, and a sentence on
-two of them into ``README.md``; figures are never copied by hand::
+What they wrote as Markdown goes between its markers in ``docs/benchmark.rst``; figures are never
+copied by hand::
 
     python benchmarks/docs_tables.py
 """
 
 import re
-import textwrap
 from pathlib import Path
-
-import learning_curve
-import pandas as pd
-import training_length
 
 from skeegformer.evaluation import write_between_markers
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmark.rst"
-RESULTS = ("nested_choice", "training_length", "learning_curve", "electrodes", "near_eyes")
-RESULTS += ("calibration", "cost")
+RESULTS = ("event_related",)
 
 
 def to_rst(markdown):
@@ -49,13 +43,6 @@ def main():
         if path.exists():
             text = to_rst(path.read_text(encoding="utf-8"))
             write_between_markers(PAGE, name.replace("_", "-"), text)
-    sentences = {
-        "longer-training": (training_length.TABLE, training_length.lead),
-        "learning-curve": (learning_curve.TABLE, learning_curve.summary),
-    }
-    for name, (path, say) in sentences.items():
-        text = textwrap.fill(say(pd.read_csv(path)), 100)
-        write_between_markers(HERE.parent / "README.md", name, text)
 
 
 if __name__ == "__main__":

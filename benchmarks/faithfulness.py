@@ -14,11 +14,6 @@ Finished runs are kept in the CSV file and not run again::
 
     OMP_NUM_THREADS=1 python benchmarks/faithfulness.py --seeds 20 --jobs 2
 
-With ``--quick`` the methods that replace channels are left out, which take nearly all of the time
-where tokens are made of covariance::
-
-    OMP_NUM_THREADS=1 python benchmarks/faithfulness.py --quick --seeds 5 --jobs 2
-
 With ``--tests`` maps are put to the test of ``explanation.evaluate()`` instead, with the truth as
 oracle and with random parameters and shuffled labels, which takes longer::
 
@@ -28,7 +23,6 @@ oracle and with random parameters and shuffled labels, which takes longer::
 import argparse
 import time
 import warnings
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +37,6 @@ from skeegformer._files import replacing
 RESULTS = Path(__file__).parent / "results"
 METHODS = {
     "rollout": {"method": "rollout"},
-    "flow": {"method": "flow"},
     "gradient rollout": {"method": "gradient-rollout"},
     "integrated gradients": {"method": "integrated-gradients"},
     "occlusion, swap": {"method": "occlusion", "replacement": "swap", "n_repeats": 3},
@@ -53,12 +46,10 @@ METHODS = {
     "permutation": {"method": "permutation", "n_repeats": 3},
 }
 BAND_METHODS = {
-    "integrated gradients": {"method": "integrated-gradients", "parts": "band"},
     "occlusion, swap": {"method": "occlusion", "parts": "band", "n_repeats": 1},
 }
 TESTED = (
     "rollout",
-    "flow",
     "gradient rollout",
     "integrated gradients",
     "occlusion, swap",
@@ -75,7 +66,7 @@ METRICS = {
 }
 
 
-def run(case, seed, quick=False):
+def run(case, seed):
     """Train, explain by all methods, and compare with the truth: a list of rows."""
     from skeegformer import EEGTransformerClassifier, make_simulated_eeg
 
@@ -89,7 +80,7 @@ def run(case, seed, quick=False):
     common = {"case": case, "seed": seed, "accuracy": accuracy, "fit_seconds": fit_seconds}
     position = metadata.groupby("subject").cumcount().to_numpy()
     test = ~train & (position < EPOCHS_PER_SUBJECT)
-    rows = _explain(classifier, X[test], y[test], truth, seed, quick)
+    rows = list(_explain(classifier, X[test], y[test], truth, seed))
     return [{**common, **row} for row in rows]
 
 
@@ -154,17 +145,11 @@ def report_tests(rows):
     return "\n".join(lines) + "\n"
 
 
-def _is_slow(name):
-    return name.startswith("occlusion") or name == "permutation"
-
-
-def _explain(classifier, X, y, truth, seed, quick):
+def _explain(classifier, X, y, truth, seed):
     from skeegformer import AttentionExplainer
 
     rng = np.random.default_rng(seed)
     for name, params in METHODS.items():
-        if quick and _is_slow(name):
-            continue
         start = time.perf_counter()
         explanation = AttentionExplainer(target="true", random_state=seed, **params).explain(
             classifier, X, y
@@ -174,10 +159,9 @@ def _explain(classifier, X, y, truth, seed, quick):
         row = compare(explanation.values.mean(axis=0), truth)
         row |= {f"abs_{k}": v for k, v in compare(abs(explanation.values).mean(0), truth).items()}
         yield {"method": name, "ms_per_epoch": 1000 * seconds / len(y), **row}
+    yield {"method": "importances of fit", **compare(classifier.feature_importances_, truth)}
     yield {"method": "random", **compare(rng.random(len(truth.ch_names)), truth)}
     for name, params in BAND_METHODS.items():
-        if quick and _is_slow(name):
-            continue
         explanation = AttentionExplainer(target="true", random_state=seed, **params).explain(
             classifier, X, y
         )
@@ -242,7 +226,8 @@ def write_page_tables(rows, folder, stem):
     """Write the tables of the documentation: a row for each method, a column for each case."""
     accurate = rows[rows["accuracy"] >= LEAST_ACCURACY]
     for metric in (*METRICS, "band"):
-        methods = _known(rows, BAND_METHODS if metric == "band" else [*METHODS, "random"])
+        methods = [*METHODS, "importances of fit", "random"]
+        methods = _known(rows, BAND_METHODS if metric == "band" else methods)
         known = accurate[accurate[metric].notna()]
         cases = known["case"].unique()
         lines = [",".join(["method", *cases])]
@@ -264,14 +249,14 @@ def _mean_and_error(values):
 
 
 def gains(rows):
-    """Compare gradient rollout with each other method, model by model."""
+    """Compare rollout with each other method, model by model."""
     by_model = rows.pivot_table(index=["case", "seed"], columns="method", values="true")
     lines = [
         "| against | mean gain | models that gain | that lose | Wilcoxon p |",
         "|---|---|---|---|---|",
     ]
     for method in _known(rows, METHODS):
-        gain = by_model["gradient rollout"] - by_model[method]
+        gain = by_model["rollout"] - by_model[method]
         gain = gain.dropna()
         if (gain != 0).any():
             p_value = wilcoxon(gain[gain != 0]).pvalue
@@ -314,7 +299,7 @@ def report(rows):
         accuracy=("accuracy", "mean"),
         accurate=("accuracy", lambda a: int((a >= LEAST_ACCURACY).sum())),
     )
-    methods = _known(rows, [*METHODS, "random"])
+    methods = _known(rows, [*METHODS, "importances of fit", "random"])
     parts = [
         "# Explanations against known truth",
         "Made by `benchmarks/faithfulness.py`. Mean over seeds with a 95 % bootstrap "
@@ -333,7 +318,7 @@ def report(rows):
         table(accurate, "band", _known(rows, BAND_METHODS)),
         "## Mean over cases",
         overall(accurate, methods),
-        "## What gradient rollout gains in the AUC of the informative channels",
+        "## What rollout gains in the AUC of the informative channels",
         gains(accurate),
         "## Where each method loses",
         "To the best method of the case, by at least 0.05 and two standard errors.",
@@ -376,12 +361,10 @@ def main():
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--tests", action="store_true", help="evaluate() instead of the truth")
-    parser.add_argument("--quick", action="store_true", help="no occlusion, no permutation")
     parser.add_argument("--output", type=Path, default=None)
     options = parser.parse_args()
     if options.output is None:
-        stem = "faithfulness_quick" if options.quick else "faithfulness"
-        stem = "faithfulness_tests" if options.tests else stem
+        stem = "faithfulness_tests" if options.tests else "faithfulness"
         options.output = RESULTS / f"{stem}.csv"
     rows = pd.read_csv(options.output) if options.output.exists() else pd.DataFrame()
     done = set() if rows.empty else set(zip(rows["case"], rows["seed"], strict=True))
@@ -392,7 +375,7 @@ def main():
         if (case, seed) not in done
     ]
     parallel = Parallel(n_jobs=options.jobs, return_as="generator_unordered")
-    how = run_tests if options.tests else partial(run, quick=options.quick)
+    how = run_tests if options.tests else run
     runs = parallel(delayed(_run_quietly)(how, *one) for one in todo)
     for found in tqdm(runs, total=len(todo), desc="models", unit="model"):
         rows = pd.concat([rows, pd.DataFrame(found)], ignore_index=True)

@@ -105,7 +105,6 @@ def main(argv=None):
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--megabytes", type=float, default=1000, help="size of the data")
-    parser.add_argument("--tokenizer", nargs="+", default=["linear"], help="one or several")
     parser.add_argument("--passes", type=int, default=1, help="passes over the data")
     parser.add_argument("--folder", help="where the data go for the time being")
     args = parser.parse_args(argv)
@@ -114,16 +113,14 @@ def main(argv=None):
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         path = simulate(folder, args.megabytes)
         size = path.stat().st_size
-        for tokenizer in args.tokenizer:
-            params = {"tokenizer": tokenizer, "sfreq": 160.0, "max_epochs": args.passes}
-            params["random_state"] = 0
-            for how in ("array", "file"):
-                found = measure(path, how, params)
-                rows.append(
-                    f"| {tokenizer} | {how} | {found['peak'] / 1e6:.0f} | "
-                    f"{found['peak'] / size:.2f} | {found['seconds']:.0f} | {found['loss']:.6f} |"
-                )
-                print(rows[-1], flush=True)
+        params = {"sfreq": 160.0, "max_epochs": args.passes, "random_state": 0}
+        for how in ("array", "file"):
+            found = measure(path, how, params)
+            rows.append(
+                f"| {how} | {found['peak'] / 1e6:.0f} | {found['peak'] / size:.2f} | "
+                f"{found['seconds']:.0f} | {found['loss']:.6f} |"
+            )
+            print(rows[-1], flush=True)
     table = "\n".join(
         [
             f"# Memory of a training on {size / 1e6:.0f} MB",
@@ -132,15 +129,14 @@ def main(argv=None):
             f"{SHAPE[1]} samples; `EEGTransformerClassifier` with {args.passes} pass(es), then "
             "`predict_proba` of all epochs, each row in a fresh process. Memory is the peak of the "
             "resident set from the moment when libraries are loaded and warm; an array is read "
-            "from the same file first. Features of the covariance tokenizer go to a temporary "
-            "file.",
+            "from the same file first.",
             "",
-            "| tokenizer | X | peak, MB | peak / size of X | fit, s | last loss |",
-            "|---|---|--:|--:|--:|--:|",
+            "| X | peak, MB | peak / size of X | fit, s | last loss |",
+            "|---|--:|--:|--:|--:|",
             *rows,
             "",
-            f"`python benchmarks/memory.py --megabytes {args.megabytes:g} --tokenizer "
-            f"{' '.join(args.tokenizer)} --passes {args.passes}`; torch {version('torch')}, "
+            f"`python benchmarks/memory.py --megabytes {args.megabytes:g} --passes "
+            f"{args.passes}`; torch {version('torch')}, "
             f"{platform.processor() or platform.machine()}, one thread.",
             "",
         ]

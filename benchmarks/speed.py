@@ -20,14 +20,8 @@ import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
 MODELS = {
-    "default": {},
-    "default, 3 temporal tokens": {"n_time_tokens": 3},
-    'tokenizer="linear", size of the original': {
-        "tokenizer": "linear",
-        "embed_dim": 128,
-        "n_layers": 5,
-        "n_heads": 8,
-    },
+    "EEGTransformerClassifier": {},
+    "OriginalTransformerClassifier": {"early_stopping": False},
 }
 SHAPE = (61, 320)
 ONLINE = "One epoch at a time"
@@ -46,15 +40,16 @@ def matrix_products(size=512, seconds=2.0):
     return count * 2 * size**3 / (time.perf_counter() - start) / 1e9
 
 
-def _measure_model(params, n_epochs, queue):
-    from skeegformer import EEGTransformerClassifier
+def _measure_model(name, params, n_epochs, queue):
+    import skeegformer
 
+    kind = getattr(skeegformer, name)
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n_epochs, *SHAPE)).astype(np.float32)
     y = np.arange(n_epochs) % 2
     options = {"sfreq": 160.0, "random_state": 0, **params}
-    EEGTransformerClassifier(max_epochs=1, **options).fit(X[:64], y[:64])  # warm up
-    classifier = EEGTransformerClassifier(max_epochs=3, **options)
+    kind(max_epochs=1, **options).fit(X[:64], y[:64])  # warm up
+    classifier = kind(max_epochs=3, **options)
     classifier.fit(X, y)
     # The passes alone: statistics and importances are made once, however many passes follow.
     fit = n_epochs / np.median(classifier.history_[:, "dur"])
@@ -187,7 +182,8 @@ def main():
     ]
     for name, params in MODELS.items():
         rate = matrix_products()
-        weights, fit, predict, single, peak = _in_own_process(_measure_model, params, args.epochs)
+        found = _in_own_process(_measure_model, name, params, args.epochs)
+        weights, fit, predict, single, peak = found
         lines.append(
             f"| {name} | {weights} | {fit:.0f} | {predict:.0f} | {single:.1f} | {peak:.0f} | "
             f"{rate:.0f} |"
