@@ -2,9 +2,9 @@
 Figures of attention, with closed and with open eyes
 ====================================================
 
-The figures that the original eeg-transformer [1]_ was read by, drawn from models that are
-trained on this page: confusions, scores, maps of attention by class, time and frequency band,
-and attention between channels.
+The kinds of figures that eeg-transformer [1]_ was published with, drawn from models that are
+trained on this page: confusions, scores, maps of attention by class and frequency band, and
+connections between channels; at the end the same, by layer and time, of the original's network.
 
 What is explained are epochs of people whom the model has not seen: it learns from one half of
 them and is asked about the other half, and the other way round.
@@ -26,7 +26,7 @@ from sklearn.model_selection import GroupKFold
 from skeegformer import (
     AttentionExplainer,
     ConnectionDisplay,
-    TopomapDisplay,
+    OriginalTransformerClassifier,
     concatenate_explanations,
     cross_subject_scores,
     load_eegmmi,
@@ -50,20 +50,19 @@ kind = "Recorded" if recorded else "SIMULATED"
 print(f"{kind}: {len(y)} epochs of {len(set(subjects))} people")
 
 # %%
-# Each channel is cut into two temporal tokens. ``connections=True`` keeps what each channel has
-# taken from each other one when the class token reads it, which takes two blocks: what channels
-# do in the last one nobody reads. Explanations of the two halves are joined to one of all people.
+# ``connections=True`` also keeps how much the class token takes of two channels from the same
+# sources. Explanations of the two halves are joined to one of all people.
 
-pipeline = make_eeg_pipeline(n_time_tokens=2, n_layers=2, max_epochs=20, random_state=0)
+pipeline = make_eeg_pipeline(max_epochs=20, random_state=0)
 rollout = AttentionExplainer("rollout", connections=True)
-gradients = AttentionExplainer("integrated-gradients", parts="band")
+bands_needed = AttentionExplainer("occlusion", parts="band", n_repeats=1, random_state=0)
 
 halves, halves_by_band = [], []
 for train, test in GroupKFold(2).split(y, y, subjects):
     pipeline.fit(X[train], y[train])
     halves.append(rollout.explain(pipeline, X[test], y[test]))
-    few = test[::3]  # gradients are slower, and fewer epochs tell as much
-    halves_by_band.append(gradients.explain(pipeline, X[few], y[few]))
+    few = test[::3]  # occlusion is slower, and every third epoch is enough for a mean
+    halves_by_band.append(bands_needed.explain(pipeline, X[few], y[few]))
 everything = concatenate_explanations(halves)
 by_band = concatenate_explanations(halves_by_band)
 
@@ -84,10 +83,8 @@ confusion.im_.set_clim(0, 1)
 # %%
 # Scores by frequency band
 # ------------------------
-# The original trained one model per band. So do we, with its way to make tokens of raw samples
-# (``tokenizer="linear"``) and to decide by the class token alone (``votes=False``). The last bar is
-# the classifier as it comes, with tokens of covariance. Dots are people, bars their mean with the
-# standard deviation.
+# The original trained one model per band, and so does this section, in fewer passes. Dots are
+# people, bars their mean with the standard deviation.
 
 bands = {
     "delta": (None, 4.0),
@@ -97,18 +94,9 @@ bands = {
     "all": (None, 30.0),
 }
 models = {
-    name: make_eeg_pipeline(
-        l_freq=low,
-        h_freq=high,
-        tokenizer="linear",
-        votes=False,
-        drop_prob=0.2,
-        max_epochs=12,
-        random_state=0,
-    )
+    name: make_eeg_pipeline(l_freq=low, h_freq=high, max_epochs=12, random_state=0)
     for name, (low, high) in bands.items()
 }
-models["all, covariance"] = make_eeg_pipeline(max_epochs=20, random_state=0)
 scores = cross_subject_scores(models, X, y, subjects, cv=2)
 table = scores.pivot(index="pipeline", columns="subject", values="balanced_accuracy").loc[[*models]]
 table.round(2)
@@ -120,7 +108,7 @@ places = np.arange(len(table))
 ax.bar(places, table.mean(axis=1), yerr=table.std(axis=1), capsize=4, color="#56B4E9")
 ax.plot(places, table, ".", color="black", alpha=0.5)
 ax.axhline(0.5, color="0.4", linestyle="--", linewidth=1, label="chance")
-ax.set_xticks(places, [name.replace(", ", "\n") for name in table.index])
+ax.set_xticks(places, table.index)
 ax.set(ylim=(0, 1.05), ylabel="balanced accuracy\non unseen subjects")
 ax.spines[["top", "right"]].set_visible(False)
 ax.legend(frameon=False, loc="lower right")
@@ -128,30 +116,22 @@ ax.legend(frameon=False, loc="lower right")
 # %%
 # Where the model looks
 # ---------------------
-# Like the original we go on with epochs that were recognised, and with confidence. Attention
-# towards the class token, by class and temporal token:
+# Like the original we go on with epochs that were recognised, and with confidence. The difference
+# between the classes is taken before anything is scaled, and its colours are symmetric about zero.
 
 explanation = everything.select(correct=True, min_confidence=0.75)
 print(f"{len(explanation)} of {len(everything)} epochs are correct with confidence of 0.75")
-explanation.plot_topomap(by="class and part")
-
-# %%
-# Temporal tokens together, and the difference between the classes. It is taken before anything is
-# scaled, and its colours are symmetric about zero. Resting EEG has no time course, so the tokens
-# need not differ.
-
 explanation.plot_topomap(by="class", difference=("eyes-open", "eyes-closed"), names=3)
 
 # %%
-# Attention says where the model looks, and hardly differs between the classes: rollout knows no
-# class. :ref:`sphx_glr_gallery_plot_methods.py` shows what does, and how far to trust each of
-# them.
+# Attention says where the model looks, for whichever class: rollout differs between epochs, whose
+# sources differ, and not between the classes of an epoch.
+# :ref:`sphx_glr_gallery_plot_methods.py` shows what does, and how far to trust each method.
 #
 # The same by frequency band
 # --------------------------
-# For maps there is no need of a model for each band: integrated gradients say what each band of
-# each channel contributes to the decision of one model. Values are in log odds of the predicted
-# class; "other" are frequencies outside the bands, "waveform" is the signal's outline.
+# Maps do not need a model for each band: occlusion replaces one band of a channel by that of
+# another epoch. Values are in log odds of the predicted class.
 
 chosen = by_band.select(correct=True, min_confidence=0.75)
 chosen.plot_topomap(by="class and part", difference=("eyes-open", "eyes-closed"))
@@ -159,54 +139,61 @@ chosen.plot_topomap(by="class and part", difference=("eyes-open", "eyes-closed")
 # %%
 # :ref:`sphx_glr_gallery_plot_bands.py` goes further into bands.
 #
-# Attention between channels
-# --------------------------
-# How much a channel is attended to by the others, on average:
+# Channels from the same sources
+# ------------------------------
+# A head gathers a source from several channels, by their sum or by their difference. The matrix has
+# how much the class token takes of two channels from the same sources. It is symmetric, and
+# ordered by region.
 
-n_chans = len(explanation.ch_names)
-others = ~np.eye(n_chans, dtype=bool)
+explanation.plot_matrix(by="class", difference=("eyes-open", "eyes-closed"))
 
+# %%
+# The original's network
+# ----------------------
+# :class:`~skeegformer.OriginalTransformerClassifier` has self-attention in several blocks. Its
+# tokens are segments of channels, here two of each, so that maps can be divided in time.
+# Connections are what each channel has taken from each other one when the class token reads it.
 
-def attended(connections):
-    """Average over queries, in percent, without what a channel takes from itself."""
-    return 100 * connections.mean(axis=0, where=others)
+original = make_eeg_pipeline(
+    OriginalTransformerClassifier(
+        n_time_tokens=2,
+        embed_dim=32,
+        n_heads=4,
+        max_epochs=20,
+        warmup_steps=50,
+        early_stopping=False,
+        random_state=0,
+    ),
+    resample=80.0,
+)
+train, test = next(GroupKFold(2).split(y, y, subjects))
+original.fit(X[train], y[train])
+by_layer = rollout.explain(original, X[test], y[test])
+score = balanced_accuracy_score(by_layer.y, by_layer.predictions)
+print(f"Balanced accuracy on unseen subjects: {score:.2f} (chance 0.50)")
+by_layer.plot_topomap(by="class and part")
 
+# %%
+# Rollout after each block:
 
-matrices = {
-    label: explanation.connections[explanation.y == label].mean(axis=0)
-    for label in ("eyes-open", "eyes-closed")
-}
-difference = matrices["eyes-open"] - matrices["eyes-closed"]
-TopomapDisplay(
-    {label: attended(matrix) for label, matrix in matrices.items()},
-    explanation.info,
-    unit="attention by other channels (%)",
-    differences={"eyes-open − eyes-closed": attended(difference)},
-).plot()
+by_layer.plot_layers(n_top=15)
 
 # %%
 # From which channel to which? Drawn are the twenty strongest connections of each class, beyond
 # what all channels take from the same one.
 
-explanation.plot_connections(top=20, loops=False)
-
-# %%
-# And the difference between the classes, red where it is larger with open eyes:
-
-connections = ConnectionDisplay(
-    {"open − closed": 100 * difference},
-    explanation.info,
-    baseline=None,
-    unit="difference (% points)",
-)
-connections.plot(top=20, loops=False)
+by_layer.plot_connections(top=20, loops=False)
 
 # %%
 # The same on a head to turn around. The page works without a network, and can be sent to a
 # colleague as it is.
 
 display = ConnectionDisplay(
-    {label: 100 * matrix for label, matrix in matrices.items()}, explanation.info
+    {
+        label: 100 * by_layer.connections[by_layer.y == label].mean(axis=0)
+        for label in ("eyes-open", "eyes-closed")
+    },
+    by_layer.info,
 )
 display.to_html("connections.html", title="Attention between channels", overwrite=True)
 
@@ -215,11 +202,6 @@ display.to_html("connections.html", title="Attention between channels", overwrit
 #
 #    <iframe src="connections.html" title="Connections between channels"
 #            style="width: 100%; height: 820px; border: 0"></iframe>
-#
-# All connections, ordered by region. Rows are the channels that attend, columns those that they
-# attend to; columns that stand out are channels that all others look at.
-
-explanation.plot_matrix(by="class", difference=("eyes-open", "eyes-closed"))
 
 # %%
 # References
@@ -227,4 +209,4 @@ explanation.plot_matrix(by="class", difference=("eyes-open", "eyes-closed"))
 # .. [1] Thoelke et al. (2022), Conference on Cognitive Computational Neuroscience.
 #    doi:10.32470/CCN.2022.1240-0
 
-# sphinx_gallery_thumbnail_number = 4
+# sphinx_gallery_thumbnail_number = 3

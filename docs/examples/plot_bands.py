@@ -67,8 +67,8 @@ print(f"Balanced accuracy on unseen subjects: {score:.2f} (chance 0.50)")
 explanation.plot_topomap(by="part", n_columns=4)
 
 # %%
-# By class. Below 8 Hz blinks and eye movements show at the forehead, above 13 Hz its muscles and
-# those of the temples; the alpha rhythm belongs to the back of the head.
+# By class. The alpha rhythm belongs to the back of the head; blinks and eye movements would show
+# at the forehead below 8 Hz, muscles at forehead and temples above 13 Hz.
 
 explanation.plot_topomap(by="class and part")
 

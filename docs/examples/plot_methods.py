@@ -1,6 +1,6 @@
 """
-Six ways to explain, and a truth to compare them with
-=====================================================
+Five ways to explain, and a truth to compare them with
+======================================================
 
 Methods of explanation answer different questions. In simulated EEG the right answer is known:
 here each method meets electrodes that are loud and of no use at all.
@@ -38,16 +38,16 @@ print("Electrodes that carry only noise:", ", ".join(distractors))
 # %%
 # What each method answers
 # ------------------------
-# **Where does it look?** Rollout and flow follow attention through the layers. They know no
-# class, and what is looked at can be ignored afterwards.
+# **Where does it look?** Rollout multiplies what the class token takes from the sources by what
+# the sources take from the channels. It is the same for all classes.
 #
 # **What does it use?** Gradient rollout and integrated gradients follow what moves the output:
-# the log odds of a class. They say what goes into the decision, but not whether it could be done
-# without.
+# the log odds of a class. They show what goes into the decision, but not whether the model could do
+# without it.
 #
 # **What does it need?** Occlusion replaces a channel by the same channel in another epoch,
-# permutation shuffles it over epochs. They say what is lost without the channel; of two that know
-# the same, each can be missed.
+# permutation shuffles it over epochs. They show what is lost without the channel; of two channels
+# with the same information, each can be replaced by the other.
 
 explanations = {
     method: AttentionExplainer(method, n_repeats=2, random_state=0).explain(
@@ -59,23 +59,22 @@ explanations = {
 # %%
 # White discs mark the electrodes above the sources; the two largest values of each map are named.
 
-figure, axes = plt.subplots(2, 4, figsize=(13, 6), layout="constrained")
+figure, axes = plt.subplots(2, 3, figsize=(10, 6), layout="constrained")
 axes = axes.ravel()
 TopomapDisplay({"truth": truth.relevance.to_numpy()}, X.info, unit="difference of classes").plot(
     axes[0], names=2, mask=truth.is_source
 )
-for ax, (method, explanation) in zip(axes[1:], explanations.items(), strict=False):
+for ax, (method, explanation) in zip(axes[1:], explanations.items(), strict=True):
     explanation.plot_topomap(by=None, ax=ax, names=2, mask=truth.is_source)
     ax.set_title(f"{METHODS[method].label}\n({METHODS[method].question})")
-axes[-1].remove()
 
 # %%
 # As numbers: which share of the map lies on electrodes that are relevant (above half of the best
-# one), and which on the distractors. A map of nothing would have as much there as the electrodes'
-# number suggests.
+# one), and which on the distractors. A map with equal values everywhere has as much there as the
+# electrodes' number suggests.
 
 relevant = (truth.relevance > 0.5).to_numpy()
-rows = {"nothing": ["", relevant.mean(), truth.is_distractor.mean()]}
+rows = {"equal values": ["", relevant.mean(), truth.is_distractor.mean()]}
 for method, explanation in explanations.items():
     shares = explanation.feature_importances_
     rows[METHODS[method].label] = [
@@ -87,19 +86,20 @@ columns = ["tells what the model", "share on relevant", "share on distractors"]
 pd.DataFrame.from_dict(rows, orient="index", columns=columns).round(3)
 
 # %%
-# The model is right about people it has not seen, so that it can hardly rest on the loud
-# electrodes; but rollout, flow and gradient rollout give them the share of any other electrode:
-# a channel counts by how loudly it votes, and loud noise votes for one class now and for another
-# then. What cancels out is left out by integrated gradients, whose map is the sharpest here. A
-# model that was trained more briefly, or a weaker rhythm, makes for other maps: try
-# ``max_epochs=10``.
+# The model is right about people it has not seen, so that it hardly depends on the loud electrodes.
+# Rollout measures what heads gather: from a loud channel that is much, also with a small weight.
+# Integrated gradients have signs, so that contributions of noise, now to one class and now to
+# another, cancel in the mean. A model that was trained more briefly, or a weaker rhythm, makes for
+# other maps: try ``max_epochs=10``.
 
 # %%
 # Is the explanation true of its model?
 # -------------------------------------
-# Where no truth is known, the model itself can be asked. Channels are taken away (or put into
-# another epoch) in the order of the explanation; the probability of the class has to fall (or
-# rise) faster than with a random order. The oracle is here the order of the truth.
+# Where no truth is known, a map can be tested on the model itself. Channels are taken away (or put
+# into another epoch) in the order of the explanation; the probability of the class has to fall (or
+# rise) faster than with a random order. The oracle is here the order of the truth. The map also has
+# to change with the parameters of the model: one in which loud channels stand out whatever was
+# learnt fails this test.
 
 tests = {
     method: explanations[method].evaluate(truth=truth.relevance, max_epochs=40, random_state=0)

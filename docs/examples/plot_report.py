@@ -27,11 +27,11 @@ from skeegformer import (
 X, y, metadata, truth = make_simulated_eeg(snr=10.0, random_state=0)
 subjects = metadata["subject"].to_numpy()
 train = subjects <= 6
-pipeline = make_eeg_pipeline(n_layers=2, max_epochs=30, random_state=0)
+pipeline = make_eeg_pipeline(max_epochs=30, random_state=0)
 pipeline.fit(X[train], y[train])
 score = balanced_accuracy_score(y[~train], pipeline.predict(X[~train]))
 print(f"Simulated: balanced accuracy on unseen subjects {score:.2f} (chance 0.50)")
-explainer = AttentionExplainer("gradient-rollout", connections=True)
+explainer = AttentionExplainer("rollout", connections=True)
 explanation = explainer.explain(pipeline, X[~train], y[~train])
 print(explanation)
 explanation.plot_topomap(by="class", names=2)

@@ -96,14 +96,13 @@ explanation.plot_topomap(by="class", difference=("eyes-closed", "eyes-open"), ma
 # Does the seed matter?
 # ---------------------
 # Rank correlations between the maps of models that differ in nothing but the seed of training.
-# Near 1, as votes of covariance tokens have it, which are linear, any of them will do. Near 0, as
-# with networks that are less simple (``tokenizer="spectral", votes=False``), the map of a single
-# one is chance in most of its details, however well it predicts: neighbouring electrodes know the
-# same, and each model picks others.
+# Near 1, any of them will do. Near 0, the map of a single one is chance in most of its details,
+# however well it predicts: neighbouring electrodes have the same information, and each model picks
+# others.
 
 for name, seeds in by_seed.items():
     print(f"{name}: {seed_stability([one.select(label='eyes-closed') for one in seeds])}\n")
 
 # %%
-# In that case average the maps of many seeds, train longer and on more people, and make statements
-# about regions rather than electrodes.
+# The lower they are, the more seeds should be averaged, and the more a statement should be about
+# regions rather than electrodes.
