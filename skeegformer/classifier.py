@@ -340,16 +340,16 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         return EpochDataset(data, codes, numbers)
 
     def _finish(self, data, subjects, train):
-        network = self.net_.module_
+        network, tokens = self.net_.module_, self._raw_tokens(data)
         if self.adapt:
             if subjects is None:
                 _warn_of_unnamed_subjects()
-            tokens = self._tokens(data)
             rows_of = _rows_by_subject(subjects, len(tokens))
             self.subject_means_ = {s: _mean_powers(tokens, rows) for s, rows in rows_of.items()}
         if len(train) < len(data):  # what early stopping held out is no training
-            data, subjects = data[train], None if subjects is None else subjects[train]
-        tokens = self._tokens(data, subjects)
+            data, tokens = data[train], tokens[train]
+            subjects = None if subjects is None else subjects[train]
+        tokens = self._centred(tokens, subjects)
         network.usual_tokens.copy_(tokens.double().mean(dim=0))
         self.feature_importances_ = self._importances(data, tokens)
 
@@ -370,7 +370,7 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         if not self.adapt:
             return network, list(network.parameters()), torch.from_numpy(data), codes
         # Heads stay, since means of subjects are those of their sources.
-        tokens = self._tokens(data, subjects, learn=True)
+        tokens = self._centred(self._raw_tokens(data), subjects, learn=True)
         return network.read_out, [network.class_weight, network.class_bias], tokens, codes
 
     def decision_function(self, X, groups=None):
@@ -441,7 +441,7 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         overwrite : bool, default=False
             Whether a file that is there is replaced.
         subject : object or None, default=None
-            With ``adapt=True``, which of ``subject_means_`` the features are centred on.
+            With ``adapt=True``, which of ``subject_means_`` log powers are centred on.
 
         Returns
         -------
@@ -468,14 +468,15 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         if not self.adapt:
             return super()._logits_of(data, subjects)
         network = self.net_.module_.eval()
-        tokens = self._tokens(data, subjects).to(network.scale.device)
+        tokens = self._centred(self._raw_tokens(data), subjects).to(network.scale.device)
         return check_finite(network.read_out(tokens).cpu()).numpy()
 
     def _known_means(self, data, subjects):
         """Give what the log powers of each epoch are centred on, or None."""
         if not self.adapt:
             return None
-        raw, centred = self._raw_tokens(data), self._tokens(data, subjects)
+        raw = self._raw_tokens(data)
+        centred = self._centred(raw.clone(), subjects)
         return (raw - centred)[:, :, 0].numpy()
 
     @torch.no_grad()
@@ -487,13 +488,11 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
             [network.tokens(network.gather(network.prepare(x))).cpu() for x in signals]
         )
 
-    @torch.no_grad()
-    def _tokens(self, data, subjects=None, *, learn=False):
-        """Compute the tokens of epochs; with ``adapt=True``, centred on their subject's mean."""
-        tokens = self._raw_tokens(data)
-        network = self.net_.module_
-        if not self.adapt or "subject_means_" not in vars(self):
+    def _centred(self, tokens, subjects, *, learn=False):
+        """Centre tokens, in place, on their subject's mean where the classifier adapts."""
+        if not self.adapt:
             return tokens
+        network = self.net_.module_
         known = self.subject_means_
         rows_of = _rows_by_subject(subjects, len(tokens))
         unknown = {subject: rows for subject, rows in rows_of.items() if subject not in known}

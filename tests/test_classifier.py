@@ -251,7 +251,7 @@ def test_nothing_is_learnt_from_held_out_epochs(toy, adapt):
     np.testing.assert_allclose(
         classifier.feature_importances_, explanation.values.mean(axis=0), rtol=1e-4
     )
-    tokens = classifier._tokens(train, groups[~held_out]).mean(dim=0)
+    tokens = classifier._centred(classifier._raw_tokens(train), groups[~held_out]).mean(dim=0)
     np.testing.assert_allclose(network.usual_tokens, tokens, rtol=1e-4, atol=1e-5)
 
 
