@@ -5,8 +5,9 @@ was recorded.
 """
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -34,8 +35,9 @@ class SignedAttentionValues:
         training epochs.
     tokens : Tensor of shape (n_epochs, n_images, 2, n_sources, n_windows)
         Log powers and means of the sources, as the class token attends to them.
-    usual_tokens : Tensor of shape (n_images, 2, n_sources, n_windows)
-        Their averages over the training epochs.
+    usual_tokens : Tensor of shape (n_images, 2, n_sources, n_windows) or (n_epochs, ...)
+        Their averages over the training epochs; of `within_subjects`, for each epoch, over those of
+        the same subject.
     class_weight : Tensor of shape (n_images, n_outputs, 2, n_sources, n_windows)
         Attention of the class token to the tokens, for each class.
     class_bias : Tensor of shape (n_outputs,)
@@ -65,6 +67,30 @@ class SignedAttentionValues:
         """
         weighted = torch.einsum("eikhw,iokhw->eo", self.tokens, self.class_weight)
         return weighted + self.class_bias
+
+    def within_subjects(self, subjects):
+        """Compare epochs with those of the same subject instead of the training epochs.
+
+        What differs between people, such as the strength of their alpha rhythm, and does not
+        change from epoch to epoch, is then no reason for a decision.
+
+        Parameters
+        ----------
+        subjects : array-like of shape (n_epochs,)
+            Whose epochs they are. A single epoch of somebody stays compared with the training
+            epochs.
+
+        Returns
+        -------
+        SignedAttentionValues
+            The same, with `usual_tokens` of shape (n_epochs, n_images, 2, n_sources, n_windows).
+        """
+        names, whose, counts = np.unique(subjects, return_inverse=True, return_counts=True)
+        sums = self.tokens.new_zeros(len(names), *self.tokens.shape[1:], dtype=torch.float64)
+        sums.index_add_(0, torch.as_tensor(whose), self.tokens.double())
+        counts = torch.as_tensor(counts).view(-1, *[1] * (sums.ndim - 1))
+        usual = torch.where(counts > 1, (sums / counts).to(self.tokens.dtype), self.usual_tokens)
+        return replace(self, usual_tokens=usual[whose])
 
     def contributions(self):
         """Compute what each source adds to the logits, compared with the usual epoch.
@@ -384,8 +410,8 @@ def attention_rollout(
 
     Of an `EEGTransformer`, whose weights have signs, attention is measured by what is moved [2]_:
     the class token takes from a source h the share :math:`\rho_h` of the norms of all sources'
-    contributions to the logits, compared with the usual epoch; the source takes from channel c the
-    share :math:`\varepsilon_{hc}` of the root mean squares of what channels add. The rollout
+    contributions to the logits, compared with the usual epoch (see
+    `SignedAttentionValues.within_subjects`); the source takes from channel c the share :math:`\varepsilon_{hc}` of the root mean squares of what channels add. The rollout
     of channel c is :math:`\sum_h \rho_h \varepsilon_{hc}`. The other parameters do not matter then.
 
     Of an `OriginalTransformer` it follows Abnar and Zuidema [1]_: heads are fused, the residual

@@ -233,6 +233,26 @@ def test_contributions_of_sources_add_up_to_what_is_unusual(signed):
     torch.testing.assert_close(found.sum(dim=-1), torch.zeros(found.shape[:-1]), atol=1e-4, rtol=0)
 
 
+def test_within_subjects_epochs_are_compared_with_those_of_the_same_subject(signed):
+    network, x = signed
+    with record_attention(network) as attention:
+        network(x)
+    values = attention.values()
+    subjects = np.array(["b", "a", "b", "a", "b", "c", "a"])
+    within = values.within_subjects(subjects)
+    for epoch, subject in enumerate(subjects):
+        same = values.tokens[torch.as_tensor(subjects == subject)]
+        # A single epoch cannot be compared with itself.
+        usual = network.usual_tokens if len(same) == 1 else same.mean(dim=0)
+        torch.testing.assert_close(within.usual_tokens[epoch], usual)
+    added = within.contributions()
+    for subject in "ab":
+        mean = added[torch.as_tensor(subjects == subject)].mean(dim=0)
+        torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-5, rtol=0)
+    torch.testing.assert_close(added[5], values.contributions()[5])
+    torch.testing.assert_close(within.logits(), values.logits())
+
+
 def test_rollout_of_signed_attention_follows_a_permutation_of_the_channels(signed):
     network, x = signed
     order = [2, 0, 3, 4, 1]

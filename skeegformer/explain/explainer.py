@@ -347,6 +347,8 @@ class AttentionExplainer(BaseEstimator):
             with record_attention(network) as attention:
                 classifier._logits_of(data, subjects)
             values = attention.values()
+            if subjects is not None:
+                values = values.within_subjects(subjects)
             explained = _whole_epochs(attention_rollout(values).double().numpy())
             if self.connections:
                 explained["connections"] = channel_connections(values).numpy()
