@@ -1,0 +1,166 @@
+"""Spatial filters and patterns of the sources that a network decides by."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from skeegformer._validation import check_count
+from skeegformer.attention import record_attention
+from skeegformer.explain._model import batches
+from skeegformer.nn import EEGTransformer
+
+_N_FREQUENCIES = 129
+
+
+@dataclass(frozen=True, eq=False)
+class SourcePatterns:
+    r"""Filters and patterns of sources, those that count most first.
+
+    A head has a kernel of channels by lags, of which the best approximation by one spatial and one
+    temporal filter is told here. A *filter* says where a head listens; where its weights are large
+    it may only take noise away. A *pattern* says where what it hears is seen: how channels, after
+    the same temporal filter, covary with the source [1]_. Their common sign is arbitrary; it is
+    such that the largest value of the pattern is positive.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n_sources,)
+        How much of what the class token gathers comes from the source and its mirror image, on
+        average over the epochs.
+    filters : ndarray of shape (n_sources, n_chans)
+        Weights of the channels, per unit of the signal; the source has variance 1 in training.
+    patterns : ndarray of shape (n_sources, n_chans)
+        In units of the signal, for a source that is one standard deviation above 0.
+    frequencies : ndarray of shape (n_freqs,)
+        In Hz.
+    responses : ndarray of shape (n_sources, n_freqs)
+        Amplitude response of the temporal filter; its maximum is 1.
+    times : ndarray of shape (n_windows,)
+        Middle of each window, in seconds from the start of the epoch.
+    weights : ndarray of shape (n_sources, 2, n_windows)
+        By what the log odds of the class grow with the log power, and with the mean, in a window.
+    classes : ndarray of shape (n_sources,)
+        The class for which more power, or a larger mean, speaks.
+    tokens : ndarray of str of shape (n_sources,)
+        Which of the two, "log power" or "mean", changes the logits more.
+    fits : ndarray of shape (n_sources,)
+        Which part of the kernel's energy the two filters hold, between 0 and 1.
+
+    References
+    ----------
+    .. [1] Haufe et al. (2014), On the interpretation of weight vectors of linear models in
+       multivariate neuroimaging. NeuroImage 87. doi:10.1016/j.neuroimage.2013.10.067
+    """
+
+    shares: np.ndarray
+    filters: np.ndarray
+    patterns: np.ndarray
+    frequencies: np.ndarray
+    responses: np.ndarray
+    times: np.ndarray
+    weights: np.ndarray
+    classes: np.ndarray
+    tokens: np.ndarray
+    fits: np.ndarray
+
+
+@torch.no_grad()
+def source_patterns(classifier, data, subjects=None, *, n_sources=5):
+    """Compute filters and patterns of the sources that count most.
+
+    Parameters
+    ----------
+    classifier : EEGTransformerClassifier
+        Fitted.
+    data : ndarray of shape (n_epochs, n_chans, n_times)
+        Epochs as they enter the network.
+    subjects : ndarray of shape (n_epochs,) or None, default=None
+        Whose epochs they are.
+    n_sources : int, default=5
+        Number of sources.
+
+    Returns
+    -------
+    SourcePatterns
+        The sources, in descending order of their share.
+
+    Raises
+    ------
+    TypeError
+        If the classifier's network has no sources.
+    """
+    network = classifier.net_.module_.eval()
+    if not isinstance(network, EEGTransformer):
+        raise TypeError(
+            f"A {type(network).__name__} has no sources; patterns are those of an EEGTransformer."
+        )
+    check_count("n_sources", n_sources, 1)
+    with record_attention(network) as attention:
+        classifier._logits_of(data, subjects)
+    values = attention.values()
+    if subjects is not None:
+        values = values.within_subjects(subjects)
+    shares = values.source_shares().sum(dim=1).mean(dim=0)
+    order = shares.argsort(descending=True)[:n_sources]
+    size = network.source_power.sqrt()[: network.n_sources, None, None]
+    kernel = (network.kernel()[: network.n_sources] / size)[order].cpu()
+    spatial, strengths, temporal = torch.linalg.svd(kernel.double(), full_matrices=False)
+    spatial, temporal = spatial[:, :, 0] * strengths[:, :1], temporal[:, 0]
+    # The mean of a source is that of its channels where the temporal filter lets it through.
+    sign = torch.where(temporal.sum(dim=1, keepdim=True) < 0, -1.0, 1.0)
+    spatial, temporal = spatial * sign, temporal * sign
+    response = torch.fft.rfft(temporal, n=2 * (_N_FREQUENCIES - 1)).abs()
+    gain = response.amax(dim=1, keepdim=True)
+    temporal, spatial = temporal / gain, spatial * gain
+    patterns = _patterns(network, data, kernel, temporal.to(kernel.dtype))
+    largest = patterns.gather(1, patterns.abs().argmax(dim=1, keepdim=True))
+    sign = torch.where(largest < 0, -1.0, 1.0)
+
+    weights = values.class_weight[0].clone()[:, :, order].transpose(0, 2)  # source, kind, class
+    weights = weights * len(values.class_weight)  # of the source, not of both images
+    weights[:, 1] *= sign[:, :, None].to(weights.dtype)
+    unusual = (values.tokens - values.usual_tokens)[:, 0, :, order].transpose(1, 2)
+    unusual[:, :, 1] *= sign.to(weights.dtype)
+    weights = weights - weights.mean(dim=2, keepdim=True)
+    added = torch.einsum("ehkw,hkcw->ehkc", unusual, weights)
+    kinds = added.std(dim=0).norm(dim=-1).argmax(dim=-1)
+    mine = weights[torch.arange(len(order)), kinds].sum(dim=-1)
+    codes = mine.argmax(dim=-1)
+    n_classes = weights.shape[2]
+    odds = weights[torch.arange(len(order)), :, codes] * n_classes / (n_classes - 1)
+    middles = np.arange(network.n_windows) * network.stride + (network.window - 1) / 2
+    return SourcePatterns(
+        shares=shares[order].numpy(),
+        filters=(spatial * sign * network.scale[:, 0].cpu()).numpy(),
+        patterns=(patterns * sign).numpy(),
+        frequencies=np.linspace(0, network.rate / 2, _N_FREQUENCIES),
+        responses=(response / gain).numpy(),
+        times=middles / network.rate,
+        weights=odds.numpy(),
+        classes=classifier.classes_[codes.numpy()],
+        tokens=np.array(["log power", "mean"])[kinds.numpy()],
+        fits=(strengths[:, 0] ** 2 / (strengths**2).sum(dim=1)).numpy(),
+    )
+
+
+def _patterns(network, data, kernel, temporal):
+    """Let channels covary with sources, after the same temporal filter, in units of the signal."""
+    covariance = torch.zeros(len(kernel), network.n_chans, dtype=torch.float64)
+    variance = torch.zeros(len(kernel), 1, dtype=torch.float64)
+    padding = kernel.shape[-1] // 2
+    for x in batches(network, data):
+        signal = network.prepare(x).cpu()
+        sources = F.conv1d(signal, kernel, padding=padding)
+        sources = sources - sources.mean(dim=-1, keepdim=True)
+        for source, taps in enumerate(temporal):
+            filtered = F.conv1d(signal.flatten(0, 1)[:, None], taps[None, None], padding=padding)
+            filtered = filtered.unflatten(0, signal.shape[:2])[:, :, 0]
+            covariance[source] += torch.einsum("bct,bt->c", filtered, sources[:, source])
+        variance[:, 0] += sources.square().sum(dim=(0, 2))
+    n_samples = len(data) * signal.shape[-1]
+    scale = network.scale[:, 0].cpu().double()
+    # A channel that counts as nothing has no pattern.
+    back = torch.where(scale > 0, 1 / scale, 0.0)
+    return covariance * back / (variance * n_samples).clamp_min(1e-30).sqrt()
