@@ -411,8 +411,9 @@ def attention_rollout(
     Of an `EEGTransformer`, whose weights have signs, attention is measured by what is moved [2]_:
     the class token takes from a source h the share :math:`\rho_h` of the norms of all sources'
     contributions to the logits, compared with the usual epoch (see
-    `SignedAttentionValues.within_subjects`); the source takes from channel c the share :math:`\varepsilon_{hc}` of the root mean squares of what channels add. The rollout
-    of channel c is :math:`\sum_h \rho_h \varepsilon_{hc}`. The other parameters do not matter then.
+    `SignedAttentionValues.within_subjects`); the source takes from channel c the share
+    :math:`\varepsilon_{hc}` of the root mean squares of what channels add. The rollout of channel
+    c is :math:`\sum_h \rho_h \varepsilon_{hc}`. The other parameters do not matter then.
 
     Of an `OriginalTransformer` it follows Abnar and Zuidema [1]_: heads are fused, the residual
     connection enters as half an identity, rows are normalised, and layers are multiplied from the
