@@ -23,12 +23,15 @@ import copy
 import os
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn
 from merged import digits, keep
 from prepared import SUBJECTS, prepared, unprepared
 from scipy.stats import sem
 from sklearn.base import clone
+from sklearn.calibration import CalibrationDisplay
 from sklearn.metrics import balanced_accuracy_score, log_loss
 from tqdm import tqdm
 
@@ -210,19 +213,24 @@ def pooled(kept, name, seed, label):
 
 def draw(scores, kept, results):
     """Draw the curves, and for each task how far our probabilities can be believed."""
-    from skeegformer import LearningCurveDisplay, ReliabilityDisplay
-
     curves = scores[scores["part"] == FINE_TUNING].drop(columns=["part", "fold"])
-    display = LearningCurveDisplay.from_scores(curves, size="n_calibration")
-    figures = {"calibration_curve": display.figure_}
+    means = curves.groupby(["task", "pipeline", "subject", "n_calibration"])["balanced_accuracy"]
+    grid = seaborn.relplot(
+        means.mean().reset_index(), x="n_calibration", y="balanced_accuracy", hue="pipeline",
+        style="pipeline", col="task", kind="line", markers=True, err_style="bars", seed=0,
+        height=3.6,
+    )  # fmt: skip
+    figures = {"calibration_curve": grid.figure}
     for task, parts in kept.items():
         seed = parts[0][1]
-        proba = {}
+        figure, ax = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
         for label in (BEFORE, AFTER):
-            y, proba[label] = pooled(parts, STRICT, seed, label)
-        display = ReliabilityDisplay.from_predictions(y, proba, classes=np.unique(y))
-        display.ax_.set_title(f"{task}, {STRICT}", fontsize="medium", loc="right")
-        figures[f"calibration_reliability_{task}"] = display.figure_
+            y, proba = pooled(parts, STRICT, seed, label)
+            if len(y):
+                # Of two classes, the probability of the second one.
+                CalibrationDisplay.from_predictions(y, proba[:, 1], n_bins=10, name=label, ax=ax)
+        ax.set_title(f"{task}, {STRICT}", fontsize="medium")
+        figures[f"calibration_reliability_{task}"] = figure
     for name, figure in figures.items():
         with replacing(results / f"{name}.png") as path:
             figure.savefig(path, dpi=120, bbox_inches="tight")

@@ -26,7 +26,6 @@ from merged import ahead, digits, keep, merged, whole
 from prepared import prepared, unprepared_pipelines
 from variants import parser, run_folds
 
-from skeegformer import CriticalDifferenceDisplay, PairedScoresDisplay, ScoresDisplay
 from skeegformer._files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES, INFORMATION
 from skeegformer.evaluation import (
@@ -35,6 +34,7 @@ from skeegformer.evaluation import (
     write_between_markers,
 )
 from skeegformer.evaluation.tasks import STANDARD_TASKS
+from skeegformer.plotting import plot_scores
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -111,14 +111,9 @@ def draw(scores, information):
     """Draw the comparison of pipelines at one kind of information."""
     scores = scores[scores["information"] == information]
     scores = whole(scores, scores["task"].unique())
-    displays = {"scores": ScoresDisplay.from_scores(scores).plot()}
-    if scores["pipeline"].nunique() > 2:
-        displays["ranks"] = CriticalDifferenceDisplay.from_scores(scores).plot()
-    if {OURS, "CSP+LDA"} <= set(scores["pipeline"]):
-        displays["pairs"] = PairedScoresDisplay.from_scores(scores, OURS, "CSP+LDA").plot()
-    for name, display in displays.items():
-        path = RESULTS / f"cross_subject_{information}_{name}.png"
-        display.figure_.savefig(path, dpi=120, bbox_inches="tight")
+    panels = plot_scores(scores)
+    path = RESULTS / f"cross_subject_{information}_scores.png"
+    panels[0].figure.savefig(path, dpi=120, bbox_inches="tight")
 
 
 def write(path, text):

@@ -43,14 +43,15 @@ def explain(task, band, mirror):
 
 def main():
     matplotlib.use("Agg")
-    maps = {}
+    maps, titles = [], []
     for task, (title, band, mirror) in PANELS.items():
         explanation = explain(task, band, mirror)
         score = balanced_accuracy_score(explanation.y, explanation.predictions)
         n_subjects = len(np.unique(explanation.subjects))
         title = f"{title}, {len(explanation)} epochs\n{n_subjects} subjects, accuracy {score:.2f}"
-        maps[title] = 100 * explanation.values.mean(axis=0)
-    display = TopomapDisplay(maps, explanation.info).plot(names=6)
+        titles.append(title)
+        maps.append(100 * explanation.values.mean(axis=0))
+    display = TopomapDisplay(maps, explanation.info, titles).plot(names=6)
     IMAGES.mkdir(exist_ok=True)
     display.figure_.savefig(IMAGES / "attention_topomaps.png", dpi=120)
 

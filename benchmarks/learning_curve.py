@@ -15,11 +15,12 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import seaborn
 from merged import digits, keep, merged, said_seeds
 from prepared import prepared, unprepared_pipelines
 from variants import parser, run_folds
 
-from skeegformer import LearningCurveDisplay, LeaveOneSubjectOut
+from skeegformer import LeaveOneSubjectOut
 from skeegformer._files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES
 
@@ -91,9 +92,14 @@ def main():
     with replacing(TABLE.with_suffix(".md")) as path:
         path.write_text(table(scores), encoding="utf-8")
     for kind, part in scores.groupby("information"):
-        display = LearningCurveDisplay.from_scores(part.drop(columns="protocol"))
+        by_subject = part.groupby(["task", "pipeline", "subject", "n_train_subjects"])
+        means = by_subject["balanced_accuracy"].mean().reset_index()
+        grid = seaborn.relplot(
+            means, x="n_train_subjects", y="balanced_accuracy", hue="pipeline", style="pipeline",
+            col="task", kind="line", markers=True, err_style="bars", seed=0, height=3.6,
+        )  # fmt: skip
         with replacing(RESULTS / f"learning_curve_{kind}.png") as path:
-            display.figure_.savefig(path, dpi=120, bbox_inches="tight")
+            grid.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import pandas as pd
 
 from skeegformer._files import replacing
 from skeegformer.evaluation.tables import averaged_seeds
-from skeegformer.plotting._benchmark import p_text
 
 
 def finished(result):
@@ -101,7 +100,8 @@ def ahead(row):
         Of `compare_pipelines`.
     """
     low, high = -row["high"], -row["low"]
-    return f"{-row['difference']:+.3f} [{low:.3f}, {high:.3f}], {p_text(row['p_holm'])}"
+    p_text = "p < 0.001" if row["p_holm"] < 0.001 else f"p = {row['p_holm']:.3f}"
+    return f"{-row['difference']:+.3f} [{low:.3f}, {high:.3f}], {p_text}"
 
 
 def digits(value):

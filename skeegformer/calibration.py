@@ -51,7 +51,7 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
 
     See Also
     --------
-    skeegformer.ReliabilityDisplay : Draws whether it helped.
+    sklearn.calibration.CalibrationDisplay : Draws whether it helped.
     sklearn.calibration.CalibratedClassifierCV : The same for epochs of one person, among others.
 
     Notes

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import mne
 import numpy as np
 import pytest
-from explanation_factory import CH_NAMES, make_explanation
+from explanation_factory import CH_NAMES, make_explanation, make_info
 from scipy.interpolate import RegularGridInterpolator
 
 from skeegformer import AttentionExplainer, TopomapDisplay, make_eeg_pipeline
@@ -31,7 +31,7 @@ def test_a_map_for_each_class_with_joint_limits(explanation):
     assert [axes.get_title() for axes in display.axes_] == list(means)
     everything = 100 * np.concatenate(list(means.values()))
     for image in display.images_:
-        np.testing.assert_allclose(image.get_clim(), (everything.min(), everything.max()))
+        np.testing.assert_allclose(image.get_clim(), (0, everything.max()))
     assert display.figure_ is display.ax_.figure
     assert display.colorbar_.ax.get_ylabel() == "share of attention (%)"
 
@@ -39,7 +39,7 @@ def test_a_map_for_each_class_with_joint_limits(explanation):
 def test_one_map_for_all(explanation):
     display = explanation.plot_topomap(by=None)
     assert len(display.axes_) == 1
-    (values,) = display.values.values()
+    (values,) = display.values
     np.testing.assert_allclose(values, 100 * explanation.feature_importances_)
 
 
@@ -48,7 +48,7 @@ def test_the_bright_spot_is_where_the_value_is(explanation):
     for name, (horizontal, vertical) in {"Fpz": (0, 1), "Oz": (0, -1), "T8": (1, 0)}.items():
         values = np.zeros(61)
         values[explanation.ch_names.index(name)] = 1.0
-        display = TopomapDisplay({name: values}, explanation.info).plot()
+        display = TopomapDisplay(values, explanation.info).plot()
         picture = np.ma.filled(display.images_[0].get_array(), 0)
         row, column = np.unravel_index(picture.argmax(), picture.shape)
         x, y = 2 * column / picture.shape[1] - 1, 2 * row / picture.shape[0] - 1
@@ -67,25 +67,41 @@ def test_given_axes_and_limits(explanation):
         explanation.plot_topomap(ax=axes[0])
 
 
-def test_from_estimator(simulated):
-    X, y, _, _ = simulated
-    pipeline = make_eeg_pipeline(n_groups=1, n_heads=4, max_epochs=1, random_state=0).fit(X, y)
-    display = TopomapDisplay.from_estimator(pipeline, X, y)
-    expected = AttentionExplainer().explain(pipeline, X, y).class_means()
-    for label, mean in expected.items():
-        np.testing.assert_allclose(display.values[label], 100 * mean)
+def test_predicted_classes_are_called_so(explanation):
+    display = replace(explanation, y=None).plot_topomap()
+    assert set(display.titles) <= {"left (predicted)", "right (predicted)"}
 
 
-def test_predicted_classes_are_called_so(simulated):
-    X, y, _, _ = simulated
-    pipeline = make_eeg_pipeline(n_groups=1, n_heads=4, max_epochs=1, random_state=0).fit(X, y)
-    titles = TopomapDisplay.from_estimator(pipeline, X).values
-    assert set(titles) <= {"left (predicted)", "right (predicted)"}
+def test_electrodes_without_a_place_neither_stop_nor_change_the_map():
+    """One at (0, 0, 0), one without a position, two in one place: the rest is as without them."""
+    one, names = make_explanation(), ["Fpz", "Cz", "T8"]
+    info = one.info.copy()
+    places = dict(zip(CH_NAMES, (channel["loc"] for channel in info["chs"]), strict=True))
+    places["Fpz"][:3], places["Cz"][:3] = 0.0, np.nan
+    places["T8"][:3] = places["T7"][:3]
+    values = one.values.mean(axis=0)
+    values[[CH_NAMES.index(name) for name in names]] = 1e6
+    with pytest.warns(UserWarning, match="Not drawn"):
+        display = TopomapDisplay(values, info).plot(names=True)
+    for name in names:
+        assert name in display.caption_
+    assert display.caption_ in display.figure_.get_supxlabel().replace("\n", " ")
+    rest = [k for k, name in enumerate(CH_NAMES) if name not in names]
+    np.testing.assert_array_equal(display.kept_, rest)
+    expected = TopomapDisplay(values[rest], mne.pick_info(info, rest)).plot()
+    np.testing.assert_array_equal(display.images_[0].get_array(), expected.images_[0].get_array())
+    assert display.images_[0].get_clim() == expected.images_[0].get_clim()
 
 
-def test_too_few_channels(explanation):
-    with pytest.raises(ValueError, match="at least 3 channels, not 1"):
-        TopomapDisplay({"one": np.ones(1)}, mne.pick_info(explanation.info, [0])).plot()
+def test_nearly_equal_values_are_not_stretched_over_all_colours_unless_it_is_said():
+    info = make_info()
+    values = 1.56 + 0.003 * np.random.default_rng(0).random((2, 23))
+    display = TopomapDisplay(values, info, differences=values[0] - values[1]).plot()
+    assert display.images_[0].get_clim() == (0, values.max())
+    assert "Differences are at most 0.2% of the largest value." in display.caption_
+    display = TopomapDisplay(values, info).plot(vlim="data")
+    assert display.images_[0].get_clim() == (values.min(), values.max())
+    assert "Colours do not start at 0" in display.caption_
 
 
 def electrodes(axes):
@@ -96,7 +112,7 @@ def electrodes(axes):
 
 def test_the_map_has_each_channels_value_at_its_electrode():
     display = make_explanation().plot_topomap(names=True)
-    for axes, values in zip(display.axes_, display.values.values(), strict=True):
+    for axes, values in zip(display.axes_, display.values, strict=True):
         (image,) = axes.images
         picture = np.asarray(image.get_array())
         left, right, bottom, top = image.get_extent()
@@ -109,14 +125,13 @@ def test_a_difference_is_taken_before_scaling_and_drawn_around_zero():
     one = make_explanation()
     display = one.plot_topomap(difference=("right", "left"))
     raw = one.values[one.y == "right"].mean(axis=0) - one.values[one.y == "left"].mean(axis=0)
-    assert list(display.values) == ["right", "left"]
-    np.testing.assert_allclose(display.differences["right − left"], 100 * raw)
+    assert (display.titles, display.difference_titles) == (["right", "left"], ["right − left"])
+    np.testing.assert_allclose(display.differences[0], 100 * raw)
     low, high = display.images_[2].get_clim()
     assert high == -low == pytest.approx(100 * abs(raw).max())
     # The maps of the conditions keep their own limits and colours.
-    both = np.concatenate(list(display.values.values()))
     assert display.images_[0].get_clim() == display.images_[1].get_clim()
-    np.testing.assert_allclose(display.images_[0].get_clim(), (both.min(), both.max()))
+    np.testing.assert_allclose(display.images_[0].get_clim(), (0, display.values.max()))
     assert [image.get_cmap().name for image in display.images_] == ["viridis", "viridis", "RdBu_r"]
     assert display.difference_colorbar_.ax.get_ylabel() == "difference (% points)"
 
@@ -124,9 +139,9 @@ def test_a_difference_is_taken_before_scaling_and_drawn_around_zero():
 def test_signed_values_are_symmetric_around_zero_and_not_in_percent():
     one = make_explanation("integrated-gradients", parts=("alpha", "beta"), part_kind="band")
     display = one.plot_topomap(by="part")
-    assert list(display.values) == ["alpha", "beta"]
+    assert display.titles == ["alpha", "beta"]
     means = one.token_values.mean(axis=0)
-    np.testing.assert_allclose(display.values["beta"], means[:, 1])
+    np.testing.assert_allclose(display.values[1], means[:, 1])
     for image in display.images_:
         assert image.get_clim() == pytest.approx((-abs(means).max(), abs(means).max()))
         assert image.get_cmap().name == "RdBu_r"
@@ -138,10 +153,8 @@ def test_a_grid_of_classes_by_parts():
     display = one.plot_topomap(by="class and part", difference=("left", "right"))
     assert len(display.axes_) == 9
     left, right = (one.token_values[one.y == label].mean(axis=0) for label in ("left", "right"))
-    np.testing.assert_allclose(display.values["right", "1.0-2.0 s"], 100 * right[:, 1])
-    np.testing.assert_allclose(
-        display.differences["left − right", "2.0-3.0 s"], 100 * (left - right)[:, 2]
-    )
+    np.testing.assert_allclose(display.values, 100 * np.concatenate([left.T, right.T]))
+    np.testing.assert_allclose(display.differences, 100 * (left - right).T)
     assert [axes.get_title() for axes in display.axes_[:4]] == [*one.parts, ""]
     rows = [axes.texts[0].get_text() for axes in display.axes_[::3]]
     assert rows == ["left", "right", "left\n− right"]
@@ -149,12 +162,12 @@ def test_a_grid_of_classes_by_parts():
 
 def test_subjects_and_layers():
     one = make_explanation()
-    by_subject = one.plot_topomap(by="subject").values
-    assert list(by_subject) == ["subject 3", "subject 5", "subject 8", "subject 9"]
-    np.testing.assert_allclose(by_subject["subject 5"], 100 * one.values[6:12].mean(axis=0))
-    by_layer = one.plot_topomap(by="layer").values
-    assert list(by_layer) == ["layer 1", "layer 2", "layer 3"]
-    np.testing.assert_allclose(by_layer["layer 2"], 100 * one.layer_values[:, 1].mean(axis=0))
+    by_subject = one.plot_topomap(by="subject")
+    assert by_subject.titles == ["subject 3", "subject 5", "subject 8", "subject 9"]
+    np.testing.assert_allclose(by_subject.values[1], 100 * one.values[6:12].mean(axis=0))
+    by_layer = one.plot_topomap(by="layer")
+    assert by_layer.titles == ["layer 1", "layer 2", "layer 3"]
+    np.testing.assert_allclose(by_layer.values, 100 * one.layer_values.mean(axis=0))
 
 
 def marked(axes, marker="o"):
@@ -173,12 +186,12 @@ def test_the_mask_marks_its_electrodes():
     assert marked(display.axes_[2]) == ["C3", "O2"]
     for axes in display.axes_[:2]:  # a test of the difference says nothing of the conditions
         assert not [line for line in axes.lines if line.get_marker() == "o"]
-    display = one.plot_topomap(mask={"right": ~mask}, mask_params={"marker": "s"}, names=True)
+    display = one.plot_topomap(
+        mask=np.stack([mask, ~mask]), mask_params={"marker": "s"}, names=True
+    )
     assert len(marked(display.axes_[1], "s")) == len(CH_NAMES) - 2
-    with pytest.raises(ValueError, match="has to be boolean with one entry for each of 23"):
+    with pytest.raises(ValueError, match=r"has to be boolean and of shape \(23,\) or \(2, 23\)"):
         one.plot_topomap(mask=mask[:5])
-    with pytest.raises(ValueError, match="mask has a map 'up', but there are only 'left', 'right'"):
-        one.plot_topomap(mask={"up": mask})
 
 
 def test_names_of_the_largest_channels():
@@ -212,18 +225,14 @@ def test_bad_requests():
         replace(one, layer_values=None).plot_topomap(by="layer")
     with pytest.raises(ValueError, match="lower and a higher limit"):
         one.plot_topomap(vlim=(1, 1))
-    with pytest.raises(ValueError, match="names='C3' is not a number"):
+    with pytest.raises(ValueError, match="names='C3' is not a whole number"):
         one.plot_topomap(names="C3")
-    with pytest.raises(ValueError, match=r"shape \(3,\), but info has 23 channels"):
-        TopomapDisplay({"short": np.ones(3)}, one.info).plot()
-    with pytest.raises(ValueError, match="'hole' has 1 values that are NaN"):
-        TopomapDisplay({"hole": np.r_[np.nan, np.ones(22)]}, one.info).plot()
-
-
-def test_equal_values_everywhere():
-    display = TopomapDisplay({"flat": np.full(23, 2.0)}, make_explanation().info).plot()
-    low, high = display.images_[0].get_clim()
-    assert low < 2 < high
+    with pytest.raises(ValueError, match=r"shape \(3,\), but 23 channels need \(n_maps, 23\)"):
+        TopomapDisplay(np.ones(3), one.info).plot()
+    with pytest.raises(ValueError, match="values have 1 that are NaN"):
+        TopomapDisplay(np.r_[np.nan, np.ones(22)], one.info).plot()
+    with pytest.raises(ValueError, match="1 maps, but 2 titles"):
+        TopomapDisplay(np.ones(23), one.info, ["a", "b"]).plot()
 
 
 def test_unknown_grouping(explanation):

@@ -8,7 +8,6 @@ import pytest
 from explanation_factory import CH_NAMES, make_explanation
 from scipy import stats
 
-from skeegformer import make_eeg_pipeline
 from skeegformer.plotting import ChannelBarDisplay
 
 
@@ -29,7 +28,7 @@ def ends(display):
 
 def test_bars_are_the_means_from_the_largest_on():
     one = make_explanation()
-    display = ChannelBarDisplay.from_explanation(one, n_top=5)
+    display = one.plot_bars(n_top=5)
     means = 100 * one.values.mean(axis=0)
     largest = np.sort(means)[::-1][:5]
     np.testing.assert_allclose([bar.get_width() for bar in display.bars_], largest)
@@ -40,7 +39,7 @@ def test_bars_are_the_means_from_the_largest_on():
 def test_bars_and_intervals_are_those_of_the_explanation():
     """Means over subjects, each of the same weight however many epochs it has."""
     one = make_explanation().select(epochs=np.arange(3, 24))
-    display = ChannelBarDisplay.from_explanation(one, n_top=None)
+    display = one.plot_bars(n_top=None)
     table = 100 * one.confidence_intervals(by=None, random_state=0).iloc[display.order_]
     subjects = [
         one.values[one.subjects == subject].mean(axis=0) for subject in np.unique(one.subjects)
@@ -54,7 +53,7 @@ def test_bars_and_intervals_are_those_of_the_explanation():
 @pytest.mark.parametrize("subjects", [None, np.ones(24)])
 def test_bootstrap_over_epochs_where_there_are_no_subjects_to_draw(subjects):
     one = replace(make_explanation(), subjects=subjects)
-    display = ChannelBarDisplay.from_explanation(one, n_top=None, n_resamples=20_000)
+    display = one.plot_bars(n_top=None, n_resamples=20_000)
     assert "over 24 epochs" in display.ax_.get_xlabel()
     error = 100 * one.values.std(axis=0, ddof=1) / np.sqrt(24)
     widths = np.ptp(ends(display), axis=1)
@@ -67,20 +66,20 @@ def test_given_intervals_are_scaled_like_the_values():
     one = make_explanation()
     means = one.values.mean(axis=0)
     given = np.column_stack([means - 0.01, means + 0.03])
-    display = ChannelBarDisplay.from_explanation(one, intervals=given, interval_label="range")
+    display = one.plot_bars(intervals=given, interval_label="range")
     np.testing.assert_allclose(ends(display), 100 * given[display.order_])
     assert display.ax_.get_xlabel() == "share of attention (%)\nlines: range"
 
 
 def test_one_epoch_has_no_interval():
-    display = ChannelBarDisplay.from_explanation(make_explanation().select(epochs=[3]))
+    display = make_explanation().select(epochs=[3]).plot_bars()
     assert display.interval_lines_ is None
     assert display.ax_.get_xlabel() == "share of attention (%)"
 
 
 def test_colours_are_of_regions_and_signs_of_values():
     one = make_explanation("integrated-gradients")
-    display = ChannelBarDisplay.from_explanation(one, n_top=None)
+    display = one.plot_bars(n_top=None)
     widths = [bar.get_width() for bar in display.bars_]
     assert min(widths) < 0 < max(widths)
     assert widths == sorted(widths, reverse=True)
@@ -126,21 +125,11 @@ def test_bad_input():
         ChannelBarDisplay([1.0, 2.0], intervals=[[0, 1]]).plot()
     with pytest.raises(ValueError, match="lies above its upper end"):
         ChannelBarDisplay([1.0, 2.0], intervals=[[0, 1], [3, 1]]).plot()
-    with pytest.raises(ValueError, match="The bars has 1 values that are NaN"):
+    with pytest.raises(ValueError, match="The bars have 1 that are NaN"):
         ChannelBarDisplay([1.0, np.nan]).plot()
     with pytest.raises(ValueError, match="n_top=0 leaves no channel"):
         ChannelBarDisplay([1.0, 2.0]).plot(n_top=0)
     with pytest.raises(ValueError, match="level=95 is not between 0 and 1"):
-        ChannelBarDisplay.from_explanation(make_explanation(), level=95)
-    with pytest.raises(ValueError, match="intervals='sem' is not 'bootstrap'"):
-        ChannelBarDisplay.from_explanation(make_explanation(), intervals="sem")
-
-
-def test_from_estimator_takes_the_method(simulated):
-    X, y, _, _ = simulated
-    pipeline = make_eeg_pipeline(n_heads=4, max_epochs=1, random_state=0).fit(X, y)
-    display = ChannelBarDisplay.from_estimator(
-        pipeline, X[:8], y[:8], groups=[1, 1, 2, 2, 3, 3, 4, 4], method="gradient-rollout"
-    )
-    assert "over 4 subjects" in display.ax_.get_xlabel()
-    assert display.unit == "share of relevance (%)"
+        make_explanation().plot_bars(level=95)
+    with pytest.raises(ValueError, match="intervals='sem' is not one of 'bootstrap'"):
+        make_explanation().plot_bars(intervals="sem")

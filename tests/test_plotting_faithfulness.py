@@ -1,13 +1,11 @@
 """Curves of deletion and insertion."""
 
-from types import SimpleNamespace
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from skeegformer import make_eeg_pipeline
+from skeegformer.explain import Faithfulness
 from skeegformer.plotting import FaithfulnessDisplay
 
 
@@ -49,15 +47,15 @@ def test_lines_bands_and_areas(curves):
 
 def test_the_verdict_is_written_below_a_figure_of_its_own(curves):
     verdict = "Faithful: " + "it costs $5 and $6 to say so at length. " * 4
-    result = SimpleNamespace(curves=curves, verdict=verdict)
-    display = FaithfulnessDisplay.from_faithfulness(result)
+    result = Faithfulness(curves, {}, verdict, True)
+    display = result.plot()
     assert display.caption_.get_text().replace("\n", " ") == verdict.strip()
     display.figure_.draw_without_rendering()
     box = display.caption_.get_window_extent()
     assert box.x1 <= display.figure_.bbox.x1
     assert box.y0 >= 0
     _, axes = plt.subplots(1, 2)
-    assert FaithfulnessDisplay.from_faithfulness(result, ax=axes).caption_ is None
+    assert result.plot(ax=axes).caption_ is None
 
 
 def test_one_curve_alone(curves):
@@ -77,13 +75,3 @@ def test_bad_input(curves):
         FaithfulnessDisplay(curves[:0]).plot()
     with pytest.raises(ValueError, match="There are 2 panels, but 1 axes"):
         FaithfulnessDisplay(curves).plot(ax=plt.subplots()[1])
-
-
-@pytest.mark.filterwarnings("ignore:.*disagree")
-def test_from_estimator(simulated):
-    X, y, _, _ = simulated
-    pipeline = make_eeg_pipeline(n_heads=4, max_epochs=1, random_state=0).fit(X, y)
-    display = FaithfulnessDisplay.from_estimator(pipeline, X[:8], y[:8])
-    orders = {order for _, order in display.lines_}
-    assert orders == {"explanation", "random", "oracle"}
-    assert display.caption_ is not None

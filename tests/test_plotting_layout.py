@@ -5,8 +5,13 @@ import numpy as np
 import pytest
 from explanation_factory import CH_NAMES, make_info
 
-from skeegformer.plotting._layout import head_layout
-from skeegformer.plotting._regions import channel_hemispheres, channel_regions, region_order
+from skeegformer.plotting._electrodes import (
+    channel_hemispheres,
+    channel_regions,
+    head_layout,
+    region_order,
+    usable_electrodes,
+)
 
 
 def on_sphere(names, polar, azimuth, *, tilt=0.0, radius=0.09):
@@ -40,11 +45,31 @@ def test_the_template_has_its_equator_on_the_circle():
     np.testing.assert_allclose(places["C3"] * [-1, 1], places["C4"], atol=0.06)
 
 
-def test_too_few_electrodes_or_none_of_a_head_tell_no_sphere():
-    assert head_layout(make_info(CH_NAMES[:8])) is None
+def test_few_electrodes_or_none_of_a_head_are_seen_from_a_standard_centre():
+    few = dict(zip(CH_NAMES[:8], head_layout(make_info(CH_NAMES[:8])), strict=True))
+    np.testing.assert_allclose(few["Fpz"], (0, 1), atol=0.1)
+    np.testing.assert_allclose(few["F3"] * [-1, 1], few["F4"], atol=0.06)
     angles = np.linspace(0.1, 1.5, 20)
-    huge = on_sphere([f"E{k}" for k in range(20)], angles, 7 * angles, radius=0.4)
-    assert head_layout(huge) is None
+    huge = head_layout(on_sphere([f"E{k}" for k in range(20)], angles, 7 * angles, radius=0.4))
+    np.testing.assert_allclose(np.hypot(*huge.T), angles / (np.pi / 2), atol=0.05)
+
+
+def test_electrodes_without_a_place_of_their_own_are_left_out_and_named():
+    info = make_info()
+    kept, note = usable_electrodes(info)
+    assert (len(kept), note) == (len(CH_NAMES), "")
+    loc = {name: channel["loc"] for name, channel in zip(CH_NAMES, info["chs"], strict=True)}
+    loc["Fpz"][:3] = 0.0
+    loc["Cz"][:3] = np.nan
+    loc["Pz"][:3] = loc["P3"][:3]
+    with pytest.warns(UserWarning, match="Not drawn: Fpz"):
+        kept, note = usable_electrodes(info)
+    assert {CH_NAMES[k] for k in kept} == set(CH_NAMES) - {"Fpz", "Cz", "Pz"}
+    assert note == "Not drawn: Fpz (no position), Cz (no position), Pz (in the place of P3)."
+    for channel in info["chs"][2:]:
+        channel["loc"][:3] = 0.0
+    with pytest.raises(ValueError, match="at least 3 electrodes .* of 23 channels 1 are"):
+        usable_electrodes(info)
 
 
 def test_every_electrode_of_the_10_05_system_has_a_region():

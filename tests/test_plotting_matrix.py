@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from explanation_factory import CH_NAMES, make_explanation
 
-from skeegformer import AttentionExplainer, OriginalTransformerClassifier, make_eeg_pipeline
 from skeegformer.plotting import TokenMatrixDisplay
 
 
@@ -20,7 +19,7 @@ def _close_figures():
 def test_rows_and_columns_are_ordered_by_region():
     names = ["O1", "C3", "Fz"]
     matrix = np.array([[1.0, 12, 13], [21, 2, 23], [31, 32, 3]])
-    display = TokenMatrixDisplay({"one": matrix}, names).plot(diagonal=True)
+    display = TokenMatrixDisplay(matrix, names, ["one"]).plot(diagonal=True)
     np.testing.assert_array_equal(
         display.images_[0].get_array(), [[3, 32, 31], [23, 2, 21], [13, 12, 1]]
     )
@@ -34,19 +33,19 @@ def test_the_diagonal_does_not_take_the_range_of_colours():
     one = make_explanation()
     mean = 100 * one.connections.mean(axis=0)
     others = mean[~np.eye(len(mean), dtype=bool)]
-    hidden = TokenMatrixDisplay.from_explanation(one)
-    np.testing.assert_allclose(hidden.images_[0].get_clim(), (others.min(), others.max()))
+    hidden = one.plot_matrix()
+    np.testing.assert_allclose(hidden.images_[0].get_clim(), (0, others.max()))
     assert np.ma.getmaskarray(hidden.images_[0].get_array()).diagonal().all()
-    shown = TokenMatrixDisplay.from_explanation(one, diagonal=True)
-    np.testing.assert_allclose(shown.images_[0].get_clim(), (mean.min(), mean.max()))
+    shown = one.plot_matrix(diagonal=True)
+    np.testing.assert_allclose(shown.images_[0].get_clim(), (0, mean.max()))
 
 
 def test_a_difference_between_classes():
     one = make_explanation()
-    display = TokenMatrixDisplay.from_explanation(one, by="class", difference=("left", "right"))
+    display = one.plot_matrix(by="class", difference=("left", "right"))
     assert [axes.get_title() for axes in display.axes_] == ["left", "right", "left − right"]
     raw = one.connections[one.y == "left"].mean(0) - one.connections[one.y == "right"].mean(0)
-    np.testing.assert_allclose(display.differences["left − right"], 100 * raw)
+    np.testing.assert_allclose(display.differences[0], 100 * raw)
     np.fill_diagonal(raw, 0)
     assert display.images_[2].get_clim() == pytest.approx(
         (-100 * abs(raw).max(), 100 * abs(raw).max())
@@ -56,7 +55,7 @@ def test_a_difference_between_classes():
 
 
 def test_many_channels_are_labelled_by_region_and_separated():
-    display = TokenMatrixDisplay.from_explanation(make_explanation(), names=False)
+    display = make_explanation().plot_matrix(names=False)
     regions = ["frontal", "central", "temporal", "parietal", "occipital"]
     assert [tick.get_text() for tick in display.ax_.get_xticklabels()] == regions
     # 8 frontal channels lie at 0 to 7: their label in the middle, the first line behind them.
@@ -69,7 +68,7 @@ def test_many_channels_are_labelled_by_region_and_separated():
 
 def test_unnamed_channels_keep_their_order():
     one = make_explanation(named=False)
-    display = TokenMatrixDisplay.from_explanation(one)
+    display = one.plot_matrix()
     np.testing.assert_array_equal(display.order_, np.arange(len(CH_NAMES)))
     assert display.ax_.get_xticklabels()[2].get_text() == "channel 2"
     assert not display.ax_.lines
@@ -78,30 +77,16 @@ def test_unnamed_channels_keep_their_order():
 def test_bad_input():
     one = make_explanation()
     with pytest.raises(ValueError, match=r"AttentionExplainer\(connections=True\)"):
-        TokenMatrixDisplay.from_explanation(replace(one, connections=None))
+        replace(one, connections=None).plot_matrix()
     with pytest.raises(ValueError, match="by='part' is not one of"):
-        TokenMatrixDisplay.from_explanation(one, by="part")
-    with pytest.raises(ValueError, match=r"shape \(2, 3\), but has to be \(2, 2\)"):
-        TokenMatrixDisplay({"one": np.ones((2, 3))}).plot()
+        one.plot_matrix(by="part")
+    with pytest.raises(ValueError, match=r"shape \(2, 3\), but 3 channels need \(n_maps, 3, 3\)"):
+        TokenMatrixDisplay(np.ones((2, 3))).plot()
     with pytest.raises(ValueError, match="within a single channel"):
-        TokenMatrixDisplay({"one": np.ones((1, 1))}).plot()
+        TokenMatrixDisplay(np.ones((1, 1))).plot()
 
 
-@pytest.mark.parametrize("network", ["EEGTransformer", "OriginalTransformer"])
-def test_from_estimator(simulated, network):
-    X, y, _, _ = simulated
-    if network == "EEGTransformer":
-        pipeline = make_eeg_pipeline(n_heads=4, max_epochs=1, random_state=0)
-    else:
-        pipeline = make_eeg_pipeline(
-            OriginalTransformerClassifier(
-                embed_dim=16, n_layers=2, max_epochs=1, early_stopping=False, random_state=0
-            )
-        )
-    pipeline.fit(X, y)
-    display = TokenMatrixDisplay.from_estimator(pipeline, X[:6], y[:6], by="class")
-    assert list(display.values) == ["left", "right"]
-    assert display.images_[0].get_array().shape == (61, 61)
-    explanation = AttentionExplainer(connections=True).explain(pipeline, X[:6], y[:6])
-    expected = 100 * explanation.connections[y[:6] == "left"].mean(axis=0)
-    np.testing.assert_allclose(display.values["left"], expected)
+def test_symmetric_connections_have_no_direction():
+    matrix = np.array([[1.0, 12, 13], [12, 2, 23], [13, 23, 3]])
+    display = TokenMatrixDisplay(matrix, ["O1", "C3", "Fz"]).plot()
+    assert display.ax_.get_xlabel() == display.ax_.get_ylabel() == ""

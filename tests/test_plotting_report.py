@@ -13,7 +13,6 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from skeegformer.explain import Explanation
 from skeegformer.explain.faithfulness import Faithfulness
-from skeegformer.plotting import explanation_report
 
 NAMES = ["Fp1", "Fp2", "C3", "Cz", "C4", "P3", "Pz", "P4", "O1", "O2"]
 N = len(NAMES)
@@ -63,6 +62,12 @@ def contents(report):
     return {element.name: element.html for element in report._content}
 
 
+def table(page):
+    """Return the cells of a table, row by row."""
+    rows = re.findall(r"<tr.*?>(.*?)</tr>", page, re.DOTALL)
+    return [cells for row in rows if (cells := re.findall(r"<td>(.*?)</td>", row))]
+
+
 def sections(report):
     return list(dict.fromkeys(element.section for element in report._content))
 
@@ -85,7 +90,7 @@ class Loaded(HTMLParser):
 
 
 def test_sections(explanation, faithfulness):
-    assert sections(explanation_report(explanation)) == [
+    assert sections(explanation.to_report()) == [
         "Summary",
         "Scores",
         "Topomaps",
@@ -93,11 +98,11 @@ def test_sections(explanation, faithfulness):
     ]
     rng = np.random.default_rng(0)
     connected = replace(explanation, connections=rng.random((20, N, N)))
-    report = explanation_report(connected, faithfulness=faithfulness)
+    report = connected.to_report(faithfulness=faithfulness)
     assert sections(report)[3:5] == ["Connections", "Faithfulness"]
     found = contents(report)
     assert "Abnar and Zuidema (2020), arXiv:2005.00928" in found["What was explained"]
-    assert "where the model looks" in found["What was explained"]
+    assert "loud channels draw attention whether or not they matter" in found["What was explained"]
     assert "Values by time" in found
     assert "Faithful. &lt;i&gt;Really&lt;/i&gt;." in found["Is the explanation true of the model?"]
     assert "0.123" in found["Figures"]
@@ -107,8 +112,8 @@ def test_sections(explanation, faithfulness):
 
 
 def test_scores(explanation):
-    page = contents(explanation_report(explanation))["Scores on the explained epochs"]
-    rows = re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td></tr>", page)
+    page = contents(explanation.to_report())["Scores on the explained epochs"]
+    rows = [tuple(row) for row in table(page)]
     assert [row[:2] for row in rows] == [("all", "20"), ("1", "10"), ("2", "10")]
     for (_, _, accuracy, balanced), one in zip(
         rows,
@@ -122,25 +127,25 @@ def test_scores(explanation):
 def test_scores_without_labels_and_handed_in(explanation):
     scores = pd.DataFrame({"fold": [1, 2], "<b>score</b>": [0.5, 0.75]})
     unknown = replace(explanation, y=None, subjects=None)
-    found = contents(explanation_report(unknown, scores=scores))
+    found = contents(unknown.to_report(scores=scores))
     assert "pass y to explain" in found["Scores on the explained epochs"]
     assert "Confusion matrix" not in found
     assert "&lt;b&gt;score&lt;/b&gt;" in found["Scores handed in"]
     assert "0.750" in found["Scores handed in"]
     assert "by predicted label" in found["What was explained"]
     with pytest.raises(TypeError, match="scores is a list"):
-        explanation_report(explanation, scores=[0.5])
+        explanation.to_report(scores=[0.5])
 
 
 def test_most_important_channels_come_first(explanation):
-    page = contents(explanation_report(explanation))["Most important channels"]
-    named = re.findall(r"<tr><td>(.*?)</td>", page)
+    page = contents(explanation.to_report())["Most important channels"]
+    named = [row[0] for row in table(page)]
     order = np.argsort(explanation.feature_importances_)[::-1]
     assert named == [NAMES[k] for k in order]
 
 
 def test_without_positions(explanation):
-    found = contents(explanation_report(replace(explanation, info=None, ch_names=None)))
+    found = contents(replace(explanation, info=None, ch_names=None).to_report())
     assert "There is no map" in found["Values by class"]
     assert "channel 3" in found["Most important channels"]
 
@@ -162,7 +167,7 @@ def test_the_file_is_safe_and_loads_nothing(explanation, tmp_path):
         settings={"<script>": evil},
     )
     path = tmp_path / "report.html"
-    report = explanation_report(odd, path, title=f"Mine {evil}")
+    report = odd.to_report(path, title=f"Mine {evil}")
     page = path.read_text(encoding="utf-8")
     assert report.fname == str(path)
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
@@ -178,12 +183,12 @@ def test_an_existing_file_is_kept(explanation, tmp_path):
     path = tmp_path / "report.html"
     path.write_text("mine")
     with pytest.raises(FileExistsError, match="pass overwrite=True"):
-        explanation_report(explanation, path)
+        explanation.to_report(path)
     assert path.read_text() == "mine"
-    explanation_report(replace(explanation, y=None), path, overwrite=True)
+    replace(explanation, y=None).to_report(path, overwrite=True)
     assert "Explanation by attention rollout" in path.read_text(encoding="utf-8")
     with pytest.raises(ValueError, match=r"does not end in \.html"):
-        explanation_report(explanation, tmp_path / "report.pdf")
+        explanation.to_report(tmp_path / "report.pdf")
 
 
 def test_the_classifier_and_its_settings(simulated):
@@ -193,6 +198,6 @@ def test_the_classifier_and_its_settings(simulated):
     X, y = X[:20], y[:20]
     classifier = EEGTransformerClassifier(n_heads=4, max_epochs=1, random_state=3).fit(X, y)
     explanation = AttentionExplainer().explain(classifier, X, y)
-    page = contents(explanation_report(explanation))["Classifier"]
-    found = dict(re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td></tr>", page))
+    page = contents(explanation.to_report())["Classifier"]
+    found = dict(table(page))
     assert (found["n_heads"], found["random_state"]) == ("4", "3")

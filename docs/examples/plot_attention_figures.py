@@ -25,7 +25,6 @@ from sklearn.model_selection import GroupKFold
 
 from skeegformer import (
     AttentionExplainer,
-    ConnectionDisplay,
     OriginalTransformerClassifier,
     concatenate_explanations,
     cross_subject_scores,
@@ -176,26 +175,19 @@ by_layer.plot_topomap(by="class and part")
 # %%
 # Rollout after each block:
 
-by_layer.plot_layers(n_top=15)
+by_layer.plot_topomap(by="layer")
 
 # %%
 # From which channel to which? Drawn are the twenty strongest connections of each class, beyond
 # what all channels take from the same one.
 
-by_layer.plot_connections(top=20, loops=False)
+display = by_layer.plot_connections(top=20)
 
 # %%
-# The same on a head to turn around. The page works without a network, and can be sent to a
+# The same on heads to turn around. The page works without a network, and can be sent to a
 # colleague as it is.
 
-display = ConnectionDisplay(
-    {
-        label: 100 * by_layer.connections[by_layer.y == label].mean(axis=0)
-        for label in ("eyes-open", "eyes-closed")
-    },
-    by_layer.info,
-)
-display.to_html("connections.html", title="Attention between channels", overwrite=True)
+page = display.to_html("connections.html", title="Attention between channels", overwrite=True)
 
 # %%
 # .. raw:: html

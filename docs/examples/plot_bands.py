@@ -78,12 +78,13 @@ explanation.plot_topomap(by="class and part")
 # Means hide people. The alpha band of each of them, with the score:
 
 alpha = explanation.subject_means(by="part")["alpha"]
-titles = {}
-for subject, values in alpha.iterrows():
+titles = []
+for subject in alpha.index:
     one = explanation.select(subject=subject)
     accuracy = balanced_accuracy_score(one.y, one.predictions)
-    titles[f"person {subject} ({accuracy:.0%})"] = values.to_numpy()
-TopomapDisplay(titles, explanation.info, unit=explanation.unit, signed=True).plot(n_columns=4)
+    titles.append(f"person {subject} ({accuracy:.0%})")
+people = TopomapDisplay(alpha, explanation.info, titles, unit=explanation.unit, signed=True)
+people.plot(n_columns=4)
 
 # %%
 # And how much each band matters, averaged over the head, with intervals over people:
@@ -117,8 +118,9 @@ explanation.plot_topomap(by="part", mask=truth.is_source, names=2, n_columns=4)
 # The truth: how much the classes differ in each band of each electrode.
 
 TopomapDisplay(
-    {band: values.to_numpy() for band, values in truth.band_relevance.iterrows()},
+    truth.band_relevance,
     X.info,
+    list(truth.band_relevance.index),
     unit="difference of classes",
 ).plot(mask=truth.is_source, names=2, n_columns=4)
 

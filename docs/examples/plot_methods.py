@@ -61,7 +61,7 @@ explanations = {
 
 figure, axes = plt.subplots(2, 3, figsize=(10, 6), layout="constrained")
 axes = axes.ravel()
-TopomapDisplay({"truth": truth.relevance.to_numpy()}, X.info, unit="difference of classes").plot(
+TopomapDisplay(truth.relevance, X.info, ["truth"], unit="difference of classes").plot(
     axes[0], names=2, mask=truth.is_source
 )
 for ax, (method, explanation) in zip(axes[1:], explanations.items(), strict=True):

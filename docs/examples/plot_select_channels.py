@@ -94,6 +94,6 @@ ax.spines[["top", "right"]].set_visible(False)
 
 last = results["split0_ch_names"][0]
 print("Left in the first fold:", ", ".join(last))
-TopomapDisplay({"truth": truth.relevance.to_numpy()}, X.info, unit="difference of classes").plot(
+TopomapDisplay(truth.relevance, X.info, ["truth"], unit="difference of classes").plot(
     mask=[name in last for name in X.ch_names]
 )

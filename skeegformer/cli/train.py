@@ -258,7 +258,7 @@ def _report(run, classifier, scores, matrices, labels):
     part = "validation" if "validation" in matrices else "training"
     run.write_figure("confusion.png", draw_confusion(matrices[part], labels, part))
     best = f", the best of them {display.best_}" if display.best_ else ""
-    print(f"{len(history)} passes over the data{best}.")
+    print(f"{len(history)} epochs of training{best}.")
     for name, table in scores.groupby("part", sort=False):
         values = table["balanced_accuracy"]
         spread = f" ± {values.std():.3f}" if len(values) > 1 else ""

@@ -90,10 +90,6 @@ def rank_pipelines(scores, *, metric="balanced_accuracy", test="nemenyi", alpha=
     ValueError
         As in `compare_pipelines`; or if there are fewer than 3 pipelines.
 
-    See Also
-    --------
-    skeegformer.plotting.CriticalDifferenceDisplay : Draws them.
-
     Notes
     -----
     Wilcoxon's p values are at least ``2 / 2 ** n_subjects``, and Holm's method multiplies the

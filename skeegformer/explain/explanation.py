@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skeegformer._validation import check_one_of, name_channels
+from skeegformer.explain.figures import FiguresMixin
 from skeegformer.explain.methods import METHODS
 
 # What has one entry for every epoch, and so is indexed together.
@@ -30,7 +31,7 @@ class Source:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Explanation:
+class Explanation(FiguresMixin):
     """What a classifier made of each channel, epoch by epoch.
 
     Made by `AttentionExplainer.explain`.
@@ -430,129 +431,6 @@ class Explanation:
         from skeegformer.explain.export import load_explanation
 
         return load_explanation(path)
-
-    def to_report(self, path=None, *, title=None, faithfulness=None, scores=None, overwrite=False):
-        """Put everything on one page: method, scores, maps, connections, tests and versions.
-
-        Parameters
-        ----------
-        path : path-like or None, default=None
-            Where to write the page (``.html``).
-        title : str or None, default=None
-            Title of the page.
-        faithfulness : Faithfulness, True or None, default=None
-            What `evaluate` found; True evaluates now.
-        scores : pandas.DataFrame or None, default=None
-            Scores to show as a table.
-        overwrite : bool, default=False
-            Whether an existing file is replaced.
-
-        Returns
-        -------
-        mne.Report
-            The page, to which more can be added.
-        """
-        from skeegformer.plotting import explanation_report
-
-        if faithfulness is True:
-            faithfulness = self.evaluate(random_state=0)
-        return explanation_report(
-            self, path, title=title, faithfulness=faithfulness, scores=scores, overwrite=overwrite
-        )
-
-    def plot_topomap(self, by="class", **kwargs):
-        """Draw the values over the scalp.
-
-        Parameters
-        ----------
-        by : {"class", "part", "class and part", "subject", "layer", None}, default="class"
-            A map for each, all with the same colour limits, or one for all epochs.
-        **kwargs : dict
-            See `TopomapDisplay.from_explanation` and `TopomapDisplay.plot`: ``difference``,
-            ``mask``, ``names``, ``ax``, ...
-
-        Returns
-        -------
-        TopomapDisplay
-            With the figure in ``figure_`` and the axes in ``axes_``.
-
-        Raises
-        ------
-        ValueError
-            If the electrode positions are not known.
-        """
-        from skeegformer.plotting import TopomapDisplay
-
-        return TopomapDisplay.from_explanation(self, by=by, **kwargs)
-
-    def plot_bars(self, **kwargs):
-        """Draw a bar with an interval for each channel.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            See `ChannelBarDisplay.from_explanation`.
-
-        Returns
-        -------
-        ChannelBarDisplay
-            Drawn.
-        """
-        from skeegformer.plotting import ChannelBarDisplay
-
-        return ChannelBarDisplay.from_explanation(self, **kwargs)
-
-    def plot_matrix(self, **kwargs):
-        """Draw what each channel takes from each other one, ordered by region.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            See `TokenMatrixDisplay.from_explanation`.
-
-        Returns
-        -------
-        TokenMatrixDisplay
-            Drawn.
-        """
-        from skeegformer.plotting import TokenMatrixDisplay
-
-        return TokenMatrixDisplay.from_explanation(self, **kwargs)
-
-    def plot_connections(self, **kwargs):
-        """Draw the strongest connections between channels on a head.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            See `ConnectionDisplay.from_explanation`; its ``to_html`` writes the interactive
-            page.
-
-        Returns
-        -------
-        ConnectionDisplay
-            Drawn.
-        """
-        from skeegformer.plotting import ConnectionDisplay
-
-        return ConnectionDisplay.from_explanation(self, **kwargs)
-
-    def plot_layers(self, **kwargs):
-        """Draw the values after each layer.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            See `LayerDisplay.from_explanation`.
-
-        Returns
-        -------
-        LayerDisplay
-            Drawn.
-        """
-        from skeegformer.plotting import LayerDisplay
-
-        return LayerDisplay.from_explanation(self, **kwargs)
 
     def __repr__(self):
         n_epochs, n_chans, n_parts = self.token_values.shape

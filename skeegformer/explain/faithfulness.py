@@ -81,7 +81,7 @@ class Faithfulness:
         """
         from skeegformer.plotting import FaithfulnessDisplay
 
-        return FaithfulnessDisplay.from_faithfulness(self, **kwargs)
+        return FaithfulnessDisplay(self.curves, verdict=self.verdict).plot(**kwargs)
 
     def __repr__(self):
         width = max(map(len, self.figures))

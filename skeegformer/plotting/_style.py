@@ -1,93 +1,110 @@
-"""What all figures share: colours, limits, axes, and labels of scalp regions."""
+"""What all figures share: colours and their limits, axes, captions, and files."""
 
-from itertools import pairwise
+import textwrap
+from pathlib import Path
 
 import numpy as np
 
-from skeegformer.plotting._regions import REGIONS, channel_regions, region_order
+from skeegformer._files import refuse_taken
 
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31")
 GREY = "#999999"
-REGION_COLOURS = dict(zip(REGIONS, (*OKABE_ITO[:5], GREY), strict=True))
-_MOST_NAMES = 32  # channel names that are legible beside each other on an axis
+_SMALL = 0.05  # of the largest value; differences below this share are named as small
 
 
-def joint_limits(arrays, *, symmetric):
-    """Return colour limits that fit all arrays; NaN does not count.
+def as_maps(values, titles, shape):
+    """Bring values into the shape (n_maps, *shape), with a list of as many titles."""
+    maps = np.asarray(values, dtype=float)
+    if maps.shape == shape:
+        maps = maps[np.newaxis]
+    if maps.shape[1:] != shape or len(maps) == 0:
+        several = ", ".join(["n_maps", *map(str, shape)])
+        raise ValueError(
+            f"The values have shape {maps.shape}, but {shape[0]} channels need ({several}), or "
+            f"{shape} for a single map."
+        )
+    titles = [""] * len(maps) if titles is None else list(titles)
+    if len(titles) != len(maps):
+        raise ValueError(f"There are {len(maps)} maps, but {len(titles)} titles.")
+    check_finite("The values", maps)
+    return maps, titles
 
-    Parameters
-    ----------
-    arrays : iterable of ndarray
-        What shares the limits.
-    symmetric : bool
-        Whether 0 is in the middle.
 
-    Returns
-    -------
-    tuple of (float, float)
-        The limits, never equal.
+def as_maps_and_differences(display, shape):
+    """Bring a display's values and differences, one after the other, into (n_maps, *shape).
+
+    Returns them, their titles, and how many are no differences.
     """
-    everything = np.concatenate([np.ravel(array) for array in arrays])
-    low, high = float(np.nanmin(everything)), float(np.nanmax(everything))
-    if symmetric:
+    maps, titles = as_maps(display.values, display.titles, shape)
+    n_values = len(maps)
+    if display.differences is not None:
+        more, names = as_maps(display.differences, display.difference_titles, shape)
+        maps, titles = np.concatenate([maps, more]), titles + names
+    return maps, titles, n_values
+
+
+def check_finite(name, values):
+    """Refuse NaN and infinity, which would leave a hole in the figure."""
+    bad = int((~np.isfinite(values)).sum())
+    if bad:
+        raise ValueError(f"{name} have {bad} that are NaN or infinite, of {np.size(values)}.")
+
+
+def colour_scale(values, *, signed, cmap=None, vlim=None):
+    """Choose a colour map and its limits, which are never equal; NaN does not count.
+
+    A scale of values that are never negative starts at 0, or small differences between channels
+    would be stretched over all colours. White is 0 for signed values.
+    """
+    cmap = cmap or (DIVERGING if signed else SEQUENTIAL)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if vlim is None and signed:
         high = max(abs(low), abs(high)) or 1.0
-        return -high, high
+        return cmap, (-high, high)
+    if vlim is None:
+        low = min(low, 0.0)
+    elif not isinstance(vlim, str):
+        if not vlim[0] < vlim[1]:
+            raise ValueError(f"vlim={vlim!r} has to be a lower and a higher limit.")
+        return cmap, tuple(vlim)
+    elif vlim != "data":
+        raise ValueError(f"vlim={vlim!r} is not a pair of limits, 'data' or None.")
     if low == high:
         margin = 0.05 * abs(low) or 1.0
-        return low - margin, high + margin
-    return low, high
+        return cmap, (low - margin, high + margin)
+    return cmap, (low, high)
 
 
-def choose_looks(values, differences, *, signed, cmap, vlim):
-    """Return a colour map and limits for each of some maps, and of differences between them.
+def colour_scales(maps, n_values, *, signed, cmap, vlim):
+    """Choose the colours of each map, and say what they would make look larger than it is.
 
-    Parameters
-    ----------
-    values : list of ndarray
-        Maps with joint limits.
-    differences : list of ndarray
-        Differences, with joint limits of their own.
-    signed : bool
-        Whether values may be negative.
-    cmap : str or matplotlib.colors.Colormap or None
-        Colours of the values that the user asked for.
-    vlim : tuple of (float, float) or None
-        Limits of the values that the user asked for.
-
-    Returns
-    -------
-    list of tuple
-        (colour map, limits) of each.
+    The first `n_values` maps share a scale, and so do the others, which are differences.
     """
-    if vlim is None:
-        vlim = joint_limits(values, symmetric=signed)
-    elif not vlim[0] < vlim[1]:
-        raise ValueError(f"vlim={vlim!r} has to be a lower and a higher limit.")
-    looks = [(cmap or (DIVERGING if signed else SEQUENTIAL), vlim)] * len(values)
-    if differences:
-        looks += [(DIVERGING, joint_limits(differences, symmetric=True))] * len(differences)
-    return looks
+    values, differences = maps[:n_values], maps[n_values:]
+    scales = [colour_scale(values, signed=signed, cmap=cmap, vlim=vlim)] * n_values
+    (low, high), said = scales[0][1], []
+    if not signed and low > 0:
+        said.append(
+            f"Colours do not start at 0: they span {low:.4g} to {high:.4g}, which is "
+            f"{1 - low / high:.1%} of the largest value."
+        )
+    if len(differences):
+        scales += [colour_scale(differences, signed=True)] * len(differences)
+        largest = np.nanmax(np.abs(values))
+        share = np.nanmax(np.abs(differences)) / largest if largest > 0 else 1.0
+        if share < _SMALL:
+            said.append(f"Differences are at most {share:.1%} of the largest value.")
+    return scales, " ".join(said)
 
 
 def open_axes(ax, n_axes, **kwargs):
-    """Return `n_axes` axes: those given, or the panels of a new figure in reading order.
+    """Return so many axes: those given, or the panels of a new figure in reading order.
 
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes, sequence of them or None
-        What the user gave.
-    n_axes : int
-        How many are needed.
-    **kwargs : dict
-        Passed to `matplotlib.pyplot.subplots`; panels that are too many are removed.
-
-    Returns
-    -------
-    ndarray of matplotlib.axes.Axes of shape (n_axes,)
-        The axes.
+    Further arguments are those of `matplotlib.pyplot.subplots`; panels that are too many are
+    removed.
     """
     if ax is None:
         import matplotlib.pyplot as plt
@@ -102,59 +119,54 @@ def open_axes(ax, n_axes, **kwargs):
     return axes
 
 
-def check_finite(name, values):
-    """Refuse NaN and infinity, which would leave a hole in the figure."""
-    bad = int((~np.isfinite(values)).sum())
-    if bad:
-        raise ValueError(f"{name} has {bad} values that are NaN or infinite, of {np.size(values)}.")
+def add_colorbars(images, axes, n_values, labels, **kwargs):
+    """Add a colour bar for the values, and one for the differences or None."""
+    bars = []
+    for which, label in zip((slice(n_values), slice(n_values, None)), labels, strict=True):
+        bar = None
+        if images[which]:
+            own = list(axes[which])
+            bar = axes[0].figure.colorbar(images[which][0], ax=own, pad=0.03, **kwargs)
+            bar.set_label(label, parse_math=False)
+        bars.append(bar)
+    return bars
 
 
-def order_channels(ch_names, n_chans):
-    """Return the channels' order on an axis, and their regions in that order.
-
-    Channels without names stay in their own order, and have no regions.
-    """
-    if ch_names is None:
-        return np.arange(n_chans), None
-    order = region_order(ch_names)
-    regions = channel_regions([ch_names[i] for i in order])
-    return order, None if set(regions) == {"other"} else regions
+def write_caption(figure, text):
+    """Write sentences below a figure with a constrained layout, which grows by their height."""
+    if not text:
+        return None
+    lines = textwrap.wrap(text, max(20, int(15 * figure.get_figwidth())))
+    figure.set_figheight(figure.get_figheight() + 0.17 * len(lines) + 0.1)
+    look = {"fontsize": "small", "ha": "left", "x": 0.02, "parse_math": False}
+    return figure.supxlabel("\n".join(lines), **look)
 
 
-def label_channels(ax, axis, names, regions, *, write_names=None, colour="white"):
-    """Label an axis whose positions 0, 1, ... are channels, and separate the regions.
+def is_dark(ax):
+    """Tell whether a figure has a dark background."""
+    from matplotlib.colors import to_rgb
 
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        Where to write.
-    axis : {"x", "y"}
-        Which axis.
-    names : list of str
-        The channels in their order on the axis.
-    regions : list of str or None
-        Their regions; equal ones are neighbours.
-    write_names : bool or None, default=None
-        Whether to write every channel's name rather than the regions'; None does so where
-        there is room, or nothing else to write.
-    colour : str, default="white"
-        Colour of the lines between the regions.
-    """
-    set_ticks = getattr(ax, f"set_{axis}ticks")
-    turn = {"rotation": 90} if axis == "x" else {}
-    if regions is not None:
-        starts = [i for i in range(len(regions)) if i == 0 or regions[i] != regions[i - 1]]
-        for start in starts[1:]:
-            draw = ax.axvline if axis == "x" else ax.axhline
-            draw(start - 0.5, color=colour, linewidth=1.0)
-    if write_names is None:
-        write_names = len(names) <= _MOST_NAMES
-    if write_names:
-        size = "small" if len(names) <= 20 else "x-small" if len(names) <= 40 else 5
-        set_ticks(range(len(names)), names, parse_math=False, fontsize=size, **turn)
-    elif regions is not None:
-        ends = [*starts, len(regions)]
-        middles = [(low + high - 1) / 2 for low, high in pairwise(ends)]
-        turn = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if axis == "x" else {}
-        set_ticks(middles, [regions[i] for i in starts], **turn)
-    ax.tick_params(axis=axis, length=2 if write_names or regions is None else 0)
+    return np.mean(to_rgb(ax.figure.get_facecolor())) < 0.5
+
+
+def ink():
+    """Return the colour of texts, which a dark style turns white."""
+    from matplotlib import rcParams
+
+    return rcParams["text.color"]
+
+
+def tidy(ax, grid="both"):
+    """Take away what carries no information."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis=grid, color=GREY, alpha=0.25)
+    ax.set_axisbelow(True)
+
+
+def check_page(path, overwrite):
+    """Refuse a path that no page can be written to, before any work is done for it."""
+    path = Path(path).expanduser()
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{path} is to be a web page, but its name does not end in .html.")
+    refuse_taken(path, overwrite)
+    return path

@@ -3,27 +3,20 @@
 import numpy as np
 
 from skeegformer._validation import name_channels
-from skeegformer.plotting._regions import (
+from skeegformer.plotting._electrodes import (
     HEMISPHERES,
     REGIONS,
     channel_hemispheres,
     channel_regions,
 )
-from skeegformer.plotting._style import (
-    OKABE_ITO,
-    REGION_COLOURS,
-    check_finite,
-    open_axes,
-)
-from skeegformer.plotting._summaries import explain, means_with_intervals, scale_of
+from skeegformer.plotting._style import GREY, OKABE_ITO, check_finite, ink, open_axes, tidy
 
 _MARKERS = dict(zip(HEMISPHERES, ("<", "o", ">", "D"), strict=True))
+_COLOURS = dict(zip(REGIONS, (*OKABE_ITO[:5], GREY), strict=True))
 
 
 class ChannelBarDisplay:
     """A bar for each channel, coloured by scalp region, with intervals.
-
-    Best made by `from_explanation` or `from_estimator`.
 
     Parameters
     ----------
@@ -58,6 +51,7 @@ class ChannelBarDisplay:
     See Also
     --------
     TopomapDisplay : The same values over the scalp.
+    skeegformer.Explanation.plot_bars : Draws the mean of an explanation over its epochs.
 
     Examples
     --------
@@ -83,99 +77,6 @@ class ChannelBarDisplay:
         self.intervals = intervals
         self.unit = unit
         self.interval_label = interval_label
-
-    @classmethod
-    def from_explanation(
-        cls,
-        explanation,
-        *,
-        intervals="bootstrap",
-        interval_label=None,
-        level=0.95,
-        n_resamples=2000,
-        random_state=0,
-        **kwargs,
-    ):
-        """Draw the mean of an explanation over its epochs.
-
-        For a single class pass ``explanation.select(label=...)``.
-
-        Parameters
-        ----------
-        explanation : Explanation
-            What to draw.
-        intervals : "bootstrap", ndarray of shape (n_chans, 2) or None, default="bootstrap"
-            "bootstrap" draws subjects as ``explanation.confidence_intervals`` does, and bars are
-            means over subjects; with fewer than three it draws epochs. An array holds intervals
-            in the unit of ``explanation.values``.
-        interval_label : str or None, default=None
-            What the intervals of an array are.
-        level : float, default=0.95
-            Coverage of bootstrap intervals.
-        n_resamples : int, default=2000
-            Number of bootstrap samples.
-        random_state : int, RandomState instance or None, default=0
-            Seed of the bootstrap.
-        **kwargs : dict
-            Passed to `plot`.
-
-        Returns
-        -------
-        ChannelBarDisplay
-            Drawn.
-
-        Raises
-        ------
-        ValueError
-            If `level` is not between 0 and 1, `n_resamples` is less than 1, or `intervals` is
-            something else.
-        """
-        if isinstance(intervals, str):
-            if intervals != "bootstrap":
-                raise ValueError(f"intervals={intervals!r} is not 'bootstrap', an array or None.")
-            if not 0 < level < 1:
-                raise ValueError(f"level={level!r} is not between 0 and 1; 0.95 is usual.")
-            if n_resamples < 1:
-                raise ValueError(f"n_resamples={n_resamples!r} has to be at least 1.")
-            means, intervals, interval_label = means_with_intervals(
-                explanation, level=level, n_resamples=n_resamples, random_state=random_state
-            )
-        else:
-            means = explanation.values.mean(axis=0)
-        scale = scale_of(explanation)
-        return cls(
-            scale.factor * means,
-            explanation.ch_names,
-            None if intervals is None else scale.factor * np.asarray(intervals, dtype=float),
-            unit=scale.unit,
-            interval_label=interval_label,
-        ).plot(**kwargs)
-
-    @classmethod
-    def from_estimator(cls, estimator, X, y=None, *, groups=None, method="rollout", **kwargs):
-        """Explain the predictions for X, and draw that.
-
-        Parameters
-        ----------
-        estimator : Pipeline or EEGTransformerClassifier
-            Fitted.
-        X : mne.Epochs, list of mne.Epochs or array-like of shape (n_epochs, n_chans, n_times)
-            Epochs to explain.
-        y : array-like of shape (n_epochs,) or None, default=None
-            True labels.
-        groups : array-like of shape (n_epochs,) or None, default=None
-            Subjects; None takes those of Epochs' metadata, where there are any.
-        method : str, default="rollout"
-            The method of `AttentionExplainer`.
-        **kwargs : dict
-            Passed to `from_explanation`.
-
-        Returns
-        -------
-        ChannelBarDisplay
-            Drawn.
-        """
-        return cls.from_explanation(explain(estimator, X, y, groups, method=method), **kwargs)
 
     def plot(self, ax=None, *, n_top=20, regions=False):
         """Draw the bars.
@@ -243,7 +144,7 @@ class ChannelBarDisplay:
                 f"The intervals have shape {intervals.shape}, but {len(values)} channels need "
                 f"({len(values)}, 2): a lower and an upper end for each."
             )
-        check_finite("The array of intervals", intervals)
+        check_finite("The intervals", intervals)
         if (intervals[:, 0] > intervals[:, 1]).any():
             raise ValueError("The lower end of some interval lies above its upper end.")
         return values, intervals
@@ -255,12 +156,12 @@ class ChannelBarDisplay:
         places = np.arange(len(order))
         shown = [of_channel[i] for i in order]
         known = set(shown) != {"other"}
-        colours = [REGION_COLOURS[region] if known else OKABE_ITO[0] for region in shown]
+        colours = [_COLOURS[region] if known else OKABE_ITO[0] for region in shown]
         self.bars_ = ax.barh(places, values[order], height=0.75, color=colours)
         self.interval_lines_ = None
         if intervals is not None:
             low, high = intervals[order].T
-            self.interval_lines_ = ax.hlines(places, low, high, color="black", linewidth=1.2)
+            self.interval_lines_ = ax.hlines(places, low, high, color=ink(), linewidth=1.2)
         size = "small" if len(order) <= 30 else "x-small"
         ax.set_yticks(places, [names[i] for i in order], fontsize=size, parse_math=False)
         label = self.unit
@@ -268,9 +169,7 @@ class ChannelBarDisplay:
             label += f"\nlines: {self.interval_label}"
         _finish(ax, len(order), label, has_negative=(values[order] < 0).any())
         if known:
-            _legend_above(
-                ax, [Patch(color=REGION_COLOURS[r], label=r) for r in REGIONS if r in shown]
-            )
+            _legend_above(ax, [Patch(color=_COLOURS[r], label=r) for r in REGIONS if r in shown])
 
     def _draw_regions(self, ax, values, of_channel, sides):
         """Draw the mean of each region, and of its parts as markers that point to their side."""
@@ -280,7 +179,7 @@ class ChannelBarDisplay:
             range(len(present)),
             [values[group].mean() for group in groups],
             height=0.6,
-            color=[REGION_COLOURS[region] for region in present],
+            color=[_COLOURS[region] for region in present],
             alpha=0.6,
         )
         for side, offset in zip(HEMISPHERES[:3], (-0.2, 0.0, 0.2), strict=True):
@@ -291,7 +190,7 @@ class ChannelBarDisplay:
                 means,
                 np.array(places) + offset,
                 marker=_MARKERS[side],
-                color="black",
+                color=ink(),
                 linestyle="none",
                 markersize=6,
                 label=side,
@@ -312,12 +211,10 @@ def _finish(ax, n_bars, label, *, has_negative):
     ax.margins(x=0.06)
     ax.set_ylim(n_bars - 0.4, -0.6)
     ax.set_xlabel(label, parse_math=False)
-    ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x", color="0.9")
-    ax.set_axisbelow(True)
+    tidy(ax, "x")
     if has_negative:
-        ax.axvline(0, color="black", linewidth=0.8)
+        ax.axvline(0, color=ink(), linewidth=0.8)
         ax.spines["left"].set_visible(False)
 
 

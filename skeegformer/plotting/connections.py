@@ -1,66 +1,69 @@
-"""Directed connections between channels on a head: as a figure, and as a page to turn around."""
+"""The strongest connections between channels, on a head: as a figure, and to turn around."""
 
 import numpy as np
 
-from skeegformer._validation import check_one_of
-from skeegformer.plotting._connections_figure import VIEWS, draw_connections
-from skeegformer.plotting._connections_html import connections_page
-from skeegformer.plotting._saving import check_page, replacing
+from skeegformer import _files
+from skeegformer._validation import check_count, check_one_of
+from skeegformer.plotting._connections_html import connections_figure
+from skeegformer.plotting._electrodes import head_layout, on_sphere, usable_electrodes
+from skeegformer.plotting._style import as_maps, check_page, ink, is_dark, open_axes, write_caption
 
-BASELINES = (None, "key", "condition")
-_SHOWN = {
+_DIRECTED = (
+    "Arrows run from the key, the channel that is attended to, to the query, the channel "
+    "that attends: the way that information takes."
+)
+_SYMMETRIC = (
+    "Lines join channels from which the model takes the same sources, by their sum or by their "
+    "difference; they have no direction."
+)
+_BEYOND = {
     None: "Values are shown as they are.",
-    "key": (
-        "Shown is the difference to the mean over all other queries of the same key; "
-        "self-attention is compared with the mean self-attention."
-    ),
+    "key": "Shown is what exceeds the mean over all other queries of the same key.",
+    "channel": "Shown is what exceeds the sum of one number for each of the two channels.",
     "condition": "Shown is the difference to the mean over all conditions.",
 }
-_DIRECTION = (
-    "Arrows run from the key, the channel that is attended to, to the query, the channel "
-    "that attends: the way that information takes. Rings are self-attention, the larger the more."
-)
-_CAUTION = (
-    "Attention tells where the model looks. It is neither what the model needs nor a "
-    "connection in the brain."
-)
+_CAUTION = "Attention tells where the model looks; it is no connection in the brain."
+_BASELINES = ("channel", "condition", None)
 
 
 class ConnectionDisplay:
-    """Which channels a transformer takes information from, channel by channel, on a head.
+    """The strongest connections between channels, on a head.
 
-    Best made by `from_explanation` or `from_estimator`. `plot` draws a figure, `to_html`
-    writes an interactive page that works without a network.
+    `plot` draws a figure, `to_html` writes an interactive page that works without a network.
+    Electrodes without a position, or where another one is, are left out with a warning.
 
     Parameters
     ----------
-    matrices : dict of str to ndarray of shape (n_chans, n_chans)
-        Condition to its connections; the row is the query, the column the key, and
-        information flows from key to query. Or for each band such a dict, all with the same
-        conditions.
+    matrices : array-like of shape (n_maps, n_chans, n_chans) or (n_chans, n_chans)
+        Connections; the row is the query, the column the key, and information flows from key
+        to query. If all matrices are symmetric, connections have no direction.
     info : mne.Info
         Names and positions of the channels, in the order of the matrices.
-    baseline : {"key", "condition", None}, default="key"
-        What is subtracted. Rollout is dominated by self-attention, and by keys that every
-        channel looks at. "key" subtracts, from each connection, the mean over all other
-        queries of its key (and from self-attention the mean self-attention), which leaves
-        what one channel takes from another beyond what all take from it. "condition"
-        subtracts the mean over conditions, which leaves their differences. None subtracts
-        nothing.
+    titles : sequence of str or None, default=None
+        A title for each matrix.
+    baseline : {"channel", "condition", None}, default="channel"
+        What is subtracted. Rollout is dominated by keys that every channel looks at; "channel"
+        subtracts, from each connection, the mean over all other queries of its key, which leaves
+        what one channel takes from another beyond what all take from it. From symmetric matrices
+        it subtracts what a sum of one number for each of the two channels explains (least
+        squares). "condition" subtracts the mean over the matrices, which leaves their
+        differences. None subtracts nothing.
     unit : str, default="share of attention (%)"
         Unit of the values.
 
     Attributes
     ----------
-    matrices : dict
-        Band to condition to matrix; the only band is called "" if there are no bands.
-    strengths : dict
-        The same after subtracting the baseline: what is drawn.
-    caption : str
-        How to read the arrows.
+    kept_ : ndarray of int
+        The channels that are drawn.
+    directed_ : bool
+        Whether connections have a direction.
+    strengths_ : ndarray of shape (n_maps, n_kept, n_kept)
+        What is drawn: the values after subtracting the baseline; 0 on the diagonal.
+    caption_ : str
+        How to read the figure.
     figure_ : matplotlib.figure.Figure
-        The figure.
-    axes_ : ndarray of matplotlib.axes.Axes of shape (n_bands * n_conditions, n_views)
+        The figure of `plot`.
+    axes_ : ndarray of matplotlib.axes.Axes of shape (n_maps,)
         Its heads.
     ax_ : matplotlib.axes.Axes
         The first of them.
@@ -69,11 +72,17 @@ class ConnectionDisplay:
     ------
     ValueError
         If matrices and channels do not fit, values are not finite, positions are missing, or
-        the baseline needs more conditions or channels than there are.
+        the baseline needs more matrices or channels than there are.
+
+    Warns
+    -----
+    UserWarning
+        If electrodes are left out.
 
     See Also
     --------
-    TopomapDisplay : One value per channel.
+    TokenMatrixDisplay : All connections, with those of channels to themselves.
+    skeegformer.Explanation.plot_connections : Draws the connections of an explanation.
 
     Examples
     --------
@@ -86,151 +95,66 @@ class ConnectionDisplay:
     >>> info = info.set_montage("biosemi64")
     >>> rest, task = np.random.default_rng(0).random((2, 4, 4))
     >>> task[3, 1] += 2  # Pz takes more from C3
-    >>> display = ConnectionDisplay({"rest": rest, "task": task}, info).plot(top=5)
-    >>> display.axes_.shape
-    (2, 3)
+    >>> display = ConnectionDisplay([rest, task], info, ["rest", "task"]).plot(top=5)
     >>> strongest = display.to_dataframe().iloc[0]
     >>> print(strongest["source"], "to", strongest["target"])
     C3 to Pz
     """
 
-    def __init__(self, matrices, info, *, baseline="key", unit="share of attention (%)"):
-        check_one_of("baseline", baseline, BASELINES)
+    def __init__(
+        self, matrices, info, titles=None, *, baseline="channel", unit="share of attention (%)"
+    ):
+        self.matrices = matrices
         self.info = info
+        self.titles = titles
         self.baseline = baseline
         self.unit = unit
-        self.positions = _positions(info)
-        self.matrices = _by_band(matrices, info["ch_names"])
-        self.strengths = {
-            band: _subtract(conditions, baseline) for band, conditions in self.matrices.items()
-        }
-
-    @classmethod
-    def from_explanation(cls, explanation, *, baseline="key", labels="auto", **kwargs):
-        """Average the connections of each class, and draw them.
-
-        Parameters
-        ----------
-        explanation : Explanation or dict of str to Explanation
-            Explained with ``connections=True``; or one for each band.
-        baseline : {"key", "condition", None}, default="key"
-            What is subtracted; see the class.
-        labels : {"auto", "true", "predicted"}, default="auto"
-            Which label decides on an epoch's class; "auto" takes the true ones where known.
-        **kwargs : dict
-            Passed to `plot`.
-
-        Returns
-        -------
-        ConnectionDisplay
-            Drawn.
-
-        Raises
-        ------
-        ValueError
-            If the explanation has no connections, or no electrode positions.
-        """
-        bands = explanation if isinstance(explanation, dict) else {"": explanation}
-        if not bands:
-            raise ValueError("There is no explanation to draw.")
-        first = next(iter(bands.values()))
-        matrices = {band: _class_means(one, labels) for band, one in bands.items()}
-        display = cls(matrices, first.info, baseline=baseline, unit=first.unit)
-        return display.plot(**kwargs)
-
-    @classmethod
-    def from_estimator(cls, estimator, X, y=None, *, baseline="key", **kwargs):
-        """Explain the predictions for X by attention rollout, and draw its connections.
-
-        Parameters
-        ----------
-        estimator : Pipeline or EEGTransformerClassifier
-            Fitted.
-        X : mne.Epochs or list of mne.Epochs
-            Epochs to explain.
-        y : array-like of shape (n_epochs,) or None, default=None
-            True labels.
-        baseline : {"key", "condition", None}, default="key"
-            What is subtracted; see the class.
-        **kwargs : dict
-            Passed to `plot`.
-
-        Returns
-        -------
-        ConnectionDisplay
-            Drawn.
-        """
-        from skeegformer.explain import AttentionExplainer
-
-        explainer = AttentionExplainer(method="rollout", connections=True)
-        return cls.from_explanation(explainer.explain(estimator, X, y), baseline=baseline, **kwargs)
-
-    @property
-    def caption(self):
-        """How to read the arrows, in a few sentences."""
-        return f"{_DIRECTION} {_SHOWN[self.baseline]} {_CAUTION}"
-
-    @property
-    def limit(self):
-        """Strength of the strongest connection between two channels, of all conditions."""
-        return max(_pairs(matrix).max() for _, _, matrix in self._drawn())
+        self._prepare()
 
     def to_dataframe(self):
-        """List all connections, the strongest first.
+        """List all connections between different channels, the strongest first.
 
         Returns
         -------
-        pandas.DataFrame of shape (n_bands * n_conditions * n_chans**2, 6)
-            ``band``, ``condition``, ``source`` (the key), ``target`` (the query), ``value``
-            and ``strength``, which is the value after subtracting the baseline. Sorted by
-            the size of the strength, whatever its sign.
+        pandas.DataFrame
+            ``condition`` (the title), ``source`` (the key), ``target`` (the query), ``value``
+            and ``strength``, which is the value after subtracting the baseline. Sorted by the
+            size of the strength, whatever its sign. Without direction each pair is listed once.
         """
         import pandas as pd
 
-        names = np.array(self.info["ch_names"], dtype=object)
-        n_chans = len(names)
-        tables = [
+        queries, keys = self._pairs
+        names = np.array(self._names, dtype=object)
+        parts = [
             pd.DataFrame(
                 {
-                    "band": band,
-                    "condition": condition,
-                    "source": np.tile(names, n_chans),
-                    "target": np.repeat(names, n_chans),
-                    "value": self.matrices[band][condition].ravel(),
-                    "strength": matrix.ravel(),
+                    "condition": title,
+                    "source": names[keys],
+                    "target": names[queries],
+                    "value": values[queries, keys],
+                    "strength": strengths[queries, keys],
                 }
             )
-            for band, condition, matrix in self._drawn()
+            for title, values, strengths in zip(
+                self._titles, self._values, self.strengths_, strict=True
+            )
         ]
-        table = pd.concat(tables, ignore_index=True)
+        table = pd.concat(parts, ignore_index=True)
         return table.sort_values("strength", key=abs, ascending=False, ignore_index=True)
 
-    def plot(
-        self,
-        ax=None,
-        *,
-        views=("left", "top", "right"),
-        top=30,
-        threshold=0.0,
-        loops=True,
-        names=True,
-    ):
-        """Draw the strongest connections, each condition in a row of its own.
+    def plot(self, ax=None, *, top=30, threshold=0.0, names=True):
+        """Draw the strongest connections of each matrix, seen from above.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, sequence of them or None, default=None
-            One for each band, condition and view, in this order; None makes a figure.
-        views : sequence of {"left", "top", "right", "back", "front"}
-            From where the head is seen. What lies on its far side is drawn faintly.
+            One for each matrix; None makes a figure.
         top : int, default=30
-            How many connections are drawn in each condition, self-attention not counted.
+            How many connections are drawn in each.
         threshold : float, default=0.0
             Smallest strength that is drawn, in the unit of the values, whatever its sign.
-        loops : bool, default=True
-            Whether self-attention is drawn, as rings whose size is its strength.
         names : bool, default=True
-            Whether to write channel names beside the electrodes.
+            Whether to write the names of the channels that are connected.
 
         Returns
         -------
@@ -240,40 +164,39 @@ class ConnectionDisplay:
         Raises
         ------
         ValueError
-            If a view is unknown, `top` or `threshold` is negative, or there are fewer or more
-            axes than heads.
+            If `top` or `threshold` is negative, or axes do not fit the matrices.
         """
-        views = [views] if isinstance(views, str) else list(views)
-        for view in views:
-            check_one_of("views", view, tuple(VIEWS))
-        self._check_selection(top, threshold)
-        rows = [
-            (
-                _title(band, condition),
-                self._select(matrix, top, threshold),
-                np.where(abs(np.diagonal(matrix)) >= threshold, np.diagonal(matrix), 0) * loops,
-            )
-            for band, condition, matrix in self._drawn()
-        ]
-        self.figure_, self.axes_ = draw_connections(
-            rows,
-            self.positions,
-            self.info["ch_names"] if names else None,
-            views=views,
-            limit=self.limit,
-            signed=self._signed,
-            label=self._label,
-            caption=self.caption,
-            ax=ax,
-        )
-        self.ax_ = self.axes_[0, 0]
+        check_count("top", top, 1)
+        if not threshold >= 0:
+            raise ValueError(f"threshold={threshold!r} is not a strength of 0 or more.")
+        n_maps = len(self.strengths_)
+        n_columns = min(n_maps, 3)
+        n_rows = -(-n_maps // n_columns)
+        size = 4.3 * n_columns + 1, 4.3 * n_rows
+        self.axes_ = open_axes(ax, n_maps, nrows=n_rows, ncols=n_columns, figsize=size)
+        self.ax_ = self.axes_[0]
+        self.figure_ = self.ax_.figure
+        places = head_layout(self._info)
+        heads = self._strongest(top, threshold)
+        scale = self._scale(heads, dark=is_dark(self.ax_))
+        for axes, title, edges in zip(self.axes_, self._titles, heads, strict=True):
+            _draw_head(axes, places)
+            _draw_edges(axes, edges, places, scale, directed=self.directed_)
+            if names:
+                connected = sorted({k for query, key, _ in edges for k in (query, key)})
+                _write_names(axes, [self._names[k] for k in connected], places[connected])
+            axes.set_title(title, parse_math=False)
+        bar = self.figure_.colorbar(scale, ax=list(self.axes_), shrink=0.6, pad=0.02)
+        bar.set_label(self._label, fontsize="small", parse_math=False)
+        if ax is None:
+            write_caption(self.figure_, self.caption_)
         return self
 
     def to_html(self, path=None, *, title="Connections between channels", top=300, overwrite=False):
-        """Make a page with a head to turn around; it loads nothing from outside.
+        """Make a page with a head for each matrix to turn around; it loads nothing from outside.
 
-        Condition, band, a threshold, self-attention and names are chosen on the page and
-        keep their state when another of them changes.
+        The legend hides and shows the ten strongest connections of each matrix, the next twenty,
+        and so on, and the names.
 
         Parameters
         ----------
@@ -282,8 +205,7 @@ class ConnectionDisplay:
         title : str, default="Connections between channels"
             Its title.
         top : int, default=300
-            How many connections are drawn at most at a time, the strongest, self-attention
-            not counted.
+            How many connections of each matrix are in it at most.
         overwrite : bool, default=False
             Whether an existing file is replaced.
 
@@ -299,168 +221,171 @@ class ConnectionDisplay:
         FileExistsError
             If the file exists and `overwrite` is False.
         """
+        check_count("top", top, 1)
         if path is not None:
-            check_page(path, overwrite)
-        self._check_selection(top, 0.0)
-        page = connections_page(
-            {
-                "names": [str(name) for name in self.info["ch_names"]],
-                "positions": self.positions,
-                "bands": list(self.matrices),
-                "conditions": list(next(iter(self.matrices.values()))),
-                "values": [list(one.values()) for one in self.matrices.values()],
-                "strengths": [list(one.values()) for one in self.strengths.values()],
-                "limit": self.limit,
-                "signed": self._signed,
-                "baseline": self.baseline,
-                "unit": self.unit,
-                "label": self._label,
-                "top": top,
-            },
+            path = check_page(path, overwrite)
+        heads = self._strongest(top, 0.0)
+        figure = connections_figure(
+            heads,
+            on_sphere(self._info),
+            self._names,
+            self._titles,
             title=title,
-            caption=self.caption,
+            caption=self.caption_,
+            label=self._label,
+            directed=self.directed_,
+            scale=self._scale(heads, dark=False),
         )
+        config = {"displaylogo": False, "responsive": True}
+        page = figure.to_html(include_plotlyjs=True, config=config)
         if path is not None:
-            with replacing(path, overwrite) as temporary:
+            with _files.replacing(path) as temporary:
                 temporary.write_text(page, encoding="utf-8")
         return page
 
-    @property
-    def _signed(self):
-        return any((matrix < 0).any() for _, _, matrix in self._drawn())
+    def _prepare(self):
+        """Check everything, and subtract the baseline."""
+        import mne
+
+        check_one_of("baseline", self.baseline, _BASELINES)
+        self.kept_, missing = usable_electrodes(self.info, least=2)
+        n_chans = len(self.info["ch_names"])
+        values, self._titles = as_maps(self.matrices, self.titles, (n_chans, n_chans))
+        self._values = values[:, self.kept_][:, :, self.kept_]
+        self._info = mne.pick_info(self.info, self.kept_)
+        self._names = list(self._info["ch_names"])
+        self.directed_ = not np.allclose(self._values, self._values.swapaxes(1, 2))
+        self.strengths_ = _subtract(self._values, self.baseline, directed=self.directed_)
+        n_kept = len(self.kept_)
+        self._pairs = np.nonzero(
+            ~np.eye(n_kept, dtype=bool) if self.directed_ else np.tri(n_kept, k=-1, dtype=bool)
+        )
+        self.strengths_[:, range(n_kept), range(n_kept)] = 0
+        beyond = "key" if self.directed_ and self.baseline == "channel" else self.baseline
+        reading = _DIRECTED if self.directed_ else _SYMMETRIC
+        self.caption_ = " ".join(filter(None, [reading, _BEYOND[beyond], _CAUTION, missing]))
 
     @property
     def _label(self):
         """Name what the colours mean."""
-        beyond = {None: "", "key": ", beyond the key's mean", "condition": ", beyond the mean"}
+        beyond = {None: "", "channel": ", beyond the channels' own", "condition": ", beyond mean"}
         return self.unit + beyond[self.baseline]
 
-    def _drawn(self):
-        """List band, condition and what is drawn of them."""
-        return [
-            (band, condition, matrix)
-            for band, conditions in self.strengths.items()
-            for condition, matrix in conditions.items()
-        ]
+    def _scale(self, heads, *, dark):
+        """Return the colours of strengths: the larger, the farther from the background."""
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import LinearSegmentedColormap, Normalize
 
-    def _select(self, matrix, top, threshold):
-        """Choose arrows (query, key, strength), the strongest first."""
-        pairs = _pairs(matrix)
-        order = np.argsort(pairs, axis=None)[::-1][:top]
-        return [
-            (query, key, matrix[query, key])
-            for query, key in zip(*np.unravel_index(order, matrix.shape), strict=True)
-            if pairs[query, key] >= threshold and pairs[query, key] > 0
-        ]
+        limit = abs(self.strengths_).max() or 1.0  # any scale will do where nothing exceeds
+        signed = any(strength < 0 for edges in heads for _, _, strength in edges)
+        colours = ("#d8d2e0", "#b07aa1", "#5c1a58")
+        if signed:
+            colours = ("#3b7dc4", "#7f7f7f" if dark else "#c9c9c9", "#c8383e")
+        elif dark:
+            colours = ("#4a3d4f", "#b07aa1", "#f6dcf0")
+        colours = LinearSegmentedColormap.from_list("connections", colours)
+        return ScalarMappable(Normalize(-limit if signed else 0, limit), colours)
 
-    @staticmethod
-    def _check_selection(top, threshold):
-        if top < 1 or top != int(top):
-            raise ValueError(
-                f"top={top!r} connections cannot be drawn: give a whole number from 1."
+    def _strongest(self, top, threshold):
+        """Choose connections (query, key, strength) of each matrix, the strongest first."""
+        queries, keys = self._pairs
+        heads = []
+        for matrix in self.strengths_:
+            sizes = abs(matrix[queries, keys])
+            order = np.argsort(-sizes, kind="stable")[:top]
+            order = order[(sizes[order] >= threshold) & (sizes[order] > 0)]
+            found = queries[order], keys[order]
+            heads.append(
+                list(zip(*(part.tolist() for part in (*found, matrix[found])), strict=True))
             )
-        if not threshold >= 0:
-            raise ValueError(f"threshold={threshold!r} is not a strength of 0 or more.")
+        return heads
 
 
-def _pairs(matrix):
-    """Sizes of the connections between different channels; -1 for self-attention."""
-    sizes = np.abs(matrix)
-    np.fill_diagonal(sizes, -1)
-    return sizes
-
-
-def _title(band, condition):
-    return f"{condition}, {band}" if band else condition
-
-
-def _positions(info):
-    positions = np.array([channel["loc"][:3] for channel in info["chs"]]) if info else None
-    if positions is None or not np.isfinite(positions).all() or not positions.any():
-        raise ValueError(
-            "Connections on a head need electrode positions, and these are not known: fit the "
-            "classifier on Epochs with a montage (epochs.set_montage), or give explain an info=."
-        )
-    return positions
-
-
-def _class_means(explanation, labels):
-    """Average the connections of each class, in the unit of the explanation."""
-    if explanation.connections is None:
-        raise ValueError(
-            "The explanation has no connections: pass connections=True to AttentionExplainer."
-        )
-    y = explanation.labels(labels)
-    predicted = " (predicted)" if labels == "predicted" or explanation.y is None else ""
-    scale = 100 if explanation.unit.endswith("(%)") else 1
-    return {
-        f"{label}{predicted}": scale * explanation.connections[y == label].mean(axis=0)
-        for label in explanation.classes
-        if label in y
-    }
-
-
-def _by_band(matrices, ch_names):
-    """Bring matrices into the form band, condition, matrix, and check them."""
-    if not matrices:
-        raise ValueError("There are no connections to draw: matrices is empty.")
-    if not isinstance(next(iter(matrices.values())), dict):
-        matrices = {"": matrices}
-    first = [str(condition) for condition in next(iter(matrices.values()))]
-    checked = {}
-    for band, conditions in matrices.items():
-        if [str(condition) for condition in conditions] != first or not first:
-            raise ValueError(
-                f"The band {band!r} has other conditions, {', '.join(map(str, conditions))}, than "
-                f"the first one, {', '.join(first)}; give all bands the same."
-            )
-        checked[str(band)] = {
-            str(condition): _check_matrix(matrix, str(condition), len(ch_names))
-            for condition, matrix in conditions.items()
-        }
-    return checked
-
-
-def _check_matrix(matrix, condition, n_chans):
-    matrix = np.asarray(matrix, dtype=float)
-    if matrix.shape != (n_chans, n_chans):
-        raise ValueError(
-            f"The connections of {condition!r} have shape {matrix.shape}, but info has {n_chans} "
-            f"channels; they have to be ({n_chans}, {n_chans}), queries by keys."
-        )
-    if n_chans < 2:
-        raise ValueError("Connections need at least 2 channels, not 1.")
-    if not np.isfinite(matrix).all():
-        raise ValueError(f"The connections of {condition!r} contain NaN or infinity.")
-    return matrix
-
-
-def _subtract(conditions, baseline):
-    """Subtract the baseline from the matrices of one band."""
+def _subtract(matrices, baseline, *, directed):
+    """Subtract the baseline."""
+    n_maps, n_chans, _ = matrices.shape
+    if baseline is None:
+        return matrices.copy()
     if baseline == "condition":
-        if len(conditions) < 2:
+        if n_maps < 2:
             raise ValueError(
-                "baseline='condition' compares conditions, but there is only "
-                f"{next(iter(conditions))!r}; use baseline='key' or None."
+                "baseline='condition' compares matrices, but there is only one; use "
+                "baseline='channel' or None."
             )
-        mean = np.mean(list(conditions.values()), axis=0)
-        return {condition: matrix - mean for condition, matrix in conditions.items()}
-    if baseline == "key":
-        return {condition: _beyond_key(matrix) for condition, matrix in conditions.items()}
-    return {condition: matrix.copy() for condition, matrix in conditions.items()}
-
-
-def _beyond_key(matrix):
-    """Subtract from each connection what the other channels take from the same key."""
-    n_chans = len(matrix)
+        return matrices - matrices.mean(axis=0)
     if n_chans < 3:
         raise ValueError(
-            "baseline='key' compares channels that attend to the same one, and needs at least 3 "
+            "baseline='channel' compares the connections of a channel, and needs at least 3 "
             f"channels, not {n_chans}; use baseline=None."
         )
-    own = np.diagonal(matrix)
-    # Leaving out the connection itself: the mean then does not depend on what it is compared with.
-    others = (matrix.sum(axis=0) - own - matrix) / (n_chans - 2)
-    beyond = matrix - others
-    np.fill_diagonal(beyond, own - own.mean())
-    return beyond
+    others = matrices * ~np.eye(n_chans, dtype=bool)
+    if directed:
+        # Leaving out the connection itself: the mean then does not depend on it.
+        return matrices - (others.sum(axis=1, keepdims=True) - others) / (n_chans - 2)
+    # Least squares of a sum of one number for each channel, over all pairs.
+    sums = others.sum(axis=1)
+    total = sums.sum(axis=1, keepdims=True) / (2 * n_chans - 2)
+    own = (sums - total) / (n_chans - 2)
+    return matrices - own[:, :, np.newaxis] - own[:, np.newaxis]
+
+
+def _draw_head(ax, places):
+    """Draw the outline of a head from above, in the colour of axes, and all electrodes."""
+    from matplotlib import rcParams
+
+    line = {"color": rcParams["axes.edgecolor"], "linewidth": 1, "zorder": 1}
+    turn = np.linspace(0, 2 * np.pi, 101)
+    ax.plot(np.sin(turn), np.cos(turn), **line)
+    ax.plot([-0.18, 0, 0.18], [0.985, 1.15, 0.985], **line)
+    for side in (-1, 1):
+        ax.plot(side * (1 + 0.09 * np.cos(turn[:51] - np.pi / 2)), 0.2 * np.cos(turn[:51]), **line)
+    ax.scatter(*places.T, s=9, color=ink(), linewidths=0, alpha=0.6, zorder=4)
+    reach = max(1.2, 1.1 * np.abs(places).max())
+    ax.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, 1.2))
+    ax.set_axis_off()
+
+
+def _draw_edges(ax, edges, places, scale, *, directed):
+    """Draw arcs from key to query, the strongest on top."""
+    from matplotlib.patches import FancyArrowPatch
+
+    limit = scale.norm.vmax
+    for rank, (query, key, strength) in enumerate(reversed(edges)):
+        size = min(1.0, abs(strength) / limit)
+        ax.add_patch(
+            FancyArrowPatch(
+                places[key],
+                places[query],
+                # Bent to one side, so that the two directions of a pair stay apart.
+                connectionstyle="arc3,rad=0.18" if directed else "arc3,rad=0",
+                arrowstyle="-|>" if directed else "-",
+                mutation_scale=5 + 7 * size,
+                shrinkA=2.5,
+                shrinkB=3.5 if directed else 2.5,
+                linewidth=0.5 + 2.2 * size,
+                color=scale.to_rgba(strength),
+                alpha=0.4 + 0.6 * size,
+                zorder=2 + rank / (len(edges) + 1),
+            )
+        )
+
+
+def _write_names(ax, names, places):
+    """Write names on the outer side of electrodes, on a halo of the background's colour."""
+    from matplotlib.patheffects import withStroke
+
+    halo = [withStroke(linewidth=2, foreground=ax.figure.get_facecolor())]
+    for name, (x, y) in zip(names, places, strict=True):
+        ax.annotate(
+            name,
+            (x, y),
+            xytext=(0, 4 if y >= -0.05 else -4),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if y >= -0.05 else "top",
+            fontsize=7,
+            color=ink(),
+            zorder=5,
+            parse_math=False,
+            path_effects=halo,
+        )

@@ -1,9 +1,6 @@
 """Whether an explanation is true of its model: curves of deletion and insertion."""
 
-import textwrap
-
-from skeegformer.plotting._style import GREY, OKABE_ITO, open_axes
-from skeegformer.plotting._summaries import explain
+from skeegformer.plotting._style import GREY, OKABE_ITO, open_axes, tidy, write_caption
 
 _COLUMNS = ("curve", "order", "n_channels", "mean", "low", "high")
 _PANELS = {
@@ -22,7 +19,7 @@ class FaithfulnessDisplay:
 
     Channels are removed from the epochs, or put back, in the order of the explanation. The
     probability of the class falls (rises) fast if the explanation found what the model needs.
-    Best made by `from_faithfulness`, `from_explanation` or `from_estimator`.
+    ``explanation.evaluate().plot()`` makes it.
 
     Parameters
     ----------
@@ -65,68 +62,6 @@ class FaithfulnessDisplay:
         self.curves = curves
         self.verdict = verdict
 
-    @classmethod
-    def from_faithfulness(cls, faithfulness, **kwargs):
-        """Draw the result of ``explanation.evaluate()``.
-
-        Parameters
-        ----------
-        faithfulness : Faithfulness
-            What to draw.
-        **kwargs : dict
-            Passed to `plot`.
-
-        Returns
-        -------
-        FaithfulnessDisplay
-            Drawn.
-        """
-        return cls(faithfulness.curves, verdict=faithfulness.verdict).plot(**kwargs)
-
-    @classmethod
-    def from_explanation(cls, explanation, **kwargs):
-        """Put an explanation to the test, and draw the result.
-
-        Parameters
-        ----------
-        explanation : Explanation
-            What to test; it has to know its model.
-        **kwargs : dict
-            Passed to `plot`.
-
-        Returns
-        -------
-        FaithfulnessDisplay
-            Drawn.
-        """
-        return cls.from_faithfulness(explanation.evaluate(), **kwargs)
-
-    @classmethod
-    def from_estimator(cls, estimator, X, y=None, *, groups=None, method="rollout", **kwargs):
-        """Explain the predictions for X, put the explanation to the test, and draw the result.
-
-        Parameters
-        ----------
-        estimator : Pipeline or EEGTransformerClassifier
-            Fitted.
-        X : mne.Epochs, list of mne.Epochs or array-like of shape (n_epochs, n_chans, n_times)
-            Epochs to explain.
-        y : array-like of shape (n_epochs,) or None, default=None
-            True labels.
-        groups : array-like of shape (n_epochs,) or None, default=None
-            Subjects; None takes those of Epochs' metadata, where there are any.
-        method : str, default="rollout"
-            The method of `AttentionExplainer`.
-        **kwargs : dict
-            Passed to `plot`.
-
-        Returns
-        -------
-        FaithfulnessDisplay
-            Drawn.
-        """
-        return cls.from_explanation(explain(estimator, X, y, groups, method=method), **kwargs)
-
     def plot(self, ax=None):
         """Draw the curves.
 
@@ -148,22 +83,15 @@ class FaithfulnessDisplay:
         """
         curves = self._check()
         panels = [curve for curve in _PANELS if (curves["curve"] == curve).any()]
-        width = 0.6 + 3.5 * len(panels)
-        self.axes_ = open_axes(
-            ax, len(panels), ncols=len(panels), figsize=(width, 3.6), sharey=True
-        )
+        size = 0.6 + 3.5 * len(panels), 3.6
+        self.axes_ = open_axes(ax, len(panels), ncols=len(panels), figsize=size, sharey=True)
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
         self.lines_, self.areas_ = {}, {}
         for axes, curve in zip(self.axes_, panels, strict=True):
             self._draw_panel(axes, curve, curves[curves["curve"] == curve])
         self.ax_.set_ylabel("probability of the class\n(bands: 95 % intervals)")
-        self.caption_ = None
-        if ax is None and self.verdict:
-            text = textwrap.fill(self.verdict, int(15 * width))
-            self.caption_ = self.figure_.supxlabel(
-                text, fontsize="small", ha="left", x=0.02, parse_math=False
-            )
+        self.caption_ = write_caption(self.figure_, self.verdict) if ax is None else None
         return self
 
     def _check(self):
@@ -206,7 +134,5 @@ class FaithfulnessDisplay:
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.minorticks_off()
         axes.set_xlim(0, most)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color="0.92")
-        axes.set_axisbelow(True)
+        tidy(axes)
         axes.legend(fontsize="small", frameon=False, loc="best")

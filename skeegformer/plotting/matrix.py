@@ -1,44 +1,53 @@
-"""From which channels each channel takes: matrices, ordered by scalp region."""
+"""Matrices of channels by channels, ordered by scalp region."""
+
+from itertools import pairwise
 
 import numpy as np
 
-from skeegformer._validation import check_one_of, name_channels
+from skeegformer._validation import name_channels
+from skeegformer.plotting._electrodes import channel_regions, region_order
 from skeegformer.plotting._style import (
     DIVERGING,
-    choose_looks,
-    label_channels,
+    add_colorbars,
+    as_maps_and_differences,
+    colour_scales,
     open_axes,
-    order_channels,
+    write_caption,
 )
-from skeegformer.plotting._summaries import condition_means, contrast, explain, scale_of
+
+_MOST_NAMES = 32  # that are legible beside each other on an axis
 
 
 class TokenMatrixDisplay:
-    """Matrices of query channels (rows) and key channels (columns).
+    """Matrices of connections between channels.
 
-    Information flows from the key to the query. Best made by `from_explanation` or
-    `from_estimator`.
+    Rows are queries, columns keys, and information flows from the key to the query; if all
+    matrices are symmetric, there is no such direction, and none is written.
 
     Parameters
     ----------
-    values : dict of str to ndarray of shape (n_chans, n_chans)
-        What to draw, by title.
+    values : array-like of shape (n_maps, n_chans, n_chans) or (n_chans, n_chans)
+        What to draw.
     ch_names : list of str or None, default=None
         Names; without them channels stay in their own order.
+    titles : sequence of str or None, default=None
+        A title for each matrix.
     unit : str, default="share of attention (%)"
         Label of the colour bar.
     signed : bool, default=False
         Whether values may be negative; if so, white is 0 and the limits are symmetric.
-    differences : dict of str to ndarray of shape (n_chans, n_chans) or None, default=None
+    differences : array-like of the shape of values or None, default=None
         Differences between the above, drawn after them with a colour bar of their own.
+    difference_titles : sequence of str or None, default=None
+        Their titles.
     difference_unit : str, default="difference (% points)"
-        Label of that colour bar.
+        Label of their colour bar.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
         The figure.
-    axes_ : ndarray of matplotlib.axes.Axes of shape (n_matrices,)
+    axes_ : ndarray of matplotlib.axes.Axes of shape (n_maps + n_differences,)
         The axes of the matrices, differences last.
     ax_ : matplotlib.axes.Axes
         The first of them.
@@ -50,6 +59,13 @@ class TokenMatrixDisplay:
         The colour bar of the matrices.
     difference_colorbar_ : matplotlib.colorbar.Colorbar or None
         The one of the differences.
+    caption_ : str
+        What colours may exaggerate; empty if nothing.
+
+    See Also
+    --------
+    ConnectionDisplay : The strongest of these connections on a head.
+    skeegformer.Explanation.plot_matrix : Draws the connections of an explanation.
 
     Examples
     --------
@@ -57,117 +73,33 @@ class TokenMatrixDisplay:
     >>> matplotlib.use("Agg")
     >>> from skeegformer.plotting import TokenMatrixDisplay
     >>> attention = np.array([[80.0, 5, 15], [10, 70, 20], [25, 15, 60]])
-    >>> display = TokenMatrixDisplay({"rest": attention}, ["O1", "C3", "Fz"]).plot()
+    >>> display = TokenMatrixDisplay(attention, ["O1", "C3", "Fz"], ["rest"]).plot()
     >>> [label.get_text() for label in display.ax_.get_xticklabels()]
     ['Fz', 'C3', 'O1']
     >>> display.images_[0].get_clim()
-    (5.0, 25.0)
+    (0.0, 25.0)
     """
 
     def __init__(
         self,
         values,
         ch_names=None,
+        titles=None,
         *,
         unit="share of attention (%)",
         signed=False,
         differences=None,
+        difference_titles=None,
         difference_unit="difference (% points)",
     ):
         self.values = values
         self.ch_names = ch_names
+        self.titles = titles
         self.unit = unit
         self.signed = signed
         self.differences = differences
+        self.difference_titles = difference_titles
         self.difference_unit = difference_unit
-
-    @classmethod
-    def from_explanation(cls, explanation, *, by=None, difference=None, **kwargs):
-        """Draw the connections of an explanation.
-
-        Parameters
-        ----------
-        explanation : Explanation
-            Made with ``connections=True``.
-        by : {"class", "subject", None}, default=None
-            A matrix for each class or subject, or one for all epochs.
-        difference : tuple of (object, object) or None, default=None
-            Two of the classes or subjects: only they are drawn, and the first minus the
-            second. The difference is taken before anything is scaled to percent.
-        **kwargs : dict
-            Passed to `plot`.
-
-        Returns
-        -------
-        TokenMatrixDisplay
-            Drawn.
-
-        Raises
-        ------
-        ValueError
-            If there are no connections, or no such conditions.
-        """
-        check_one_of("by", by, ("class", "subject", None))
-        if explanation.connections is None:
-            raise ValueError(
-                "This explanation has no connections between channels: make it by "
-                "AttentionExplainer(connections=True)."
-            )
-        means, differences = condition_means(explanation, explanation.connections, by), {}
-        if difference is not None:
-            means, differences = contrast(means, difference, by)
-        scale = scale_of(explanation)
-        suffix = " (predicted)" if by == "class" and explanation.y is None else ""
-        return cls(
-            {f"{title}{suffix}": scale.factor * mean for title, mean in means.items()},
-            explanation.ch_names,
-            unit=scale.unit,
-            signed=scale.signed,
-            differences={title: scale.factor * mean for title, mean in differences.items()},
-            difference_unit=scale.difference_unit,
-        ).plot(**kwargs)
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator,
-        X,
-        y=None,
-        *,
-        groups=None,
-        method="rollout",
-        by=None,
-        difference=None,
-        **kwargs,
-    ):
-        """Explain the predictions for X with connections, and draw those.
-
-        Parameters
-        ----------
-        estimator : Pipeline or EEGTransformerClassifier
-            Fitted.
-        X : mne.Epochs, list of mne.Epochs or array-like of shape (n_epochs, n_chans, n_times)
-            Epochs to explain.
-        y : array-like of shape (n_epochs,) or None, default=None
-            True labels.
-        groups : array-like of shape (n_epochs,) or None, default=None
-            Subjects; None takes those of Epochs' metadata, where there are any.
-        method : str, default="rollout"
-            The method of `AttentionExplainer`; one that gives connections.
-        by : {"class", "subject", None}, default=None
-            See `from_explanation`.
-        difference : tuple of (object, object) or None, default=None
-            See `from_explanation`.
-        **kwargs : dict
-            Passed to `plot`.
-
-        Returns
-        -------
-        TokenMatrixDisplay
-            Drawn.
-        """
-        explanation = explain(estimator, X, y, groups, method=method, connections=True)
-        return cls.from_explanation(explanation, by=by, difference=difference, **kwargs)
 
     def plot(self, ax=None, *, diagonal=False, names=None, cmap=None, vlim=None):
         """Draw the matrices.
@@ -177,15 +109,16 @@ class TokenMatrixDisplay:
         ax : matplotlib.axes.Axes, sequence of them or None, default=None
             As many as there are matrices; None makes a figure.
         diagonal : bool, default=False
-            Whether to show what channels take from themselves. It often is several times as
+            Whether to show a channel's connection with itself. It often is several times as
             large as all else, and would take the range of colours for itself.
         names : bool or None, default=None
             Whether to write the name of every channel rather than regions; None does so for
             up to 32 channels.
         cmap : str or matplotlib.colors.Colormap or None, default=None
             Colours; None takes viridis, for signed values RdBu_r, which differences always have.
-        vlim : tuple of (float, float) or None, default=None
-            Colour limits of all matrices but differences; None spans what is shown of them.
+        vlim : tuple of (float, float), "data" or None, default=None
+            Colour limits of all matrices but differences. None starts at 0, for signed values it
+            is symmetric; "data" spans what is shown.
 
         Returns
         -------
@@ -197,76 +130,52 @@ class TokenMatrixDisplay:
         ValueError
             If matrices, names or axes do not fit each other.
         """
-        differences = self.differences or {}
-        n_chans = self._check({**self.values, **differences})
+        n_chans = np.shape(self.values)[-1]
+        if n_chans < 2:
+            raise ValueError("There are no connections within a single channel.")
+        maps, titles, n_values = as_maps_and_differences(self, (n_chans, n_chans))
+        symmetric = np.allclose(maps, maps.swapaxes(1, 2))
         ch_names = name_channels(self.ch_names, n_chans)
-        self.order_, regions = order_channels(self.ch_names, n_chans)
-        shown = [self._arrange(matrix, diagonal) for matrix in self.values.values()]
-        shown_differences = [self._arrange(matrix, diagonal) for matrix in differences.values()]
-        n_panels = len(shown) + len(shown_differences)
-        self.axes_ = open_axes(
-            ax, n_panels, ncols=n_panels, figsize=(0.9 + 3.9 * n_panels, 4.6), sharey=True
-        )
+        self.order_, regions = np.arange(n_chans), None
+        if self.ch_names is not None:
+            self.order_ = region_order(ch_names)
+            regions = channel_regions([ch_names[i] for i in self.order_])
+            regions = None if set(regions) == {"other"} else regions
+        maps = maps[:, self.order_][:, :, self.order_]
+        if not diagonal:
+            maps[:, range(n_chans), range(n_chans)] = np.nan
+        size = 0.9 + 3.9 * len(maps), 4.6
+        self.axes_ = open_axes(ax, len(maps), ncols=len(maps), figsize=size, sharey=True)
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
-        looks = choose_looks(shown, shown_differences, signed=self.signed, cmap=cmap, vlim=vlim)
-        titles = [*self.values, *differences]
+        scales, self.caption_ = colour_scales(
+            maps, n_values, signed=self.signed, cmap=cmap, vlim=vlim
+        )
         self.images_ = []
-        for axes, title, matrix, look in zip(
-            self.axes_, titles, shown + shown_differences, looks, strict=True
-        ):
+        for axes, title, matrix, look in zip(self.axes_, titles, maps, scales, strict=True):
             self.images_.append(_draw_matrix(axes, matrix, look))
             axes.set_title(title, parse_math=False)
-            is_light = look[0] == DIVERGING
             for axis in "xy":
-                label_channels(
+                _label_channels(
                     axes,
                     axis,
                     [ch_names[i] for i in self.order_],
                     regions,
                     write_names=names,
-                    colour="0.4" if is_light else "white",
+                    colour="0.4" if look[0] == DIVERGING else "white",
                 )
-            axes.set_xlabel("key (information from)")
-        self.ax_.set_ylabel("query (information to)")
-        n_values = len(self.values)
-        self.colorbar_ = self._add_colorbar(slice(n_values), self.unit)
-        self.difference_colorbar_ = None
-        if differences:
-            self.difference_colorbar_ = self._add_colorbar(
-                slice(n_values, None), self.difference_unit
-            )
+            if not symmetric:
+                axes.set_xlabel("key (information from)")
+        if not symmetric:
+            self.ax_.set_ylabel("query (information to)")
+        labels = (self.unit, self.difference_unit)
+        bars = add_colorbars(self.images_, self.axes_, n_values, labels, shrink=0.8)
+        self.colorbar_, self.difference_colorbar_ = bars
         if ax is None:
+            write_caption(self.figure_, self.caption_)
             # Squares of equal size settle in two steps; a figure that is saved now takes one.
             self.figure_.draw_without_rendering()
         return self
-
-    def _check(self, matrices):
-        """Refuse what is not square, and matrices of different sizes."""
-        n_chans = len(next(iter(matrices.values())))
-        for title, matrix in matrices.items():
-            if np.shape(matrix) != (n_chans, n_chans):
-                raise ValueError(
-                    f"The matrix of {title!r} has shape {np.shape(matrix)}, but has to be "
-                    f"({n_chans}, {n_chans}): query channels by key channels."
-                )
-        if n_chans < 2:
-            raise ValueError("There are no connections within a single channel.")
-        return n_chans
-
-    def _arrange(self, matrix, diagonal):
-        """Order rows and columns, and blank the diagonal."""
-        arranged = np.array(matrix, dtype=float)[np.ix_(self.order_, self.order_)]
-        if not diagonal:
-            np.fill_diagonal(arranged, np.nan)
-        return arranged
-
-    def _add_colorbar(self, which, label):
-        bar = self.figure_.colorbar(
-            self.images_[which][0], ax=list(self.axes_[which]), shrink=0.8, pad=0.03
-        )
-        bar.set_label(label, parse_math=False)
-        return bar
 
 
 def _draw_matrix(axes, matrix, look):
@@ -277,3 +186,24 @@ def _draw_matrix(axes, matrix, look):
     cmap, (low, high) = look
     cmap = (cmap if isinstance(cmap, Colormap) else colormaps[cmap]).with_extremes(bad="0.7")
     return axes.imshow(matrix, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
+
+
+def _label_channels(ax, axis, names, regions, *, write_names, colour):
+    """Label an axis with channels, or with their regions, and draw lines between these."""
+    set_ticks = getattr(ax, f"set_{axis}ticks")
+    if regions is not None:
+        starts = [i for i in range(len(regions)) if i == 0 or regions[i] != regions[i - 1]]
+        for start in starts[1:]:
+            draw = ax.axvline if axis == "x" else ax.axhline
+            draw(start - 0.5, color=colour, linewidth=1.0)
+    if write_names is None:
+        write_names = len(names) <= _MOST_NAMES
+    if write_names:
+        size = "small" if len(names) <= 20 else 7 if len(names) <= 32 else 4.5
+        turn = {"rotation": 90} if axis == "x" else {}
+        set_ticks(range(len(names)), names, parse_math=False, fontsize=size, **turn)
+    elif regions is not None:
+        middles = [(low + high - 1) / 2 for low, high in pairwise([*starts, len(regions)])]
+        turn = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if axis == "x" else {}
+        set_ticks(middles, [regions[i] for i in starts], **turn)
+    ax.tick_params(axis=axis, length=2 if write_names or regions is None else 0)

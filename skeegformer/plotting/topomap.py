@@ -1,21 +1,19 @@
 """Maps of channel values over the scalp."""
 
-from numbers import Integral
-
 import numpy as np
 
-from skeegformer._validation import check_one_of
-from skeegformer.plotting._layout import head_layout
+from skeegformer._validation import check_count
+from skeegformer.plotting._electrodes import draw_map, head_layout, usable_electrodes
 from skeegformer.plotting._style import (
-    check_finite,
-    choose_looks,
+    add_colorbars,
+    as_maps_and_differences,
+    colour_scales,
     open_axes,
+    write_caption,
 )
-from skeegformer.plotting._summaries import condition_means, contrast, explain, scale_of
 
 _MOST_COLUMNS = 6
-_N_CONTOURS = 6
-_BY = ("class", "subject", "part", "class and part", "layer", None)
+_MANY_NAMES = 12
 _MASK_PARAMS = {
     "marker": "o",
     "markerfacecolor": "white",
@@ -27,163 +25,88 @@ _MASK_PARAMS = {
 
 
 class TopomapDisplay:
-    """Scalp maps with joint colour limits: of classes, subjects, temporal tokens, bands, layers.
+    """Scalp maps with joint colour limits.
 
-    Best made by `from_explanation` or `from_estimator`.
+    Electrodes without a position, or where another one is, are left out with a warning.
 
     Parameters
     ----------
-    values : dict of str or (str, str) to ndarray of shape (n_chans,)
-        What to draw, by title; titles that are pairs (row, column) make a grid.
+    values : array-like of shape (n_maps, n_chans) or (n_chans,)
+        What to draw.
     info : mne.Info
         Electrode positions, in the order of the values.
+    titles : sequence of str or of (str, str), default=None
+        A title for each map; pairs (row, column) make a grid.
     unit : str, default="share of attention (%)"
         Label of the colour bar.
     signed : bool, default=False
         Whether values may be negative; if so, white is 0 and the limits are symmetric.
-    differences : dict of str or (str, str) to ndarray of shape (n_chans,) or None, default=None
+    differences : array-like of shape (n_differences, n_chans) or (n_chans,), default=None
         Differences between the above, drawn after them with a colour bar of their own.
+    difference_titles : sequence of str or of (str, str), default=None
+        Their titles.
     difference_unit : str, default="difference (% points)"
-        Label of that colour bar.
+        Label of their colour bar.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
         The figure.
-    axes_ : ndarray of matplotlib.axes.Axes of shape (n_maps,)
+    axes_ : ndarray of matplotlib.axes.Axes of shape (n_maps + n_differences,)
         The axes of the maps, differences last.
     ax_ : matplotlib.axes.Axes
         The first of them.
     images_ : list of matplotlib.image.AxesImage
         The maps, differences last.
+    kept_ : ndarray of int
+        The channels that are drawn.
     colorbar_ : matplotlib.colorbar.Colorbar
         The colour bar that all maps share.
     difference_colorbar_ : matplotlib.colorbar.Colorbar or None
         The one that differences share.
+    caption_ : str
+        Which electrodes are missing, and what colours may exaggerate; empty if there is nothing
+        to say. It is written below a figure of its own.
 
     See Also
     --------
     ChannelBarDisplay : The same values with intervals, and without need of positions.
-    LayerDisplay : Layers as lines or as a heat map.
+    skeegformer.Explanation.plot_topomap : Draws the maps of an explanation.
 
     Examples
     --------
-    >>> import matplotlib
+    >>> import matplotlib, mne
     >>> matplotlib.use("Agg")
-    >>> from skeegformer import EEGTransformerClassifier, TopomapDisplay, make_simulated_eeg
-    >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, random_state=0)
-    >>> classifier = EEGTransformerClassifier(max_epochs=5, random_state=0).fit(X, y)
-    >>> display = TopomapDisplay.from_estimator(classifier, X, y, difference=("left", "right"))
+    >>> from skeegformer import TopomapDisplay
+    >>> info = mne.create_info(["Fz", "C3", "C4", "Oz"], 100.0, "eeg").set_montage("biosemi64")
+    >>> maps = [[10.0, 60.0, 10.0, 20.0], [10.0, 20.0, 50.0, 20.0]]
+    >>> display = TopomapDisplay(maps, info, ["right", "left"]).plot()
     >>> [axes.get_title() for axes in display.axes_]
-    ['left', 'right', 'left − right']
+    ['right', 'left']
+    >>> display.images_[0].get_clim()
+    (0.0, 60.0)
     """
 
     def __init__(
         self,
         values,
         info,
+        titles=None,
         *,
         unit="share of attention (%)",
         signed=False,
         differences=None,
+        difference_titles=None,
         difference_unit="difference (% points)",
     ):
         self.values = values
         self.info = info
+        self.titles = titles
         self.unit = unit
         self.signed = signed
         self.differences = differences
+        self.difference_titles = difference_titles
         self.difference_unit = difference_unit
-
-    @classmethod
-    def from_explanation(cls, explanation, *, by="class", difference=None, **kwargs):
-        """Draw an explanation.
-
-        Parameters
-        ----------
-        explanation : Explanation
-            What to draw.
-        by : {"class", "subject", "part", "class and part", "layer", None}, default="class"
-            A map for each class, subject, temporal token or band ("part"), or layer; for
-            "class and part" a grid of classes by parts; for None one map of all epochs.
-        difference : tuple of (object, object) or None, default=None
-            Two classes (or whatever `by` makes maps of): only they are drawn, and the first
-            minus the second. The difference is taken before anything is scaled to percent.
-        **kwargs : dict
-            Passed to `plot`.
-
-        Returns
-        -------
-        TopomapDisplay
-            Drawn.
-
-        Raises
-        ------
-        ValueError
-            If positions are not known, `by` is something else, or the explanation lacks what
-            `by` or `difference` asks for.
-        """
-        check_one_of("by", by, _BY)
-        if explanation.positions is None:
-            raise ValueError(
-                "A topomap needs electrode positions, and the classifier was fitted on data "
-                "without them: pass Epochs with a montage (epochs.set_montage), or give explain "
-                "an info=."
-            )
-        maps, differences = _maps(explanation, by), {}
-        if difference is not None:
-            maps, differences = contrast(maps, difference, by)
-        scale = scale_of(explanation)
-        return cls(
-            {_title(explanation, by, key): scale.factor * value for key, value in maps.items()},
-            explanation.info,
-            unit=scale.unit,
-            signed=scale.signed,
-            differences={key: scale.factor * value for key, value in differences.items()},
-            difference_unit=scale.difference_unit,
-        ).plot(**kwargs)
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator,
-        X,
-        y=None,
-        *,
-        groups=None,
-        method="rollout",
-        by="class",
-        difference=None,
-        **kwargs,
-    ):
-        """Explain the predictions for X, and draw that.
-
-        Parameters
-        ----------
-        estimator : Pipeline or EEGTransformerClassifier
-            Fitted.
-        X : mne.Epochs or list of mne.Epochs
-            Epochs to explain.
-        y : array-like of shape (n_epochs,) or None, default=None
-            True labels.
-        groups : array-like of shape (n_epochs,) or None, default=None
-            Subjects; None takes those of Epochs' metadata, where there are any.
-        method : str, default="rollout"
-            The method of `AttentionExplainer`.
-        by : {"class", "subject", "part", "class and part", "layer", None}, default="class"
-            See `from_explanation`.
-        difference : tuple of (object, object) or None, default=None
-            See `from_explanation`.
-        **kwargs : dict
-            Passed to `plot`.
-
-        Returns
-        -------
-        TopomapDisplay
-            Drawn.
-        """
-        explanation = explain(estimator, X, y, groups, method=method)
-        return cls.from_explanation(explanation, by=by, difference=difference, **kwargs)
 
     def plot(
         self,
@@ -204,12 +127,14 @@ class TopomapDisplay:
             As many as there are maps; None makes a figure.
         cmap : str or matplotlib.colors.Colormap or None, default=None
             Colours; None takes viridis, for signed values RdBu_r, which differences always have.
-        vlim : tuple of (float, float) or None, default=None
-            Colour limits of all maps but differences; None spans the values of all of them.
+        vlim : tuple of (float, float), "data" or None, default=None
+            Colour limits of all maps but differences. None starts at 0, for signed values it is
+            symmetric; "data" spans the values, which makes small differences between channels
+            look large.
         names : bool or int, default=False
             Whether to write the channels' names beside the electrodes; a number writes those of
             as many channels with the largest absolute values in each map.
-        mask : ndarray of bool of shape (n_chans,), dict of title to such, or None, default=None
+        mask : array-like of bool of shape (n_chans,) or (n_axes, n_chans), default=None
             Electrodes to mark, for example where a test is significant. A single array belongs
             to the differences where there are any, and to all maps where not.
         mask_params : dict or None, default=None
@@ -220,136 +145,72 @@ class TopomapDisplay:
         Returns
         -------
         TopomapDisplay
-            Itself, with ``figure_``, ``axes_``, ``images_`` and the colour bars.
+            Itself, drawn.
 
         Raises
         ------
         ValueError
-            If values, masks or axes do not fit the channels and the maps.
+            If values, masks or axes do not fit the channels and the maps, or fewer than three
+            electrodes have a position.
+
+        Warns
+        -----
+        UserWarning
+            If electrodes are left out.
         """
-        differences = self.differences or {}
-        maps = {**self.values, **differences}
+        import mne
+
+        self.kept_, missing = usable_electrodes(self.info)
         n_chans = len(self.info["ch_names"])
-        self._check(maps, n_chans)
-        masks = _masks(mask, maps, differences, n_chans)
-        n_names = n_chans if names is True else _count("names", names, at_least=0)
-        self.axes_ = _panels(ax, list(maps), n_columns)
+        maps, titles, n_values = as_maps_and_differences(self, (n_chans,))
+        masks = _masks(mask, maps, n_values)
+        n_names = int(names) if isinstance(names, bool) else names
+        check_count("names", n_names, 0)
+        n_names = len(self.kept_) if names is True else n_names
+        self.axes_ = _panels(ax, titles, n_columns, large=n_names > _MANY_NAMES)
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
-        looks = choose_looks(
-            list(self.values.values()),
-            list(differences.values()),
-            signed=self.signed,
-            cmap=cmap,
-            vlim=vlim,
-        )
+        maps = maps[:, self.kept_]
+        scales, note = colour_scales(maps, n_values, signed=self.signed, cmap=cmap, vlim=vlim)
+        info = mne.pick_info(self.info, self.kept_)
+        places = head_layout(info)
         self.images_ = [
-            _draw_map(
-                axes,
-                values,
-                self.info,
-                look=look,
-                mask=masks.get(title),
-                mask_params={**_MASK_PARAMS, **(mask_params or {})},
-                n_names=n_names,
+            draw_map(axes, one, places, scale, marked, {**_MASK_PARAMS, **(mask_params or {})})
+            for axes, one, scale, marked in zip(
+                self.axes_, maps, scales, masks[:, self.kept_], strict=True
             )
-            for axes, look, (title, values) in zip(self.axes_, looks, maps.items(), strict=True)
         ]
-        _write_titles(self.axes_, list(maps))
-        n_values = len(self.values)
-        self.colorbar_ = self._add_colorbar(slice(n_values), self.unit)
-        self.difference_colorbar_ = None
-        if differences:
-            self.difference_colorbar_ = self._add_colorbar(
-                slice(n_values, None), self.difference_unit
-            )
+        for axes, one in zip(self.axes_, maps, strict=True):
+            largest = np.argsort(-np.abs(one), kind="stable")[:n_names]
+            _write_names(axes, [info["ch_names"][i] for i in largest], places[largest])
+        _write_titles(self.axes_, titles)
+        n_rows = len({round(one.get_position().y0, 2) for one in self.axes_})
+        shape = {"shrink": 0.8, "aspect": 16} if n_rows == 1 else {"shrink": 0.5, "aspect": 24}
+        labels = (self.unit, self.difference_unit)
+        bars = add_colorbars(self.images_, self.axes_, n_values, labels, **shape)
+        self.colorbar_, self.difference_colorbar_ = bars
+        self.caption_ = " ".join(filter(None, [missing, note]))
+        if ax is None:
+            write_caption(self.figure_, self.caption_)
         return self
 
-    def _check(self, maps, n_chans):
-        if n_chans < 3:
-            raise ValueError(f"A topomap needs at least 3 channels, not {n_chans}.")
-        for title, values in maps.items():
-            if np.shape(values) != (n_chans,):
-                raise ValueError(
-                    f"The values of {title!r} have shape {np.shape(values)}, but info has "
-                    f"{n_chans} channels."
-                )
-            check_finite(f"The map of {title!r}", values)
 
-    def _add_colorbar(self, which, label):
-        axes = list(self.axes_[which])
-        n_rows = len({round(one.get_position().y0, 2) for one in axes})
-        height = n_rows * axes[0].get_window_extent().height / self.figure_.dpi
-        bar = self.figure_.colorbar(
-            self.images_[which][0],
-            ax=axes,
-            shrink=0.8 if n_rows == 1 else 0.5,
-            aspect=16 if n_rows == 1 else 24,
-            pad=0.03,
-        )
-        is_long = 0.07 * len(label) > height
-        bar.set_label(label, fontsize="small" if is_long else None, parse_math=False)
-        return bar
-
-
-def _maps(explanation, by):
-    """Average an explanation as `by` says; pairs (class, part) for the grid."""
-    if by == "part":
-        return explanation.part_means()
-    if by == "layer":
-        if explanation.layer_values is None:
-            raise ValueError(
-                "by='layer' needs a value after each layer, which this explanation by "
-                f"{explanation.method!r} does not have; method='rollout' makes them."
-            )
-        means = explanation.layer_values.mean(axis=0)
-        return {f"layer {k}": mean for k, mean in enumerate(means, 1)}
-    if by == "class and part":
-        means = condition_means(explanation, explanation.token_values, "class")
-        return {
-            (label, part): mean[:, k]
-            for label, mean in means.items()
-            for k, part in enumerate(explanation.parts)
-        }
-    return condition_means(explanation, explanation.values, by)
-
-
-def _title(explanation, by, key):
-    """Say of classes that they are predicted, where the true ones are not known."""
-    if by not in ("class", "class and part") or explanation.y is not None:
-        return key
-    if isinstance(key, tuple):
-        return f"{key[0]} (predicted)", key[1]
-    return f"{key} (predicted)"
-
-
-def _masks(mask, maps, differences, n_chans):
-    """Return the mask of each map that has one."""
+def _masks(mask, maps, n_values):
+    """Return a mask for each map: (n_maps, n_chans)."""
+    masks = np.zeros(maps.shape, dtype=bool)
     if mask is None:
-        return {}
-    if not isinstance(mask, dict):
-        mask = dict.fromkeys(differences or maps, mask)
-    masks = {title: np.asarray(one) for title, one in mask.items()}
-    for title, one in masks.items():
-        if title not in maps:
-            raise ValueError(
-                f"mask has a map {title!r}, but there are only {', '.join(map(repr, maps))}."
-            )
-        if one.shape != (n_chans,) or one.dtype != bool:
-            raise ValueError(
-                f"mask has shape {one.shape} and type {one.dtype}, but has to be boolean with one "
-                f"entry for each of {n_chans} channels."
-            )
+        return masks
+    mask = np.asarray(mask)
+    if mask.shape not in (maps.shape, maps.shape[1:]) or mask.dtype != bool:
+        raise ValueError(
+            f"mask has shape {mask.shape} and type {mask.dtype}, but has to be boolean and of "
+            f"shape ({maps.shape[1]},) or {maps.shape}."
+        )
+    masks[n_values if mask.ndim == 1 and n_values < len(maps) else 0 :] = mask
     return masks
 
 
-def _count(name, value, *, at_least):
-    if not isinstance(value, Integral) or value < at_least:
-        raise ValueError(f"{name}={value!r} is not a number of at least {at_least}.")
-    return int(value)
-
-
-def _panels(ax, titles, n_columns):
+def _panels(ax, titles, n_columns, *, large):
     """Lay the maps out: pairs as a grid, others row by row."""
     n_maps = len(titles)
     if isinstance(titles[0], tuple):
@@ -358,9 +219,9 @@ def _panels(ax, titles, n_columns):
             raise ValueError("Maps with titles (row, column) have to fill a grid.")
     elif n_columns is None:
         n_columns = -(-n_maps // -(-n_maps // _MOST_COLUMNS))
-    n_columns = _count("n_columns", n_columns, at_least=1)
+    check_count("n_columns", n_columns, 1)
     n_rows = -(-n_maps // n_columns)
-    size = 2.8 if n_maps <= 2 else 2.4 if n_maps <= 4 else 1.8
+    size = 4.2 if large else 2.8 if n_maps <= 2 else 2.4 if n_maps <= 4 else 1.8
     return open_axes(
         ax,
         n_maps,
@@ -370,45 +231,24 @@ def _panels(ax, titles, n_columns):
     )
 
 
-def _draw_map(axes, values, info, *, look, mask, mask_params, n_names):
-    """Draw one map, and the names of the channels with the largest absolute values."""
-    import mne
+def _write_names(axes, names, places):
+    """Write names above electrodes, black on white in every style."""
     from matplotlib.patheffects import withStroke
 
-    cmap, vlim = look
-    layout = head_layout(info)
-    image, _ = mne.viz.plot_topomap(
-        values,
-        pos=info if layout is None else layout,
-        axes=axes,
-        cmap=cmap,
-        vlim=vlim,
-        mask=mask,
-        mask_params=mask_params,
-        names=info["ch_names"],
-        sphere=None if layout is None else (0, 0, 0, 1),
-        contours=np.linspace(*vlim, _N_CONTOURS + 2)[1:-1],  # the same lines in every map
-        res=128,
-        show=False,
-    )
-    # MNE writes names onto the electrodes; they are moved beside them, where they can be read.
-    written = list(axes.texts)
-    for text in written:
-        text.remove()
-    for i in np.argsort(-np.abs(values), kind="stable")[:n_names]:
+    for name, place in zip(names, places, strict=True):
         axes.annotate(
-            info["ch_names"][i],
-            written[i].get_position(),
-            xytext=(0, 3),
+            name,
+            place,
+            xytext=(0, 2.5),
             textcoords="offset points",
             ha="center",
             va="bottom",
-            fontsize=5 if n_names > 20 else 7,
+            fontsize=6 if len(names) > _MANY_NAMES else 7.5,
+            color="black",
             zorder=20,
             parse_math=False,
             path_effects=[withStroke(linewidth=1.5, foreground="white")],
         )
-    return image
 
 
 def _write_titles(axes, titles):

@@ -1,0 +1,187 @@
+"""Where electrodes are: places on the plane, and regions of the scalp by their names."""
+
+import re
+import warnings
+
+import numpy as np
+
+from skeegformer.plotting._style import is_dark
+
+REGIONS = ("frontal", "central", "temporal", "parietal", "occipital", "other")
+HEMISPHERES = ("left", "midline", "right", "unknown")
+
+# The rows of the 10-10 and 10-5 systems from front to back, by region. A row of 10-5 lies between
+# two of 10-10 and bears both their names; it is counted with the one in front.
+_ROWS = {
+    "frontal": ("N", "FP", "AFP", "AF", "AFF", "F", "FFC", "FFT"),
+    "central": ("FC", "FCC", "C", "CCP", "CP", "CPP"),
+    "temporal": ("FT", "FTT", "T", "TTP", "TP", "TPP"),
+    "parietal": ("P", "PPO"),
+    "occipital": ("PO", "POO", "O", "OI", "I"),
+}
+_ROW_ORDER = [row for rows in _ROWS.values() for row in rows]
+_REGION_OF_ROW = {row: region for region, rows in _ROWS.items() for row in rows}
+
+
+def channel_regions(ch_names):
+    """Tell the region of each channel by its name, in any case, with or without trailing dots.
+
+    "frontal", "central" (rows FC to CP), "temporal", "parietal", "occipital" (rows PO to I), or
+    "other" where the name is of no such system.
+    """
+    return [_REGION_OF_ROW.get(row, "other") for row, _ in _parse(ch_names)]
+
+
+def channel_hemispheres(ch_names):
+    """Tell the side of each channel: "left" (odd numbers), "midline", "right" or "unknown"."""
+    return [_hemisphere(number) for _, number in _parse(ch_names)]
+
+
+def region_order(ch_names):
+    """Order channels by region, then from left to right, then from front to back.
+
+    Returns indices into the names; those of region "other" come last, in the order given.
+    """
+
+    def key(i):
+        row, number = parsed[i]
+        if row is None:
+            return (len(_ROW_ORDER),)
+        region = REGIONS.index(_REGION_OF_ROW[row])
+        side = HEMISPHERES.index(_hemisphere(number))
+        # Numbers grow with the distance from the midline, on both sides.
+        outward = -number if side == 0 else number
+        return region, side, _ROW_ORDER.index(row), outward
+
+    parsed = _parse(ch_names)
+    return np.array(sorted(range(len(parsed)), key=key), dtype=int)
+
+
+def _hemisphere(number):
+    """Tell the side of a number: 0 is the midline, None no number."""
+    if number is None:
+        return "unknown"
+    return "midline" if number == 0 else ("right", "left")[number % 2]
+
+
+def _parse(ch_names):
+    """Split names into row and number; (None, None) for what is not of these systems."""
+    names = [str(name).strip().rstrip(".").upper() for name in ch_names]
+    if any(re.fullmatch(r"[BD]\d+", name) for name in names):
+        # BioSemi's own A1 to D32, in which C3 is no electrode of the 10-20 system.
+        return [(None, None)] * len(names)
+    parsed = []
+    for name in names:
+        match = re.fullmatch(r"([A-Z]+?)(Z|10|[1-9])H?", name)
+        known = match is not None and match[1] in _REGION_OF_ROW
+        number = None if not known else 0 if match[2] == "Z" else int(match[2])
+        parsed.append((match[1] if known else None, number))
+    return parsed
+
+
+_FEWEST = 16  # electrodes; fewer may lie in one corner of the head and tell no sphere
+_HEAD_RADIUS = (0.07, 0.13)  # m
+_CENTRE = np.array([0.0, 0.0, 0.04])  # m; MNE's, for electrodes that tell no sphere
+_SAME_PLACE = 1e-3  # m
+_N_CONTOURS = 6
+
+
+def usable_electrodes(info, least=3):
+    """Choose the channels that have a place of their own on the head; a figure needs `least`.
+
+    Returns their indices, and a sentence about those that are left out, with which it also warns.
+    """
+    names = [] if info is None else info["ch_names"]
+    positions = _positions(info) if names else np.empty((0, 3))
+    known = np.isfinite(positions).all(axis=1)
+    known &= np.linalg.norm(np.nan_to_num(positions), axis=1) > _SAME_PLACE
+    kept, left_out = [], []
+    for k, name in enumerate(names):
+        near = [j for j in kept if np.linalg.norm(positions[j] - positions[k]) < _SAME_PLACE]
+        if not known[k]:
+            left_out.append(f"{name} (no position)")
+        elif near:
+            left_out.append(f"{name} (in the place of {names[near[0]]})")
+        else:
+            kept.append(k)
+    if len(kept) < least:
+        raise ValueError(
+            f"A head needs at least {least} electrodes in places of their own, and of "
+            f"{len(names)} channels {len(kept)} are: fit the classifier on Epochs with a montage "
+            "(epochs.set_montage), or give explain an info=."
+        )
+    note = f"Not drawn: {', '.join(left_out)}." if left_out else ""
+    if note:
+        warnings.warn(note, UserWarning, stacklevel=3)
+    return np.array(kept), note
+
+
+def head_layout(info):
+    """Lay electrodes out on the plane, with the equator of the head as the unit circle.
+
+    The origin of MNE's head coordinates lies between the ears, and the plane of ears and nose
+    is tilted against the equator Fpz-T7-Oz-T8: seen from there, occipital electrodes move
+    towards the vertex, and much of a map lies where no electrode is. So a sphere is fitted to
+    the electrodes, turned until Fpz and Oz are at equal heights, and unrolled from its top:
+    distances from the centre of the map are angles from the vertex. Too few electrodes, or none
+    of a head, are seen from MNE's standard centre.
+
+    Returns x to the right and y to the front: (n_chans, 2). All positions have to be known.
+    """
+    x, y, z = on_sphere(info).T
+    angle = np.arctan2(np.hypot(x, y), z) / (np.pi / 2)
+    azimuth = np.arctan2(y, x)
+    return np.column_stack([angle * np.cos(azimuth), angle * np.sin(azimuth)])
+
+
+def on_sphere(info):
+    """Return the directions of electrodes as seen from within: (n_chans, 3), of length 1."""
+    positions = _positions(info)
+    # |x|² = 2 c·x + r² - |c|² is linear in the centre c and in the rest.
+    design = np.column_stack([2 * positions, np.ones(len(positions))])
+    *centre, rest = np.linalg.lstsq(design, (positions**2).sum(axis=1), rcond=None)[0]
+    radius = np.sqrt(max(rest + np.dot(centre, centre), 0.0))
+    if len(positions) < _FEWEST or not _HEAD_RADIUS[0] < radius < _HEAD_RADIUS[1]:
+        directions = positions - _CENTRE
+    else:
+        x, y, z = (positions - centre).T
+        y, z = _level(y, z, [name.upper() for name in info["ch_names"]])
+        directions = np.column_stack([x, y, z])
+    return directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+
+def _positions(info):
+    return np.array([channel["loc"][:3] for channel in info["chs"]])
+
+
+def _level(y, z, names):
+    """Turn around the axis through the ears until Fpz and Oz are at equal heights."""
+    if "FPZ" not in names or "OZ" not in names:
+        return y, z
+    front, back = names.index("FPZ"), names.index("OZ")
+    tilt = np.arctan2(z[back] - z[front], y[front] - y[back])
+    return np.cos(tilt) * y - np.sin(tilt) * z, np.sin(tilt) * y + np.cos(tilt) * z
+
+
+def draw_map(axes, values, places, scale, mask=None, mask_params=None):
+    """Draw one map of electrodes on the plane, in the colours of `colour_scale`."""
+    import mne
+    from matplotlib import rc_context
+
+    cmap, vlim = scale
+    # The outline of the head lies on colours, and partly on the background.
+    with rc_context({"axes.edgecolor": "0.5" if is_dark(axes) else "black"}):
+        image, _ = mne.viz.plot_topomap(
+            values,
+            pos=places,
+            axes=axes,
+            cmap=cmap,
+            vlim=vlim,
+            mask=None if mask is None or not mask.any() else mask,
+            mask_params=mask_params,
+            sphere=(0, 0, 0, 1),
+            contours=np.linspace(*vlim, _N_CONTOURS + 2)[1:-1],  # the same lines in every map
+            res=128,
+            show=False,
+        )
+    return image

@@ -1,0 +1,55 @@
+"""Figures of scores and of a training: what is drawn are the numbers of the table."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from scores_factory import TASKS, make_scores
+
+from skeegformer.plotting import TrainingCurveDisplay, plot_scores
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def test_points_are_subjects_and_marks_their_means():
+    scores = make_scores()
+    axes = plot_scores(scores, chance=0.5)
+    assert [panel.get_title() for panel in axes] == list(scores["task"].unique())
+    names = [label.get_text() for label in axes[0].get_yticklabels()]
+    overall = scores.groupby("pipeline")["balanced_accuracy"].mean()
+    assert names == list(overall.sort_values(ascending=False).index)
+    rows = scores[scores["task"] == TASKS[0]]
+    by_subject = rows.groupby(["pipeline", "subject"])["balanced_accuracy"].mean()
+    drawn = np.sort(np.concatenate([c.get_offsets()[:, 0] for c in axes[0].collections]))
+    np.testing.assert_allclose(drawn, np.sort(by_subject))
+    means = [x for line in axes[0].lines if line.get_marker() == "D" for x in line.get_xdata()]
+    expected = by_subject.groupby("pipeline").mean()[names]
+    np.testing.assert_allclose(means, expected)
+
+
+def test_less_error_comes_first_and_bad_input():
+    scores = make_scores().drop(columns="balanced_accuracy")
+    panel = plot_scores(scores, "calibration_error")[0]
+    errors = scores.groupby("pipeline")["calibration_error"].mean().sort_values()
+    assert [label.get_text() for label in panel.get_yticklabels()] == list(errors.index)
+    with pytest.raises(ValueError, match="lack the columns balanced_accuracy"):
+        plot_scores(scores)
+    mixed = make_scores().assign(protocol=lambda table: np.arange(len(table)) % 2)
+    with pytest.raises(ValueError, match="several protocols"):
+        plot_scores(mixed)
+
+
+def test_training_curves():
+    history = pd.DataFrame(
+        {"epoch": [1, 2, 3], "train_loss": [3.0, 2, 1], "valid_loss": [3.0, 1, 2], "lr": [1.0] * 3}
+    )
+    display = TrainingCurveDisplay(history).plot()
+    assert [axes.get_ylabel() for axes in display.axes_] == ["loss", "learning rate"]
+    np.testing.assert_array_equal(display.axes_[0].lines[1].get_ydata(), history["valid_loss"])
+    assert display.best_ == 2
+    with pytest.raises(ValueError, match="nothing to draw"):
+        TrainingCurveDisplay(history[:0]).plot()
