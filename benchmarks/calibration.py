@@ -35,7 +35,7 @@ from sklearn.calibration import CalibrationDisplay
 from sklearn.metrics import balanced_accuracy_score, log_loss
 from tqdm import tqdm
 
-from skeegformer._files import replacing
+from skeegformer._utils.files import replacing
 
 RESULTS = Path(__file__).parent / "results"
 TASKS = ("baseline-eyes", "fist-imagination", "fist_feet-imagination")

@@ -26,7 +26,7 @@ from merged import ahead, digits, keep, merged, whole
 from prepared import prepared, unprepared_pipelines
 from variants import parser, run_folds
 
-from skeegformer._files import replacing
+from skeegformer._utils.files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES, INFORMATION
 from skeegformer.evaluation import (
     compare_pipelines,

@@ -23,7 +23,7 @@ from prepared import SUBJECTS, prepared, unprepared
 from sklearn.metrics import balanced_accuracy_score
 from tqdm import tqdm
 
-from skeegformer._files import replacing
+from skeegformer._utils.files import replacing
 from skeegformer.evaluation._paired_tests import differences
 
 RESULTS = Path(__file__).parent / "results"

@@ -25,7 +25,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 
 from skeegformer import EEGTransformerClassifier
-from skeegformer._files import replacing
+from skeegformer._utils.files import replacing
 
 RESULTS = Path(__file__).parent / "results"
 N_SUBJECTS, N_EPOCHS, SFREQ, DURATION = 8, 200, 128.0, 0.8

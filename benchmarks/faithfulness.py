@@ -32,7 +32,7 @@ from scipy.stats import spearmanr, wilcoxon
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from tqdm import tqdm
 
-from skeegformer._files import replacing
+from skeegformer._utils.files import replacing
 
 RESULTS = Path(__file__).parent / "results"
 METHODS = {

@@ -21,7 +21,7 @@ from prepared import prepared, unprepared_pipelines
 from variants import parser, run_folds
 
 from skeegformer import LeaveOneSubjectOut
-from skeegformer._files import replacing
+from skeegformer._utils.files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES
 
 RESULTS = Path(__file__).parent / "results"

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from skeegformer._files import replacing
+from skeegformer._utils.files import replacing
 from skeegformer.evaluation.tables import averaged_seeds
 
 

@@ -23,7 +23,7 @@ from prepared import prepared, unprepared
 from sklearn.base import clone
 from variants import parser, run_folds
 
-from skeegformer._files import replacing
+from skeegformer._utils.files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES, benchmark_pipelines
 from skeegformer.evaluation import SubjectFolds
 from skeegformer.evaluation.tasks import STANDARD_TASKS

@@ -88,7 +88,12 @@ def _measure_online(n_rounds, queue):
     import onnxruntime
     import torch
 
-    from skeegformer import EEGTransformerClassifier, StreamPredictor, make_eeg_pipeline
+    from skeegformer import (
+        EEGTransformerClassifier,
+        StreamPredictor,
+        export_network,
+        make_eeg_pipeline,
+    )
 
     rng = np.random.default_rng(0)
     X = rng.normal(size=(64, *SHAPE)).astype(np.float32)
@@ -101,10 +106,10 @@ def _measure_online(n_rounds, queue):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
-        program = classifier.export(Path(folder) / "network.pt2", "torch")
+        program = export_network(classifier, Path(folder) / "network.pt2", format="torch")
         network = torch.export.load(program).module()
         session = onnxruntime.InferenceSession(
-            classifier.export(Path(folder) / "network.onnx"), options
+            export_network(classifier, Path(folder) / "network.onnx"), options
         )
     epoch, samples = X[:1], X[0, :, :16]
     ways = {

@@ -9,7 +9,7 @@ import pandas as pd
 from merged import digits, finished, keep, merged, said_seeds
 from prepared import SUBJECTS
 
-from skeegformer._files import replacing
+from skeegformer._utils.files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES
 from skeegformer.evaluation import SubjectFolds, run_benchmark
 

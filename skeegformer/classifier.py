@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 from skeegformer._batches import EpochDataset
 from skeegformer._electrodes import can_complete, check_positions, complete
 from skeegformer._memmap import batches_of
-from skeegformer._saving import SavingMixin
 from skeegformer._training import NetworkClassifier, check_finite, check_number
 from skeegformer._validation import check_one_of, validate_eeg, validate_groups
 from skeegformer.attention import attention_rollout, record_attention
@@ -32,7 +31,7 @@ _LITTLE_DECAY = 0.01
 _FEW_EPOCHS = 10
 
 
-class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
+class EEGTransformerClassifier(NetworkClassifier):
     """Transformer on raw EEG with channels as tokens, as a scikit-learn classifier.
 
     Takes `mne.Epochs` as they are, arrays, or `MappedEpochs` that stay in their file, at the
@@ -428,33 +427,6 @@ class EEGTransformerClassifier(SavingMixin, NetworkClassifier):
         """
         logits = self._logits(X, groups)
         return self.classes_[logits.argmax(axis=1)]
-
-    def export(self, path, format="onnx", *, overwrite=False, subject=None):
-        """Write the trained network as a file that runs without skeegformer.
-
-        Parameters
-        ----------
-        path : str or pathlib.Path
-            The file, ending in ``.onnx`` or ``.pt2``.
-        format : {"onnx", "torch"}, default="onnx"
-            For onnxruntime, or for :func:`torch.export.load`.
-        overwrite : bool, default=False
-            Whether a file that is there is replaced.
-        subject : object or None, default=None
-            With ``adapt=True``, which of ``subject_means_`` log powers are centred on.
-
-        Returns
-        -------
-        pathlib.Path
-            The file.
-
-        See Also
-        --------
-        skeegformer.export_network : Tells more, and takes a calibrated classifier too.
-        """
-        from skeegformer.online import export_network  # a later room
-
-        return export_network(self, path, format=format, overwrite=overwrite, subject=subject)
 
     def _logits(self, X, groups=None):
         check_is_fitted(self, "net_")

@@ -3,13 +3,12 @@
 from functools import partial
 from numbers import Integral, Real
 
-from skeegformer._saving import SavingMixin, ask_for_the_original_shape
 from skeegformer._training import NetworkClassifier, check_number
 from skeegformer._validation import check_one_of
 from skeegformer.nn.original import SHUFFLES, OriginalTransformer
 
 
-class OriginalTransformerClassifier(SavingMixin, NetworkClassifier):
+class OriginalTransformerClassifier(NetworkClassifier):
     """The network of eeg-transformer [1]_, trained as by its own script.
 
     What checkpoints of eeg-transformer become, and what `EEGTransformerClassifier` is compared
@@ -64,7 +63,7 @@ class OriginalTransformerClassifier(SavingMixin, NetworkClassifier):
     net_ : skorch.NeuralNetClassifier
         The trained net; ``net_.module_`` is the `OriginalTransformer`.
     original_ : dict
-        After `load` of a checkpoint of eeg-transformer: its hyperparameters.
+        After `load_model` of a checkpoint of eeg-transformer: its hyperparameters.
 
     References
     ----------
@@ -167,7 +166,7 @@ class OriginalTransformerClassifier(SavingMixin, NetworkClassifier):
         """Say what to do with epochs that have other channels or samples than in `fit`."""
         if "original_" not in vars(self):
             return ""
-        return ask_for_the_original_shape(self.original_, eeg.data.shape)
+        return _ask_for_the_original_shape(self.original_, eeg.data.shape)
 
     def _make_network(self, data):
         return OriginalTransformer, {
@@ -191,3 +190,22 @@ def _warm_up_and_decay(step, *, n_warmup, decay, steps_per_pass):
     if step < n_warmup:
         return (step + 1) / n_warmup
     return decay ** (step // steps_per_pass - max(0, n_warmup - 1) // steps_per_pass)
+
+
+def _ask_for_the_original_shape(original, shape):
+    """Say how epochs for a network of eeg-transformer come to have its shape; "" if unknown."""
+    n_chans, n_times = original["num_channels"], original["epoch_length"]
+    ignored, used = original["ignore_channels"], original.get("used_data_length")
+    if shape[1:] == (n_times, n_chans):
+        return "Samples come last here: pass X.transpose(0, 2, 1)."
+    advice = []
+    if ignored and shape[1] == n_chans:
+        advice.append(
+            f"The original ignored {len(ignored)} of {n_chans} channels: pass "
+            f"np.delete(X, {ignored}, axis=1)."
+        )
+    if used is not None and shape[2] == n_times:
+        advice.append(
+            f"The original used the first {used} of {n_times} samples: pass X[:, :, :{used}]."
+        )
+    return " ".join(advice)

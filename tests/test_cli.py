@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from skeegformer.cli import main
-from skeegformer.cli._files import write_whole
 from skeegformer.cli.demo import _claim
 
 
@@ -75,20 +74,6 @@ def test_output_that_is_a_file(tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     assert main(["demo", "--output", str(tmp_path / "file")]) == 2
     assert "file is a file; name a folder" in capsys.readouterr().err
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "scores.csv"
-    path.write_text("mine")
-
-    def fail(partial):
-        partial.write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        write_whole(path, fail)
-    assert path.read_text() == "mine"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_held_out_epochs_are_explained_and_written_down(runs, capsys):
     names = {file.name for file in (run / "explanation").iterdir()}
     assert names == {
         f"rollout{end}"
-        for end in (".npz", "-epochs.csv", "-channels.csv", "-topomap.png", "-report.html")
+        for end in (".safetensors", "-epochs.csv", "-channels.csv", "-topomap.png", "-report.html")
     }
 
     split = pd.read_csv(run / "split.csv")
@@ -53,7 +53,7 @@ def test_held_out_epochs_are_explained_and_written_down(runs, capsys):
     X = X[held_out].to_epochs(metadata.iloc[held_out].reset_index(drop=True))
     model = load_model(run / "model.safetensors")
     expected = AttentionExplainer().explain(model, X, y[held_out])
-    found = Explanation.load(run / "explanation" / "rollout.npz")
+    found = Explanation.load(run / "explanation" / "rollout.safetensors")
     np.testing.assert_allclose(found.values, expected.values, rtol=1e-5)
 
     table = pd.read_csv(run / "explanation" / "rollout-epochs.csv")
@@ -69,10 +69,10 @@ def test_held_out_epochs_are_explained_and_written_down(runs, capsys):
     np.testing.assert_allclose(means.loc[channels, "left"], left, rtol=1e-5)
 
     # Nothing is replaced unasked.
-    before = (run / "explanation" / "rollout.npz").read_bytes()
+    before = (run / "explanation" / "rollout.safetensors").read_bytes()
     assert main(["explain", str(run)]) == 2
     assert "exists already; pass --overwrite" in capsys.readouterr().err
-    assert (run / "explanation" / "rollout.npz").read_bytes() == before
+    assert (run / "explanation" / "rollout.safetensors").read_bytes() == before
     assert main(["explain", str(run), "--overwrite"]) == 0
 
 
@@ -82,10 +82,10 @@ def test_several_runs_are_joined(runs, tmp_path, capsys):
     arguments = ["explain", str(folder / "run-*"), "--method", method, "--target", "true"]
     assert main([*arguments, "--output", str(tmp_path / "maps"), "--part", "all"]) == 0
     parts = [
-        Explanation.load(folder / name / "explanation" / f"{method}.npz")
+        Explanation.load(folder / name / "explanation" / f"{method}.safetensors")
         for name in ("run-0", "run-1")
     ]
-    joined = Explanation.load(tmp_path / "maps" / f"{method}.npz")
+    joined = Explanation.load(tmp_path / "maps" / f"{method}.safetensors")
     np.testing.assert_array_equal(joined.values, np.concatenate([part.values for part in parts]))
     table = pd.read_csv(tmp_path / "maps" / f"{method}-epochs.csv")
     assert table["run_folder"].nunique() == 2
@@ -110,7 +110,7 @@ def test_what_the_original_kept(runs, tmp_path, capsys):
         min_confidence=0.5,
     )
     expected = explainer.explain(model, X.to_epochs(metadata), y)
-    found = Explanation.load(run / "explanation" / "rollout.npz")
+    found = Explanation.load(run / "explanation" / "rollout.safetensors")
     np.testing.assert_allclose(found.values, expected.values, rtol=1e-5)
     assert (found.predictions == found.y).all()
     assert found.layer_values.shape[1:] == (2, 7)
@@ -124,7 +124,7 @@ def test_connections_of_both_networks(runs, capsys):
         assert main([*arguments, "--overwrite"]) == 0
         model = load_model(folder / name / "model.safetensors")
         expected = AttentionExplainer(connections=True).explain(model, X.to_epochs(metadata), y)
-        found = Explanation.load(folder / name / "explanation" / "rollout.npz")
+        found = Explanation.load(folder / name / "explanation" / "rollout.safetensors")
         assert found.connections.shape == (40, 7, 7)
         np.testing.assert_allclose(found.connections, expected.connections, rtol=1e-4, atol=1e-7)
     arguments = ["explain", str(folder / "run-1"), "--connections", "--overwrite"]
@@ -141,7 +141,7 @@ def test_other_data(runs, tmp_path, capsys):
     arguments = ["explain", str(folder / "run-0"), "--data", str(other), "--method", "occlusion"]
     arguments += ["--parts", "band"]
     assert main(arguments) == 0
-    found = Explanation.load(folder / "run-0" / "explanation" / "occlusion.npz")
+    found = Explanation.load(folder / "run-0" / "explanation" / "occlusion.safetensors")
     assert found.token_values.shape == (5, 7, 4)
     assert found.y.tolist() == y[few].tolist()
     assert main([*arguments, "--part", "training", "--overwrite"]) == 2

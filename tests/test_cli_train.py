@@ -1,7 +1,6 @@
 """The command ``skeegformer train``, run as a user runs it, on an export like the original's."""
 
 import argparse
-import json
 import os
 import re
 import signal
@@ -97,7 +96,7 @@ def test_a_run_keeps_everything(trained, export):
     assert re.search(r"validation: mean balanced accuracy of 1 subject \d\.\d{3}\n", shown)
     names = {path.name for path in run.iterdir()}
     assert names == {
-        "config.yaml", "split.csv", "model.safetensors", "model.json", "history.csv", "scores.csv",
+        "config.yaml", "split.csv", "model.safetensors", "history.csv", "scores.csv",
         "curves.png", "confusion.png", "tensorboard",
     }  # fmt: skip
     config = yaml.safe_load((run / "config.yaml").read_text())
@@ -125,7 +124,6 @@ def test_a_run_keeps_everything(trained, export):
     for subject, own in right.groupby(split["subject"]):
         assert scores.loc[subject, "accuracy"] == pytest.approx(own.mean())
         assert scores.loc[subject, "part"] == split.groupby("subject")["part"].first()[subject]
-    assert json.loads((run / "model.json").read_text())
 
 
 def test_tensorboard_has_scalars_and_matrices(trained):
@@ -190,7 +188,7 @@ def test_killed_and_resumed(export, tmp_path, capsys):
         np.testing.assert_array_equal(value.numpy(), states[1][name].numpy())
     tables = [pd.read_csv(tmp_path / name / "history.csv") for name in ("killed", "whole")]
     pd.testing.assert_frame_equal(*(table.drop(columns="dur") for table in tables))
-    assert not (tmp_path / "killed" / "training.pt").exists()
+    assert not (tmp_path / "killed" / "training.safetensors").exists()
     capsys.readouterr()
     assert main(["train", "--resume", str(tmp_path / "killed")]) == 0
     assert "is finished" in capsys.readouterr().out
@@ -322,8 +320,7 @@ def test_a_run_of_the_original_is_trained_and_resumed(export, tmp_path, capsys):
     config = yaml.safe_load((tmp_path / "first" / "config.yaml").read_text())
     assert config["preset"] == "eeg-transformer"
     assert (config["options"]["n_groups"], config["options"]["n_layers"]) == (None, 2)
-    for name in ("model.safetensors", "model.json"):
-        (tmp_path / "first" / name).unlink()
+    (tmp_path / "first" / "model.safetensors").unlink()
     capsys.readouterr()
     assert main(["train", "--resume", str(tmp_path / "first"), "--quiet"]) == 0
     again = load_model(tmp_path / "first" / "model.safetensors")

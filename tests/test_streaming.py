@@ -7,6 +7,7 @@ import mne
 import numpy as np
 import pytest
 from scipy import signal
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
@@ -20,7 +21,6 @@ from skeegformer import (
     NotchFilter,
     Resampler,
     StreamPredictor,
-    TemperatureScaledClassifier,
     load_eegmmi,
     make_baseline,
 )
@@ -79,6 +79,12 @@ def _probabilities(predictions):
     return np.array([prediction.probabilities for prediction in predictions])
 
 
+def _assert_close(found, expected, atol=1e-6):
+    """Compare probabilities of two lists of predictions, or of one and an array."""
+    found, expected = (_probabilities(x) if isinstance(x, list) else x for x in (found, expected))
+    np.testing.assert_allclose(found, expected, atol=atol)
+
+
 @pytest.fixture(scope="module")
 def pipe():
     return _fit(BandPassFilter(1.0, 30.0))
@@ -105,7 +111,7 @@ def test_a_recording_in_chunks_of_any_length():
     for length in (1, 7, 160, len(raw.times)):
         predictions = list(predictor.reset().predict_stream(_cut(raw.get_data(), length)))
         np.testing.assert_allclose([p.time for p in predictions], ends / 160)
-        np.testing.assert_allclose(_probabilities(predictions), expected, atol=1e-6)
+        _assert_close(predictions, expected)
         assert [p.label for p in predictions] == pipe[-1].predict(offline).tolist()
     found = _probabilities(StreamPredictor(pipe, step=0.25).push(raw))
     np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -146,71 +152,53 @@ def test_epochs_without_filter_are_predicted_as_ever():
 
 
 def test_high_pass_starts_without_ringing(pipe):
-    predictor = StreamPredictor(pipe, step=0.5)
-    recording = np.full((5, 300), 5e-3)
-    first, *others = predictor.push(recording)
+    first, *others = StreamPredictor(pipe, step=0.5).push(np.full((5, 300), 5e-3))
     for prediction in others:
         np.testing.assert_allclose(prediction.probabilities, first.probabilities, atol=1e-6)
 
 
-def test_settle_leaves_the_start_out(pipe):
+def test_steps_and_settling(pipe):
     recording = _stream()
     every = StreamPredictor(pipe, step=0.5).push(recording)
     settled = StreamPredictor(pipe, step=0.5, settle=1.5).push(recording)
     assert [p.time for p in settled] == [2.5, 3.0, 3.5, 4.0]
-    np.testing.assert_allclose(_probabilities(settled), _probabilities(every[3:]), atol=1e-6)
+    _assert_close(settled, every[3:])
+    # Longer than a window.
+    few = list(StreamPredictor(pipe, step=1.5).predict_stream(_cut(recording, 3)))
+    assert [p.time for p in few] == [1.0, 2.5, 4.0]
+    _assert_close(few, every[::3])
+    # No whole number of samples.
+    times = [p.time for p in StreamPredictor(pipe, step=0.333).push(_stream(seconds=21.0))]
+    np.testing.assert_allclose(times, 1 + 0.333 * np.arange(61), atol=0.0051)
 
 
-def test_step_that_is_no_whole_number_of_samples(pipe):
-    predictions = StreamPredictor(pipe, step=0.333).push(_stream(seconds=21.0))
-    assert len(predictions) == 61
-    times = np.array([p.time for p in predictions])
-    assert np.abs(times - (1 + 0.333 * np.arange(61))).max() <= 0.0051
-
-
-def test_step_longer_than_a_window(pipe):
+def test_reset_begins_anew_and_no_samples_change_nothing(pipe):
     recording = _stream()
-    every = StreamPredictor(pipe, step=0.5).push(recording)
-    few = StreamPredictor(pipe, step=1.5)
-    predictions = list(few.predict_stream(_cut(recording, 3)))
-    assert [p.time for p in predictions] == [1.0, 2.5, 4.0]
-    np.testing.assert_allclose(_probabilities(predictions), _probabilities(every[::3]), atol=1e-6)
-
-
-def test_reset_begins_anew(pipe):
     predictor = StreamPredictor(pipe)
-    first = predictor.push(_stream())
+    first = predictor.push(recording)
     predictor.push(_stream(seed=5)[:, :55])
-    again = predictor.reset().push(_stream())
+    again = predictor.reset().push(recording)
     np.testing.assert_array_equal(_probabilities(again), _probabilities(first))
     assert [p.time for p in again] == [p.time for p in first]
-
-
-def test_no_samples_change_nothing(pipe):
-    recording = _stream()
-    predictor = StreamPredictor(pipe)
-    assert predictor.push(recording[:, :0]) == []
+    assert predictor.reset().push(recording[:, :0]) == []
     predictions = predictor.push(recording[:, :150])
     assert predictor.push(np.empty((5, 0))) == []
-    predictions += predictor.push(recording[:, 150:])
-    expected = StreamPredictor(pipe).push(recording)
-    np.testing.assert_allclose(_probabilities(predictions), _probabilities(expected), atol=1e-6)
+    _assert_close(predictions + predictor.push(recording[:, 150:]), first)
 
 
 def test_channels_by_name(pipe):
     recording = _stream()
-    expected = _probabilities(StreamPredictor(pipe).push(recording))
+    expected = StreamPredictor(pipe).push(recording)
     others = ["EOG", "Pz", "Cz", "Fz", "C4", "C3"]
     order = [NAMES.index(name) if name in NAMES else 0 for name in others]
-    found = StreamPredictor(pipe, ch_names=others).push(recording[order])
-    np.testing.assert_allclose(_probabilities(found), expected, atol=1e-6)
+    _assert_close(StreamPredictor(pipe, ch_names=others).push(recording[order]), expected)
     info = mne.create_info(others, SFREQ, ["eog"] + ["eeg"] * 5)
-    found = StreamPredictor(pipe).push(mne.io.RawArray(recording[order], info))
-    np.testing.assert_allclose(_probabilities(found), expected, atol=1e-6)
+    raw = mne.io.RawArray(recording[order], info)
+    _assert_close(StreamPredictor(pipe).push(raw), expected)
     with pytest.raises(ValueError, match=r"ch_names has no C3, Pz, which"):
         StreamPredictor(pipe, ch_names=["Fz", "Cz", "C4"])
     with pytest.raises(ValueError, match="chunk has no Fz"):
-        StreamPredictor(pipe).push(mne.io.RawArray(recording[order], info).drop_channels(["Fz"]))
+        StreamPredictor(pipe).push(raw.drop_channels(["Fz"]))
     with pytest.raises(ValueError, match="sampled at 200 Hz, but the stream at 100 Hz"):
         StreamPredictor(pipe).push(mne.io.RawArray(recording, mne.create_info(NAMES, 200, "eeg")))
 
@@ -222,10 +210,10 @@ def test_steps_that_choose_channels():
     filtered = 1e6 * _sosfilt(sos, recording)[[4, 1]]
     expected = pipe[-1].predict_proba(_windows(filtered, range(100, 401, 10), 100))
     found = StreamPredictor(pipe).push(recording)
-    np.testing.assert_allclose(_probabilities(found), expected, atol=1e-6)
+    _assert_close(found, expected)
     # Those that are dropped need not be there.
     found = StreamPredictor(pipe, ch_names=["C3", "Pz"]).push(recording[[1, 4]])
-    np.testing.assert_allclose(_probabilities(found), expected, atol=1e-6)
+    _assert_close(found, expected)
 
 
 def test_channels_dropped_by_place():
@@ -238,14 +226,14 @@ def test_channels_dropped_by_place():
         predictions = StreamPredictor(model, step=1.0, unit="V").push(recording)
         windows = _windows(recording[[1, 2, 4]], [100, 200, 300, 400], 100)
         expected = model[-1].predict_proba(1e6 * windows)
-        np.testing.assert_allclose(_probabilities(predictions), expected, atol=1e-5)
+        _assert_close(predictions, expected, 1e-5)
 
 
 def test_units(pipe):
     recording = _stream()
     expected = _probabilities(StreamPredictor(pipe).push(recording))
     found = StreamPredictor(pipe, unit="uV").push(1e6 * recording)
-    np.testing.assert_allclose(_probabilities(found), expected, atol=1e-5)
+    _assert_close(found, expected, 1e-5)
     with pytest.raises(ValueError, match=r"one is in volts, the other in microvolts.*unit='V'"):
         StreamPredictor(pipe, unit="uV").push(recording)
 
@@ -255,14 +243,14 @@ def test_units(pipe):
     expected = arrays.predict_proba(_windows(1e6 * recording, range(100, 401, 10), 100))
     for unit, factor in ((None, 1e6), ("uV", 1e6), ("V", 1)):
         found = StreamPredictor(arrays, unit=unit).push(factor * recording)
-        np.testing.assert_allclose(_probabilities(found), expected, atol=1e-5)
+        _assert_close(found, expected, 1e-5)
     in_microvolts = make_pipeline(ToMicrovolts(), EEGTransformerClassifier(**TINY)).fit(X, y)
     with pytest.raises(ValueError, match="tell no sampling rate; say with sfreq"):
         StreamPredictor(make_pipeline(EEGTransformerClassifier(**TINY)).fit(X.get_data(), y))
     found = StreamPredictor(in_microvolts).push(recording)
     windows = _windows(1e6 * recording, range(100, 401, 10), 100)
     expected = in_microvolts[-1].predict_proba(windows)
-    np.testing.assert_allclose(_probabilities(found), expected, atol=1e-5)
+    _assert_close(found, expected, 1e-5)
 
 
 def test_bad_chunks_leave_the_state_as_it_was(pipe):
@@ -280,7 +268,7 @@ def test_bad_chunks_leave_the_state_as_it_was(pipe):
         predictor.push(recording * 1j)
     predictions += predictor.push(recording[:, 150:])
     expected = StreamPredictor(pipe).push(recording)
-    np.testing.assert_allclose(_probabilities(predictions), _probabilities(expected), atol=1e-6)
+    _assert_close(predictions, expected)
 
 
 def test_lower_rate():
@@ -299,7 +287,7 @@ def test_lower_rate():
     assert [p.time for p in expected] == [1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0]
     for length in (1, 50):
         found = list(predictor.reset().predict_stream(_cut(recording, length)))
-        np.testing.assert_allclose(_probabilities(found), _probabilities(expected), atol=1e-6)
+        _assert_close(found, expected)
     with pytest.raises(ValueError, match=r"250 Hz into 100 Hz.*whole multiple of 100 Hz"):
         StreamPredictor(pipe, sfreq=250)
 
@@ -318,16 +306,17 @@ def test_fir_of_minimum_phase():
     recording = _stream()
     expected = predictor.push(recording)
     found = list(predictor.reset().predict_stream(_cut(recording, 7)))
-    np.testing.assert_allclose(_probabilities(found), _probabilities(expected), atol=1e-6)
+    _assert_close(found, expected)
 
 
 def test_calibrated_probabilities():
     X, y = _epochs()
     pipe = make_pipeline(BandPassFilter(None, 30), EEGTransformerClassifier(**TINY))
-    calibrated = TemperatureScaledClassifier(pipe, n_splits=2).fit(X, y, np.repeat([1, 2, 3], 4))
+    calibrated = CalibratedClassifierCV(pipe, method="temperature", cv=2, ensemble=False).fit(X, y)
+    (inner,) = calibrated.calibrated_classifiers_
     found = _probabilities(StreamPredictor(calibrated).push(_stream()))
-    plain = _probabilities(StreamPredictor(calibrated.classifier_).push(_stream()))
-    scaled = plain ** (1 / calibrated.temperature_)
+    plain = _probabilities(StreamPredictor(inner.estimator).push(_stream()))
+    scaled = plain ** float(inner.calibrators[0].beta_)
     np.testing.assert_allclose(found, scaled / scaled.sum(axis=1, keepdims=True), atol=1e-5)
 
 
@@ -339,7 +328,7 @@ def test_subject_whose_mean_is_known():
         StreamPredictor(classifier)
     found = StreamPredictor(classifier, step=1.0, subject="bela").push(np.hstack(X.get_data()))
     expected = classifier.predict_proba(X, groups=np.repeat("bela", 12))
-    np.testing.assert_allclose(_probabilities(found), expected, atol=1e-6)
+    _assert_close(found, expected)
 
 
 def test_later_training_changes_nothing():

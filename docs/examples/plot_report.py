@@ -39,10 +39,10 @@ explanation.plot_topomap(by="class", names=2)
 # %%
 # Save and load
 # -------------
-# The file holds arrays and a header, and nothing that is executed.
+# The file holds arrays and a text, and nothing that is executed.
 
 with tempfile.TemporaryDirectory() as folder:
-    file = Path(folder, "explanation.npz")
+    file = Path(folder, "explanation.safetensors")
     explanation.save(file)
     print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB")
     loaded = Explanation.load(file)

@@ -1,8 +1,6 @@
-"""Output files: nothing is overwritten unasked, nothing is left half written."""
+"""Output folders."""
 
 import os
-
-from skeegformer._files import replacing
 
 
 def claim_folder(folder):
@@ -23,17 +21,3 @@ def claim_folder(folder):
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise ValueError(f"--output {folder} cannot be written to; name another folder.")
-
-
-def write_whole(path, save):
-    """Write a file whole or not at all.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    save : callable
-        Called with another path of the same suffix, and writes there.
-    """
-    with replacing(path) as temporary:
-        save(temporary)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from skeegformer._files import replacing
+from skeegformer._utils.files import replacing
 from skeegformer.cli._files import claim_folder
 
 _CONFIG = "config.yaml"
@@ -25,7 +25,7 @@ class RunFolder:
         self.path = Path(path)
         self.config_path = self.path / _CONFIG
         self.model = self.path / "model.safetensors"
-        self.state = self.path / "training.pt"
+        self.state = self.path / "training.safetensors"
         self.history = self.path / "history.csv"
         self.tensorboard = self.path / "tensorboard"
 

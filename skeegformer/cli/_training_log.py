@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from skorch.callbacks import Callback
 
-from skeegformer._files import replacing
+from skeegformer._utils.files import replacing
 
 _COLUMNS = ("epoch", "train_loss", "valid_loss", "train_acc", "valid_acc", "lr", "dur")
 _NO_SCALARS = ["epoch", "dur", "event_lr", "train_batch_count", "valid_batch_count"]

@@ -9,8 +9,9 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
+from skeegformer._utils.files import replacing
 from skeegformer.cli._arguments import check_jobs, number_list, recorded
-from skeegformer.cli._files import claim_folder, write_whole
+from skeegformer.cli._files import claim_folder
 
 _DESCRIPTION = """\
 Score classifiers on subjects of PhysioNet's EEG Motor Movement/Imagery Dataset that they were not
@@ -293,7 +294,8 @@ def _begin(folder, settings):
     claim_folder(folder)
 
     def begin():
-        write_whole(path, lambda file: file.write_text(json.dumps(settings, indent=1)))
+        with replacing(path) as file:
+            file.write_text(json.dumps(settings, indent=1))
 
     if not path.exists():
         taken = [str(folder / name) for name in ("scores.csv", "table.md", "fits")]
@@ -345,8 +347,10 @@ def _report(result, folder):
         )
         table += f"\nNot in the table, since these fits failed:\n{lines}\n"
     csv, markdown = folder / "scores.csv", folder / "table.md"
-    write_whole(csv, lambda path: result.scores.to_csv(path, index=False))
-    write_whole(markdown, lambda path: path.write_text(table, encoding="utf-8"))
+    with replacing(csv) as path:
+        result.scores.to_csv(path, index=False)
+    with replacing(markdown) as path:
+        path.write_text(table, encoding="utf-8")
     print(f"Wrote {csv} and {markdown}")
 
 

@@ -4,8 +4,9 @@ import itertools
 import os
 from pathlib import Path
 
+from skeegformer._utils.files import replacing
 from skeegformer.cli._arguments import check_jobs, number_list
-from skeegformer.cli._files import claim_folder, write_whole
+from skeegformer.cli._files import claim_folder
 from skeegformer.datasets._tasks import TASKS
 
 
@@ -123,8 +124,10 @@ def _run(args):
     top = explanation.feature_importances_.argsort()[::-1][:5]
     print("It looks most at " + ", ".join(explanation.ch_names[i] for i in top) + ".")
 
-    write_whole(files["scores.csv"], lambda path: scores.to_csv(path, index=False))
-    write_whole(files["topomap.png"], lambda path: display.figure_.savefig(path, dpi=150))
+    with replacing(files["scores.csv"]) as path:
+        scores.to_csv(path, index=False)
+    with replacing(files["topomap.png"]) as path:
+        display.figure_.savefig(path, dpi=150)
     print(f"Wrote {files['scores.csv']} and {files['topomap.png']}")
     return 0
 

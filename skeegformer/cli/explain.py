@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skeegformer._files import replacing
 from skeegformer._memmap import MappedEpochs
+from skeegformer._utils.files import replacing
 from skeegformer.cli._arguments import count
 from skeegformer.cli._files import claim_folder
 from skeegformer.cli._run_folder import RunFolder
@@ -34,7 +34,7 @@ methods:
   permutation
 
 files in RUN/explanation, and of all runs together in DIR where there are several:
-  METHOD.npz             the explanation; Explanation.load reads it
+  METHOD.safetensors     the explanation; Explanation.load reads it
   METHOD-epochs.csv      a row for each epoch: subject, condition, prediction, confidence, and the
                          value of every channel
   METHOD-channels.csv    the mean of every channel, over all epochs and in each condition
@@ -221,7 +221,7 @@ def _finished(path):
 
 def _names(method):
     return {
-        "explanation": f"{method}.npz",
+        "explanation": f"{method}.safetensors",
         "epochs": f"{method}-epochs.csv",
         "channels": f"{method}-channels.csv",
         "figure": f"{method}-topomap.png",
@@ -242,7 +242,7 @@ def _claim(folder, method, overwrite):
 
 def _explain(run, explainer, args):
     """Explain one run; gives the explanation and a table of its epochs."""
-    from skeegformer.persistence import load_model
+    from skeegformer.io import load_model
 
     model = load_model(run.model)
     options = run.read_config()["options"]

@@ -23,12 +23,12 @@ _EPILOG = """\
 files of a run, in DIR/NAME:
   config.yaml         all options, the data in numbers, and versions; can be given to --config
   split.csv           which epochs trained and which validated
-  model.safetensors   filters and network; load_model reads it, model.json tells what is in it
+  model.safetensors   filters and network, for load_model
   history.csv         loss, accuracy and learning rate of each pass
   scores.csv          balanced accuracy of each subject, in training and in validation
   curves.png, confusion.png
   tensorboard/        with --tensorboard
-  training.pt         only until the training ends: what --resume goes on from
+  training.safetensors  only until the training ends: what --resume goes on from
 
 examples:
   skeegformer train --task baseline-eyes --subjects 1-8
@@ -167,7 +167,7 @@ def _train(run, data, steps, classifier, held_out, args):
 
     from skeegformer import ResumableTraining
     from skeegformer.cli._training_log import TensorBoardLog, TrainingLog
-    from skeegformer.persistence import save_model
+    from skeegformer.io import save_model
 
     labels = sorted(set(data.y.tolist()))
     callbacks = [TrainingLog(run.history)]

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from skeegformer._info import describe_info
+from skeegformer._utils.info import describe_info
 
 FORMAT = "skeegformer-memmap"
 VERSION = 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from skeegformer._info import make_info
+from skeegformer._utils.info import make_info
 from skeegformer.datasets._memmap_files import (
     AXES,
     FORMAT,

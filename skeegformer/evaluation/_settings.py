@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 import skeegformer
-from skeegformer._info import describe_info
 from skeegformer._memmap import MappedEpochs
+from skeegformer._utils.info import describe_info
 from skeegformer._validation import as_epochs, is_epochs
 
 

@@ -5,7 +5,7 @@ import json
 import warnings
 from pathlib import Path
 
-from skeegformer._files import replacing
+from skeegformer._utils.files import replacing
 
 
 class FitStore:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from skeegformer._files import replacing
+from skeegformer._utils.files import replacing
 from skeegformer._validation import check_one_of
 from skeegformer.evaluation._rendering import FORMATS, bold, code, render, wrap
 from skeegformer.evaluation._subjects import (

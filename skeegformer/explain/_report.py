@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, balanced_accuracy_score
 
-from skeegformer import _files
+from skeegformer._utils.files import check_output_file, replacing
 from skeegformer._validation import name_channels
 from skeegformer.explain.methods import METHODS
 from skeegformer.plotting._electrodes import usable_electrodes
-from skeegformer.plotting._style import check_page
 
 _READING = {
     "looks": (
@@ -33,7 +32,7 @@ def explanation_report(explanation, path, *, title, faithfulness, scores, overwr
     import mne
 
     if path is not None:
-        path = check_page(path, overwrite)
+        path = check_output_file(path, (".html", ".htm"), overwrite)
     if scores is not None and not isinstance(scores, pd.DataFrame):
         raise TypeError(f"scores is a {type(scores).__name__}, but has to be a pandas.DataFrame.")
     method = METHODS[explanation.method]
@@ -59,7 +58,7 @@ def explanation_report(explanation, path, *, title, faithfulness, scores, overwr
         _add_html(report, _pairs(figures), "Figures", section)
     _add_settings(report, explanation)
     if path is not None:
-        with _files.replacing(path) as temporary:
+        with replacing(path) as temporary:
             report.save(temporary, open_browser=False, overwrite=True, verbose="ERROR")
         report.fname = str(path)
     return report

@@ -9,6 +9,7 @@ from sklearn.utils import Bunch
 from skeegformer._validation import check_one_of, name_channels
 from skeegformer.explain.figures import FiguresMixin
 from skeegformer.explain.methods import METHODS
+from skeegformer.io._explanations import load_fields, save_fields
 
 # What has one entry for every epoch, and so is indexed together.
 _PER_EPOCH = ("token_values", "probabilities", "y", "targets", "subjects", "layer_values")
@@ -396,23 +397,52 @@ class Explanation(FiguresMixin):
         return to_shap(self, parts=parts)
 
     def save(self, path, *, overwrite=False):
-        """Write everything but model and epochs to a file.
+        """Save everything but model and epochs as one file, in which nothing is executed.
+
+        What puts an explanation to the test needs the model, and has to be computed before.
 
         Parameters
         ----------
-        path : path-like
-            Ends in ``.npz``; holds arrays and a JSON header, and nothing that is executed.
+        path : str or pathlib.Path
+            Where to, with the ending ``.safetensors``.
         overwrite : bool, default=False
-            Whether an existing file is replaced.
+            Whether a file that is there may be replaced. It is there or replaced as a whole, also
+            when saving is interrupted. Of `info`, names, types, rate, bad channels, positions and
+            fiducials are kept, and of objects among the settings, their text.
 
         Returns
         -------
         pathlib.Path
             The file.
-        """
-        from skeegformer.explain.export import save_explanation
 
-        return save_explanation(self, path, overwrite=overwrite)
+        Raises
+        ------
+        TypeError, ValueError
+            If labels are of a type that cannot be saved, or the ending is another one.
+        OSError
+            If there is such a file, or it cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from skeegformer.explain import Explanation
+        >>> explanation = Explanation(
+        ...     token_values=np.array([[[0.75], [0.25]]]),
+        ...     probabilities=np.array([[0.9, 0.1]]),
+        ...     classes=np.array(["left", "right"]),
+        ...     y=None,
+        ...     ch_names=["C3", "C4"],
+        ...     info=None,
+        ...     method="rollout",
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = explanation.save(f"{folder}/explanation.safetensors")
+        ...     Explanation.load(path)
+        <Explanation | rollout, 1 epochs, 2 channels x 1 temporal token, most on C3, C4>
+        """
+        values = {name: getattr(self, name) for name in FIELDS if name != "source"}
+        return save_fields(values, path, overwrite=overwrite)
 
     @classmethod
     def load(cls, path):
@@ -420,17 +450,21 @@ class Explanation(FiguresMixin):
 
         Parameters
         ----------
-        path : path-like
+        path : str or pathlib.Path
             The file.
 
         Returns
         -------
         Explanation
             It knows no model; give `evaluate` the estimator and X.
-        """
-        from skeegformer.explain.export import load_explanation
 
-        return load_explanation(path)
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there is no such file, or it is no explanation, is incomplete or was changed since,
+            or comes from a version that is not understood here.
+        """
+        return cls(**load_fields(path))
 
     def __repr__(self):
         n_epochs, n_chans, n_parts = self.token_values.shape

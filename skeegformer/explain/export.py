@@ -1,33 +1,15 @@
-"""Explanations for other tools, pandas, MNE and shap, and for the disk."""
+"""Explanations for other tools: pandas, MNE and shap."""
 
-import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import Bunch
 
-from skeegformer._files import checksum, refuse_taken, writing
-from skeegformer._info import describe_info, make_info
+from skeegformer._utils.info import describe_info, make_info
 from skeegformer._validation import check_one_of
-from skeegformer.explain.explanation import Explanation
 from skeegformer.explain.methods import METHODS
 from skeegformer.explain.statistics import channel_names
 
-_FORMAT = "skeegformer-explanation"
-_VERSION = 1
-_ARRAYS = (
-    "token_values",
-    "probabilities",
-    "classes",
-    "y",
-    "targets",
-    "subjects",
-    "layer_values",
-    "connections",
-)
-_PLAIN = ("ch_names", "method", "parts", "part_kind", "settings")
 _NOT_ADDITIVE = {
     "looks": "they are shares, which say where the model looks and sum to one whatever it predicts",
     "uses": "they are shares of relevance, which sum to one whatever the model predicts",
@@ -225,129 +207,6 @@ def to_shap(explanation, parts=False):
     )
 
 
-def save_explanation(explanation, path, *, overwrite=False):
-    """Save an explanation as one file.
-
-    The file is a NumPy archive without pickled objects, safe to share and to open. It holds
-    everything but the model and its epochs: what puts an explanation to the test has to be
-    computed before.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        What to save. Of `info`, names, rate, bad channels, positions and fiducials are
-        kept. Tuples among the settings become lists, and what JSON does not know becomes
-        its text.
-    path : str or pathlib.Path
-        Where to, with the ending ``.npz``.
-    overwrite : bool, default=False
-        Whether a file that is there may be replaced. It is there or replaced as a whole,
-        also when saving is interrupted.
-
-    Returns
-    -------
-    pathlib.Path
-        The file.
-
-    Raises
-    ------
-    FileExistsError
-        If there is such a file, and it may not be replaced.
-    ValueError
-        If the ending is another one, or labels are of a type that cannot be saved.
-    OSError
-        If the folder is missing or cannot be written to.
-
-    See Also
-    --------
-    load_explanation : Reads it.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import numpy as np
-    >>> from skeegformer.explain import Explanation
-    >>> from skeegformer.explain.export import load_explanation, save_explanation
-    >>> explanation = Explanation(
-    ...     token_values=np.array([[[0.75], [0.25]]]),
-    ...     probabilities=np.array([[0.9, 0.1]]),
-    ...     classes=np.array(["left", "right"]),
-    ...     y=None,
-    ...     ch_names=["C3", "C4"],
-    ...     info=None,
-    ...     method="rollout",
-    ... )
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = save_explanation(explanation, f"{folder}/explanation.npz")
-    ...     load_explanation(path)
-    <Explanation | rollout, 1 epochs, 2 channels x 1 temporal token, most on C3, C4>
-    """
-    path = Path(path)
-    if path.suffix != ".npz":
-        raise ValueError(f"Explanations are saved as .npz: call it {path.name}.npz, for example.")
-    refuse_taken(path, overwrite)
-    arrays, header = _pack(explanation)
-    header["checksum"] = checksum(arrays, header)
-    text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    try:
-        with writing(path) as file:
-            np.savez_compressed(file, header=text, **arrays)
-    except OSError as error:
-        raise type(error)(f"{path} could not be written: {error.strerror or error}.") from error
-    return path
-
-
-def load_explanation(path):
-    """Read an explanation that was saved.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        A file of `save_explanation`.
-
-    Returns
-    -------
-    Explanation
-        As it was, without ``source``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is no explanation, is incomplete or was changed since, or comes from a newer
-        version.
-
-    See Also
-    --------
-    save_explanation : Writes it, and has an example.
-
-    Notes
-    -----
-    A checksum finds damage; it is no signature, and does not tell who wrote a file.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}.")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except PermissionError as error:
-        raise PermissionError(f"{path} may not be read by this user.") from error
-    except Exception as error:  # what broken archives raise is of a dozen types
-        raise ValueError(
-            f"{path} cannot be read: it is incomplete, damaged, or no .npz file ({error})."
-        ) from error
-    header = _read_header(path, arrays)
-    expected = header.pop("checksum", None)
-    if checksum(arrays, header) != expected:
-        raise ValueError(
-            f"{path} was changed since it was saved, its checksum differs: explain anew, or take "
-            "another copy of the file."
-        )
-    return _unpack(arrays, header)
-
-
 def _part_times(explanation):
     """Say when the first part is, and how many there are in a second."""
     if explanation.part_kind == "time" and len(explanation.parts) > 1:
@@ -374,88 +233,3 @@ def _log_odds(explanation):
     probabilities = explanation.probabilities.astype(float).clip(np.finfo(np.float32).tiny)
     others = np.where(own, 0.0, probabilities).sum(axis=1)
     return np.log(probabilities[own]) - np.log(others)
-
-
-def _pack(explanation):
-    """Divide an explanation into arrays of numbers or text, and what JSON can hold."""
-    arrays, objects = {}, {}
-    for name in _ARRAYS:
-        values = getattr(explanation, name)
-        if values is None:
-            continue
-        values = np.asarray(values)
-        if values.dtype.hasobject:  # NumPy would pickle them
-            objects[name] = [_label(name, value) for value in values]
-        else:
-            arrays[name] = values
-    permutation = explanation.permutation
-    others = None if permutation is None else {}
-    for name, value in (permutation or {}).items():
-        if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-            arrays[f"permutation.{name}"] = value
-        else:
-            others[name] = _plain(value)
-    header = {
-        "format": _FORMAT,
-        "version": _VERSION,
-        "fields": {name: _plain(getattr(explanation, name)) for name in _PLAIN},
-        "objects": objects,
-        "permutation": others,
-        "info": None if explanation.info is None else describe_info(explanation.info),
-    }
-    return arrays, header
-
-
-def _unpack(arrays, header):
-    fields = dict.fromkeys(_ARRAYS)
-    for name, values in header["objects"].items():
-        fields[name] = np.empty(len(values), dtype=object)
-        fields[name][:] = values
-    permutation = None if header["permutation"] is None else Bunch(**header["permutation"])
-    for name, values in arrays.items():
-        if name.startswith("permutation."):
-            permutation[name.removeprefix("permutation.")] = values
-        else:
-            fields[name] = values
-    fields.update(header["fields"])
-    fields["parts"] = tuple(fields["parts"])
-    info = None if header["info"] is None else make_info(header["info"])
-    return Explanation(**fields, permutation=permutation, info=info)
-
-
-def _label(name, value):
-    value = value.item() if isinstance(value, np.generic) else value
-    if not isinstance(value, str | int | float):  # True and False are ints
-        raise ValueError(
-            f"{name} holds {value!r}, a {type(value).__name__}; labels that are text, numbers or "
-            "booleans can be saved."
-        )
-    return value
-
-
-def _plain(value):
-    """Make of settings what JSON can hold; of other objects, their text."""
-    if isinstance(value, np.generic | np.ndarray):
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, str | int | float) else repr(value)
-
-
-def _read_header(path, arrays):
-    """Take the header out of the arrays, if they are those of an explanation."""
-    try:
-        header = json.loads(arrays.pop("header").tobytes())
-        is_ours = header["format"] == _FORMAT and isinstance(header["version"], int)
-    except (KeyError, TypeError, ValueError):
-        is_ours = False
-    if not is_ours:
-        raise ValueError(f"{path} is no explanation: it was not made by save_explanation.")
-    if header["version"] > _VERSION:
-        raise ValueError(
-            f"{path} has format {header['version']}, and this version of skeegformer reads up to "
-            f"{_VERSION}: update it (pip install --upgrade skeegformer)."
-        )
-    return header

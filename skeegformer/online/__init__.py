@@ -1,6 +1,5 @@
-"""Trained models while the signal arrives, here or without this package."""
+"""Predictions of trained models while the signal arrives."""
 
-from skeegformer.online.frozen import export_network
 from skeegformer.online.streaming import StreamPrediction, StreamPredictor
 
-__all__ = ["StreamPrediction", "StreamPredictor", "export_network"]
+__all__ = ["StreamPrediction", "StreamPredictor"]

@@ -23,19 +23,14 @@ from skeegformer.preprocessing.filters import NOTCH_DESIGN
 _ANTI_ALIAS = (8, 0.05, 0.4)
 
 
-class SosFilter:
-    """Recursive filter in second-order sections, run forwards.
+class CausalFilter:
+    """Filter that runs forwards, recursive by second-order sections or finite by its taps.
 
     It starts as if the first sample had been there forever, so that no offset rings.
-
-    Parameters
-    ----------
-    sos : ndarray of shape (n_sections, 6)
-        The sections.
     """
 
-    def __init__(self, sos):
-        self.sos = sos
+    def __init__(self, *, sos=None, taps=None):
+        self.sos, self.taps = sos, taps
         self.reset()
 
     def reset(self):
@@ -46,52 +41,26 @@ class SosFilter:
         """Filter the next samples, of shape (n_chans, n)."""
         if not samples.shape[1]:
             return samples
-        if self._state is None:
-            self._state = signal.sosfilt_zi(self.sos)[:, None] * samples[:, :1]
-        filtered, self._state = signal.sosfilt(self.sos, samples, zi=self._state)
-        return filtered
-
-
-class FirFilter:
-    """Filter of finite length; it starts as `SosFilter` does.
-
-    Parameters
-    ----------
-    taps : ndarray of shape (n_taps,)
-        Impulse response.
-    """
-
-    def __init__(self, taps):
-        self.taps = taps
-        self.reset()
-
-    def reset(self):
-        """Forget the signal."""
-        self._state = None
-
-    def __call__(self, samples):
-        """Filter the next samples, of shape (n_chans, n)."""
-        if not samples.shape[1]:
-            return samples
-        if self._state is None:
-            self._state = signal.lfilter_zi(self.taps, 1.0) * samples[:, :1]
-        filtered, self._state = signal.lfilter(self.taps, 1.0, samples, zi=self._state)
+        first = samples[:, :1]
+        if self.sos is None:
+            if self._state is None:
+                self._state = signal.lfilter_zi(self.taps, 1.0) * first
+            filtered, self._state = signal.lfilter(self.taps, 1.0, samples, zi=self._state)
+        else:
+            if self._state is None:
+                self._state = signal.sosfilt_zi(self.sos)[:, None] * first
+            filtered, self._state = signal.sosfilt(self.sos, samples, zi=self._state)
         return filtered
 
 
 class Decimator:
-    """Low-pass, then every so many samples one.
-
-    Parameters
-    ----------
-    factor : int
-        How many.
-    """
+    """Low-pass, then every so many samples one."""
 
     def __init__(self, factor):
         order, ripple, limit = _ANTI_ALIAS
         self.factor = factor
-        self.low_pass = SosFilter(signal.cheby1(order, ripple, 2 * limit / factor, output="sos"))
+        sos = signal.cheby1(order, ripple, 2 * limit / factor, output="sos")
+        self.low_pass = CausalFilter(sos=sos)
         self.reset()
 
     def reset(self):
@@ -107,26 +76,11 @@ class Decimator:
 
 
 def make_stages(steps, sfreq):
-    """Make the causal counterparts of fitted transformers.
+    """Make the causal counterparts of fitted transformers, pairs of name and step of a Pipeline.
 
-    Parameters
-    ----------
-    steps : list of (str, transformer)
-        Those of a Pipeline; choices of channels are left to `follow_channels`.
-    sfreq : float
-        Sampling rate of the stream in Hz.
-
-    Returns
-    -------
-    stages : list of callable
-        In the order of the steps.
-    sfreq : float
-        The rate that comes out.
-
-    Raises
-    ------
-    ValueError
-        If a step was fitted for another rate, or cannot be computed from the past alone.
+    Choices of channels are left to `follow_channels`. `sfreq` is the rate of the stream in Hz.
+    Gives the stages, in the order of the steps, and the rate that comes out. Raises ValueError if a
+    step was fitted for another rate, or cannot be computed from the past alone.
     """
     stages = []
     for name, step in steps:
@@ -138,7 +92,7 @@ def make_stages(steps, sfreq):
             half = step.width / 2
             for freq in step.freqs_:
                 design = _design(sfreq, freq + half, freq - half, iir_params=dict(NOTCH_DESIGN))
-                stages.append(SosFilter(design["sos"]))
+                stages.append(CausalFilter(sos=design["sos"]))
         elif isinstance(step, Resampler):
             if step.sfreq is not None and not np.isclose(step.sfreq, sfreq):
                 stages.append(Decimator(_whole_factor(name, step, sfreq)))
@@ -156,11 +110,12 @@ def make_stages(steps, sfreq):
 
 
 def _band_pass(step, sfreq):
-    if step.l_freq is None and step.h_freq is None:
+    limits = step.l_freq, step.h_freq
+    if limits == (None, None):
         return []
     if step.method == "iir":
-        return [SosFilter(_design(sfreq, step.l_freq, step.h_freq)["sos"])]
-    return [FirFilter(_design(sfreq, step.l_freq, step.h_freq, method="fir", phase="minimum"))]
+        return [CausalFilter(sos=_design(sfreq, *limits)["sos"])]
+    return [CausalFilter(taps=_design(sfreq, *limits, method="fir", phase="minimum"))]
 
 
 def _design(sfreq, l_freq, h_freq, method="iir", **params):
@@ -190,23 +145,9 @@ def _refuse_other_rate(name, step, sfreq):
 
 
 def follow_channels(steps, classifier):
-    """Find which channels of the first step's input reach the classifier.
+    """Find which channels of the first step's input reach the classifier, in its order.
 
-    Parameters
-    ----------
-    steps : list of (str, transformer)
-        Fitted.
-    classifier : estimator
-        At the end.
-
-    Returns
-    -------
-    rows : list of int
-        Indices, in the order in which the classifier has them.
-    n_chans : int
-        Number of channels of the input.
-    ch_names : list of str or None
-        Their names.
+    Gives their indices, the number of channels of the input, and its names, or None.
     """
     first = steps[0][1] if steps else classifier
     input_names = names = first.ch_names_

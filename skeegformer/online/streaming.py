@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from skeegformer._validation import VOLTS_TO_MICROVOLTS, validate_ch_names
+from skeegformer.io._frozen import freeze
 from skeegformer.online._causal import follow_channels, make_stages
-from skeegformer.online._model import FrozenNetwork, known_mean, take_apart
 
 __all__ = ["StreamPrediction", "StreamPredictor"]
 
@@ -46,7 +46,8 @@ class StreamPredictor:
     ----------
     model : estimator
         Fitted: an `EEGTransformerClassifier`, a Pipeline that ends in one, or a
-        `TemperatureScaledClassifier` around either. The steps in front can be `BandPassFilter`,
+        `CalibratedClassifierCV` around either, with ``method="temperature"`` and
+        ``ensemble=False``. The steps in front can be `BandPassFilter`,
         `NotchFilter`, `Resampler` to a whole fraction of the rate, `ChannelDropper`,
         `ChannelPicker` and `ToMicrovolts`. What is fitted later does not change the predictor.
     step : float, default=0.1
@@ -119,13 +120,14 @@ class StreamPredictor:
     def __init__(
         self, model, *, step=0.1, sfreq=None, ch_names=None, unit=None, settle=0.0, subject=None
     ):
-        steps, classifier, temperature = take_apart(model, "StreamPredictor")
         if unit not in _UNITS:
             raise ValueError(f"unit={unit!r} is not 'V', 'uV' or None.")
-        _check_seconds("step", step, above=True)
-        _check_seconds("settle", settle)
-        mean = known_mean(classifier, subject, "StreamPredictor")
-        self.sfreq = _find_rate(steps, classifier, sfreq)
+        _check_number("step", step, "seconds")
+        _check_number("settle", settle, "seconds", or_zero=True)
+        if sfreq is not None:
+            _check_number("sfreq", sfreq, "Hz")
+        steps, classifier, self._network = freeze(model, subject, "StreamPredictor")
+        self.sfreq = float(_find_rate(steps, classifier) if sfreq is None else sfreq)
         self._stages, rate = make_stages(steps, self.sfreq)
         if classifier.sfreq_ is not None and not np.isclose(rate, classifier.sfreq_):
             raise ValueError(
@@ -146,7 +148,6 @@ class StreamPredictor:
         self._unit = unit
         self._typical = getattr(classifier, "_input_scale", 0)
         self.classes_ = classifier.classes_
-        self._network = FrozenNetwork(classifier, temperature, mean)
         self._device = next(self._network.parameters()).device
         self.reset()
 
@@ -314,22 +315,18 @@ class StreamPredictor:
             )
 
 
-def _check_seconds(name, value, above=False):
+def _check_number(name, value, unit, or_zero=False):
     is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not is_number or not 0 <= value < np.inf or (above and value == 0):
-        limit = "above 0" if above else "of at least 0"
-        raise ValueError(f"{name}={value!r} is not a number {limit}, in seconds.")
+    if not is_number or not 0 <= value < np.inf or (value == 0 and not or_zero):
+        limit = "of at least 0" if or_zero else "above 0"
+        raise ValueError(f"{name}={value!r} is not a number {limit}, in {unit}.")
 
 
-def _find_rate(steps, classifier, sfreq):
-    """Choose the rate of the stream: what is said, or that of the first step that knows."""
-    if sfreq is not None:
-        if not isinstance(sfreq, Real) or isinstance(sfreq, bool) or not 0 < sfreq < np.inf:
-            raise ValueError(f"sfreq={sfreq!r} is not a number above 0, in Hz.")
-        return float(sfreq)
+def _find_rate(steps, classifier):
+    """Give the rate of the first estimator that knows one."""
     for estimator in [*(step for _, step in steps), classifier]:
         if getattr(estimator, "sfreq_", None) is not None:
-            return float(estimator.sfreq_)
+            return estimator.sfreq_
     raise ValueError(
         "The model was fitted with arrays, which tell no sampling rate; say with sfreq what the "
         "stream has, in Hz."

@@ -1,11 +1,8 @@
 """What all figures share: colours and their limits, axes, captions, and files."""
 
 import textwrap
-from pathlib import Path
 
 import numpy as np
-
-from skeegformer._files import refuse_taken
 
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
@@ -161,12 +158,3 @@ def tidy(ax, grid="both"):
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis=grid, color=GREY, alpha=0.25)
     ax.set_axisbelow(True)
-
-
-def check_page(path, overwrite):
-    """Refuse a path that no page can be written to, before any work is done for it."""
-    path = Path(path).expanduser()
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"{path} is to be a web page, but its name does not end in .html.")
-    refuse_taken(path, overwrite)
-    return path

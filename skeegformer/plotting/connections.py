@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from skeegformer import _files
+from skeegformer._utils.files import check_output_file, replacing
 from skeegformer._validation import check_count, check_one_of
 from skeegformer.plotting._connections_html import connections_figure
 from skeegformer.plotting._electrodes import head_layout, on_sphere, usable_electrodes
-from skeegformer.plotting._style import as_maps, check_page, ink, is_dark, open_axes, write_caption
+from skeegformer.plotting._style import as_maps, ink, is_dark, open_axes, write_caption
 
 _DIRECTED = (
     "Arrows run from the key, the channel that is attended to, to the query, the channel "
@@ -223,7 +223,7 @@ class ConnectionDisplay:
         """
         check_count("top", top, 1)
         if path is not None:
-            path = check_page(path, overwrite)
+            path = check_output_file(path, (".html", ".htm"), overwrite)
         heads = self._strongest(top, 0.0)
         figure = connections_figure(
             heads,
@@ -239,7 +239,7 @@ class ConnectionDisplay:
         config = {"displaylogo": False, "responsive": True}
         page = figure.to_html(include_plotlyjs=True, config=config)
         if path is not None:
-            with _files.replacing(path) as temporary:
+            with replacing(path) as temporary:
                 temporary.write_text(page, encoding="utf-8")
         return page
 

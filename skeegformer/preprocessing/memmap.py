@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from skeegformer._files import writing
 from skeegformer._memmap import BATCH, MappedEpochs
+from skeegformer._utils.files import writing
 from skeegformer._validation import VOLTS_TO_MICROVOLTS, eeg_picks, in_memory, is_epochs
 from skeegformer.preprocessing.alignment import EuclideanAlignment
 
@@ -80,25 +80,20 @@ def transform_to_memmap(steps, X, folder, *, name="transformed", batch_size=BATC
     steps = _flatten(steps)
     path = Path(folder).absolute() / f"{name}-{secrets.token_hex(4)}.dat"
     out, n_epochs, shape = None, 0, None
-    try:
-        with writing(path) as file:
-            for start in range(0, len(X), batch_size):
-                part = X[start : start + batch_size]
-                out = in_memory(part)
-                for step in steps:
-                    out = step.transform(out)
-                values = _values(out)
-                if len(values) != len(part):
-                    raise ValueError(
-                        f"The steps make {len(values)} epochs of {len(part)}; only those that "
-                        "transform each epoch by itself can work in parts."
-                    )
-                np.ascontiguousarray(values.transpose(0, 2, 1), dtype="<f4").tofile(file)
-                n_epochs, shape = n_epochs + len(values), values.shape[1:]
-    except OSError as error:
-        raise type(error)(
-            f"{path} could not be written: {error.strerror or error}. Nothing of it is left."
-        ) from error
+    with writing(path) as file:
+        for start in range(0, len(X), batch_size):
+            part = X[start : start + batch_size]
+            out = in_memory(part)
+            for step in steps:
+                out = step.transform(out)
+            values = _values(out)
+            if len(values) != len(part):
+                raise ValueError(
+                    f"The steps make {len(values)} epochs of {len(part)}; only those that "
+                    "transform each epoch by itself can work in parts."
+                )
+            np.ascontiguousarray(values.transpose(0, 2, 1), dtype="<f4").tofile(file)
+            n_epochs, shape = n_epochs + len(values), values.shape[1:]
     known = {"info": _info(out)} if is_epochs(out) else {}
     return MappedEpochs(
         path,

@@ -2,34 +2,33 @@
 
 import hashlib
 import json
-from pathlib import Path
 
 import torch
 from skorch.callbacks import Callback
 
-from skeegformer._files import remove_leftovers, writing
+from skeegformer._utils.files import check_output_file, remove_leftovers
 from skeegformer._validation import check_count
-
-_FORMAT = "skeegformer training"
-_VERSION = 1
+from skeegformer.io._encoding import CannotEncode, Decoder, Encoder
+from skeegformer.io._format import SUFFIX, read_file, write_file
 
 
 class ResumableTraining(Callback):
-    """Save the state of a training after each pass, and go on from it after an interruption.
+    """Save the state of a training after each epoch of it, and go on from it if interrupted.
 
     A `skorch.callbacks.Callback` for the parameter ``callbacks`` of the classifiers. The same `fit`
-    on the same data, started again after it was killed at any moment, goes on after the last pass
-    that was saved, and ends with the weights that it would have had without the interruption, to
-    the bit on the same CPU: weights, optimizer, learning rate schedule, early stopping, random
-    states and history are all saved.
+    on the same data, started again after it was killed at any moment, goes on after the last
+    training epoch that was saved, and ends with the weights that it would have had without the
+    interruption, to the bit on the same CPU: weights, optimizer, learning rate schedule, early
+    stopping, random states and history are all saved.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        File for the state, in a folder that exists. It is replaced as a whole after each pass, and
-        left there at the end: delete it when the model is saved.
+        File for the state, with the ending ``.safetensors``, in a folder that exists. It is
+        replaced as a whole after each training epoch, and left there at the end: delete it when
+        the model is saved.
     every : int, default=1
-        Save after every so many passes.
+        Save after every so many training epochs.
 
     Raises
     ------
@@ -42,8 +41,8 @@ class ResumableTraining(Callback):
     Notes
     -----
     Of other callbacks, attributes whose names end with an underscore are saved where they are
-    numbers, texts or tensors, and schedulers of learning rates. The file holds nothing that is
-    executed when it is read.
+    numbers, texts, arrays or tensors, and schedulers of learning rates. The file holds nothing that
+    is executed when it is read.
 
     Examples
     --------
@@ -51,7 +50,7 @@ class ResumableTraining(Callback):
     >>> from skeegformer import EEGTransformerClassifier, ResumableTraining, make_simulated_eeg
     >>> X, y, metadata, truth = make_simulated_eeg(2, 20, random_state=0)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     state = ResumableTraining(f"{folder}/training.pt")
+    ...     state = ResumableTraining(f"{folder}/training.safetensors")
     ...     classifier = EEGTransformerClassifier(max_epochs=3, callbacks=[state], random_state=0)
     ...     classifier = classifier.fit(X, y)
     ...     again = classifier.fit(X, y)  # nothing is left to do
@@ -76,21 +75,22 @@ class ResumableTraining(Callback):
             Not used.
         """
         check_count("every", self.every, 1)
-        path = Path(self.path)
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"There is no folder {path.parent} to keep {path.name} in.")
-        remove_leftovers(path)
+        self.path_ = check_output_file(self.path, (SUFFIX,), overwrite=True)
+        remove_leftovers(self.path_)
         self.max_epochs_ = net.max_epochs
         self.training_ = _describe(net, X)
-        if not path.exists():
+        if not self.path_.exists():
             return
-        state = _read(path)
+        try:
+            state = read_file(self.path_, "training", Decoder.decode_all)
+        except ValueError as error:
+            raise ValueError(f"{error} Delete the file to start anew, or name another.") from error
         if state["training"] != self.training_:
             raise ValueError(
-                f"{path} holds the state of a training of another model, or on other data; delete "
-                "it, or name another file."
+                f"{self.path_} holds the state of a training of another model, or on other data; "
+                "delete it, or name another file."
             )
-        _restore(net, self, state)
+        _restore(net, state)
         net.max_epochs = self.max_epochs_ - len(net.history)
 
     def on_epoch_end(self, net, **kwargs):
@@ -99,19 +99,16 @@ class ResumableTraining(Callback):
         Parameters
         ----------
         net : skorch.NeuralNet
-            The net, after a pass.
+            The net, after a training epoch.
         **kwargs : dict
             Not used.
         """
         if len(net.history) % self.every and len(net.history) < self.max_epochs_:
             return
-        path = Path(self.path)
-        try:
-            with writing(path) as file:
-                torch.save(_state(net, self), file)
-        except (OSError, RuntimeError) as error:  # torch turns a full disk into a RuntimeError
-            why = getattr(error, "strerror", None) or str(error).splitlines()[0]
-            raise OSError(f"{path} could not be written: {why}.") from error
+        encoder = Encoder()
+        state = {"training": self.training_, **_state(net, self)}
+        state = {name: encoder.encode(value) for name, value in state.items()}
+        write_file(self.path_, "training", state, encoder.arrays)
 
     def on_train_end(self, net, **kwargs):
         """Leave the net as it was made.
@@ -124,7 +121,7 @@ class ResumableTraining(Callback):
             Not used.
         """
         net.max_epochs = self.max_epochs_
-        del self.max_epochs_, self.training_
+        del self.max_epochs_, self.training_, self.path_
 
 
 def _describe(net, X):
@@ -145,18 +142,13 @@ def _describe(net, X):
 def _state(net, saver):
     """Gather all that decides how a training goes on."""
     return {
-        "format": _FORMAT,
-        "version": _VERSION,
-        "training": saver.training_,
         "module": net.module_.state_dict(),
-        "optimizer": _plain(net.optimizer_.state_dict()),  # a schedule may have put in NumPy's
+        "optimizer": net.optimizer_.state_dict(),
         "callbacks": {
-            name: _attributes(callback)
-            for name, callback in net.callbacks_
-            if callback is not saver
+            name: _learnt(callback) for name, callback in net.callbacks_ if callback is not saver
         },
         "history": [
-            {key: _plain(value) for key, value in row.items() if key != "batches"}
+            {name: value for name, value in row.items() if name != "batches" and _is_plain(value)}
             for row in net.history
         ],
         "random": torch.get_rng_state(),
@@ -164,7 +156,7 @@ def _state(net, saver):
     }
 
 
-def _restore(net, saver, state):
+def _restore(net, state):
     """Put a net that has just been made into a saved state."""
     net.module_.load_state_dict(state["module"])
     net.optimizer_.load_state_dict(state["optimizer"])
@@ -183,49 +175,18 @@ def _restore(net, saver, state):
         torch.cuda.set_rng_state_all(state["random_cuda"])
 
 
-def _attributes(callback):
+def _learnt(callback):
     """Take of a callback what it has learnt in this training."""
-    learnt = {}
-    for name, value in vars(callback).items():
-        if name == "lr_scheduler_":
-            learnt[name] = _plain(value.state_dict())
-        elif name.endswith("_") and _is_plain(value):
-            learnt[name] = _plain(value)
-    return learnt
+    learnt = {name: value for name, value in vars(callback).items() if name.endswith("_")}
+    if "lr_scheduler_" in learnt:
+        learnt["lr_scheduler_"] = learnt["lr_scheduler_"].state_dict()
+    return {name: value for name, value in learnt.items() if _is_plain(value)}
 
 
 def _is_plain(value):
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
-    value = _plain(value)
-    return value is None or isinstance(value, bool | int | float | str | torch.Tensor)
-
-
-def _plain(value):
-    """Turn numbers of NumPy into Python's, which can be read without executing anything."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_plain(item) for item in value)
-    is_number = hasattr(value, "item") and not isinstance(value, torch.Tensor)
-    return value.item() if is_number and value.size == 1 else value
-
-
-def _read(path):
-    """Read a state, or say what is wrong with the file."""
+    """Tell whether a value can be saved; lists are what a callback has gathered in one epoch."""
     try:
-        state = torch.load(path, weights_only=True)
-    except OSError as error:
-        raise OSError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except Exception as error:  # torch raises a dozen types for files that are not its own
-        raise ValueError(
-            f"{path} cannot be read as the state of a training; delete it, or name another file."
-        ) from error
-    if not isinstance(state, dict) or state.get("format") != _FORMAT:
-        raise ValueError(f"{path} is not the state of a training; name another file.")
-    if state["version"] > _VERSION:
-        raise ValueError(
-            f"{path} was written by a newer version of skeegformer: update it (pip install "
-            "--upgrade skeegformer), or delete the file to start anew."
-        )
-    return state
+        Encoder().encode(value)
+    except CannotEncode:
+        return False
+    return not isinstance(value, list)

@@ -8,14 +8,15 @@ import mne
 import numpy as np
 import pytest
 import torch
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 
 from skeegformer import (
     BandPassFilter,
     EEGTransformerClassifier,
     OriginalTransformerClassifier,
-    TemperatureScaledClassifier,
     export_network,
     make_baseline,
 )
@@ -129,12 +130,17 @@ def _refuse_other_operators(path):
 @pytest.mark.parametrize("name", MODELS)
 def test_torch_gives_the_same(name, tmp_path):
     classifier, X, options = MODELS[name]()
-    path = export_network(classifier, tmp_path / "network.pt2", format="torch", **options)
-    network = torch.export.load(path).module()
+    found = _run_torch(classifier, tmp_path, **options)
     for x in (X, X[6:7]):
-        found = network(torch.from_numpy(x)).numpy()
         expected = classifier.predict_proba(x, **_whose(options, x))
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(found(x), expected, atol=1e-5)
+
+
+def _run_torch(classifier, folder, **options):
+    """Export, and give what runs the file."""
+    path = export_network(classifier, folder / "network.pt2", format="torch", **options)
+    network = torch.export.load(path).module()
+    return lambda X: network(torch.from_numpy(X)).numpy()
 
 
 def test_torch_program_runs_without_skeegformer(tmp_path):
@@ -145,7 +151,7 @@ def test_torch_program_runs_without_skeegformer(tmp_path):
     X = _hard_cases(X)
     np.save(tmp_path / "X.npy", X)
     np.save(tmp_path / "expected.npy", classifier.predict_proba(X))
-    classifier.export(tmp_path / "network.pt2", "torch")
+    export_network(classifier, tmp_path / "network.pt2", format="torch")
     code = """
 import sys, json
 sys.modules["skeegformer"] = sys.modules["skorch"] = None  # importing them raises
@@ -170,13 +176,15 @@ print(extra["skeegformer.json"])
 
 def test_calibrated_probabilities(small, tmp_path):
     classifier, X = small
-    calibrated = TemperatureScaledClassifier(classifier)
-    calibrated.classifier_, calibrated.temperature_ = classifier, 2.5
-    calibrated.classes_ = classifier.classes_
-    path = export_network(calibrated, tmp_path / "calibrated.pt2", format="torch")
-    found = torch.export.load(path).module()(torch.from_numpy(X)).numpy()
+    calibrated = CalibratedClassifierCV(FrozenEstimator(classifier), method="temperature")
+    calibrated.fit(*_data(4, n_epochs=15, seed=1))
+    calibrated.calibrated_classifiers_[0].calibrators[0].beta_ = np.float32(0.4)
+    found = _run_torch(calibrated, tmp_path)(X)
     np.testing.assert_allclose(found, calibrated.predict_proba(X), atol=1e-6)
     assert np.abs(found - classifier.predict_proba(X)).max() > 1e-3
+    calibrated.set_params(method="sigmoid").fit(*_data(4, n_epochs=15, seed=1))
+    with pytest.raises(ValueError, match="method='temperature' and ensemble=False"):
+        export_network(calibrated, tmp_path / "other.pt2", format="torch")
 
 
 def test_subject_whose_mean_is_known(tmp_path):
@@ -185,31 +193,19 @@ def test_subject_whose_mean_is_known(tmp_path):
     classifier = EEGTransformerClassifier(**TINY, adapt=True, sfreq=80.0)
     classifier.fit(X * (1 + 2 * (subjects == 8)[:, None, None]), y, groups=subjects)
     with pytest.raises(ValueError, match=r"adapt=True centres .*subject=7, 8.*fine_tune"):
-        classifier.export(tmp_path / "a.onnx")
+        export_network(classifier, tmp_path / "a.onnx")
     with pytest.raises(ValueError, match="that of subject=9 is not known"):
-        classifier.export(tmp_path / "a.onnx", subject=9)
-    path = classifier.export(tmp_path / "a.pt2", "torch", subject=8)
-    found = torch.export.load(path).module()(torch.from_numpy(X)).numpy()
+        export_network(classifier, tmp_path / "a.onnx", subject=9)
+    found = _run_torch(classifier, tmp_path, subject=8)(X)
     expected = classifier.predict_proba(X, groups=np.full(12, 8))
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert np.abs(expected - classifier.predict_proba(X, groups=np.full(12, 7))).max() > 1e-3
 
 
-def test_a_file_is_kept_unless_asked(small, tmp_path):
-    classifier, _ = small
-    path = tmp_path / "network.pt2"
-    path.write_text("precious")
-    with pytest.raises(FileExistsError, match=r"exists already.*overwrite=True"):
-        classifier.export(path, "torch")
-    assert path.read_text() == "precious"
-    classifier.export(path, "torch", overwrite=True)
-    assert path.read_bytes()[:2] == b"PK"
-
-
 def test_nothing_is_written_where_probabilities_differ(small, tmp_path, monkeypatch):
-    monkeypatch.setattr("skeegformer.online.frozen._AGREEMENT", -1.0)
+    monkeypatch.setattr("skeegformer.io.export._AGREEMENT", -1.0)
     with pytest.raises(RuntimeError, match=r"differ by .* not written"):
-        small[0].export(tmp_path / "network.pt2", "torch")
+        export_network(small[0], tmp_path / "network.pt2", format="torch")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -217,7 +213,7 @@ def test_export_leaves_the_classifier_as_it_was(small, tmp_path):
     classifier, X = small
     before = classifier.predict_proba(X)
     classifier.net_.module_.train()
-    classifier.export(tmp_path / "network.pt2", "torch")
+    export_network(classifier, tmp_path / "network.pt2", format="torch")
     assert classifier.net_.module_.training
     assert all(p.requires_grad for p in classifier.net_.module_.parameters())
     np.testing.assert_array_equal(classifier.predict_proba(X), before)
@@ -225,22 +221,23 @@ def test_export_leaves_the_classifier_as_it_was(small, tmp_path):
 
 def test_refusals(small, tmp_path, monkeypatch):
     classifier, _ = small
-    with pytest.raises(NotFittedError, match="not fitted"):
-        EEGTransformerClassifier().export(tmp_path / "a.onnx")
-    with pytest.raises(ValueError, match="'tflite' is not one of"):
-        classifier.export(tmp_path / "a.tflite", "tflite")
-    with pytest.raises(ValueError, match=r"does not end in \.onnx"):
-        classifier.export(tmp_path / "a.pt2")
-    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
-        classifier.export(tmp_path / "nowhere" / "a.onnx")
-    with pytest.raises(ValueError, match="adapt=False"):
-        classifier.export(tmp_path / "a.onnx", subject=1)
+    path = tmp_path / "a.onnx"
     pipe = make_pipeline(BandPassFilter(), classifier)
-    with pytest.raises(ValueError, match=r"\(bandpassfilter\).*pipeline\[-1\]"):
-        export_network(pipe, tmp_path / "a.onnx")
-    with pytest.raises(TypeError, match="there is a LinearDiscriminantAnalysis"):
-        export_network(make_baseline("csp+lda"), tmp_path / "a.onnx")
+    for model, options, kind, message in (
+        (EEGTransformerClassifier(), {}, NotFittedError, "not fitted"),
+        (classifier, {"format": "tflite"}, ValueError, "'tflite' is not one of"),
+        (classifier, {"format": "torch"}, ValueError, r"does not end in \.pt2"),
+        (classifier, {"subject": 1}, ValueError, "adapt=False"),
+        (pipe, {}, ValueError, r"\(bandpassfilter\).*pipeline\[-1\]"),
+        (make_baseline("csp+lda"), {}, TypeError, "there is a LinearDiscriminantAnalysis"),
+    ):
+        with pytest.raises(kind, match=message):
+            export_network(model, path, **options)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'skeegformer\[onnx\]'"):
-        classifier.export(tmp_path / "a.onnx")
+        export_network(classifier, path)
     assert list(tmp_path.iterdir()) == []
+    path.write_text("precious")
+    with pytest.raises(FileExistsError, match=r"exists already: pass overwrite=True"):
+        export_network(classifier, path)
+    assert path.read_text() == "precious"

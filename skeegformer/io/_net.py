@@ -15,26 +15,7 @@ _NEEDED += ("_input_scale",)
 
 
 def encode_net(net, encoder):
-    """Turn a trained net into plain data.
-
-    Parameters
-    ----------
-    net : skorch.NeuralNetClassifier
-        Of one of our classifiers.
-    encoder : Encoder
-        Takes the weights.
-
-    Returns
-    -------
-    dict
-        Name and parameters of the network, names of its weights, losses, and what else the net
-        was made with.
-
-    Raises
-    ------
-    TypeError
-        If the network, its loss or the type of its weights are not those of `fit`.
-    """
+    """Turn the net of one of our classifiers into plain data; the encoder keeps its weights."""
     network = net.module_
     name = type(network).__name__
     if _NETWORKS.get(name) is not type(network):
@@ -71,22 +52,7 @@ def encode_net(net, encoder):
 
 
 def decode_net(classifier, plain, decoder):
-    """Give a classifier its trained net.
-
-    Parameters
-    ----------
-    classifier : NetworkClassifier
-        With the parameters and fitted attributes that it had; gets ``net_`` and ``history_``.
-    plain : dict
-        From `encode_net`.
-    decoder : Decoder
-        Has the weights.
-
-    Raises
-    ------
-    ValueError
-        If this is no net of ours, or lacks something.
-    """
+    """Give a classifier with its parameters and fitted attributes the trained net that it had."""
     lacking = [name for name in _NEEDED if name not in vars(classifier)]
     if lacking:
         raise ValueError(f"the {type(classifier).__name__} lacks {', '.join(lacking)}")
@@ -98,52 +64,22 @@ def decode_net(classifier, plain, decoder):
         network,
         decoder.decode(plain["params"]),
         {key: torch.from_numpy(decoder.array(name)) for key, name in plain["weights"].items()},
-        class_weight=decoder.decode(plain["class_weight"]),
-        max_epochs=decoder.decode(plain["max_epochs"]),
         device="auto" if classifier.device == "auto" else plain["device"],
-        stops_early=plain["stops_early"],
         batch_size=decoder.decode(plain["batch_size"]),
         lr=decoder.decode(plain["lr"]),
+        class_weight=decoder.decode(plain["class_weight"]),
+        max_epochs=decoder.decode(plain["max_epochs"]),
+        stops_early=plain["stops_early"],
     )
     classifier.history_.extend(decoder.decode(plain["history"]))
 
 
-def build_net(
-    classifier,
-    network,
-    params,
-    state,
-    *,
-    class_weight,
-    max_epochs,
-    device,
-    stops_early,
-    batch_size,
-    lr,
-):
-    """Make a classifier's net with weights that are known, in place of a training.
+def build_net(classifier, network, params, state, *, device, batch_size, lr, **options):
+    """Make ``net_`` and ``history_`` of a classifier from weights, in place of a training.
 
-    Parameters
-    ----------
-    classifier : NetworkClassifier
-        Gets ``net_`` and ``history_``, which is empty.
-    network : type
-        Class of the network.
-    params : dict
-        What it is made with.
-    state : dict of {str: Tensor}
-        Its weights.
-    class_weight : Tensor of shape (n_classes,) or None
-        Of the loss.
-    max_epochs, batch_size, lr, stops_early
-        Of the net.
-    device : str
-        Where to; the CPU, with a warning, where there is no such device.
-
-    Raises
-    ------
-    ValueError
-        If network and weights do not fit each other.
+    The network is a class that is made with `params` and gets the weights in `state`; options are
+    those of `NetworkClassifier._compose_net`. A device that is not there becomes the CPU, with a
+    warning. Raises ValueError if network and weights do not fit each other.
     """
     try:
         device = pick_device(device)
@@ -155,18 +91,11 @@ def build_net(
             stacklevel=2,
         )
         device = "cpu"
+    options["steps_per_pass"] = vars(classifier).get("_steps_per_pass", 1)
     try:
         # Making a network draws weights from torch's global random state.
         with torch.random.fork_rng(devices=[]):
-            net = classifier._compose_net(
-                network,
-                params,
-                class_weight=class_weight,
-                max_epochs=max_epochs,
-                steps_per_pass=vars(classifier).get("_steps_per_pass", 1),
-                device=device,
-                stops_early=stops_early,
-            )
+            net = classifier._compose_net(network, params, device=device, **options)
             net.set_params(batch_size=batch_size, lr=lr)
             net.initialize()
         net.module_.load_state_dict(state)

@@ -6,18 +6,9 @@ _LANDMARKS = ("nasion", "lpa", "rpa")
 
 
 def describe_info(info):
-    """List what is kept of an Info.
+    """List what is kept of a `mne.Info`, in plain types.
 
-    Parameters
-    ----------
-    info : mne.Info
-        What is known of the channels.
-
-    Returns
-    -------
-    dict
-        Names, types, rate, bad channels, positions, fiducials and digitised points, in plain
-        types.
+    Names, types, rate, bad channels, positions, fiducials and digitised points.
     """
     montage = info.get_montage()
     landmarks = {} if montage is None else montage.get_positions()
@@ -45,18 +36,7 @@ def describe_info(info):
 
 
 def make_info(described):
-    """Make an Info of what `describe_info` has listed.
-
-    Parameters
-    ----------
-    described : dict
-        What is known of the channels.
-
-    Returns
-    -------
-    mne.Info
-        With a montage where there are positions.
-    """
+    """Make an Info of what `describe_info` has listed, with a montage where there are positions."""
     import mne
 
     types = described.get("ch_types", "eeg")

@@ -6,16 +6,13 @@ import logging
 import warnings
 from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from skeegformer._files import replacing
+from skeegformer._utils.files import check_output_file, replacing
 from skeegformer._validation import check_one_of
-from skeegformer.online._model import FrozenNetwork, known_mean, take_apart
-
-__all__ = ["export_network"]
+from skeegformer.io._frozen import freeze
 
 _SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
 _METADATA_FILE = "skeegformer.json"
@@ -33,10 +30,10 @@ def export_network(classifier, path, *, format="onnx", overwrite=False, subject=
 
     Parameters
     ----------
-    classifier : EEGTransformerClassifier, OriginalTransformerClassifier or \
-            TemperatureScaledClassifier
-        Fitted; the last around one of the others. Of a Pipeline, export the last step:
-        what stands in front of it is not in the file.
+    classifier : EEGTransformerClassifier, OriginalTransformerClassifier or CalibratedClassifierCV
+        Fitted; the last around one of the others, with ``method="temperature"`` and
+        ``ensemble=False``. Of a Pipeline, export the last step: what stands in front of it is not
+        in the file.
     path : str or pathlib.Path
         The file, ending in ``.onnx`` or ``.pt2``.
     format : {"onnx", "torch"}, default="onnx"
@@ -88,30 +85,16 @@ def export_network(classifier, path, *, format="onnx", overwrite=False, subject=
     torch.Size([3, 2])
     """
     check_one_of("format", format, tuple(_SUFFIXES))
-    path = Path(path)
-    if path.suffix != _SUFFIXES[format]:
-        raise ValueError(
-            f"path={str(path)!r} does not end in {_SUFFIXES[format]}, as files of "
-            f"format={format!r} do; rename it, or choose another format."
-        )
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"There is no folder {str(path.parent)!r}; make it first.")
-    if path.exists() and not overwrite:
-        raise FileExistsError(
-            f"{path} exists already; choose another name, or pass overwrite=True."
-        )
-    steps, classifier, temperature = take_apart(classifier, "export_network")
+    path = check_output_file(path, (_SUFFIXES[format],), overwrite)
+    steps, classifier, network = freeze(classifier, subject, "An exported network", "cpu")
     if steps:
         raise ValueError(
             f"The steps in front of the classifier ({', '.join(name for name, _ in steps)}) would "
             "not be in the file; export the last step alone, pipeline[-1], and prepare epochs "
             "with the others."
         )
-    mean = known_mean(classifier, subject, "An exported network")
     if format == "onnx":
         _require_onnx()
-
-    network = FrozenNetwork(classifier, temperature, mean, "cpu")
     epochs = _typical_epochs(classifier)
     with torch.no_grad():
         expected = network(epochs).numpy()

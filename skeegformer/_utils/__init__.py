@@ -1,0 +1,1 @@
+"""What several rooms share: writing files, measurement info as JSON."""

@@ -1,0 +1,281 @@
+"""What PyTorch Lightning kept of a training of eeg-transformer, as a classifier; nothing is run.
+
+`load_checkpoint` reads weights and hyperparameters, `_convert` makes the classifier of them.
+"""
+
+import pickle
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import nullcontext
+from numbers import Real
+
+import numpy as np
+import torch
+
+from skeegformer.io._net import build_net
+from skeegformer.nn import OriginalTransformer
+from skeegformer.original import OriginalTransformerClassifier
+
+# Harmless to read as the dict, or the nothing, that they are for us.
+_STAND_INS = {
+    "argparse": ["Namespace"],
+    "pathlib": ["PosixPath", "WindowsPath"],
+    "pathlib._local": ["PosixPath", "WindowsPath"],
+    "lightning_fabric.utilities.data": ["AttributeDict"],
+    "lightning.fabric.utilities.data": ["AttributeDict"],
+    **{
+        f"{package}.{module}": [name]
+        for package in ("pytorch_lightning", "lightning.pytorch")
+        for module, name in (
+            ("utilities.parsing", "AttributeDict"),
+            ("callbacks.model_checkpoint", "ModelCheckpoint"),
+            ("callbacks.early_stopping", "EarlyStopping"),
+        )
+    },
+}
+_YAML = "hparams.yaml"
+# Names of the original for what our parameters are called.
+_SIZES = {
+    "n_time_tokens": "num_tokens",
+    "embed_dim": "embedding_dim",
+    "n_layers": "num_layers",
+    "n_heads": "num_heads",
+}
+_TRAINING = {
+    "drop_prob": "dropout",
+    "token_drop_prob": "token_dropout",
+    "shuffle_tokens": "shuffle_tokens",
+    "max_epochs": "max_epochs",
+    "batch_size": "batch_size",
+    "lr": "learning_rate",
+    "weight_decay": "weight_decay",
+    "warmup_steps": "warmup_steps",
+    "validation_fraction": "val_subject_ratio",
+    "n_iter_no_change": "early_stopping_patience",
+    "sfreq": "sample_rate",
+}
+_NEEDED = ("num_channels", "epoch_length", *_SIZES.values(), "conditions")
+_LAST = ("outnet.2.weight", "outnet.2.bias")  # a row for each class
+
+
+def load_checkpoint(path):
+    """Read a checkpoint as a fitted OriginalTransformerClassifier, or say what is wrong with it."""
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    content = _read(path)
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    ):
+        raise ValueError(
+            f"{path} is no checkpoint of PyTorch Lightning: it has no state_dict with weights."
+        )
+    try:
+        return _convert(dict(state), _hyperparameters(path, content))
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be made a classifier: {error}") from error
+
+
+def _read(path):
+    """Read weights and plain values, and nothing else."""
+    try:
+        with _stand_ins():
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError as error:
+        raise PermissionError(f"{path} may not be read by this user.") from error
+    except Exception as error:  # what damaged files raise is of a dozen types
+        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if isinstance(error, pickle.UnpicklingError) and refused:
+            raise ValueError(
+                f"{path} holds {refused[1]}, and only weights and plain hyperparameters are read, "
+                "so that nothing in the file can run. Only if you trust it: read it with "
+                "torch.load(path, weights_only=False), and save its state_dict and "
+                "hyper_parameters alone, as a dict of both, with torch.save."
+            ) from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"{path} cannot be read: it is incomplete, damaged, or no checkpoint of PyTorch "
+            f"({reason[:200]})."
+        ) from error
+
+
+def _stand_ins():
+    """Let names in checkpoints mean a class of ours, whether what they name is there or not."""
+    if not hasattr(torch.serialization, "safe_globals"):  # before torch 2.5
+        return nullcontext()
+    # Of the types that torch fills with items and with attributes.
+    members = {"__new__": lambda cls, *args: OrderedDict()}
+    return torch.serialization.safe_globals(
+        [
+            type(name, (), {**members, "__module__": module, "__qualname__": name})
+            for module, names in _STAND_INS.items()
+            for name in names
+        ]
+    )
+
+
+def _hyperparameters(path, content):
+    """Take hyperparameters from a checkpoint, and what it lacks from the file beside it."""
+    found = _plain_dict(content.get("hyper_parameters"))
+    if not all(name in found for name in _NEEDED):
+        for folder in (path.parent, path.parent.parent):
+            if (folder / _YAML).is_file():
+                found = _read_yaml(folder / _YAML) | found
+                break
+    missing = [name for name in _NEEDED if name not in found]
+    if missing:
+        raise ValueError(
+            f"neither it nor a {_YAML} beside it or in the folder above tells {', '.join(missing)}."
+        )
+    return found
+
+
+def _read_yaml(path):
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Plain values, whatever type they are said to be of."""
+
+    def construct(loader, suffix, node):
+        if isinstance(node, yaml.MappingNode):
+            content = loader.construct_mapping(node, deep=True)
+            return content.get("dictitems", content)
+        if isinstance(node, yaml.SequenceNode):
+            return loader.construct_sequence(node, deep=True)
+        return loader.construct_scalar(node)
+
+    Loader.add_multi_constructor(None, construct)
+    try:
+        return _plain_dict(yaml.load(path.read_bytes(), Loader))
+    except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"its {path.name} cannot be read ({reason}).") from error
+
+
+def _plain_dict(value):
+    value = _plain(value)
+    return value if isinstance(value, dict) else {}
+
+
+def _plain(value):
+    """Make dicts, lists and numbers of what was read; None of all else."""
+    if isinstance(value, Mapping):
+        attributes = vars(value) if isinstance(value, OrderedDict) else {}
+        return {str(key): _plain(item) for key, item in {**value, **attributes}.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    if isinstance(value, torch.Tensor):
+        return _plain(value.tolist())
+    return value if isinstance(value, bool | int | float | str) else None
+
+
+def _convert(state, hyperparameters):
+    """Make a classifier of weights and plain hyperparameters, if they fit each other."""
+    for name in _NEEDED[:-1]:
+        _check_whole(name, hyperparameters[name])
+    ignored = hyperparameters.get("ignore_channels") or []
+    n_channels, n_times = hyperparameters["num_channels"], hyperparameters["epoch_length"]
+    in_range = isinstance(ignored, list) and all(
+        type(index) is int and 0 <= index < n_channels for index in ignored
+    )
+    is_known = in_range and len(set(ignored)) == len(ignored) < n_channels
+    what = f"a list of different channels, from 0 to {n_channels - 1}, and not of all"
+    _check("ignore_channels", ignored, is_known, what)
+    ignored = sorted(ignored)
+    n_chans = n_channels - len(ignored)
+    if hyperparameters.get("used_data_length") is not None:
+        n_times = hyperparameters["used_data_length"]
+        _check_whole("used_data_length", n_times)
+    classes, order = _classes(hyperparameters["conditions"])
+    class_weight = state.pop("class_weights", None)
+    sizes = {ours: hyperparameters[theirs] for ours, theirs in _SIZES.items()}
+    _check_weights(state, n_chans, len(classes), n_times, sizes)
+
+    order = torch.from_numpy(order)
+    for name in _LAST:
+        state[name] = state[name][order]
+    if class_weight is not None:
+        if class_weight.shape != (len(classes),) or not class_weight.isfinite().all():
+            raise ValueError("its class_weights are no number for each of the conditions.")
+        class_weight = class_weight.float()[order]
+    training = {
+        ours: hyperparameters[theirs]
+        for ours, theirs in _TRAINING.items()
+        if isinstance(hyperparameters.get(theirs), Real | str)
+    }
+    classifier = OriginalTransformerClassifier(**sizes, **training)
+    classifier._check_parameters()
+    classifier.classes_ = classes
+    classifier.n_chans_ = classifier.n_features_in_ = n_chans
+    classifier.n_times_ = n_times
+    classifier.sfreq_ = classifier.sfreq
+    classifier.ch_names_ = classifier.info_ = None
+    classifier._fitted_flat = False
+    deviations = state["std"].double() * state["norm.running_var"].double().sqrt()
+    classifier._input_scale = float(deviations.median())
+    classifier.original_ = {**hyperparameters, "ignore_channels": ignored}
+    network, params = classifier._make_network(None)
+    build_net(
+        classifier,
+        network,
+        params,
+        state,
+        device=classifier.device,
+        batch_size=classifier.batch_size,
+        lr=classifier.lr,
+        class_weight=class_weight,
+        max_epochs=classifier.max_epochs,
+        stops_early=True,
+    )
+    return classifier
+
+
+def _check(name, value, is_fine, what):
+    if not is_fine:
+        raise ValueError(f"its hyperparameter {name} is {value!r}, and has to be {what}.")
+
+
+def _check_whole(name, value):
+    _check(name, value, type(value) is int and value >= 1, "a whole number of at least 1")
+
+
+def _classes(conditions):
+    """Sort the conditions, and say where each was."""
+    try:
+        classes, order = np.unique(conditions, return_index=True)
+    except TypeError:
+        classes, order = np.array([]), None
+    are_known = isinstance(conditions, list) and 2 <= len(classes) == len(conditions)
+    _check("conditions", conditions, are_known, "a list of the names of at least two classes")
+    return classes, order
+
+
+def _check_weights(state, n_chans, n_outputs, n_times, sizes):
+    """Refuse weights of another network."""
+    layers = {name.split(".")[2] for name in state if name.startswith("encoder.encoder_layers.")}
+    if len(layers) != sizes["n_layers"]:
+        raise ValueError(
+            f"its hyperparameters tell of {sizes['n_layers']} layers, but it has the weights of "
+            f"{len(layers)}: it was made by another version of eeg-transformer, or another program."
+        )
+    if sizes["embed_dim"] % sizes["n_heads"]:
+        raise ValueError(
+            f"num_heads={sizes['n_heads']} does not divide embedding_dim={sizes['embed_dim']}."
+        )
+    with torch.device("meta"):  # shapes alone
+        network = OriginalTransformer(n_chans, n_outputs, n_times, **sizes)
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    for name in {**wanted, **found}:
+        if found.get(name) != wanted.get(name):
+            shapes = [f"{shape.get(name, 'absent')}" for shape in (found, wanted)]
+            raise ValueError(
+                f"its weights {name} are {shapes[0]}, but {shapes[1]} in the network that its "
+                "hyperparameters describe: it was made by another version of eeg-transformer than "
+                "the one that is read here, or by another program."
+            )
+        if not state[name].isfinite().all():
+            raise ValueError(f"its weights {name} are not all finite: the training diverged.")
+    if not state["std"] > 0 or (state["norm.running_var"] < 0).any():
+        raise ValueError("its standard deviations are not all above 0.")

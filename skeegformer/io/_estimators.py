@@ -1,0 +1,171 @@
+"""Estimators as plain data, and estimators of plain data again.
+
+Only classes of a fixed list are written and made; a file names them, and nothing that it names is
+looked for anywhere else.
+"""
+
+import inspect
+from importlib import import_module
+
+from sklearn import config_context
+from skorch import NeuralNet
+from skorch.history import History
+
+from skeegformer.io._encoding import CannotEncode, Decoder, Encoder
+from skeegformer.io._net import decode_net, encode_net
+
+_HOMES = {
+    "EEGTransformerClassifier": "skeegformer.classifier",
+    "OriginalTransformerClassifier": "skeegformer.original",
+    "MirroredClassifier": "skeegformer.preprocessing",
+    "BandPassFilter": "skeegformer.preprocessing",
+    "NotchFilter": "skeegformer.preprocessing",
+    "Resampler": "skeegformer.preprocessing",
+    "ChannelDropper": "skeegformer.preprocessing",
+    "ChannelPicker": "skeegformer.preprocessing",
+    "EuclideanAlignment": "skeegformer.preprocessing",
+    "ChannelSelector": "skeegformer.selection",
+    "RecursiveChannelElimination": "skeegformer.selection",
+    "ToMicrovolts": "skeegformer.baselines",
+    "Pipeline": "sklearn.pipeline",
+    "FrozenEstimator": "sklearn.frozen",
+    "CalibratedClassifierCV": "sklearn.calibration",
+    # What a fitted CalibratedClassifierCV is made of.
+    "_CalibratedClassifier": "sklearn.calibration",
+    "_TemperatureScaling": "sklearn.calibration",
+    "_SigmoidCalibration": "sklearn.calibration",
+}
+_METHODS = ("fit", "predict", "predict_proba", "predict_log_proba", "decision_function")
+_METHODS += ("score", "transform", "inverse_transform", "partial_fit", "split")
+_REQUEST = "_metadata_request"  # where scikit-learn keeps what set_fit_request was told
+
+
+class EstimatorEncoder(Encoder):
+    """Encode estimators too.
+
+    Attributes
+    ----------
+    notes : list of str
+        A sentence for each parameter that is no plain data, and is written as its default.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.notes = []
+        self._where = ""
+
+    def encode_other(self, value):
+        kind = type(value)
+        if isinstance(value, History):
+            return {"history": self.encode([dict(row) for row in value])}
+        if _find(kind.__name__) is not kind:
+            if hasattr(value, "fit") and not isinstance(value, type | NeuralNet):
+                self._refuse(value)
+            raise CannotEncode(f"a {kind.__name__}")
+        params = {name: getattr(value, name) for name in _parameters(kind)}
+        plain = {
+            "estimator": kind.__name__,
+            "params": {name: self._encode_param(kind, name, item) for name, item in params.items()},
+        }
+        learnt = {name: item for name, item in vars(value).items() if name not in params}
+        requests = learnt.pop(_REQUEST, None)
+        if requests is not None:
+            plain["requests"] = {
+                method: dict(getattr(requests, method).requests)
+                for method in _METHODS
+                if getattr(requests, method).requests
+            }
+        net = learnt.get("net_")
+        if isinstance(net, NeuralNet):
+            del learnt["net_"]
+            if learnt.get("history_") is net.history:
+                del learnt["history_"]
+            plain["net"] = encode_net(net, self)
+        plain["attributes"] = {}
+        for name, item in learnt.items():
+            try:
+                plain["attributes"][name] = self.encode(item)
+            except CannotEncode as error:
+                raise TypeError(
+                    f"{name} of the {kind.__name__}{self._where} is, or holds, {error}, which "
+                    "cannot be saved without pickle; joblib.dump saves it, for those who trust the "
+                    "file."
+                ) from error
+        return plain
+
+    def _encode_param(self, kind, name, value):
+        if kind.__name__ == "Pipeline" and name == "steps":
+            return [self._encode_step(*step) for step in value]
+        try:
+            if kind.__name__ == "Pipeline" and name == "memory" and value is not None:
+                # joblib reads pickles there: whoever writes the file would choose which.
+                raise CannotEncode("a cache of joblib")
+            return self.encode(value)
+        except CannotEncode as error:
+            default = _parameters(kind)[name].default
+            what = f"The parameter {name} of the {kind.__name__}{self._where} is, or holds, {error}"
+            if default is inspect.Parameter.empty:
+                raise TypeError(f"{what}, which cannot be saved without pickle.") from error
+            self.notes.append(
+                f"{what}, which cannot be saved: the file has {name}={default!r} in its place. Set "
+                "it again after loading, where the model is to be fitted once more."
+            )
+            return self.encode(default)
+
+    def _encode_step(self, name, step):
+        before, self._where = self._where, f" in the step {name!r}"
+        plain = {"tuple": [name, self.encode(step)]}
+        self._where = before
+        return plain
+
+    def _refuse(self, estimator):
+        kind = type(estimator)
+        ours = ", ".join(name for name in _HOMES if not name.startswith("_"))
+        best = " Save its best_estimator_." if hasattr(estimator, "best_estimator_") else ""
+        raise TypeError(
+            f"The {kind.__module__}.{kind.__name__}{self._where} cannot be saved.{best} What can "
+            f"be are {ours}. For others there is skops.io.dump, which needs no pickle either, and "
+            "joblib.dump, for those who trust the file."
+        )
+
+
+class EstimatorDecoder(Decoder):
+    """Decode estimators too."""
+
+    def _read_estimator(self, estimator, params, attributes, net=None, requests=None):
+        kind = _find(estimator) if isinstance(estimator, str) else None
+        if kind is None:
+            raise ValueError(f"the class {estimator!r} is not known")
+        params = {name: self.decode(value) for name, value in params.items()}
+        unknown = sorted(set(params) - set(_parameters(kind)))
+        if unknown:
+            raise ValueError(f"{estimator} has no parameter {', '.join(unknown)} here")
+        if estimator == "Pipeline" and params.get("memory") is not None:
+            raise ValueError("a Pipeline with a cache was not written by save_model")
+        made = kind(**params)
+        for name, value in attributes.items():
+            # An attribute in front of a method would stand in for it.
+            if name in params or name.startswith("__") or hasattr(kind, name):
+                raise ValueError(f"{name!r} is no fitted attribute of {estimator}")
+            vars(made)[name] = self.decode(value)
+        if net is not None:
+            decode_net(made, net, self)
+        with config_context(enable_metadata_routing=True):
+            for method, wanted in (requests or {}).items():
+                if method not in _METHODS or not hasattr(kind, f"set_{method}_request"):
+                    raise ValueError(f"{estimator} requests no metadata for {method!r}")
+                getattr(made, f"set_{method}_request")(**wanted)
+        return made
+
+    def _read_history(self, history):
+        return History(self.decode(history))
+
+
+def _find(name):
+    """Import a class of the list; None for others."""
+    return getattr(import_module(_HOMES[name]), name, None) if name in _HOMES else None
+
+
+def _parameters(kind):
+    # Not get_params, which scikit-learn's _CalibratedClassifier has not.
+    return inspect.signature(kind).parameters

@@ -1,0 +1,151 @@
+"""Models on the disk, without pickle: to open a file never runs anything that is in it."""
+
+import warnings
+from pathlib import Path
+
+from skeegformer._utils.files import check_output_file
+from skeegformer.io._checkpoints import load_checkpoint
+from skeegformer.io._estimators import EstimatorDecoder, EstimatorEncoder
+from skeegformer.io._format import SUFFIX, read_file, write_file
+
+
+def save_model(model, path, *, overwrite=False):
+    """Save a classifier or a Pipeline, fitted or not, as one file without pickle.
+
+    Parameters
+    ----------
+    model : estimator
+        An `EEGTransformerClassifier`, another estimator of this package, a
+        :class:`~sklearn.pipeline.Pipeline` of them, or a
+        :class:`~sklearn.calibration.CalibratedClassifierCV` around either.
+    path : str or pathlib.Path
+        Where to, with the ending ``.safetensors``.
+    overwrite : bool, default=False
+        Whether a file that is there may be replaced. It is there or replaced as a whole, also when
+        saving is interrupted.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    TypeError
+        If the model is, or holds, an estimator of another package, such as CSP, or was given
+        another network.
+    ValueError
+        If the ending is another one, or the model is too large for the format.
+    FileExistsError
+        If there is such a file, and it may not be replaced.
+    OSError
+        If the folder is missing or cannot be written to, or the disk is full.
+
+    Warns
+    -----
+    UserWarning
+        Of parameters that cannot be saved, such as callbacks, a RandomState or the cache of a
+        Pipeline; the file has their default values, None for these.
+
+    See Also
+    --------
+    load_model : Reads it.
+
+    Notes
+    -----
+    The file is in the format of safetensors: the weights and all arrays of numbers are its tensors,
+    and everything else is a JSON text that other programs can read, too::
+
+        json.loads(safetensors.safe_open(path, "numpy").metadata()["skeegformer"])
+
+    Of measurement info, names, types, rate, bad channels, positions and fiducials are kept.
+    Recordings are not saved, but with ``adapt=True``, and by `EuclideanAlignment`, the names of
+    the subjects in `fit` are.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skeegformer import EEGTransformerClassifier, load_model, make_simulated_eeg, save_model
+    >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, n_epochs=20, random_state=0)
+    >>> classifier = EEGTransformerClassifier(max_epochs=2, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = save_model(classifier, f"{folder}/model.safetensors")
+    ...     loaded = load_model(path)
+    >>> bool((loaded.predict_proba(X) == classifier.predict_proba(X)).all())
+    True
+    """
+    path = check_output_file(path, (SUFFIX,), overwrite)
+    if not hasattr(model, "fit"):
+        raise TypeError(f"{model!r} is no estimator; an EEGTransformerClassifier is one.")
+    encoder = EstimatorEncoder()
+    content = encoder.encode(model)
+    for note in encoder.notes:
+        warnings.warn(note, UserWarning, stacklevel=2)
+    write_file(path, "model", content, encoder.arrays)
+    return path
+
+
+def load_model(path):
+    """Read a model that was saved, or a checkpoint of eeg-transformer.
+
+    Nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A file of `save_model`, ending in ``.safetensors``; or, ending in ``.ckpt``, what PyTorch
+        Lightning kept of a training of eeg-transformer [1]_.
+
+    Returns
+    -------
+    estimator
+        As it was: equal parameters, equal predictions, and its net on the device where it was, or
+        on the CPU. A checkpoint becomes an `OriginalTransformerClassifier`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no model, is incomplete or was changed since, or was saved with another version
+        that this one does not understand, such as one with another network. Also if a checkpoint
+        was not made by eeg-transformer, or by a version of it with another network, or does not
+        tell its hyperparameters.
+
+    Warns
+    -----
+    UserWarning
+        If the device is not there.
+
+    See Also
+    --------
+    save_model : Writes it, and has an example.
+
+    Notes
+    -----
+    A checksum finds damage; it is no signature, and does not tell who wrote a file.
+
+    A checkpoint becomes a classifier with the same weights, so that probabilities and attention are
+    the same. Conditions become ``classes_``, in order. Hyperparameters that the checkpoint lacks
+    are taken from a ``hparams.yaml`` beside it or one folder above; all of them are in
+    ``original_``. X has to be what the original was given, prepared alike and in the same unit
+    (volts if it was trained on what MNE gives), as an array of shape (n_epochs, n_chans, n_times):
+    without the channels that it ignored (``ignore_channels``), and, where it used a part of each
+    epoch (``used_data_length``), that first part. ``history_`` is empty. `fit` trains the network
+    anew, with the hyperparameters of the checkpoint.
+
+    References
+    ----------
+    .. [1] Thoelke et al. (2022), eeg-transformer. Conference on
+       Cognitive Computational Neuroscience. doi:10.32470/CCN.2022.1240-0
+    """
+    path = Path(path)
+    if path.suffix == ".ckpt":
+        return load_checkpoint(path)
+    return read_file(path, "model", _decode)
+
+
+def _decode(content, arrays):
+    if "estimator" not in content:
+        raise ValueError("there is no estimator in it")
+    return EstimatorDecoder(arrays).decode(content)

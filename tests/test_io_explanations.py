@@ -1,0 +1,185 @@
+"""Explanations on disk and back, and damaged files."""
+
+from dataclasses import replace
+
+import mne
+import numpy as np
+import pytest
+from sklearn.utils import Bunch
+
+from skeegformer.explain import Explanation
+from skeegformer.explain.explanation import FIELDS, Source
+
+N_EPOCHS, N_CHANS = 12, 64
+
+
+@pytest.fixture
+def explanation(simulated):
+    """Make one with every field but the model, of three classes."""
+    rng = np.random.default_rng(0)
+    info = simulated[0].info.copy()
+    info["bads"] = ["Fp1"]
+    classes = np.array(["feet", "left", "right"])
+    return Explanation(
+        token_values=rng.normal(size=(N_EPOCHS, N_CHANS, 3)),
+        probabilities=rng.dirichlet(np.ones(3), size=N_EPOCHS).astype(np.float32),
+        classes=classes,
+        y=np.repeat(classes, 4),
+        ch_names=list(info["ch_names"]),
+        info=info,
+        method="integrated-gradients",
+        parts=("0.00-0.67 s", "0.67-1.33 s", "1.33-2.00 s"),
+        targets=rng.choice(classes, N_EPOCHS),
+        subjects=np.tile([1, 2, 3, 4], 3),
+        layer_values=rng.normal(size=(N_EPOCHS, 2, N_CHANS)),
+        connections=rng.normal(size=(N_EPOCHS, N_CHANS, N_CHANS)).astype(np.float32),
+        permutation=Bunch(
+            importances=rng.normal(size=(N_CHANS, 5)),
+            importances_mean=rng.normal(size=N_CHANS),
+            names=list(info["ch_names"]),
+        ),
+        settings={"method": "integrated-gradients", "n_repeats": np.int64(5), "bands": None},
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "explanation.safetensors"
+
+
+def again(explanation, path):
+    return Explanation.load(explanation.save(path, overwrite=True))
+
+
+def assert_equal(found, expected):
+    """Compare all fields, types included."""
+    for name in FIELDS:
+        value, truth = getattr(found, name), getattr(expected, name)
+        if name == "info":
+            if truth is not None:
+                assert value["ch_names"] == truth["ch_names"]
+                assert (value["sfreq"], value["bads"]) == (truth["sfreq"], truth["bads"])
+        elif name == "source":
+            assert value is None
+        elif isinstance(truth, np.ndarray):
+            assert value.dtype == truth.dtype, name
+            np.testing.assert_array_equal(value, truth)
+        elif isinstance(truth, Bunch):
+            assert isinstance(value, Bunch)
+            assert set(value) == set(truth)
+            for key in truth:
+                np.testing.assert_array_equal(value[key], truth[key])
+        else:
+            assert value == truth, name
+            assert type(value) is type(truth), name
+
+
+def test_what_is_loaded_is_what_was_saved(explanation, path):
+    found = again(explanation, path)
+    assert_equal(found, explanation)
+    np.testing.assert_array_equal(found.positions, explanation.positions)
+    for channel in found.info["chs"]:
+        assert channel["coord_frame"] == mne.io.constants.FIFF.FIFFV_COORD_HEAD
+    before = explanation.info.get_montage().get_positions()
+    after = found.info.get_montage().get_positions()
+    for name in ("nasion", "lpa", "rpa"):
+        np.testing.assert_array_equal(after[name], before[name])
+    assert after["coord_frame"] == before["coord_frame"] == "head"
+    np.testing.assert_array_equal(
+        mne.channels.find_ch_adjacency(found.info, "eeg")[0].toarray(),
+        mne.channels.find_ch_adjacency(explanation.info, "eeg")[0].toarray(),
+    )
+    assert repr(found) == repr(explanation)
+    assert_equal(again(found, path), explanation)
+
+
+def test_little_is_saved_as_little(explanation, path):
+    bare = Explanation(
+        *(explanation.token_values, explanation.probabilities, explanation.classes),
+        **{"y": None, "ch_names": None, "info": None, "method": "rollout"},
+        parts=explanation.parts,
+        source=Source("a model", np.ones(3)),
+    )
+    assert_equal(again(bare, path), bare)
+
+
+@pytest.mark.parametrize(
+    "classes, dtype",
+    [
+        (["links", "räksmörgås"], None),
+        (["left", "right"], object),
+        ([1, 2], np.int8),
+        ([1, 2], object),
+        ([0.5, 1.5], None),
+        ([False, True], None),
+        ([b"left", b"right"], None),
+    ],
+)
+def test_labels_keep_their_type(explanation, path, classes, dtype):
+    classes = np.array(classes, dtype=dtype)
+    labels = np.tile(classes, N_EPOCHS // 2)
+    explanation = replace(
+        explanation,
+        classes=classes,
+        probabilities=explanation.probabilities[:, :2],
+        **{"y": labels, "targets": labels, "subjects": labels, "settings": {}},
+    )
+    found = again(explanation, path)
+    assert_equal(found, explanation)
+    assert [type(label) for label in found.y] == [type(label) for label in labels]
+    assert list(found.class_means()) == list(classes)
+
+
+def test_labels_that_would_have_to_be_pickled_are_refused(explanation, path):
+    labels = np.array([object()] * N_EPOCHS)
+    with pytest.raises(TypeError, match=r"subjects is, or holds, a object, which cannot be saved"):
+        replace(explanation, subjects=labels).save(path)
+    assert not path.exists()
+    with pytest.raises(ValueError, match=r"result\.npz does not end in \.safetensors"):
+        explanation.save(path.parent / "result.npz")
+
+
+def test_objects_among_settings_become_text(explanation, path):
+    settings = {"bands": {"alpha": (8.0, np.float64(13.0))}, "kind": str, "limit": np.inf}
+    found = again(replace(explanation, settings=settings), path)
+    assert found.settings == {**settings, "kind": "<class 'str'>"}
+
+
+def test_channels_without_a_position(explanation, path):
+    info = explanation.info.copy()
+    info["chs"][3]["loc"][:] = np.nan
+    found = again(replace(explanation, info=info), path)
+    for channel, expected in zip(found.info["chs"], info["chs"], strict=True):
+        np.testing.assert_array_equal(channel["loc"][:3], expected["loc"][:3])
+    bare = mne.create_info(explanation.ch_names, 160.0, "eeg")
+    assert again(replace(explanation, info=bare), path).positions is None
+
+
+def explanation_or_error(path):
+    try:
+        return Explanation.load(path)
+    except ValueError as error:
+        return str(error)
+
+
+def test_damaged_files_are_refused_or_whole(explanation, path):
+    """Cut it off anywhere, or change any byte: an error, or what was saved."""
+    whole = explanation.save(path).read_bytes()
+    rng = np.random.default_rng(0)
+    for end in rng.integers(len(whole), size=20):
+        path.write_bytes(whole[:end])
+        with pytest.raises(ValueError, match="incomplete, damaged"):
+            Explanation.load(path)
+    header_end = 8 + int.from_bytes(whole[:8], "little")
+    refused = 0
+    for place in [*rng.integers(len(whole), size=60), *rng.integers(header_end, size=60)]:
+        changed = bytearray(whole)
+        changed[place] ^= 1 << rng.integers(8)
+        path.write_bytes(changed)
+        found = explanation_or_error(path)
+        if isinstance(found, str):
+            assert "damaged" in found or "checksum" in found or "is no explanation" in found
+            refused += 1
+        else:
+            assert_equal(found, explanation)
+    assert refused > 100
