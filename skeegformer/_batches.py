@@ -15,7 +15,7 @@ class EpochDataset(Dataset):
 
     Parameters
     ----------
-    data : ndarray or LazyRows of shape (n_epochs, n_chans, n_times)
+    data : ndarray or MappedEpochs of shape (n_epochs, n_chans, n_times)
         The epochs.
     targets : ndarray of int64 of shape (n_epochs,) or None
         Classes; None for zeros.

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from skeegformer._memmap import LazyRows
+from skeegformer._memmap import MappedEpochs
 from skeegformer._training import NetworkClassifier
 from skeegformer._validation import check_one_of
 
@@ -134,10 +134,10 @@ class StandardizedNetwork(nn.Module):
 
         Parameters
         ----------
-        x : Tensor or LazyRows of shape (n_epochs, n_chans, n_times)
+        x : Tensor or MappedEpochs of shape (n_epochs, n_chans, n_times)
             Training epochs; lazy ones are loaded.
         """
-        x = torch.from_numpy(x.load()) if isinstance(x, LazyRows) else x
+        x = torch.from_numpy(x.load()) if isinstance(x, MappedEpochs) else x
         for index, channel in enumerate(x.unbind(1)):  # one by one, to save memory
             std, mean = torch.std_mean(channel.double(), correction=0)
             # A channel that never moved says nothing, also if it moves one day.

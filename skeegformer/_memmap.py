@@ -1,11 +1,6 @@
-"""Epochs that stay in a file: only those that are asked for are ever in memory.
-
-Files are read, not mapped by the operating system, since pages of a map count as memory of
-the process for as long as it has them.
-"""
+"""Epochs that stay in a file: only those that are asked for are ever in memory."""
 
 import copy
-from abc import ABC, abstractmethod
 from functools import partial
 from numbers import Integral
 from pathlib import Path
@@ -14,155 +9,10 @@ import numpy as np
 
 VOLTS_TO_MICROVOLTS = 1e6
 BATCH = 32  # epochs that are in memory at the same time
+_ALL = slice(None)
 
 
-class LazyRows(ABC):
-    """Rows, such as epochs or their features, that are made when they are read.
-
-    A subclass has ``shape``, whose first number is how many there are, and `read`.
-    """
-
-    dtype = np.dtype(np.float32)
-
-    @abstractmethod
-    def read(self, indices):
-        """Read some rows.
-
-        Parameters
-        ----------
-        indices : ndarray of int
-            Which ones, counted from 0.
-
-        Returns
-        -------
-        ndarray of float32 of shape (n_indices, ...)
-            The rows in this order, in memory of their own.
-        """
-
-    @property
-    def ndim(self):
-        """Number of axes."""
-        return len(self.shape)
-
-    def __len__(self):
-        return self.shape[0]
-
-    def __getitem__(self, key):
-        if isinstance(key, Integral):
-            return self.read(np.arange(len(self))[[key]])[0]
-        return _ChosenRows(self, choose(len(self), key))
-
-    def batches(self, size=BATCH):
-        """Read all rows, a few at a time.
-
-        Parameters
-        ----------
-        size : int
-            How many at a time.
-
-        Yields
-        ------
-        ndarray of float32 of shape (at most size, ...)
-            The rows, in order.
-        """
-        for start in range(0, len(self), size):
-            yield self.read(np.arange(start, min(start + size, len(self))))
-
-    def load(self):
-        """Read all rows at once.
-
-        Returns
-        -------
-        ndarray of float32
-            In memory.
-        """
-        out = np.empty(self.shape, dtype=np.float32)
-        start = 0
-        for batch in self.batches():
-            out[start : start + len(batch)] = batch
-            start += len(batch)
-        return out
-
-    def __array__(self, dtype=None, copy=None):
-        if copy is False:
-            raise ValueError("What is in a file cannot become an array without a copy in memory.")
-        return self.load().astype(self.dtype if dtype is None else dtype, copy=False)
-
-
-class _ChosenRows(LazyRows):
-    """Some of the rows of another."""
-
-    def __init__(self, rows, chosen):
-        self.rows, self.chosen = rows, chosen
-        self.shape = (len(chosen), *rows.shape[1:])
-
-    def read(self, indices):
-        return self.rows.read(self.chosen[indices])
-
-
-class MappedRows(LazyRows):
-    """Rows of float32 (little-endian) in a file, one after the other.
-
-    Parameters
-    ----------
-    path : path-like
-        The file.
-    shape : tuple of int
-        How many rows it has, and the shape of one.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If its size is another one.
-    """
-
-    def __init__(self, path, shape):
-        self.path = Path(path).absolute()
-        self._file_shape = tuple(int(n) for n in shape)
-        self._rows = np.arange(self._file_shape[0])
-        if not self.path.is_file():
-            raise FileNotFoundError(f"There is no file {self.path}.")
-        size, expected = self.path.stat().st_size, 4 * int(np.prod(self._file_shape))
-        if size != expected:
-            raise ValueError(
-                f"{self.path} has {size} bytes, but {' x '.join(map(str, self._file_shape))} "
-                f"values of float32 have {expected}; the file is incomplete, or not of this shape."
-            )
-
-    @property
-    def shape(self):
-        """Number of rows that are chosen, and shape of a row."""
-        return (len(self._rows), *self._file_shape[1:])
-
-    def read(self, indices):
-        return self._read_file(self._rows[indices])
-
-    def _read_file(self, rows):
-        out = np.empty((len(rows), *self._file_shape[1:]), dtype="<f4")
-        stride = 4 * int(np.prod(self._file_shape[1:]))
-        ends = np.flatnonzero(np.diff(rows) != 1) + 1  # neighbours are read together
-        try:
-            with self.path.open("rb") as file:
-                for part, block in zip(np.split(rows, ends), np.split(out, ends), strict=True):
-                    if not len(part):
-                        continue
-                    file.seek(int(part[0]) * stride)
-                    if file.readinto(block.reshape(-1).view(np.uint8)) != block.nbytes:
-                        raise ValueError(
-                            f"{self.path} ends before epoch {part[-1]}: it was shortened after it "
-                            "was opened. Load it again."
-                        )
-        except FileNotFoundError as error:
-            raise FileNotFoundError(
-                f"{self.path}, which holds the epochs, is no longer there; load it from where it "
-                "is now."
-            ) from error
-        return out.astype(np.float32, copy=False)
-
-
-class MappedEpochs(MappedRows):
+class MappedEpochs:
     """Epochs that stay in a file, and are read when they are needed.
 
     Made by `load_memmap`. Indexing with an int gives an array; with a slice, a list or an array of
@@ -191,6 +41,10 @@ class MappedEpochs(MappedRows):
 
     Attributes
     ----------
+    path : pathlib.Path
+        The file.
+    shape : tuple of (int, int, int)
+        ``(n_epochs, n_chans, n_times)`` of what is chosen.
     unit : str
         What the values in the file are.
     ch_names : list of str or None
@@ -230,35 +84,39 @@ class MappedEpochs(MappedRows):
     >>> folder.cleanup()
     """
 
+    dtype = np.dtype(np.float32)
+    ndim = 3
+
     def __init__(
         self, path, shape, *, unit="V", ch_names=None, sfreq=None, info=None, subjects=None
     ):
-        n_epochs, self._n_chans, self._n_times = (int(n) for n in shape)
-        super().__init__(path, (n_epochs, self._n_times, self._n_chans))
-        self.unit = unit
+        n_epochs, n_chans, n_times = (int(n) for n in shape)
+        self.path = Path(path).absolute()
+        self.shape, self._in_file = (n_epochs, n_chans, n_times), (n_epochs, n_times, n_chans)
+        self.unit, self.info = unit, info
         if info is not None:
             ch_names = info["ch_names"] if ch_names is None else ch_names
             sfreq = info["sfreq"] if sfreq is None else sfreq
         self.ch_names = None if ch_names is None else list(ch_names)
         self.sfreq = None if sfreq is None else float(sfreq)
-        self.info = info
         self.subjects = None if subjects is None else np.asarray(subjects)
+        self._rows = np.arange(n_epochs)
         self._steps = ()  # what is done to the channels of epochs that were read
-        if self.ch_names is not None and len(self.ch_names) != self._n_chans:
+        if not self.path.is_file():
+            raise FileNotFoundError(f"There is no file {self.path}.")
+        size = self.path.stat().st_size
+        if size != 4 * n_epochs * n_chans * n_times:
             raise ValueError(
-                f"{self.path.name} has {self._n_chans} channels, but ch_names has "
-                f"{len(self.ch_names)}."
+                f"{self.path} has {size} bytes, but {' x '.join(map(str, self._in_file))} values "
+                f"of float32 have {4 * n_epochs * n_chans * n_times}; the file is incomplete, or "
+                "not of this shape."
             )
-        if self.subjects is not None and self.subjects.shape != (n_epochs,):
-            raise ValueError(
-                f"{self.path.name} has {n_epochs} epochs, but subjects has {len(self.subjects)} "
-                "entries; give one for each epoch."
-            )
-
-    @property
-    def shape(self):
-        """``(n_epochs, n_chans, n_times)`` of what is chosen."""
-        return (len(self._rows), self._n_chans, self._n_times)
+        for name, values, n, what in (
+            ("ch_names", self.ch_names, n_chans, "channels"),
+            ("subjects", subjects, n_epochs, "epochs"),
+        ):
+            if values is not None and len(values) != n:
+                raise ValueError(f"{self.path.name} has {n} {what}, but {name} has {len(values)}.")
 
     @property
     def nbytes(self):
@@ -273,41 +131,75 @@ class MappedEpochs(MappedRows):
             f"{self.nbytes / 1e6:.3g} MB in {self.path.name}>"
         )
 
+    def __len__(self):
+        return self.shape[0]
+
     def __getitem__(self, key):
-        key, channels = _split_key(key)
+        """Choose epochs, and perhaps channels, as an array does: X[epochs], X[epochs, channels]."""
+        parts = key if isinstance(key, tuple) else (key,)
+        key, channels, *rest = (*(part for part in parts if part is not Ellipsis), _ALL, _ALL)
+        if parts[0] is Ellipsis or not all(_is_all(part) for part in rest):
+            raise IndexError(
+                "Epochs in a file are indexed by epochs, and perhaps channels: X[epochs, "
+                "channels]. Load them for anything else: X.load()[...]."
+            )
         if isinstance(key, Integral):
-            epoch = self.read(np.arange(len(self))[[key]])[0]
-            return epoch if channels is None else epoch[channels]
-        chosen = choose(len(self), key)
+            return self.read(np.arange(len(self))[[key]])[0][channels]
+        chosen = _choose(len(self), key)
         out = copy.copy(self)
-        out._rows = self._rows[chosen]
-        if self.subjects is not None:
-            out.subjects = self.subjects[chosen]
-        return out if channels is None else out._pick(choose(self._n_chans, channels))
+        out._rows, out.shape = self._rows[chosen], (len(chosen), *self.shape[1:])
+        out.subjects = None if self.subjects is None else self.subjects[chosen]
+        if _is_all(channels):
+            return out
+        picks = _choose(self.shape[1], channels)
+        names = None if self.ch_names is None else [self.ch_names[i] for i in picks]
+        info = self.info
+        if info is not None:
+            import mne
+
+            info = mne.pick_info(info, picks)
+        return out.with_channels(partial(np.take, indices=picks, axis=1), names, info, len(picks))
 
     def read(self, indices):
-        """Read some epochs.
-
-        Parameters
-        ----------
-        indices : ndarray of int
-            Which ones, counted from 0.
-
-        Returns
-        -------
-        ndarray of float32 of shape (n_indices, n_chans, n_times)
-            Epochs in this order; in microvolts if the unit is volts.
-        """
-        block = self._read_file(self._rows[indices])
+        """Read some epochs into memory, in the order of the indices; volts become microvolts."""
+        # Mapped for a moment: what was read of a map counts as memory for as long as it is open.
+        try:
+            block = np.memmap(self.path, "<f4", "r", shape=self._in_file)[self._rows[indices]]
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{self.path}, which holds the epochs, is no longer there; load it from where it "
+                "is now."
+            ) from error
+        except ValueError as error:
+            raise ValueError(
+                f"{self.path} was shortened after it was opened; load it again."
+            ) from error
         if self.unit == "V":
             # In double precision, as the door does it for Epochs, but without a copy.
             np.multiply(
                 block, VOLTS_TO_MICROVOLTS, out=block, dtype=np.float64, casting="same_kind"
             )
-        block = np.ascontiguousarray(block.transpose(0, 2, 1))
+        block = np.ascontiguousarray(block.transpose(0, 2, 1), dtype=np.float32)
         for step in self._steps:
             block = step(block)
-        return block
+        return np.asarray(block)
+
+    def batches(self, size=BATCH):
+        """Yield arrays of shape (at most size, n_chans, n_times), in order."""
+        for start in range(0, len(self), size):
+            yield self.read(np.arange(start, min(start + size, len(self))))
+
+    def load(self):
+        """Read all epochs at once into an array."""
+        out = np.empty(self.shape, dtype=np.float32)
+        for start, batch in enumerate(self.batches()):
+            out[start * BATCH : start * BATCH + len(batch)] = batch
+        return out
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("What is in a file cannot become an array without a copy in memory.")
+        return self.load().astype(self.dtype if dtype is None else dtype, copy=False)
 
     def to_epochs(self, metadata=None):
         """Load what is chosen as Epochs.
@@ -333,99 +225,60 @@ class MappedEpochs(MappedRows):
         import mne
         import pandas as pd
 
-        if self.info is None and (self.ch_names is None or self.sfreq is None):
+        if self.ch_names is None or self.sfreq is None:
             raise ValueError(
                 f"Epochs need the names of the channels and the sampling rate, and "
                 f"{self.path.name} does not tell: give load_memmap ch_names and sfreq."
             )
         if metadata is None and self.subjects is not None:
             metadata = pd.DataFrame({"subject": self.subjects})
-        if metadata is not None and len(metadata) != len(self):
-            raise ValueError(f"There are {len(self)} epochs, but {len(metadata)} rows of metadata.")
+        codes, event_id = np.ones(len(self), dtype=int), None
+        if metadata is not None:
+            if len(metadata) != len(self):
+                raise ValueError(
+                    f"There are {len(self)} epochs, but {len(metadata)} rows of metadata."
+                )
+            metadata = metadata.reset_index(drop=True)
+            if "condition" in metadata:
+                codes, names = pd.factorize(metadata["condition"].astype(str), sort=True)
+                codes, event_id = codes + 1, {name: i for i, name in enumerate(names, 1)}
         info = self.info
         if info is None:
             info = mne.create_info(self.ch_names, self.sfreq, "eeg", verbose="ERROR")
-        codes, event_id = np.ones(len(self), dtype=int), None
-        if metadata is not None and "condition" in metadata:
-            names, codes = np.unique(metadata["condition"].astype(str), return_inverse=True)
-            codes, event_id = codes + 1, {str(name): i for i, name in enumerate(names, 1)}
-        data = np.empty(self.shape)
-        start = 0
-        for batch in self.batches():
-            np.multiply(
-                batch, 1 / VOLTS_TO_MICROVOLTS, out=data[start : start + len(batch)], dtype=float
-            )
-            start += len(batch)
-        events = np.column_stack([np.arange(len(self)) * self._n_times, 0 * codes, codes])
-        if metadata is not None:
-            metadata = metadata.reset_index(drop=True)
         return mne.EpochsArray(
-            data, info.copy(), events, event_id=event_id, metadata=metadata, verbose="ERROR"
+            np.multiply(self.load(), 1 / VOLTS_TO_MICROVOLTS, dtype=np.float64),
+            info.copy(),
+            np.column_stack([np.arange(len(self)) * self.shape[2], 0 * codes, codes]),
+            event_id=event_id,
+            metadata=metadata,
+            verbose="ERROR",
         )
 
-    def with_channels(self, function, ch_names, info=None):
+    def with_channels(self, function, ch_names, info=None, n_chans=None):
         """Make other channels of these when epochs are read.
 
-        Parameters
-        ----------
-        function : callable
-            Takes an array of shape (n_some, n_chans, n_times) and gives one with as many epochs
-            and samples, and with the new channels. For processes, it has to be picklable.
-        ch_names : sequence of str
-            Names of the new channels.
-        info : mne.Info or None, default=None
-            Measurement info of the new channels.
-
-        Returns
-        -------
-        MappedEpochs
-            The same epochs; nothing is read.
+        The function takes an array of shape (n_some, n_chans, n_times) and gives one with the new
+        channels; for processes, it has to be picklable.
         """
         out = copy.copy(self)
         out._steps = (*self._steps, function)
-        out._n_chans, out.ch_names, out.info = len(ch_names), list(ch_names), info
+        out.ch_names, out.info = None if ch_names is None else list(ch_names), info
+        out.shape = (len(self), len(ch_names) if n_chans is None else n_chans, self.shape[2])
         return out
 
     def without_subjects(self):
-        """Forget whom the epochs come from.
-
-        Returns
-        -------
-        MappedEpochs
-            The same epochs; nothing is read.
-        """
+        """Forget whom the epochs come from."""
         out = copy.copy(self)
         out.subjects = None
         return out
 
-    def _pick(self, order):
-        out = copy.copy(self)
-        out._steps = (*self._steps, partial(np.take, indices=order, axis=1))
-        out._n_chans = len(order)
-        if self.ch_names is not None:
-            out.ch_names = [self.ch_names[i] for i in order]
-        if self.info is not None:
-            import mne
 
-            out.info = mne.pick_info(self.info, order)
-        return out
+def _is_all(key):
+    return isinstance(key, slice) and key == _ALL
 
 
-def choose(n, key):
-    """Turn a slice, a list or an array of indices, or a mask into indices.
-
-    Parameters
-    ----------
-    n : int
-        How many there are to choose from.
-    key : slice or array-like
-        The choice.
-
-    Returns
-    -------
-    ndarray of int
-        Indices from 0.
-    """
+def _choose(n, key):
+    """Turn a slice, a list or an array of indices, or a mask into indices from 0."""
     if not isinstance(key, slice):
         key = np.asarray(key)
         if key.size == 0 and key.dtype != bool:
@@ -439,54 +292,12 @@ def choose(n, key):
 
 
 def read_rows(data, indices):
-    """Read some rows of an array or of lazy rows.
-
-    Parameters
-    ----------
-    data : ndarray or LazyRows
-        The rows.
-    indices : ndarray of int
-        Which ones.
-
-    Returns
-    -------
-    ndarray
-        The rows, in memory.
-    """
-    return data.read(indices) if isinstance(data, LazyRows) else data[indices]
+    """Read some epochs of an array or of `MappedEpochs` into memory."""
+    return data.read(indices) if isinstance(data, MappedEpochs) else data[indices]
 
 
 def batches_of(data, size):
-    """Go through an array, a tensor or lazy rows, a few rows at a time.
-
-    Parameters
-    ----------
-    data : ndarray, Tensor or LazyRows
-        The rows.
-    size : int
-        How many at a time.
-
-    Returns
-    -------
-    iterator of ndarray or Tensor
-        The rows in order; parts of `data` where it is in memory.
-    """
-    if isinstance(data, LazyRows):
+    """Go through an array, a tensor or `MappedEpochs`, at most `size` epochs at a time."""
+    if isinstance(data, MappedEpochs):
         return data.batches(size)
     return (data[start : start + size] for start in range(0, len(data), size))
-
-
-def _split_key(key):
-    """Split an index into that of epochs and that of channels, which may be None for all."""
-    if key is Ellipsis:
-        key = slice(None)
-    if not isinstance(key, tuple):
-        return key, None
-    rest = [part for part in key[1:] if part is not Ellipsis]
-    every = [isinstance(part, slice) and part == slice(None) for part in rest]
-    if key[0] is Ellipsis or len(key) > 3 + (Ellipsis in key[1:2]) or not all(every[1:]):
-        raise IndexError(
-            "Epochs in a file are indexed by epochs, and perhaps channels: X[epochs, channels]. "
-            "Load them for anything else: X.load()[...]."
-        )
-    return key[0], rest[0] if rest and not every[0] else None

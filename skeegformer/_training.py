@@ -29,7 +29,7 @@ from skeegformer._batches import (
     validation_loader,
 )
 from skeegformer._fine_tuning import LR_FACTOR, N_STEPS, tune
-from skeegformer._memmap import LazyRows
+from skeegformer._memmap import MappedEpochs
 from skeegformer._validation import (
     check_count,
     validate_eeg,
@@ -350,7 +350,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     def _learn_statistics(self, network, data):
         """Let the network learn from the training epochs what is not trained."""
         if hasattr(network, "learn_statistics"):
-            network.learn_statistics(data if isinstance(data, LazyRows) else torch.from_numpy(data))
+            network.learn_statistics(
+                data if isinstance(data, MappedEpochs) else torch.from_numpy(data)
+            )
 
     def _optimizer_options(self):
         """Give skorch more parameters for the optimizer, such as groups of weights."""

@@ -18,7 +18,7 @@ from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from skeegformer._memmap import BATCH, VOLTS_TO_MICROVOLTS, LazyRows, MappedEpochs, batches_of
+from skeegformer._memmap import BATCH, VOLTS_TO_MICROVOLTS, MappedEpochs, batches_of
 
 
 @dataclass(frozen=True)
@@ -619,7 +619,7 @@ def _refuse_bad_values(data, ch_names):
     if 0 in data.shape:
         raise ValueError(f"X is empty: its shape (n_epochs, n_chans, n_times) is {data.shape}.")
     epochs, channels, has_nan, start = [], [], False, 0
-    for block in batches_of(data, BATCH if isinstance(data, LazyRows) else len(data)):
+    for block in batches_of(data, BATCH if isinstance(data, MappedEpochs) else len(data)):
         # A sum is one pass without a temporary of X's size; only a bad one is looked into.
         with np.errstate(over="ignore", invalid="ignore"):
             is_fine = np.isfinite(block.sum(dtype=np.float64))

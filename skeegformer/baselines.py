@@ -161,7 +161,8 @@ def benchmark_pipelines(information, *, task):
             params = {"mirror": _task_mirror(task), "adapt": information != "strict"}
             pipelines[display_name] = prepare(**params)
         else:
-            classifier = make_baseline(name, pass_band=pass_band)
+            params = {"swap": _task_mirror(task)} if name.endswith("+mirror") else {}
+            classifier = make_baseline(name, pass_band=pass_band, **params)
             pipelines[display_name] = prepare(classifier, align=information != "strict")
     return pipelines
 

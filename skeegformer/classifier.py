@@ -47,7 +47,8 @@ class EEGTransformerClassifier(NetworkClassifier):
         it, each pair in one direction or both, such as ``{"left": "right"}``; others stay. "auto"
         makes the dict from names that turn into each other when the words left and right are
         exchanged; it does not mirror where there are none, where a class or a channel has no
-        partner on the other side, or where all channels are on the midline. Pass ``{}`` where both
+        partner on the other side (`mirror_pairs`; of channels a warning says so), or where all
+        channels are on the midline. ``mirror_pairs_`` tells what was found. Pass ``{}`` where both
         sides of the head take part alike in every class, as in open against closed eyes.
     adapt : bool, default=False
         Whether log powers of sources are centred on each subject's own mean, in `fit` as in the
@@ -260,10 +261,14 @@ class EEGTransformerClassifier(NetworkClassifier):
         if not asked:
             try:
                 swap = mirror_classes(self.classes_)
-                pairs = None if swap is None else mirror_pairs(self.info_ or self.ch_names_ or ())
-            except ValueError:  # a class or a channel whose other side is not there
-                pairs = None
-            if not pairs:
+            except ValueError:  # a class whose other side is not there
+                swap = None
+            if swap is None or self.ch_names_ is None:
+                return None, None
+            try:
+                mirror_pairs(self.info_ or self.ch_names_)
+            except ValueError as error:  # a channel whose other side is not there
+                warnings.warn(f"No epoch is mirrored. {error}", UserWarning, stacklevel=4)
                 return None, None
         if not isinstance(swap, dict):
             raise ValueError(f"mirror={self.mirror!r} is not a dict of labels, 'auto' or None.")

@@ -17,7 +17,7 @@ def test_recordings_become_files(recorded_subjects, tmp_path, capsys, monkeypatc
     name = "nsamp_120-eplen_320-baseline-eyes"
     assert "120 epochs of 2 subjects, 64 channels x 320 samples at 160 Hz (2 s)" in run.out
     assert "in volts, 9.8 MB" in run.out
-    assert "baseline-eyes  60 eyes-open, 60 eyes-closed" in run.out
+    assert "baseline-eyes: 60 eyes-open, 60 eyes-closed" in run.out
     assert "export: 100%" in run.err
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
         f"head-{name}.json",
@@ -43,7 +43,7 @@ def test_options_and_what_is_there_already(recorded_subjects, tmp_path, capsys):
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert "is there already" in error
-    assert "pass --overwrite to replace it, or another --name" in error
+    assert "pass --overwrite to replace it, or another name" in error
     assert path.stat().st_mtime_ns == first
     assert main([*arguments, "--overwrite"]) == 0
     assert path.stat().st_mtime_ns > first
@@ -53,10 +53,7 @@ def test_options_and_what_is_there_already(recorded_subjects, tmp_path, capsys):
     "arguments, message",
     [
         (["--task", "sleep"], "Unknown task 'sleep'; the tasks are baseline-eyes"),
-        (["--task", "all", "fist-motion"], "'all' on its own"),
         (["--subjects", "1-4,200"], "Subject 200 does not exist"),
-        (["--window", "0"], "window=0.0 s is not a length"),
-        (["--l-freq", "30", "--h-freq", "8"], "is empty"),
         (["--name", "a/b"], "has to be made of letters"),
     ],
 )
@@ -72,7 +69,7 @@ def test_bad_values(arguments, message, tmp_path, capsys):
 def test_output_that_is_a_file(tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     assert main(["download", "--output", str(tmp_path / "file")]) == 2
-    assert "file is a file; name a folder" in capsys.readouterr().err
+    assert "file is a file, and no folder to write to" in capsys.readouterr().err
 
 
 def test_recordings_that_are_not_there(tmp_path, capsys, monkeypatch):

@@ -14,7 +14,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from skeegformer import EEGTransformerClassifier, OriginalTransformerClassifier, load_model
+from skeegformer import (
+    EEGTransformerClassifier,
+    OriginalTransformerClassifier,
+    load_model,
+    write_memmap,
+)
 from skeegformer.cli import main
 from skeegformer.cli._train_options import OPTIONS, PRESETS, add_options, resolve
 from skeegformer.cli._training_data import load_training_data
@@ -124,6 +129,16 @@ def test_a_run_keeps_everything(trained, export):
     for subject, own in right.groupby(split["subject"]):
         assert scores.loc[subject, "accuracy"] == pytest.approx(own.mean())
         assert scores.loc[subject, "part"] == split.groupby("subject")["part"].first()[subject]
+
+
+def test_labels_that_are_numbers_stay_numbers(simulated, tmp_path):
+    X, _, metadata, _ = simulated
+    path = write_memmap(X.copy().pick(["C3", "Cz", "C4"]), X.events[:, 2], metadata, tmp_path)
+    arguments = ["train", "--data", str(path), *QUICK, "--mirror", "1=2", "--conditions", "1", "2"]
+    assert main([*arguments, "--output", str(tmp_path / "runs"), "--name", "mine"]) == 0
+    model = load_model(tmp_path / "runs" / "mine" / "model.safetensors")
+    assert model.classes_.tolist() == [1, 2]
+    assert model.mirrored_classes_ == {1: 2, 2: 1}
 
 
 def test_tensorboard_has_scalars_and_matrices(trained):

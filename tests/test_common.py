@@ -16,7 +16,7 @@ from skeegformer import (
     OriginalTransformerClassifier,
     Resampler,
 )
-from skeegformer.preprocessing import LeftRightMirror, MirroredClassifier
+from skeegformer.preprocessing import MirroredClassifier
 
 ESTIMATORS = [
     EEGTransformerClassifier(),
@@ -26,7 +26,6 @@ ESTIMATORS = [
     ChannelDropper(),
     ChannelPicker(),
     EuclideanAlignment(),
-    LeftRightMirror(),
     MirroredClassifier(LogisticRegression(max_iter=1000)),
     OriginalTransformerClassifier(
         **{"n_time_tokens": 1, "n_layers": 1, "embed_dim": 16, "max_epochs": 20, "lr": 3e-3},

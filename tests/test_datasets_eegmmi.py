@@ -206,15 +206,6 @@ def test_a_start_between_samples_changes_no_length(tmin):
 
 
 @needs_first
-def test_order_of_tasks_is_kept_and_the_time_of_the_cue_with_it():
-    X, y, _ = load_eegmmi(["fist-imagination", "baseline-eyes"], 1, tmin=1.0, tmax=3.0)
-    assert y[0].endswith("imag")
-    assert y[-1] == "eyes-closed"
-    assert X.times[0] == 1.0
-    assert len(X.times) == 320
-
-
-@needs_first
 def test_window_and_range_of_rest_are_to_the_sample():
     data, _ = read(1, 2)
     X, y, _ = load_eegmmi("baseline-eyes", 1, window=0.75, tmin=10.0, tmax=20.0)
@@ -276,16 +267,6 @@ def test_no_warning_is_given():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load_eegmmi(["baseline-eyes", "fist-imagination"], 1, l_freq=1.0, resample=100)
-
-
-@needs_first
-def test_only_the_runs_of_the_task_are_read(tmp_path, monkeypatch):
-    for run in (6, 10, 14):
-        target = edf(1, run, tmp_path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(edf(1, run))
-    _, _, metadata = load_eegmmi("fist_feet-imagination", 1, path=tmp_path)
-    assert len(metadata) == 45
 
 
 # MOABB ------------------------------------------------------------------------------------------
@@ -430,33 +411,39 @@ def flip(content):
 
 @needs_first
 @pytest.mark.parametrize(
-    "damage, fault",
+    "damage",
     [
-        (lambda content: b"<!DOCTYPE html><html>404</html>", "starts with HTML"),
-        (lambda content: b"", "is empty"),
-        (lambda content: content[: len(content) // 2], "is truncated"),
-        (lambda content: content[:200], "header that cannot be read"),
-        (lambda content: content + b"\0\0", "is too long"),
-        (lambda content: b"\x89PNG" + content, "does not start with an EDF header"),
-        (flip, "right size but altered content"),
+        lambda content: b"<!DOCTYPE html><html>404</html>",
+        lambda content: b"",
+        lambda content: content[:200],
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:-200_000],
+        lambda content: content + content[-200_000:],
+        flip,
     ],
+    ids=["page", "empty", "header only", "half", "short", "long", "altered"],
 )
-def test_damaged_files_are_refused_by_name(tmp_path, damage, fault):
+def test_damaged_files_are_refused_by_name(tmp_path, damage):
+    """Those of another length always; those with other bits if asked for, or after downloads."""
     for run in (1, 2):
         target = edf(1, run, tmp_path)
         target.parent.mkdir(parents=True, exist_ok=True)
         content = edf(1, run).read_bytes()
         target.write_bytes(damage(content) if run == 2 else content)
-    with pytest.raises(ValueError, match=fault) as caught:
+    with pytest.raises(ValueError, match="is not the recording that PhysioNet .* sha256") as caught:
+        load_eegmmi("baseline-eyes", 1, path=tmp_path, verify=True)
+    assert str(edf(1, 2, tmp_path)) in str(caught.value)
+    assert len(re.findall(r"\b[0-9a-f]{64}\b", str(caught.value))) == 2
+    if damage is flip:
+        assert len(load_eegmmi("baseline-eyes", 1, path=tmp_path)[0]) == 60
+        return
+    with pytest.raises(ValueError, match="cannot be read as the recording .* Delete the file") as c:
         load_eegmmi("baseline-eyes", 1, path=tmp_path)
-    message = str(caught.value)
-    assert str(edf(1, 2, tmp_path)) in message
-    assert len(re.findall(r"\b[0-9a-f]{64}\b", message)) == 2
-    assert "Delete the file" in message
+    assert str(edf(1, 2, tmp_path)) in str(c.value)
 
 
 def test_checksums_of_all_recordings_are_known():
-    checksums = _files._published_checksums()
+    checksums = _files.published_checksums()
     assert all(
         f"S{s:03d}/S{s:03d}R{r:02d}.edf" in checksums for s in range(1, 110) for r in range(1, 15)
     )
@@ -474,9 +461,8 @@ def test_importing_the_package_loads_no_moabb():
 
 
 @pytest.fixture
-def made_up(tmp_path, monkeypatch):
-    """Return a function that writes a recording in PhysioNet's layout, trusted for the test."""
-    monkeypatch.setattr("skeegformer.datasets._recordings.verify", lambda *args: None)
+def made_up(tmp_path):
+    """Return a function that writes a recording in PhysioNet's layout."""
 
     def write(subject, run, sfreq, marks, duration=30.0):
         names = [name.capitalize().ljust(4, ".") for name in CH_NAMES]
@@ -578,10 +564,8 @@ def test_unknown_tasks_are_answered_with_the_five(task):
     "subjects, error, message",
     [
         (0, ValueError, "Subject 0 does not exist"),
-        ([1, 110], ValueError, "Subject 110 does not exist"),
         ([], ValueError, "No subject"),
         ("S001", TypeError, "'S001' is not an integer"),
-        ([1.5], TypeError, "1.5 is not an integer"),
         (True, TypeError, "True is not an integer"),
     ],
 )
@@ -594,12 +578,18 @@ def test_unknown_subjects_are_refused(subjects, error, message):
     "task, options, message",
     [
         ("fist-motion", {"tmin": 1.0, "tmax": 1.0}, "tmax=1.0 s is not after tmin=1.0 s"),
-        ("fist-motion", {"tmin": 3.0}, "tmax=3.0 s is not after tmin=3.0 s"),
         ("baseline-eyes", {"window": 0}, "window=0 s"),
         ("baseline-eyes", {"tmin": -1.0}, "before the recording"),
         ("all", {"tmax": 3.0}, "equally long"),
-        ("baseline-eyes", {"l_freq": 30.0, "h_freq": 8.0}, "from 30.0 Hz to 8.0 Hz is empty"),
-        ("baseline-eyes", {"resample": -1}, "resample=-1"),
+        (
+            "baseline-eyes",
+            {"l_freq": 30.0, "h_freq": 8.0},
+            r"l_freq \(30 Hz\) has to be below h_freq \(8 Hz\), .* empty",
+        ),
+        ("baseline-eyes", {"resample": 0}, "resample is 0, but .* None means no change"),
+        ("baseline-eyes", {"h_freq": 0.0}, "h_freq is 0.0, but .* None means no upper limit"),
+        ("fist-motion", {"l_freq": 0.0, "h_freq": 30.0}, "l_freq is 0.0, but"),
+        ("fist-motion", {"h_freq": float("nan")}, "h_freq is nan, but"),
     ],
 )
 def test_inconsistent_times_and_frequencies_are_refused(task, options, message):

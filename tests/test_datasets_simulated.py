@@ -1,7 +1,6 @@
 """Simulated EEG: the truth that is announced is the truth that is in the data."""
 
 import inspect
-import warnings
 from functools import lru_cache, partial
 
 import mne
@@ -13,8 +12,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from skeegformer.datasets import make_simulated_eeg
-from skeegformer.datasets.simulated import SIMULATED_CASES
+from skeegformer.datasets import SIMULATED_CASES, make_simulated_eeg
 
 BANDS = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 13), "beta": (13, 30)}
 
@@ -68,16 +66,6 @@ def test_classes_are_balanced_in_each_subject_and_in_random_order():
     orders = [tuple(y[metadata["subject"] == s]) for s in (1, 2, 3)]
     assert len(set(orders)) == 3
     assert orders[0] != tuple(sorted(orders[0]))
-
-
-def test_electrodes_stand_where_the_standard_montage_puts_them(default):
-    X, *_ = default
-    kinds = mne.channels.get_builtin_montages()
-    kind = "colin27_1005" if "colin27_1005" in kinds else "standard_1005"
-    info = mne.create_info(X.ch_names, 160.0, "eeg")
-    info.set_montage(kind)
-    for ours, theirs in zip(X.info["chs"], info["chs"], strict=True):
-        assert_allclose(ours["loc"][:3], theirs["loc"][:3])
 
 
 def test_arrays_are_the_epochs_in_microvolts():
@@ -376,15 +364,6 @@ def test_blinks_are_frontal_slow_and_without_a_class(case):
         assert (abs(z[truth.is_blink]) < 4).all()
 
 
-def test_blinks_do_not_make_a_source_useless():
-    _, _, _, truth = make_simulated_eeg(
-        1, 4, sources={"a": "Fp1", "b": "C4"}, blink_rate=10, random_state=0
-    )
-    at = truth.ch_names.index("Fp1")
-    assert truth.is_blink[at]
-    assert not truth.is_useless[at]
-
-
 def test_redundant_channels_carry_what_their_source_carries(case):
     X, y, _, truth = case(case="redundant")
     r = np.corrcoef(X.transpose(1, 0, 2).reshape(64, -1))
@@ -500,29 +479,17 @@ def test_every_case_can_be_learnt_from_the_electrodes_that_the_truth_names(case,
         ({"sources": {"a": "C3", "b": "C99"}}, "'C99'"),
         ({"sources": {"a": "C3"}}, "two or more"),
         ({"n_epochs": 1}, "n_epochs=1 "),
-        ({"n_subjects": 0}, "n_subjects=0"),
-        ({"n_distractors": 64}, "n_distractors=64"),
-        ({"n_distractors": -1}, "n_distractors=-1"),
         ({"snr": -1}, "snr=-1"),
-        ({"duration": 0}, "duration=0"),
         ({"frequency": 79.0}, "frequency=79.0"),
         ({"background": float("nan")}, "background=nan"),
-        ({"snr": float("inf")}, "snr=inf"),
         ({"snr": "3"}, "snr='3'"),
         ({"case": "hard"}, "case='hard' is not one of 'plain'"),
-        ({"case": ["plain"]}, "case="),
         ({"sources": ["C3", "C4"]}, "not a dict of class to electrodes"),
         ({"evoked": {"a": {"Pz": 5.0}}}, "together name 1 class"),
-        ({"evoked": {"a": "Pz", "b": "C3"}}, "evoked has 'Pz'"),
-        ({"evoked": {"a": {"Pz": "5"}, "b": {}}}, "evoked gives Pz '5'"),
         ({"evoked": {"a": {"P99": 5.0}, "b": {}}}, "evoked names the electrode 'P99'"),
         ({"case": "phase-locked", "latency": 2.0}, "latency=2.0 s"),
         ({"frequency": {"left": 10.0}}, "frequency has the classes left, but"),
-        ({"frequency": {"left": 10.0, "right": 90.0}}, r"frequency\['right'\]=90.0 Hz"),
-        ({"alpha_snr": -1}, "alpha_snr=-1"),
-        ({"blink_rate": -1}, "blink_rate=-1"),
         ({"n_line_noise": 2, "line_freq": 80.0}, "line_freq=80.0"),
-        ({"n_redundant": 1.5}, "n_redundant=1.5"),
         ({"n_redundant": 1, "sources": {"a": [], "b": []}}, "n_redundant=1, but no class"),
         ({"n_suppressors": 1, "case": "phase-locked"}, "n_suppressors=1, but no class"),
         ({"n_distractors": 60, "n_line_noise": 9}, r"n_distractors=60 \+ n_line_noise=9"),
@@ -531,9 +498,3 @@ def test_every_case_can_be_learnt_from_the_electrodes_that_the_truth_names(case,
 def test_impossible_requests_are_refused_with_the_value(options, message):
     with pytest.raises(ValueError, match=message):
         make_simulated_eeg(**options)
-
-
-def test_no_warning_is_given():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        make_simulated_eeg(2, 4, n_distractors=1, random_state=0)

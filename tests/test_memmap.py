@@ -21,7 +21,6 @@ from skeegformer import (
     Resampler,
     load_memmap,
     make_baseline,
-    transform_to_memmap,
     write_memmap,
 )
 
@@ -79,7 +78,6 @@ def test_values_are_microvolts_of_what_was_written(recording, mapped):
         (slice(4), slice(1, 3)),
         (slice(4), slice(None), slice(None)),
         (slice(4), [2, 0], Ellipsis),
-        Ellipsis,
     ],
     ids=repr,
 )
@@ -116,7 +114,9 @@ def test_names_and_subjects_follow_the_choice(mapped, recording):
         np.testing.assert_allclose(channel["loc"][:3], before, atol=1e-7)
 
 
-@pytest.mark.parametrize("key", [[0.5], [[1]], (slice(3), 0, 0), (Ellipsis, 3), "C3", (1, 2, 3, 4)])
+@pytest.mark.parametrize(
+    "key", [[0.5], [[1]], (slice(3), 0, 0), (Ellipsis, 3), Ellipsis, "C3", (1, 2, 3, 4)]
+)
 def test_other_indices_are_refused(key, mapped):
     with pytest.raises(IndexError, match="Epochs in a file are"):
         mapped[key]
@@ -211,29 +211,6 @@ def test_training_from_a_file_gives_equal_weights(params, mapped, recording):
     assert len(pickle.dumps(in_file)) < 2e6
 
 
-def test_an_array_of_the_same_epochs_gives_the_same(mapped, recording):
-    params = {**QUICK, "mirror": None, "sfreq": 160.0}  # which an array does not tell
-    in_file = EEGTransformerClassifier(**params).fit(mapped, recording[1])
-    in_memory = EEGTransformerClassifier(**params).fit(mapped.load(), recording[1])
-    np.testing.assert_array_equal(
-        in_file.predict_proba(mapped), in_memory.predict_proba(mapped.load())
-    )
-
-
-def test_subjects_reach_early_stopping(mapped, recording):
-    held_out = []
-
-    class Watching(EEGTransformerClassifier):
-        def _plan(self, codes, groups):
-            seed, train, watched = super()._plan(codes, groups)
-            held_out.extend(groups[watched].tolist())
-            assert not set(held_out) & set(groups[train])
-            return seed, train, watched
-
-    Watching(**QUICK, early_stopping=True).fit(mapped, recording[1])
-    assert len(held_out) == 30
-
-
 def test_bad_values_are_found_block_by_block(recording, tmp_path):
     epochs, y, metadata = recording
     data = epochs.get_data(units="uV")
@@ -319,8 +296,8 @@ def test_other_steps_load_it(mapped, recording):
     )
 
 
-def test_explanations_calibration_and_scores_take_a_file(mapped, recording):
-    from skeegformer import AttentionExplainer, TemperatureScaledClassifier, cross_subject_scores
+def test_explanations_and_scores_take_a_file(mapped, recording):
+    from skeegformer import AttentionExplainer, cross_subject_scores
     from skeegformer.evaluation._fold import _without_metadata
     from skeegformer.evaluation._settings import digest_subjects
 
@@ -330,8 +307,6 @@ def test_explanations_calibration_and_scores_take_a_file(mapped, recording):
     in_file, in_memory = (AttentionExplainer().explain(classifier, X) for X in (mapped, epochs))
     np.testing.assert_array_equal(in_file.values, in_memory.values)
     assert in_file.subjects.tolist() == groups.tolist()
-    scaled = [TemperatureScaledClassifier(classifier).fit(X, y) for X in (mapped, epochs)]
-    assert scaled[0].temperature_ == scaled[1].temperature_
     scores = [
         cross_subject_scores({"linear": classifier}, X, y, groups, cv=2, seeds=(0,), n_jobs=1)
         for X in (mapped, epochs)
@@ -357,40 +332,41 @@ def test_the_original_network_takes_a_file(params, mapped, recording):
     )
 
 
-def test_steps_applied_in_parts(mapped, tmp_path):
+def test_transformed_while_written(mapped, recording, tmp_path):
     pipe = make_pipeline(ChannelPicker(NAMES[:4]), BandPassFilter(4.0, 30.0), Resampler(100.0))
     pipe.fit(mapped[:1])
-    X = transform_to_memmap(pipe, mapped, tmp_path, batch_size=50)
-    expected = pipe.transform(mapped.to_epochs())
-    assert isinstance(X, MappedEpochs)
-    assert (X.shape, X.sfreq, X.ch_names) == ((120, 4, 200), 100.0, NAMES[:4])
+    path = write_memmap(mapped, recording[1], recording[2], tmp_path, transformer=pipe)
+    X, y, _ = load_memmap(path, verify=True)
+    assert (X.shape, X.sfreq, X.ch_names, X.unit) == ((120, 4, 200), 100.0, NAMES[:4], "uV")
     np.testing.assert_array_equal(X.subjects, mapped.subjects)
+    np.testing.assert_array_equal(y, recording[1])
+    expected = pipe.transform(mapped.to_epochs())
     np.testing.assert_array_equal(X.load(), (1e6 * expected.get_data()).astype(np.float32))
-    assert list(tmp_path.iterdir()) == [X.path]
-
-
-def test_steps_applied_to_arrays_without_names(mapped, tmp_path):
+    of_epochs = write_memmap(mapped.to_epochs(), y, None, tmp_path, "a", transformer=pipe)
+    assert of_epochs.read_bytes() == path.read_bytes()
     nameless = MappedEpochs(mapped.path, mapped.shape, unit="z-score")
     step = BandPassFilter(None, 30.0, sfreq=160.0).fit(nameless[:1])
-    X = transform_to_memmap(step, nameless, tmp_path)
+    X, _, _ = load_memmap(write_memmap(nameless, y, None, tmp_path, "b", transformer=step))
     np.testing.assert_array_equal(X.load(), step.transform(nameless.load()))
-    assert X.unit == "z-score"
+    assert (X.unit, X.ch_names) == ("z-score", None)
 
 
 @pytest.mark.parametrize(
-    "step, error, message",
+    "step, message",
     [
-        (EuclideanAlignment(), ValueError, "all epochs of a subject together"),
-        (EEGTransformerClassifier(), ValueError, "does not transform"),
-        (BandPassFilter(None, 30.0), ValueError, "not fitted"),
+        (EuclideanAlignment(), "all epochs of a subject together"),
+        (
+            make_pipeline(make_pipeline(EuclideanAlignment(), "passthrough"), "passthrough"),
+            "all ep",
+        ),
+        (EEGTransformerClassifier(), "does not transform"),
+        (BandPassFilter(None, 30.0), "not fitted"),
     ],
 )
-def test_steps_that_cannot_work_in_parts(step, error, message, mapped, tmp_path):
-    with pytest.raises(error, match=message):
-        transform_to_memmap([step], mapped, tmp_path)
+def test_steps_that_cannot_work_on_a_few_epochs_at_a_time(step, message, mapped, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        write_memmap(mapped, ["a"] * len(mapped), None, tmp_path, transformer=step)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(TypeError, match="X is a ndarray, but only MappedEpochs"):
-        transform_to_memmap([step], mapped.load(), tmp_path)
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs /proc of Linux")

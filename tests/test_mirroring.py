@@ -18,12 +18,7 @@ from skeegformer import (
     make_baseline,
     make_eeg_pipeline,
 )
-from skeegformer.preprocessing import (
-    LeftRightMirror,
-    MirroredClassifier,
-    mirror_classes,
-    mirror_pairs,
-)
+from skeegformer.preprocessing import MirroredClassifier, mirror_classes, mirror_pairs
 
 NAMES = ["C3", "Cz", "C4"]
 SWAP = {"left": "right", "right": "left"}
@@ -59,7 +54,7 @@ def test_names_that_only_look_like_sides_do_not_tell(montage):
     montage = mne.channels.make_standard_montage(montage)
     positions = montage.get_positions()["ch_pos"]
     info = mne.create_info(montage.ch_names, 100.0, "eeg").set_montage(montage)
-    with pytest.raises(ValueError, match="no partner on the other side by name"):
+    with pytest.raises(ValueError, match=r"no partner on the other side by name"):
         mirror_pairs(montage.ch_names)
     pairs = mirror_pairs(info)
     assert set(pairs) == set(pairs.values()) == set(montage.ch_names)
@@ -67,19 +62,57 @@ def test_names_that_only_look_like_sides_do_not_tell(montage):
         assert np.linalg.norm(positions[name] * [-1, 1, 1] - positions[partner]) < 0.02
 
 
-def test_the_classifier_mirrors_such_caps_by_position_or_not_at_all():
-    montage = mne.channels.make_standard_montage("GSN-HydroCel-32")
-    info = mne.create_info(montage.ch_names[:32], 80.0, "eeg")
-    data = 1e-5 * np.random.default_rng(0).normal(size=(8, 32, 80))
-    y = np.tile(["left", "right"], 4)
+@pytest.mark.parametrize(
+    "names, kind, montage",
+    [
+        ([f"A{i}" for i in range(1, 11)], "seeg", None),
+        (["A1", "A2"], "seeg", None),
+        ([f"C{i}" for i in range(1, 13)], "ecog", None),
+        ([f"C{i}" for i in range(1, 5)], "eeg", None),
+        ([f"C{i}" for i in range(1, 13)], "eeg", "biosemi128"),
+        ([f"C{i}" for i in range(1, 7)], "eeg", "biosemi128"),
+        ([f"E{i}" for i in range(1, 33)], "eeg", None),
+        (["C3", "Cz", "C4", "T10"], "eeg", "standard_1020"),
+    ],
+)
+def test_a_doubtful_guess_is_no_guess(names, kind, montage):
+    """Contacts in the head, grids, regions of a BioSemi cap, a channel without partner."""
+    info = mne.create_info(names, 80.0, kind)
+    if montage:
+        info.set_montage(montage, on_missing="ignore")
+    with pytest.raises(ValueError, match="partner|may as well be contacts of a grid"):
+        mirror_pairs(info)
+    data = 1e-5 * np.random.default_rng(0).normal(size=(8, len(names), 80))
+    X, y = mne.EpochsArray(data, info, verbose="ERROR"), np.tile(["left", "right"], 4)
     classifier = EEGTransformerClassifier(max_epochs=1, random_state=0)
-    classifier.fit(mne.EpochsArray(data, info, verbose="ERROR"), y)
-    assert classifier.mirror_pairs_ is None
-    placed = mne.EpochsArray(data, info.copy().set_montage(montage), verbose="ERROR")
-    classifier.fit(placed, y)
-    pairs = mirror_pairs(placed.info)
+    with pytest.warns(UserWarning, match="No epoch is mirrored"):
+        classifier.fit(X, y)
+    assert classifier.mirror_pairs_ is classifier.mirrored_classes_ is None
+    with pytest.raises(ValueError, match="partner|may as well be contacts of a grid"):
+        classifier.set_params(mirror=SWAP).fit(X, y)
+    with pytest.raises(ValueError, match="partner|may as well be contacts of a grid"):
+        MirroredClassifier(DummyClassifier()).fit(X, y)
+
+
+def test_the_classifier_mirrors_other_caps_by_position():
+    montage = mne.channels.make_standard_montage("GSN-HydroCel-32")
+    info = mne.create_info(montage.ch_names[:32], 80.0, "eeg").set_montage(montage)
+    data = 1e-5 * np.random.default_rng(0).normal(size=(8, 32, 80))
+    classifier = EEGTransformerClassifier(max_epochs=1, random_state=0)
+    classifier.fit(mne.EpochsArray(data, info, verbose="ERROR"), np.tile(["left", "right"], 4))
+    pairs = mirror_pairs(info)
     assert [info.ch_names[other] for other in classifier.mirror_pairs_] == list(pairs.values())
     assert pairs["E17"] == "E17"  # on the midline
+
+
+@pytest.mark.parametrize("form", ["EEG {}-Ref", "{}..", "EEG {}", "{}-LE", "EEG {}.."])
+def test_what_recordings_put_around_names(form):
+    names = ["C3", "Cz", "C4", "Fp1", "FP2"]
+    pairs = mirror_pairs([form.format(name) for name in names])
+    expected = {"C3": "C4", "Cz": "Cz", "C4": "C3", "Fp1": "FP2", "FP2": "Fp1"}
+    assert pairs == {form.format(a): form.format(b) for a, b in expected.items()}
+    with pytest.raises(ValueError, match="no partner on the other side by name"):
+        mirror_pairs(["C3-A2", "C4-A2"])
 
 
 def test_old_and_oddly_written_names():
@@ -144,43 +177,14 @@ def test_a_side_without_the_other(alone):
         mirror_classes([alone, "feet"])
 
 
-def test_mirror_moves_each_signal_to_the_partner(simulated):
-    X, _, _, _ = simulated
-    X = X.copy().set_channel_types({"Fp1": "eog", "Fp2": "eog"}, on_unit_change="ignore")
-    mirrored = LeftRightMirror().fit_transform(X)
-    for name, other in (("C3", "C4"), ("FC6", "FC5"), ("Oz", "Oz"), ("Fp1", "Fp1")):
-        np.testing.assert_array_equal(mirrored.get_data(picks=[name]), X.get_data(picks=[other]))
-    assert mirrored.ch_names == X.ch_names
-    np.testing.assert_array_equal(
-        LeftRightMirror().fit_transform(mirrored).get_data(), X.get_data()
-    )
-    array = X.get_data("eeg")
-    names = [name for name in X.ch_names if name not in ("Fp1", "Fp2")]
-    np.testing.assert_array_equal(
-        LeftRightMirror(input_ch_names=names).fit_transform(array), mirrored.get_data("eeg")
-    )
-
-
-def test_mirroring_after_alignment_is_alignment_after_mirroring(simulated):
-    X, _, metadata, _ = simulated
-    subjects = metadata["subject"]
-    aligned = EuclideanAlignment().fit_transform(X, groups=subjects)
-    mirrored = LeftRightMirror().fit_transform(X)
-    np.testing.assert_allclose(
-        EuclideanAlignment().fit_transform(mirrored, groups=subjects).get_data(),
-        LeftRightMirror().fit_transform(aligned).get_data(),
-        atol=1e-6 * aligned.get_data().std(),
-    )
-
-
-@pytest.mark.parametrize("make", [LeftRightMirror, lambda: MirroredClassifier(DummyClassifier())])
-def test_arrays_have_to_tell_their_channels(one_sided, make):
+def test_arrays_have_to_tell_their_channels(one_sided):
     X, y = one_sided
+    classifier = MirroredClassifier(DummyClassifier())
     with pytest.raises(
         ValueError, match="does not tell its channels' names: give .* input_ch_names"
     ):
-        make().fit(X, y)
-    named = make().set_params(input_ch_names=["C3", "C4"])
+        classifier.fit(X, y)
+    named = classifier.set_params(input_ch_names=["C3", "C4"])
     with pytest.raises(ValueError, match="X has 3 channels, but .* was told the names of 2"):
         named.fit(X, y)
 
@@ -235,6 +239,24 @@ def test_the_vote_on_a_mirror_image_is_the_mirror_image_of_the_vote(one_sided):
     )
 
 
+def test_an_image_is_the_epochs_with_partners_exchanged(simulated):
+    """Eye channels stay, and alignment after mirroring is mirroring after alignment."""
+    X, y, metadata, _ = simulated
+    X = X.copy().set_channel_types({"Fp1": "eog", "Fp2": "eog"}, on_unit_change="ignore")
+    both = MirroredClassifier(_Recorder()).fit(X, y).classifier_.X_
+    images = both[len(X) :]
+    for name, other in (("C3", "C4"), ("FC6", "FC5"), ("Oz", "Oz"), ("Fp1", "Fp1")):
+        np.testing.assert_array_equal(images.get_data(picks=[name]), X.get_data(picks=[other]))
+    assert images.ch_names == X.ch_names
+    align = EuclideanAlignment()
+    aligned = MirroredClassifier(_Recorder()).fit(align.fit_transform(X), y).classifier_.X_
+    np.testing.assert_allclose(
+        align.fit_transform(images, groups=metadata["subject"]).get_data("eeg"),
+        aligned[len(X) :].get_data("eeg"),
+        atol=1e-6 * aligned.get_data("eeg").std(),
+    )
+
+
 def test_one_side_teaches_the_other():
     """Only left epochs are loud on one side in training; right ones are learnt in the mirror."""
     rng = np.random.default_rng(0)
@@ -257,23 +279,39 @@ def test_one_side_teaches_the_other():
     "swap, expected",
     [
         ("auto", SWAP),
-        (None, {}),
-        ({}, {}),
+        ({}, {"left": "left", "right": "right"}),
         ({"left": "right"}, SWAP),
         (SWAP, SWAP),
-        ({"left": "left"}, {"left": "left"}),
+        ({"left": "left"}, {"left": "left", "right": "right"}),
     ],
 )
 def test_which_labels_are_exchanged(one_sided, swap, expected):
     X, y = one_sided
-    mirrored = MirroredClassifier(DummyClassifier(), swap=swap, input_ch_names=NAMES)
-    assert mirrored.fit(X, y).swap_ == expected
+    mirrored = MirroredClassifier(DummyClassifier(), swap=swap, input_ch_names=NAMES).fit(X, y)
+    assert mirrored.mirrored_classes_ == expected
+    assert mirrored.mirror_pairs_.tolist() == [2, 1, 0]
+
+
+@pytest.mark.parametrize("codes", [(1, 2), ("769", "770"), ("T1", "T2")])
+def test_classes_that_name_no_side_are_not_mirrored_unasked(one_sided, codes):
+    """Images under their old label would bring any classifier down to chance."""
+    X, y = one_sided
+    y = np.where(y == "left", *codes)
+    mirrored = MirroredClassifier(make_baseline("ts+lr"), input_ch_names=NAMES)
+    with pytest.warns(UserWarning, match="No epoch is mirrored, since none of the classes"):
+        mirrored.fit(X, y)
+    assert mirrored.mirror_pairs_ is mirrored.mirrored_classes_ is None
+    assert balanced_accuracy_score(y, mirrored.predict(X)) > 0.9
+    told = clone(mirrored).set_params(swap={codes[0]: codes[1]}).fit(X, y)
+    assert told.mirrored_classes_ == dict([codes, codes[::-1]])
+    assert balanced_accuracy_score(y, told.predict(X)) > 0.9
 
 
 @pytest.mark.parametrize(
     "swap, message",
     [
-        ("both", "swap='both' is not 'auto', None, or a dict"),
+        ("both", "swap='both' is not 'auto' or a dict"),
+        (None, "swap=None is not .* pass swap={} where all labels stay"),
         ({"left": "up"}, "names 'up', which is not among the classes 'left', 'right'"),
         ({"left": "right", "right": "right"}, "gives a class two partners"),
     ],
@@ -291,17 +329,9 @@ def test_channels_on_the_midline_have_no_other_side(one_sided):
         mirrored = MirroredClassifier(DummyClassifier(), input_ch_names=names)
         with pytest.raises(ValueError, match=rf"midline \({', '.join(names)}\), .*both labels"):
             mirrored.fit(X[:, : len(names)], y)
-        mirrored.fit(X[:, : len(names)], y == "left")  # nothing is exchanged
+        mirrored.set_params(swap={}).fit(X[:, : len(names)], y)  # nothing is exchanged
     with pytest.raises(ValueError, match="a single one"):
         MirroredClassifier(DummyClassifier()).fit(X[:, 0], y)
-
-
-def test_numbers_as_labels_need_a_dict(one_sided):
-    X, y = one_sided
-    y = (y == "right").astype(int)
-    mirrored = MirroredClassifier(make_baseline("ts+lr"), swap={0: 1}, input_ch_names=NAMES)
-    assert balanced_accuracy_score(y, mirrored.fit(X, y).predict(X)) > 0.9
-    assert mirrored.swap_ == {0: 1, 1: 0}
 
 
 @pytest.mark.parametrize("classifier", [LinearSVC(), DummyClassifier, None])

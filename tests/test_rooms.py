@@ -49,7 +49,7 @@ def _imported_rooms(path):
                 names = [f"skeegformer.{alias.name}" for alias in node.names]
         for name in names:
             if name and name.split(".")[0] == "skeegformer":
-                yield (name.split(".") + [""])[1]
+                yield [*name.split("."), ""][1]
 
 
 def test_imports_go_down():

@@ -281,11 +281,11 @@ def _subjects(text):
 
 def _subjects_of(task, subjects):
     """Tell which subjects of a task to load."""
-    from skeegformer.datasets.eegmmi import _check_subjects
+    from skeegformer.datasets._tasks import check_subjects
 
     if subjects == "recorded":
         return recorded([task])
-    return _check_subjects(None if subjects == "all" else subjects)
+    return check_subjects(None if subjects == "all" else subjects)
 
 
 def _begin(folder, settings):

@@ -7,6 +7,7 @@ import sys
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from skeegformer._memmap import MappedEpochs
 from skeegformer.cli._arguments import count
@@ -170,6 +171,11 @@ def _train(run, data, steps, classifier, held_out, args):
     from skeegformer.io import save_model
 
     labels = sorted(set(data.y.tolist()))
+    mirror = getattr(classifier, "mirror", None)
+    if isinstance(mirror, dict):  # of words; labels may be numbers
+        typed = {str(label): label for label in labels}
+        mirror = {typed.get(a, a): typed.get(b, b) for a, b in mirror.items()}
+        classifier.set_params(mirror=mirror)
     callbacks = [TrainingLog(run.history)]
     if args.tensorboard:
         callbacks.append(TensorBoardLog(run.tensorboard, labels))
@@ -200,16 +206,14 @@ def _transformed(steps, X, folder):
     if not steps:
         yield X
     elif isinstance(X, MappedEpochs):
-        from skeegformer import transform_to_memmap
+        from sklearn.pipeline import Pipeline
 
-        few = X[:1]
-        for _, step in steps:
-            few = step.fit_transform(few)
-        mapped = transform_to_memmap([step for _, step in steps], X, folder)
-        try:
-            yield mapped
-        finally:
-            mapped.path.unlink(missing_ok=True)
+        from skeegformer import load_memmap, write_memmap
+
+        with TemporaryDirectory(prefix=".transformed-", dir=folder) as folder:
+            steps = Pipeline(steps).fit(X[:1])
+            path = write_memmap(X, [""] * len(X), None, folder, transformer=steps)
+            yield load_memmap(path)[0]
     else:
         for _, step in steps:
             X = step.fit_transform(X)

@@ -1,8 +1,4 @@
-"""The 64 electrodes of the EEG Motor Movement/Imagery recordings and where they sit."""
-
-from functools import lru_cache
-
-import mne
+"""The 64 electrodes of the EEG Motor Movement/Imagery recordings."""
 
 SFREQ = 160.0
 """Sampling frequency of the recordings in Hz; three subjects are brought to it."""
@@ -14,17 +10,3 @@ T7 T8 T9 T10 TP7 TP8 P7 P5 P3 P1 Pz P2 P4 P6 P8 PO7 PO3 POz PO4 PO8 O1 Oz O2 Iz
 """
 CH_NAMES = tuple(_BY_REGION.split())
 """Electrode names, in the order in which the recordings store them."""
-
-
-@lru_cache(maxsize=1)
-def electrode_montage():
-    """Return the positions of the international 10-05 system.
-
-    Returns
-    -------
-    mne.channels.DigMontage
-        Positions on the standard head, under whichever name this MNE knows them.
-    """
-    # MNE 1.13 renamed the montage and deprecates the name that earlier versions need.
-    renamed = "colin27_1005" in mne.channels.get_builtin_montages()
-    return mne.channels.make_standard_montage("colin27_1005" if renamed else "standard_1005")

@@ -9,27 +9,13 @@ import mne
 from tqdm.auto import tqdm
 
 _LAYOUT = Path("MNE-eegbci-data", "files", "eegmmidb", "1.0.0")
-_HEADER_BYTES = 256
 
 
 def data_root(path=None):
     """Return the folder that holds, or shall hold, ``MNE-eegbci-data``.
 
-    Parameters
-    ----------
-    path : path-like or None
-        A folder; None asks MNE's settings ``MNE_DATASETS_EEGBCI_PATH`` and ``MNE_DATA``, from
-        the environment or from its configuration file, and falls back on ``~/mne_data``.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder. Nothing is created and no setting is written.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder that was named does not exist.
+    None asks MNE's settings ``MNE_DATASETS_EEGBCI_PATH`` and ``MNE_DATA``, and falls back on
+    ``~/mne_data``. Nothing is created and no setting is written.
     """
     if path is not None:
         chosen, origin = path, "path"
@@ -50,41 +36,14 @@ def data_root(path=None):
 
 
 def recording_path(root, subject, run):
-    """Return where one recording lies below `root`.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-        Folder from `data_root`.
-    subject : int
-        Subject, from 1.
-    run : int
-        Run, from 1.
-
-    Returns
-    -------
-    pathlib.Path
-        The EDF file, present or not.
-    """
+    """Return where the EDF file of one run lies below the folder from `data_root`, or would."""
     return root / _LAYOUT / _published_name(subject, run)
 
 
 def fetch(root, recordings, force=False):
-    """Download from PhysioNet the recordings that are missing.
+    """Download from PhysioNet the recordings (subject, run) that are missing.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-        Folder from `data_root`.
-    recordings : iterable of tuple of int
-        Pairs of subject and run.
-    force : bool
-        Download present files as well.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a missing file cannot be downloaded.
+    MNE compares the checksums of what it downloads. `force` downloads present files as well.
     """
     wanted = [pair for pair in recordings if force or not recording_path(root, *pair).is_file()]
     # The bar is for downloads alone: nothing is printed when there is nothing to wait for.
@@ -99,44 +58,39 @@ def fetch(root, recordings, force=False):
             raise FileNotFoundError(_missing_message(root, wanted[done:], error)) from error
 
 
-def verify(file, subject, run):
-    """Refuse a file that is not, to the bit, the one that PhysioNet published.
+def fetch_tasks(tasks, subjects, path=None, *, verify=False):
+    """Download what is missing of some tasks and subjects; return the folder of the data."""
+    root = data_root(path)
+    recordings = [(subject, run) for task in tasks for subject in subjects for run in task.runs]
+    fetch(root, recordings)
+    if verify:
+        verify_files(root, recordings)
+    return root
 
-    Parameters
-    ----------
-    file : pathlib.Path
-        The file to check.
-    subject : int
-        Subject, from 1.
-    run : int
-        Run, from 1.
 
-    Raises
-    ------
-    ValueError
-        If the checksum differs from the published one; says what is wrong with the file.
-    """
-    content = file.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    expected = _published_checksums()[_published_name(subject, run)]
-    if found != expected:
-        raise ValueError(
-            f"{file} is not the recording that PhysioNet published: it {_fault(content)}. "
-            f"Expected sha256 {expected}, found {found}. Delete the file to have it downloaded "
-            "again."
-        )
+def verify_files(root, recordings):
+    """Refuse recordings (subject, run) that are not, to the bit, those that PhysioNet published."""
+    published = published_checksums()
+    for pair in recordings:
+        file, expected = recording_path(root, *pair), published[_published_name(*pair)]
+        found = hashlib.sha256(file.read_bytes()).hexdigest()
+        if found != expected:
+            raise ValueError(
+                f"{file} is not the recording that PhysioNet published: expected sha256 "
+                f"{expected}, found {found}. Delete the file to have it downloaded again."
+            )
+
+
+@lru_cache(maxsize=1)
+def published_checksums():
+    """Return the sha256 of every published file, from the registry that MNE carries."""
+    registry = files("mne").joinpath("data", "eegbci_checksums.txt").read_text(encoding="utf-8")
+    return dict(line.split() for line in registry.splitlines() if line.strip())
 
 
 def _published_name(subject, run):
     """Return the name of a recording on PhysioNet, which is its name below the data folder."""
     return f"S{subject:03d}/S{subject:03d}R{run:02d}.edf"
-
-
-@lru_cache(maxsize=1)
-def _published_checksums():
-    """Return the sha256 of every published file, from the registry that MNE carries."""
-    registry = files("mne").joinpath("data", "eegbci_checksums.txt").read_text(encoding="utf-8")
-    return dict(line.split() for line in registry.splitlines() if line.strip())
 
 
 def _remove_empty_folders(root, folder):
@@ -155,36 +109,3 @@ def _missing_message(root, recordings, error):
         f"{type(error).__name__}. Run the same call once with a working internet connection, or "
         "give as `path` the folder that contains an 'MNE-eegbci-data' with these recordings."
     )
-
-
-def _fault(content):
-    """Describe in a few words how the content of a file departs from a sound recording."""
-    if not content:
-        return "is empty"
-    start = content[:_HEADER_BYTES].lstrip().lower()
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "starts with HTML, as a web page saved in place of a recording does"
-    if not content.startswith(b"0       "):
-        return f"does not start with an EDF header but with {content[:8]!r}"
-    promised = _size_in_header(content)
-    if promised is None:
-        return "has an EDF header that cannot be read"
-    if len(content) < promised:
-        return f"is truncated: {len(content)} bytes where its header promises {promised}"
-    if len(content) > promised:
-        return f"is too long: {len(content)} bytes where its header promises {promised}"
-    return "has the right size but altered content"
-
-
-def _size_in_header(content):
-    """Return the size in bytes that an EDF header implies, or None if it cannot be read."""
-    try:
-        header_bytes, n_records, n_signals = (
-            int(content[start:stop]) for start, stop in ((184, 192), (236, 244), (252, 256))
-        )
-        # Per-signal fields come field by field; 216 bytes of them precede the sample counts.
-        first = _HEADER_BYTES + 216 * n_signals
-        samples = [int(content[first + 8 * k : first + 8 * k + 8]) for k in range(n_signals)]
-    except ValueError:
-        return None
-    return header_bytes + 2 * n_records * sum(samples)

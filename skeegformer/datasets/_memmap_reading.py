@@ -2,41 +2,128 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
+import mne
+import numpy as np
 import pandas as pd
 
+from skeegformer._memmap import MappedEpochs
 from skeegformer._utils.info import make_info
 from skeegformer.datasets._memmap_files import (
     AXES,
     FORMAT,
+    UNKNOWN,
     VERSION,
     file_checksum,
-    parse_name,
+    file_stem,
     sister,
 )
+from skeegformer.preprocessing._sides import electrode_montage
+
+_LAYOUT = AXES, "float32", "little"
+_STEM = re.compile(r"nsamp_(?P<n_epochs>\d+)-eplen_(?P<n_times>\d+)(?P<norm>-norm)?-(?P<name>.+)")
 
 
-def find_data(path):
-    """Find the data file that a path means.
+def load_memmap(
+    path,
+    *,
+    labels=None,
+    conditions=None,
+    stages=None,
+    subjects=None,
+    n_times=None,
+    n_chans=None,
+    sfreq=None,
+    ch_names=None,
+    unit=None,
+    verify=False,
+):
+    """Open an export; epochs stay in the file until they are needed.
 
     Parameters
     ----------
     path : path-like
-        The file, or a folder with a single export.
+        The file of values, ``raw-....dat``, of `export_memmap`, `write_memmap`, or of
+        eeg-transformer's ``download_data.py``; or a folder with a single one.
+    labels : path-like or None, default=None
+        The table of labels; None takes ``label-....csv`` beside the file of values.
+    conditions, stages, subjects : value or list of values or None, default=None
+        Which epochs are wanted; None for all.
+    n_times, n_chans : int or None, default=None
+        Shape of an epoch, for files without a header. None takes `n_times` from the name and
+        `n_chans` from the size of the file.
+    sfreq : float or None, default=None
+        Sampling rate in Hz, for files without a header.
+    ch_names : sequence of str or None, default=None
+        Names of the channels, for files without a header. Those of the 10-05 system get their
+        positions.
+    unit : str or None, default=None
+        What the values of files without a header are. None takes volts, as the original writes
+        them, or z-scores where the name says ``-norm``.
+    verify : bool, default=False
+        Whether the files are compared with their checksums, for which all is read once.
 
     Returns
     -------
-    pathlib.Path
-        The file.
+    X : MappedEpochs of shape (n_epochs, n_chans, n_times)
+        The epochs, in microvolts when they are read.
+    y : ndarray of shape (n_epochs,)
+        The conditions, numbers or text as they were written.
+    metadata : pandas.DataFrame
+        ``subject``, ``stage``, ``condition`` and what else the export has. Of files without a
+        header all is text, but for subjects who are all whole numbers without leading zeros.
 
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If the file or its labels are missing.
     ValueError
-        If a folder has several exports.
+        If files disagree in size, were changed since (with `verify`), there is no such condition,
+        stage or subject, or what is given contradicts the header.
+
+    See Also
+    --------
+    export_memmap : Writes recordings of EEGMMI.
+    write_memmap : Writes other epochs, and has an example.
     """
+    path = find_data(path)
+    header, table = read_header(path), read_labels(path, labels)
+    if verify:
+        check_files(path, header)
+    shape = find_shape(path, header, len(table), n_times, n_chans)
+    ch_names, sfreq, info = find_info(path, header, ch_names, sfreq)
+    if header is not None:
+        unit = agreed("unit", unit, header["unit"], f"the header of {path.name}")
+    elif unit is None:
+        unit = "z-score" if "-norm-" in path.name else "V"
+    chosen = np.ones(len(table), dtype=bool)
+    for column, wanted in (("condition", conditions), ("stage", stages), ("subject", subjects)):
+        if wanted is not None:
+            chosen &= _matches(path, table, column, wanted)
+    if not chosen.any():
+        raise ValueError(f"{path.name} has no epoch with all of what is asked for together.")
+    is_known = not (table["subject"] == UNKNOWN).all()
+    # Another table of labels may have other types than the one that the header describes.
+    types = header.get("label_types") if header is not None and labels is None else None
+    table = restore_types(table, types)
+    X = MappedEpochs(
+        path,
+        shape,
+        unit=unit,
+        ch_names=ch_names,
+        sfreq=sfreq,
+        info=info,
+        subjects=table["subject"].to_numpy() if is_known else None,
+    )
+    y = table["condition"].to_numpy()
+    y = y.astype(str) if y.dtype == object else y
+    return X[chosen], y[chosen], table[chosen].reset_index(drop=True)
+
+
+def find_data(path):
+    """Find the data file that a path means: the file itself, or the only one in a folder."""
     path = Path(path).expanduser()
     if path.is_dir():
         found = sorted(path.glob("raw-*.dat"))
@@ -52,23 +139,7 @@ def find_data(path):
 
 
 def read_header(path):
-    """Read the header of an export.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The data file.
-
-    Returns
-    -------
-    dict or None
-        The header; None where there is none, as for exports of the original.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be read, or tells of a format that is not known here.
-    """
+    """Read the header of a data file; None where there is none, as for exports of the original."""
     file = sister(path, "head")
     if not file.is_file():
         return None
@@ -88,7 +159,7 @@ def read_header(path):
             f"{VERSION}: update it (pip install --upgrade skeegformer)."
         )
     layout = header.get("axes"), header.get("dtype"), header.get("byte_order")
-    if layout != (AXES, "float32", "little"):
+    if layout != _LAYOUT:
         raise ValueError(
             f"{file} says that the values are {layout[1]}, {layout[2]}-endian, by {layout[0]}; "
             f"only float32, little-endian, by {AXES} can be read."
@@ -97,27 +168,7 @@ def read_header(path):
 
 
 def read_labels(path, file=None):
-    """Read the labels of an export.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The data file.
-    file : path-like or None, default=None
-        The table of labels; None takes the one beside it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        All columns as text.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it cannot be read, or lacks a column.
-    """
+    """Read the table of labels beside a data file, or another one, all columns as text."""
     where = ". Keep both in one folder." if file is None else "."
     file = sister(path, "label") if file is None else Path(file)
     if not file.is_file():
@@ -135,106 +186,62 @@ def read_labels(path, file=None):
     return labels
 
 
-def layout(path, header, n_labels, n_times, n_chans):
-    """Find out the shape of what a data file holds.
+def restore_types(labels, types):
+    """Give columns of text the types of the numbers that they were written from.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The data file.
-    header : dict or None
-        Its header.
-    n_labels : int
-        How many epochs have labels.
-    n_times, n_chans : int or None
-        What the user says.
-
-    Returns
-    -------
-    tuple of (int, int, int)
-        ``(n_epochs, n_chans, n_times)``.
-
-    Raises
-    ------
-    ValueError
-        If sources disagree, or none tells.
+    Where no header tells, subjects are numbers if all are whole ones without leading zeros.
     """
-    told = parse_name(path) or {}
+    if types is None:
+        is_whole = labels["subject"].str.fullmatch(r"0|-?[1-9]\d*").all()
+        types = {"subject": "int64"} if is_whole else {}
+    typed = {
+        column: labels[column] == "True" if kind == "bool" else labels[column].astype(kind)
+        for column, kind in types.items()
+        if column in labels
+    }
+    return labels.assign(**typed)
+
+
+def find_shape(path, header, n_labels, n_times, n_chans):
+    """Return (n_epochs, n_chans, n_times) of a data file; refuse sources that disagree."""
     if header is not None:
-        n_epochs, header_times, header_chans = header["shape"]
-        for name, given, known in (
-            ("n_times", n_times, header_times),
-            ("n_chans", n_chans, header_chans),
-        ):
-            if given is not None and given != known:
-                raise ValueError(
-                    f"{name}={given}, but the header of {path.name} says {known}; leave it out."
-                )
-        n_times, n_chans = header_times, header_chans
+        n_epochs, known_times, known_chans = header["shape"]
     else:
-        n_epochs = told.get("n_epochs", n_labels)
-        if n_times is not None and told.get("n_times", n_times) != n_times:
-            raise ValueError(
-                f"n_times={n_times}, but the name of {path.name} says {told['n_times']}; leave it "
-                "out, or correct the name."
-            )
-        n_times = told.get("n_times", n_times)
+        named = _STEM.fullmatch(file_stem(path, "raw"))
+        n_epochs = n_labels if named is None else int(named["n_epochs"])
+        known_times, known_chans = None if named is None else int(named["n_times"]), None
+    source = f"{'the name' if header is None else 'the header'} of {path.name}"
+    n_times = agreed("n_times", n_times, known_times, source)
+    n_chans = agreed("n_chans", n_chans, known_chans, source)
     if n_epochs != n_labels:
         raise ValueError(
             f"{path.name} has {n_epochs} epochs, but {sister(path, 'label').name} has labels of "
             f"{n_labels}; they do not belong together."
         )
-    n_values, rest = divmod(path.stat().st_size, 4)
     if n_times is None:
         raise ValueError(
             f"The name of {path.name} does not tell how long an epoch is (eplen_320, for "
             "example); give n_times, the number of samples."
         )
+    size = path.stat().st_size
     if n_chans is None and n_epochs and n_times:
-        n_chans, more = divmod(n_values, n_epochs * n_times)
-        n_chans = None if more else n_chans
-    if rest or not n_chans or n_values != n_epochs * n_times * n_chans:
+        n_chans = size // (4 * n_epochs * n_times)
+    if not n_chans or size != 4 * n_epochs * n_times * n_chans:
         raise ValueError(
-            f"{path.name} has {path.stat().st_size} bytes, which is not what {n_epochs} epochs of "
-            f"{n_times} samples{f' and {n_chans} channels' if n_chans else ''} take in float32; "
-            "it is incomplete, or n_times or n_chans is another one."
+            f"{path.name} has {size} bytes, which is not what {n_epochs} epochs of {n_times} "
+            f"samples and {n_chans} channels take in float32; it is incomplete, or n_times or "
+            "n_chans is another one."
         )
     return n_epochs, n_chans, n_times
 
 
-def channel_info(path, header, ch_names, sfreq):
-    """Make the Info of the channels, where they are known.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The data file.
-    header : dict or None
-        Its header.
-    ch_names : list of str or None
-        Names that the user gives.
-    sfreq : float or None
-        The rate that the user gives.
-
-    Returns
-    -------
-    ch_names : list of str or None
-        Names of the channels.
-    sfreq : float or None
-        Rate in Hz.
-    info : mne.Info or None
-        Both, and positions where they are known.
-    """
+def find_info(path, header, ch_names, sfreq):
+    """Return names of the channels, their rate and an Info, each where it is known."""
     described = {} if header is None else header["channels"]
-    ch_names = None if ch_names is None else list(ch_names)
-    for name, given in (("ch_names", ch_names), ("sfreq", sfreq)):
-        known = described.get(name)
-        if given is not None and known is not None and given != known:
-            raise ValueError(
-                f"{name}={given!r}, but the header of {path.name} says {known!r}; leave it out."
-            )
-    ch_names = described.get("ch_names") if ch_names is None else ch_names
-    sfreq = described.get("sfreq") if sfreq is None else sfreq
+    given = None if ch_names is None else list(ch_names)
+    source = f"the header of {path.name}"
+    ch_names = agreed("ch_names", given, described.get("ch_names"), source)
+    sfreq = agreed("sfreq", sfreq, described.get("sfreq"), source)
     if ch_names is None or sfreq is None:
         return ch_names, sfreq, None
     if "positions" in described:
@@ -242,11 +249,6 @@ def channel_info(path, header, ch_names, sfreq):
         info = make_info({**described, "positions": places})
         info["line_freq"] = header.get("line_freq")
         return ch_names, sfreq, info
-
-    import mne
-
-    from skeegformer.datasets._channels import electrode_montage
-
     info = mne.create_info(ch_names, sfreq, "eeg", verbose="ERROR")
     montage = electrode_montage()
     if described.get("ch_names") is None and set(ch_names) <= set(montage.ch_names):
@@ -254,32 +256,40 @@ def channel_info(path, header, ch_names, sfreq):
     return ch_names, sfreq, info
 
 
+def agreed(name, given, known, source):
+    """Return what a file tells, or else what the user says; refuse that both differ."""
+    if given is not None and known is not None and given != known:
+        raise ValueError(f"{name}={given!r}, but {source} says {known!r}; leave it out.")
+    return given if known is None else known
+
+
 def check_files(path, header):
-    """Refuse files that have changed since they were written.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The data file.
-    header : dict or None
-        Its header.
-
-    Raises
-    ------
-    ValueError
-        If there is no header to compare with, or a checksum differs.
-    """
+    """Refuse a data file and its labels that have changed since they were written."""
     if header is None:
         raise ValueError(
             f"{path.name} has no header with checksums ({sister(path, 'head').name}) to verify "
             "it by; pass verify=False."
         )
     # By what they are, not by name: files may have been renamed together.
-    for file, expected in zip(
-        (path, sister(path, "label")), header["sha256"].values(), strict=True
-    ):
+    files = path, sister(path, "label")
+    for file, expected in zip(files, header["sha256"].values(), strict=True):
         if file_checksum(file) != expected:
             raise ValueError(
                 f"{file} has changed since it was exported, its checksum differs; export anew, or "
                 "take another copy."
             )
+
+
+def _matches(path, labels, column, wanted):
+    """Mark the epochs that have one of the wanted values."""
+    if isinstance(wanted, str) or not hasattr(wanted, "__iter__"):
+        wanted = [wanted]
+    wanted = [str(value) for value in wanted]
+    there = labels[column].unique().tolist() if column in labels else []
+    for value in wanted:
+        if value not in there:
+            listed = ", ".join(there[:20]) + (", ..." if len(there) > 20 else "")
+            raise ValueError(
+                f"{path.name} has no {column} {value!r}; there are {listed or 'none'}."
+            )
+    return labels[column].isin(wanted).to_numpy()

@@ -6,22 +6,17 @@ from moabb.paradigms.base import BaseParadigm
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from skeegformer.datasets._recordings import PhysioMI, PhysionetEyes
-from skeegformer.datasets._tasks import TASKS
+from skeegformer.datasets._tasks import TASKS, check_times
+from skeegformer.preprocessing._base import check_band, optional_positive
 
 
 class _EEGMMIParadigm(BaseParadigm):
     """What both paradigms share: what is done to a recording before it is cut."""
 
-    def __init__(self, fmin, fmax, events, tmin, tmax, channels, resample, scorer):
-        super().__init__(
-            filters=[[fmin, fmax]],
-            events=events,
-            tmin=tmin,
-            tmax=tmax,
-            channels=channels,
-            resample=resample,
-            scorer=scorer,
-        )
+    def __init__(self, fmin, fmax, *, resample, **parameters):
+        check_band(fmin, fmax)
+        optional_positive("resample", resample, "no change")
+        super().__init__(filters=[[fmin, fmax]], resample=resample, **parameters)
 
     @property
     def scoring(self):
@@ -109,10 +104,18 @@ class EyesParadigm(_EEGMMIParadigm):
         scorer=None,
     ):
         check_times(tmin, tmax, window)
-        check_frequencies(fmin, fmax, resample)
         if tmin < 0:
             raise ValueError(f"tmin={tmin} s lies before the recording; it must be 0 or later.")
-        super().__init__(fmin, fmax, events, tmin, tmax, channels, resample, scorer)
+        super().__init__(
+            fmin,
+            fmax,
+            events=events,
+            tmin=tmin,
+            tmax=tmax,
+            channels=channels,
+            resample=resample,
+            scorer=scorer,
+        )
         self.window = window
 
     @property
@@ -143,26 +146,13 @@ class EyesParadigm(_EEGMMIParadigm):
 
 
 class CueParadigm(_EEGMMIParadigm):
-    """MOABB paradigm: one epoch per cue of a motor task.
+    """MOABB paradigm: one epoch per cue of a motor task, times in seconds from the cue.
 
-    Parameters
-    ----------
-    fmin : float or None
-        Lower edge of the pass band in Hz.
-    fmax : float or None
-        Upper edge of the pass band in Hz.
-    tmin : float
-        Start of an epoch relative to its cue, in seconds.
-    tmax : float
-        End of an epoch relative to its cue, in seconds.
-    closed : bool
-        Whether the sample at `tmax` belongs to the epoch, as it does in MNE and MOABB.
-    resample : float or None
-        Sampling frequency in Hz to bring the recordings to before they are cut.
+    The sample at `tmax` belongs to an epoch that is `closed`, as it does in MNE and MOABB.
     """
 
     def __init__(self, fmin=None, fmax=None, *, tmin=0.0, tmax=3.0, closed=True, resample=None):
-        super().__init__(fmin, fmax, None, tmin, tmax, None, resample, None)
+        super().__init__(fmin, fmax, tmin=tmin, tmax=tmax, resample=resample)
         self.closed = closed
 
     @property
@@ -207,7 +197,7 @@ class _PrepareRecording(_Step):
 
 
 class _CutWindows(_Step):
-    """Cut a recording into windows that do not overlap."""
+    """Cut a recording, which belongs to one condition, into windows that do not overlap."""
 
     def __init__(self, event_id, window, tmin, tmax, channels):
         self.event_id = event_id
@@ -217,9 +207,8 @@ class _CutWindows(_Step):
         self.channels = channels
 
     def transform(self, raw):
-        """Return the windows of the one condition that the recording belongs to."""
-        cues = _find_cues(raw, self.event_id)
-        sfreq = raw.info["sfreq"]
+        """Return the windows."""
+        cues, sfreq = _find_cues(raw, self.event_id), raw.info["sfreq"]
         length = round(self.window * sfreq)
         start = cues[0, 0] - raw.first_samp + round(self.tmin * sfreq)
         stop = raw.n_times if self.tmax is None else min(round(self.tmax * sfreq), raw.n_times)
@@ -230,8 +219,7 @@ class _CutWindows(_Step):
                 f"{stop / sfreq:g} s, the end of the recording or tmax. Shorten `window` or "
                 "widen tmin and tmax."
             )
-        events = np.tile(cues[0], (len(onsets), 1))
-        events[:, 0] = onsets + raw.first_samp
+        events = np.column_stack([onsets + raw.first_samp, np.tile(cues[0, 1:], (len(onsets), 1))])
         return _epochs(raw, events, self.event_id, 0.0, (length - 1) / sfreq, self.channels)
 
 
@@ -254,25 +242,6 @@ class _CutCues(_Step):
             tmin = round(tmin * sfreq) / sfreq
             tmax = tmin + (length - 1) / sfreq
         return _epochs(raw, _find_cues(raw, self.event_id), self.event_id, tmin, tmax)
-
-
-def check_times(tmin, tmax, window):
-    """Refuse a time range or a window without any length."""
-    if not window > 0:
-        raise ValueError(f"window={window} s is not a length; give a positive number of seconds.")
-    if tmax is not None and not tmax > tmin:
-        raise ValueError(f"tmax={tmax} s is not after tmin={tmin} s; give a later tmax.")
-
-
-def check_frequencies(fmin, fmax, sfreq):
-    """Refuse an empty pass band, which MNE would take for a band stop, or no frequency at all."""
-    if fmin is not None and fmax is not None and not fmin < fmax:
-        raise ValueError(
-            f"The pass band from {fmin} Hz to {fmax} Hz is empty; the lower edge must lie below "
-            "the upper one."
-        )
-    if sfreq is not None and not sfreq > 0:
-        raise ValueError(f"resample={sfreq} Hz is not a sampling frequency; give a positive one.")
 
 
 def _find_cues(raw, event_id):

@@ -7,15 +7,14 @@ import numpy as np
 from moabb.datasets import PhysionetMI
 from moabb.datasets.base import BaseDataset
 
-from skeegformer.datasets._channels import SFREQ, electrode_montage
-from skeegformer.datasets._files import data_root, fetch, recording_path, verify
-from skeegformer.datasets._tasks import TASKS, event_id
-
-N_SUBJECTS = 109
+from skeegformer.datasets._channels import SFREQ
+from skeegformer.datasets._files import data_root, fetch, recording_path
+from skeegformer.datasets._tasks import N_SUBJECTS, TASKS, event_id
+from skeegformer.preprocessing._sides import electrode_montage
 
 
 class _Recordings:
-    """Reading of recordings that are checked against PhysioNet's checksums first.
+    """Reading of recordings.
 
     MOABB's own reader asks its mirror over the network even for files that are present, and
     writes the folder into MNE's configuration; neither happens here.
@@ -24,25 +23,9 @@ class _Recordings:
     nemar_id = None
 
     def data_path(self, subject, path=None, force_update=False, update_path=None, verbose=None):
-        """Return the files of one subject, downloading those that are missing.
+        """Return the EDF files of one subject, one per run, downloading those that are missing.
 
-        Parameters
-        ----------
-        subject : int
-            Subject, 1 to 109.
-        path : path-like or None
-            Folder that contains ``MNE-eegbci-data``; None for that of the dataset.
-        force_update : bool
-            Whether to download files that are present as well.
-        update_path : None
-            Ignored: no setting is written. Present because MOABB passes it.
-        verbose : None
-            Ignored. Present because MOABB passes it.
-
-        Returns
-        -------
-        list of str
-            One EDF file per run.
+        Other parameters are those that MOABB passes; no setting is written.
         """
         if subject not in self.subject_list:
             raise ValueError(f"Subject {subject!r} is not among {self.subject_list}.")
@@ -61,10 +44,9 @@ class _Recordings:
         return {"0": raws}
 
     def _read(self, root, subject, run):
-        """Read, check and label one recording."""
+        """Read and label one recording."""
         file = recording_path(root, subject, run)
-        verify(file, subject, run)
-        raw = mne.io.read_raw_edf(file, preload=True, verbose="ERROR")
+        raw = _read_edf(file)
         mne.datasets.eegbci.standardize(raw)
         raw.set_montage(electrode_montage())
         raw.info["line_freq"] = 60.0
@@ -103,9 +85,10 @@ class PhysionetEyes(_Recordings, BaseDataset):
 
     Notes
     -----
-    Every file is compared with PhysioNet's checksum; a ``ValueError`` names a file that differs.
-    Trailing padding is cut off. Subjects 88, 92 and 100, recorded at 128 Hz, are resampled to
-    160 Hz. The runs are called "1" (open) and "2" (closed), as on PhysioNet.
+    What is downloaded is compared with PhysioNet's checksums; ``load_eegmmi(..., verify=True)``
+    compares files that were there before. Trailing padding is cut off. Subjects 88, 92 and 100,
+    recorded at 128 Hz, are resampled to 160 Hz. The runs are called "1" (open) and "2" (closed),
+    as on PhysioNet.
 
     References
     ----------
@@ -152,15 +135,6 @@ class PhysioMI(_Recordings, PhysionetMI):
 
     ``PhysionetMI`` itself reads six runs where three are asked for, and gives imagined and
     executed movements the same labels. Its code, reference and interval stay.
-
-    Parameters
-    ----------
-    task : Task
-        One of the four motor tasks.
-    subjects : iterable of int or None
-        Subjects, 1 to 109; None for all.
-    path : path-like or None
-        Folder that contains ``MNE-eegbci-data``, as in `PhysionetEyes`.
     """
 
     def __init__(self, task, subjects=None, *, path=None):
@@ -176,6 +150,20 @@ class PhysioMI(_Recordings, PhysionetMI):
         cues = raw.annotations[np.isin(raw.annotations.description, list(self._label_of_cue))]
         cues.description = np.array([self._label_of_cue[cue] for cue in cues.description], str)
         raw.set_annotations(cues)
+
+
+def _read_edf(file):
+    """Read an EDF file; one that is damaged, or shorter or longer than its header says, is not."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("error", message=".*records from the header")
+            return mne.io.read_raw_edf(file, preload=True, verbose="WARNING")
+    except Exception as error:
+        raise ValueError(
+            f"{file} cannot be read as the recording that PhysioNet published "
+            f"({type(error).__name__}: {error}). Delete the file to have it downloaded again."
+        ) from error
 
 
 def _crop_padding(raw):

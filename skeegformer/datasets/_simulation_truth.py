@@ -7,9 +7,17 @@ import numpy as np
 import pandas as pd
 
 from skeegformer.datasets._channels import CH_NAMES
-from skeegformer.datasets._simulation_head import blink_field, places_below, unit_field
-from skeegformer.datasets._simulation_signals import BANDS, evoked_bands, rhythm_bands
+from skeegformer.datasets._simulation import (
+    BANDWIDTH,
+    EVOKED_WIDTH,
+    SPREAD_FREQUENCY,
+    blink_field,
+    places_below,
+    rhythm_spectrum,
+    unit_field,
+)
 
+BANDS = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0)}
 _QUIET = 0.5  # of the gain of the best electrode; less is seen by electrodes that can be replaced
 _BLINKING = 0.5  # of the largest blink; more is seen by electrodes that count as contaminated
 _IRRELEVANT = 0.1  # of the relevance of the best electrode
@@ -129,19 +137,7 @@ def draw_channels(design, rng):
 
 
 def make_truth(design, channels, subjects, case):
-    """Return what is known about the data.
-
-    Parameters
-    ----------
-    design : Design
-        What was asked for.
-    channels : dict of str to ndarray of int
-        Kind to the channels that are replaced.
-    subjects : pandas.DataFrame
-        What is particular to each subject.
-    case : str
-        Name of the case.
-    """
+    """Return what is known about the data."""
     is_kind = {kind: np.isin(np.arange(len(CH_NAMES)), at) for kind, at in channels.items()}
     is_replaced = np.any(list(is_kind.values()), axis=0)
     is_blink = (blink_field() > _BLINKING) & (design.blink_rate > 0) & ~is_replaced
@@ -185,8 +181,8 @@ def _class_bands(design):
     """Return which share of the power of each class's sources lies in each band."""
     rows = []
     for label in design.sources:
-        kinds = [_rhythm_shares(design, label)] if design.sources[label] else []
-        kinds += [evoked_bands()] if design.evoked[label] else []
+        kinds = [_rhythm_bands(design, label)] if design.sources[label] else []
+        kinds += [_evoked_bands()] if design.evoked[label] else []
         rows.append(np.mean(kinds, axis=0) if kinds else np.zeros(len(BANDS)))
     return pd.DataFrame(rows, index=list(design.sources), columns=list(BANDS))
 
@@ -197,17 +193,13 @@ def _class_difference(design):
     if design.snr > 0:
         for k, (label, names) in enumerate(design.sources.items()):
             if names:
-                shares = _with_rest(_rhythm_shares(design, label))
+                shares = _with_rest(_rhythm_bands(design, label))
                 powers[k] = np.outer(shares, _relative(_rhythm_power(names)))
     # Potentials are compared before they are squared: opposite ones have the same power.
     potential = np.ptp([_evoked_field(peaks) for peaks in design.evoked.values()], axis=0)
     difference = np.ptp(powers, axis=0)
-    difference += np.outer(_with_rest(evoked_bands()), _relative(potential**2))
+    difference += np.outer(_with_rest(_evoked_bands()), _relative(potential**2))
     return pd.DataFrame(difference, index=[*BANDS, "rest"], columns=list(CH_NAMES))
-
-
-def _rhythm_shares(design, label):
-    return rhythm_bands(design.frequencies[label], design.variability)
 
 
 def _with_rest(shares):
@@ -226,3 +218,24 @@ def _evoked_field(peaks):
 def _relative(values):
     """Divide by the largest value, unless all are 0."""
     return values / max(np.max(values), np.finfo(float).tiny)
+
+
+def _rhythm_bands(design, label):
+    """Return which share of a rhythm's power lies in each band, over all subjects."""
+    f = np.arange(0.05, 100, 0.1)
+    width = np.hypot(BANDWIDTH, SPREAD_FREQUENCY * design.variability)
+    return _shares(f, rhythm_spectrum(design.frequencies[label], width)(f))
+
+
+def _evoked_bands():
+    """Return which share of an evoked potential's power lies in each band.
+
+    What is slower than 1 Hz is left out: no band has it, and filters take it from EEG.
+    """
+    f = np.arange(1.05, 100, 0.1)
+    return _shares(f, np.exp(-((2 * np.pi * EVOKED_WIDTH * f) ** 2)))
+
+
+def _shares(f, power):
+    total = power.sum()
+    return np.array([power[(f >= low) & (f < high)].sum() / total for low, high in BANDS.values()])

@@ -1,6 +1,10 @@
-"""The five tasks: which runs hold them, and what their annotations mean."""
+"""The five tasks: which runs hold them, what their annotations mean, and who took part."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
+
+N_SUBJECTS = 109
 
 
 @dataclass(frozen=True)
@@ -45,16 +49,46 @@ _CODES = {
 
 
 def event_id(task):
-    """Return the event codes of a task; no two tasks share one, so that tasks can be joined.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-
-    Returns
-    -------
-    dict of str to int
-        Code of each of the two labels.
-    """
+    """Return label to event code of a task; no two share one, so that tasks can be joined."""
     return {label: _CODES[label] for label in task.labels}
+
+
+def check_tasks(task):
+    """Return the tasks that were asked for, once each."""
+    if not isinstance(task, str | Iterable):
+        task = [task]
+    names = [task] if isinstance(task, str) else list(task)
+    if names == ["all"]:
+        names = list(TASKS)
+    unknown = [name for name in names if not isinstance(name, str) or name not in TASKS]
+    if unknown or not names:
+        problem = f"Unknown task {unknown[0]!r}" if unknown else "No task was given"
+        more = " Four classes are joined by skeegformer.evaluation.load_benchmark_task."
+        raise ValueError(
+            f"{problem}; the tasks are {', '.join(TASKS)}, or 'all' on its own."
+            f"{more if 'four-class' in str(unknown) else ''}"
+        )
+    return [TASKS[name] for name in dict.fromkeys(names)]
+
+
+def check_subjects(subjects):
+    """Return the subjects that were asked for, once each, as plain integers."""
+    if subjects is None:
+        return list(range(1, N_SUBJECTS + 1))
+    subjects = [subjects] if isinstance(subjects, (Integral, str)) else list(subjects)
+    if not subjects:
+        raise ValueError(f"No subject was given; name some of 1 to {N_SUBJECTS}, or None for all.")
+    for subject in subjects:
+        if not isinstance(subject, Integral) or isinstance(subject, bool):
+            raise TypeError(f"Subject {subject!r} is not an integer from 1 to {N_SUBJECTS}.")
+        if not 1 <= subject <= N_SUBJECTS:
+            raise ValueError(f"Subject {subject} does not exist; subjects are 1 to {N_SUBJECTS}.")
+    return list(dict.fromkeys(int(subject) for subject in subjects))
+
+
+def check_times(tmin, tmax, window):
+    """Refuse a time range or a window without any length."""
+    if not window > 0:
+        raise ValueError(f"window={window} s is not a length; give a positive number of seconds.")
+    if tmax is not None and not tmax > tmin:
+        raise ValueError(f"tmax={tmax} s is not after tmin={tmin} s; give a later tmax.")

@@ -1,22 +1,14 @@
 """The EEG Motor Movement/Imagery Dataset of PhysioNet, as epochs, labels and metadata."""
 
-from collections.abc import Iterable
-from numbers import Integral
-
 import mne
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from skeegformer.datasets._files import data_root, fetch
-from skeegformer.datasets._paradigms import (
-    CueParadigm,
-    EyesParadigm,
-    check_frequencies,
-    check_times,
-)
-from skeegformer.datasets._recordings import N_SUBJECTS, PhysioMI, PhysionetEyes
-from skeegformer.datasets._tasks import TASKS
+from skeegformer.datasets._files import fetch_tasks
+from skeegformer.datasets._paradigms import CueParadigm, EyesParadigm
+from skeegformer.datasets._recordings import PhysioMI, PhysionetEyes
+from skeegformer.datasets._tasks import TASKS, check_subjects, check_tasks, check_times
 
 _MOTOR_TMAX = 3.0  # seconds after the cue: the interval that MOABB gives this dataset
 
@@ -33,6 +25,7 @@ def load_eegmmi(
     resample=None,
     return_epochs=True,
     path=None,
+    verify=False,
     n_jobs=1,
 ):
     """Load epochs of the EEG Motor Movement/Imagery Dataset.
@@ -79,6 +72,9 @@ def load_eegmmi(
         Folder that contains ``MNE-eegbci-data``, or into which to download it. It wins over
         MNE's settings. None for the folder in ``MNE_DATASETS_EEGBCI_PATH`` or ``MNE_DATA``,
         else ``~/mne_data``. No setting is ever written.
+    verify : bool
+        Whether files that were there already are compared with PhysioNet's checksums. What is
+        downloaded always is.
     n_jobs : int
         Number of subjects to load at the same time; -1 for one per processor. Each process has
         to import MOABB first, which pays from some fifty subjects on.
@@ -100,7 +96,7 @@ def load_eegmmi(
         If a subject is not an integer.
     ValueError
         If a task is unknown, a subject is outside 1 to 109, there is no task or no subject, times
-        or frequencies make no sense, or a file is not the one that PhysioNet published.
+        or frequencies make no sense, or a file is damaged.
     FileNotFoundError
         If `path` does not exist, or recordings are missing and cannot be downloaded.
 
@@ -124,7 +120,8 @@ def load_eegmmi(
     cut off. Trials that the recording ends within are left out, and so are annotations other
     than cues. The power line's 60 Hz are noted in ``X.info["line_freq"]``.
 
-    *Files.* Each file is compared with the checksum that PhysioNet published before it is read.
+    *Files.* Recordings are compared with the checksums that PhysioNet published when they are
+    downloaded, and with ``verify=True`` also later. A file that is not complete is never read.
 
     References
     ----------
@@ -143,12 +140,10 @@ def load_eegmmi(
     >>> metadata.groupby(["subject", "run"]).size().tolist()  # doctest: +SKIP
     [30, 30, 30, 30]
     """
-    tasks = _check_tasks(task)
-    subjects = _check_subjects(subjects)
-    check_frequencies(l_freq, h_freq, resample)
+    tasks = check_tasks(task)
+    subjects = check_subjects(subjects)
     paradigms = _make_paradigms(tasks, tmin, tmax, window, (l_freq, h_freq), resample)
-    root = data_root(path)
-    fetch(root, [(subject, run) for task in tasks for subject in subjects for run in task.runs])
+    root = fetch_tasks(tasks, subjects, path, verify=verify)
 
     parts = Parallel(n_jobs=n_jobs)(
         delayed(_load_subject)(task, subject, paradigm, root, return_epochs)
@@ -158,39 +153,6 @@ def load_eegmmi(
     start = 0.0 if tasks == [TASKS["baseline-eyes"]] else tmin
     with mne.use_log_level("WARNING"):
         return _join(parts, start, return_epochs)
-
-
-def _check_tasks(task):
-    """Return the tasks that were asked for, once each."""
-    if not isinstance(task, str | Iterable):
-        task = [task]
-    names = [task] if isinstance(task, str) else list(task)
-    if names == ["all"]:
-        names = list(TASKS)
-    unknown = [name for name in names if not isinstance(name, str) or name not in TASKS]
-    if unknown or not names:
-        problem = f"Unknown task {unknown[0]!r}" if unknown else "No task was given"
-        more = " Four classes are joined by skeegformer.evaluation.load_benchmark_task."
-        raise ValueError(
-            f"{problem}; the tasks are {', '.join(TASKS)}, or 'all' on its own."
-            f"{more if 'four-class' in str(unknown) else ''}"
-        )
-    return [TASKS[name] for name in dict.fromkeys(names)]
-
-
-def _check_subjects(subjects):
-    """Return the subjects that were asked for, once each, as plain integers."""
-    if subjects is None:
-        return list(range(1, N_SUBJECTS + 1))
-    subjects = [subjects] if isinstance(subjects, (Integral, str)) else list(subjects)
-    if not subjects:
-        raise ValueError(f"No subject was given; name some of 1 to {N_SUBJECTS}, or None for all.")
-    for subject in subjects:
-        if not isinstance(subject, Integral) or isinstance(subject, bool):
-            raise TypeError(f"Subject {subject!r} is not an integer from 1 to {N_SUBJECTS}.")
-        if not 1 <= subject <= N_SUBJECTS:
-            raise ValueError(f"Subject {subject} does not exist; subjects are 1 to {N_SUBJECTS}.")
-    return list(dict.fromkeys(int(subject) for subject in subjects))
 
 
 def _make_paradigms(tasks, tmin, tmax, window, band, resample):

@@ -1,21 +1,18 @@
-"""Exports: epochs in a file from which only those that are needed are read."""
+"""Exports: epochs written to a file from which only those that are needed are read."""
 
-from pathlib import Path
-
+import mne
 import numpy as np
 import pandas as pd
 
-from skeegformer._memmap import BATCH, MappedEpochs, batches_of
-from skeegformer._validation import as_epochs, eeg_picks, is_epochs
+from skeegformer._memmap import BATCH, VOLTS_TO_MICROVOLTS, MappedEpochs
+from skeegformer._validation import as_epochs, eeg_picks, in_memory, is_epochs, plain_labels
+from skeegformer.datasets._channels import SFREQ
+from skeegformer.datasets._files import fetch_tasks
 from skeegformer.datasets._memmap_files import UNKNOWN, ExportWriter
-from skeegformer.datasets._memmap_reading import (
-    channel_info,
-    check_files,
-    find_data,
-    layout,
-    read_header,
-    read_labels,
-)
+from skeegformer.datasets._memmap_reading import load_memmap
+from skeegformer.datasets._tasks import TASKS, check_subjects, check_tasks, check_times
+from skeegformer.preprocessing._base import check_band, optional_positive
+from skeegformer.preprocessing.alignment import EuclideanAlignment
 
 __all__ = ["export_memmap", "write_memmap", "load_memmap"]
 
@@ -124,21 +121,17 @@ def export_memmap(
     """
     from tqdm.auto import tqdm
 
-    from skeegformer.datasets._channels import SFREQ
-    from skeegformer.datasets._files import data_root, fetch
-    from skeegformer.datasets._paradigms import check_frequencies, check_times
-    from skeegformer.datasets._tasks import TASKS
-    from skeegformer.datasets.eegmmi import _check_subjects, _check_tasks, load_eegmmi
+    from skeegformer.datasets import eegmmi  # loads MOABB
 
-    tasks, subjects = _check_tasks(task), _check_subjects(subjects)
+    tasks, subjects = check_tasks(task), check_subjects(subjects)
     names = [task.name for task in tasks]
-    is_all = set(names) == set(TASKS)
-    check_frequencies(l_freq, h_freq, resample)
     check_times(tmin, tmax, window)
-    times = {"tmin": tmin, "tmax": tmax, "window": window}
+    check_band(l_freq, h_freq)
+    optional_positive("resample", resample, "no change")
     n_times = round(window * (resample or SFREQ))
     if not n_times:
         raise ValueError(f"window={window} s is shorter than a sample; make it longer.")
+    times = {"tmin": tmin, "tmax": tmax, "window": window}
     if names != ["baseline-eyes"]:
         if tmax is not None and not np.isclose(tmax, tmin + window):
             raise ValueError(
@@ -146,20 +139,13 @@ def export_memmap(
                 "tasks end; leave tmax out, or change window."
             )
         times["tmax"] = None if "baseline-eyes" in names else tmin + window
-    writer = ExportWriter(
-        folder,
-        name if name is not None else "all" if is_all else "-".join(names),
-        n_times,
-        zscore=zscore,
-        overwrite=overwrite,
-    )
-    root = data_root(path)
-    fetch(root, [(subject, run) for task in tasks for subject in subjects for run in task.runs])
-    with writer:
+    if name is None:
+        name = "all" if len(names) == len(TASKS) else "-".join(names)
+    filters = {"l_freq": l_freq, "h_freq": h_freq, "resample": resample}
+    with ExportWriter(folder, name, n_times, zscore=zscore, overwrite=overwrite) as writer:
+        fetch_tasks(tasks, subjects, path)
         for subject in tqdm(subjects, desc="export", unit="subject", disable=not verbose):
-            X, y, metadata = load_eegmmi(
-                names, subject, l_freq=l_freq, h_freq=h_freq, resample=resample, path=root, **times
-            )
+            X, y, metadata = eegmmi.load_eegmmi(names, subject, path=path, **filters, **times)
             # Motor tasks alone come with the sample at tmax.
             data = X.get_data(copy=False)[..., :n_times]
             writer.write(data, metadata.assign(stage=UNKNOWN, condition=y))
@@ -167,14 +153,7 @@ def export_memmap(
             info=X.info,
             tasks=names,
             dataset="EEGMMI",
-            processing={
-                "window": window,
-                "tmin": tmin,
-                "tmax": tmax,
-                "l_freq": l_freq,
-                "h_freq": h_freq,
-                "resample": resample,
-            },
+            processing={"window": window, "tmin": tmin, "tmax": tmax, **filters},
         )
     return writer.data_path
 
@@ -189,6 +168,7 @@ def write_memmap(
     sfreq=None,
     ch_names=None,
     zscore=False,
+    transformer=None,
     overwrite=False,
 ):
     """Write epochs that are there already to a memory-mapped file.
@@ -198,7 +178,8 @@ def write_memmap(
     X : mne.Epochs, list of mne.Epochs, MappedEpochs or array of shape (n_epochs, n_chans, n_times)
         The epochs. Of Epochs the EEG channels are written, in volts; arrays as they are.
     y : array-like of shape (n_epochs,)
-        Labels; they are written, and read again, as text.
+        Labels, numbers or text. They come back as they are, and so do columns of metadata that
+        are numbers; others come back as text.
     metadata : pandas.DataFrame or None, default=None
         A row for each epoch; ``subject`` and ``stage`` are of use to `load_memmap`. None takes
         those of Epochs.
@@ -212,6 +193,12 @@ def write_memmap(
         Names of the channels of arrays. Epochs know theirs.
     zscore : bool, default=False
         Whether every channel of every epoch gets mean 0 and standard deviation 1.
+    transformer : transformer, Pipeline or None, default=None
+        What is done to the epochs, a few at a time, before they are written, so that epochs that
+        do not fit into memory can be preprocessed: fitted, for example on ``X[:1]``, and
+        transforming each epoch by itself, as filters, resampling and choice of channels do. A
+        Pipeline without its classifier is ``pipe[:-1]``. Transformed Epochs are written in
+        microvolts.
     overwrite : bool, default=False
         Whether an export of the same name and epoch length may be replaced.
 
@@ -226,8 +213,11 @@ def write_memmap(
         If there is such an export, and it may not be replaced.
     OSError
         If files cannot be written. Nothing is left of them, and earlier ones stay.
+    NotFittedError
+        If the transformer is not fitted.
     ValueError
-        If X is no epochs, or has not as many as y and metadata.
+        If X is no epochs, or has not as many as y and metadata, or the transformer works on
+        several epochs together (`EuclideanAlignment`).
 
     See Also
     --------
@@ -239,55 +229,66 @@ def write_memmap(
     >>> import tempfile
     >>> from skeegformer import load_memmap, make_simulated_eeg, write_memmap
     >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, n_epochs=10, random_state=0)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = write_memmap(X, y, metadata, folder, "simulated")
-    ...     print(path.name)
-    ...     X, y, metadata = load_memmap(path)
-    ...     X
-    raw-nsamp_20-eplen_320-simulated.dat
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = write_memmap(X, y, metadata, folder.name, "simulated")
+    >>> path.name
+    'raw-nsamp_20-eplen_320-simulated.dat'
+    >>> X, y, metadata = load_memmap(path)
+    >>> X
     <MappedEpochs | 20 epochs, 64 channels, 320 samples at 160 Hz, 1.64 MB in ...simulated.dat>
-    """
-    info, unit, scale = None, "as given", 1.0
-    if is_epochs(X):
-        import mne
 
+    Steps of a Pipeline work on epochs that stay in a file, and what they make goes into another:
+
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skeegformer import BandPassFilter, ChannelPicker
+    >>> steps = make_pipeline(ChannelPicker(["C3", "C4"]), BandPassFilter(None, 30.0)).fit(X[:1])
+    >>> path = write_memmap(X, y, metadata, folder.name, "filtered", transformer=steps)
+    >>> load_memmap(path)[0].shape
+    (20, 2, 320)
+    >>> folder.cleanup()
+    """
+    if is_epochs(X):
         X = as_epochs(X)
         metadata = X.metadata if metadata is None else metadata
-        picks = eeg_picks(X)
-        info, unit = mne.pick_info(X.info, picks), "V"
-        data = X.get_data(picks=picks, copy=False)
     elif isinstance(X, MappedEpochs):
-        data, info = X, X.info
         ch_names, sfreq = X.ch_names, X.sfreq
-        unit, scale = (X.unit, 1e-6) if X.unit == "V" else (X.unit, 1.0)
         if metadata is None and X.subjects is not None:
             metadata = pd.DataFrame({"subject": X.subjects})
     else:
-        data = np.asarray(X)
-        if data.ndim != 3 or data.dtype.kind not in "fiu":
+        X = np.asarray(X)
+        if X.ndim != 3 or X.dtype.kind not in "fiu":
             raise ValueError(
-                f"X has shape {data.shape} and type {data.dtype}, but epochs are numbers of shape "
+                f"X has shape {X.shape} and type {X.dtype}, but epochs are numbers of shape "
                 "(n_epochs, n_chans, n_times)."
             )
-        if ch_names is not None and len(ch_names) != data.shape[1]:
-            raise ValueError(f"X has {data.shape[1]} channels, but ch_names {len(ch_names)} names.")
-    y = np.asarray(y).astype(str)
-    if y.shape != (len(data),):
-        raise ValueError(
-            f"X has {len(data)} epochs, but y has shape {y.shape}; give one label each."
-        )
+        if ch_names is not None and len(ch_names) != X.shape[1]:
+            raise ValueError(f"X has {X.shape[1]} channels, but ch_names {len(ch_names)} names.")
+    y = np.asarray(y)
+    if y.shape != (len(X),):
+        raise ValueError(f"X has {len(X)} epochs, but y has shape {y.shape}; give one label each.")
     metadata = pd.DataFrame(index=range(len(y))) if metadata is None else metadata
     if len(metadata) != len(y):
         raise ValueError(f"X has {len(y)} epochs, but metadata has {len(metadata)} rows.")
-    missing = {column: UNKNOWN for column in ("subject", "stage") if column not in metadata}
-    labels = metadata.reset_index(drop=True).assign(condition=y, **missing)
-    start = 0
-    with ExportWriter(folder, name, data.shape[2], zscore=zscore, overwrite=overwrite) as writer:
-        for batch in batches_of(data, BATCH):
-            # Multiplied in double precision, so that volts become microvolts as they were.
-            batch = batch.astype(np.float64) if scale != 1.0 else batch
-            writer.write(batch, labels.iloc[start : start + len(batch)], scale)
-            start += len(batch)
+    if not len(X):
+        raise ValueError("There are no epochs to write.")
+    labels = metadata.reset_index(drop=True).assign(condition=plain_labels("y", y))
+    for column, value in (("subject", int(UNKNOWN)), ("stage", UNKNOWN)):
+        if column not in labels:
+            labels[column] = value
+    _refuse_alignment(transformer)
+    first, scale, unit, info = _values(X[:1], transformer)
+    if info is not None or transformer is not None:  # channels of X are no longer those
+        ch_names = sfreq = None
+    with ExportWriter(folder, name, first.shape[2], zscore=zscore, overwrite=overwrite) as writer:
+        for start in range(0, len(X), BATCH):
+            rows = slice(start, start + BATCH)
+            block = _values(X[rows], transformer)[0]
+            if len(block) != len(labels[rows]):
+                raise ValueError(
+                    f"The transformer makes {len(block)} epochs of {len(labels[rows])}; only one "
+                    "that transforms each epoch by itself can work on a few at a time."
+                )
+            writer.write(block, labels[rows], scale)
         writer.finish(
             info=info,
             ch_names=None if ch_names is None else list(ch_names),
@@ -297,115 +298,43 @@ def write_memmap(
     return writer.data_path
 
 
-def load_memmap(
-    path,
-    *,
-    labels=None,
-    conditions=None,
-    stages=None,
-    subjects=None,
-    n_times=None,
-    n_chans=None,
-    sfreq=None,
-    ch_names=None,
-    unit=None,
-    verify=False,
-):
-    """Open an export; epochs stay in the file until they are needed.
+def _values(X, transformer):
+    """Return values of epochs, what they are multiplied with, their unit then, and an Info."""
+    unit = X.unit if isinstance(X, MappedEpochs) else "V" if is_epochs(X) else "as given"
+    if transformer is None and isinstance(X, MappedEpochs):
+        # Multiplied in double precision, so that volts become microvolts as they were.
+        in_volts = unit == "V"
+        return (
+            X.load().astype(float if in_volts else "<f4"),
+            1e-6 if in_volts else 1.0,
+            unit,
+            X.info,
+        )
+    X = in_memory(X)
+    if transformer is None and not is_epochs(X):
+        return X, 1.0, unit, None
+    if transformer is not None:
+        X, unit = transformer.transform(X), "uV" if unit == "V" else unit
+    if not is_epochs(X):
+        return np.asarray(X), 1.0, unit, None
+    picks = eeg_picks(X)
+    # Microvolts as the door makes them, so that a classifier gets the same to the bit.
+    scale = 1.0 if transformer is None else VOLTS_TO_MICROVOLTS
+    return X.get_data(picks=picks, copy=False), scale, unit, mne.pick_info(X.info, picks)
 
-    Parameters
-    ----------
-    path : path-like
-        The file of values, ``raw-....dat``, of `export_memmap`, `write_memmap`, or of
-        eeg-transformer's ``download_data.py``; or a folder with a single one.
-    labels : path-like or None, default=None
-        The table of labels; None takes ``label-....csv`` beside the file of values.
-    conditions, stages, subjects : value or list of values or None, default=None
-        Which epochs are wanted; None for all.
-    n_times, n_chans : int or None, default=None
-        Shape of an epoch, for files without a header. None takes `n_times` from the name and
-        `n_chans` from the size of the file.
-    sfreq : float or None, default=None
-        Sampling rate in Hz, for files without a header.
-    ch_names : sequence of str or None, default=None
-        Names of the channels, for files without a header. Those of the 10-05 system get their
-        positions.
-    unit : str or None, default=None
-        What the values of files without a header are. None takes volts, as the original writes
-        them, or z-scores where the name says ``-norm``.
-    verify : bool, default=False
-        Whether the files are compared with their checksums, for which all is read once.
 
-    Returns
-    -------
-    X : MappedEpochs of shape (n_epochs, n_chans, n_times)
-        The epochs, in microvolts when they are read.
-    y : ndarray of str of shape (n_epochs,)
-        The conditions.
-    metadata : pandas.DataFrame
-        ``subject`` (int, where all are whole numbers), ``stage``, ``condition`` and what else
-        the export has.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the file or its labels are missing.
-    ValueError
-        If files disagree in size, were changed since (with `verify`), there is no such condition,
-        stage or subject, or what is given contradicts the header.
-
-    See Also
-    --------
-    export_memmap : Writes recordings of EEGMMI.
-    write_memmap : Writes other epochs, and has an example.
-    """
-    path = find_data(path)
-    header, labels = read_header(path), read_labels(path, labels)
-    if verify:
-        check_files(path, header)
-    shape = layout(path, header, len(labels), n_times, n_chans)
-    ch_names, sfreq, info = channel_info(path, header, ch_names, sfreq)
-    if header is not None:
-        if unit is not None and unit != header["unit"]:
+def _refuse_alignment(transformer):
+    """Refuse steps that look at several epochs together."""
+    for _, step in getattr(transformer, "steps", [(None, transformer)]):
+        if step is not transformer and hasattr(step, "steps"):
+            _refuse_alignment(step)
+        if isinstance(step, EuclideanAlignment):
             raise ValueError(
-                f"unit={unit!r}, but the header of {path.name} says {header['unit']!r}; leave it "
-                "out."
+                "EuclideanAlignment looks at all epochs of a subject together, and cannot work on "
+                "a few at a time; leave it out, or load the epochs: X.to_epochs()."
             )
-        unit = header["unit"]
-    elif unit is None:
-        unit = "z-score" if "-norm-" in path.name else "V"
-    chosen = np.ones(len(labels), dtype=bool)
-    for column, wanted in (("condition", conditions), ("stage", stages), ("subject", subjects)):
-        if wanted is not None:
-            chosen &= _matches(path, labels, column, wanted)
-    if not chosen.any():
-        raise ValueError(f"{path.name} has no epoch with all of what is asked for together.")
-    y = labels["condition"].to_numpy(dtype=str)
-    if labels["subject"].str.fullmatch(r"-?\d+").all():
-        labels["subject"] = labels["subject"].astype(int)
-    is_known = not (labels["subject"].astype(str) == UNKNOWN).all()
-    X = MappedEpochs(
-        path,
-        shape,
-        unit=unit,
-        ch_names=ch_names,
-        sfreq=sfreq,
-        info=info,
-        subjects=labels["subject"].to_numpy() if is_known else None,
-    )
-    return X[chosen], y[chosen], labels[chosen].reset_index(drop=True)
-
-
-def _matches(path, labels, column, wanted):
-    """Mark the epochs that have one of the wanted values."""
-    if isinstance(wanted, str) or not hasattr(wanted, "__iter__"):
-        wanted = [wanted]
-    wanted = [str(value) for value in wanted]
-    there = labels[column].unique().tolist() if column in labels else []
-    for value in wanted:
-        if value not in there:
-            listed = ", ".join(there[:20]) + (", ..." if len(there) > 20 else "")
-            raise ValueError(
-                f"{Path(path).name} has no {column} {value!r}; there are {listed or 'none'}."
-            )
-    return labels[column].isin(wanted).to_numpy()
+    if transformer is not None and not hasattr(transformer, "transform"):
+        raise ValueError(
+            f"{type(transformer).__name__} does not transform; pass the steps before the "
+            "classifier, such as pipe[:-1]."
+        )

@@ -1,18 +1,20 @@
 """Simulated EEG whose sources are known, to test what a classifier says it looked at."""
 
+from collections.abc import Mapping
 from functools import wraps
-from types import MappingProxyType
+from numbers import Real
+from types import MappingProxyType, SimpleNamespace
 
 import mne
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from skeegformer._validation import check_one_of
-from skeegformer.datasets._channels import CH_NAMES, SFREQ, electrode_montage
-from skeegformer.datasets._simulation_design import Design
-from skeegformer.datasets._simulation_recording import draw_subjects, make_streams, record
+from skeegformer._validation import check_count, check_one_of
+from skeegformer.datasets._channels import CH_NAMES, SFREQ
+from skeegformer.datasets._simulation import draw_subjects, make_streams, record
 from skeegformer.datasets._simulation_truth import SimulatedTruth, draw_channels, make_truth
+from skeegformer.preprocessing._sides import electrode_montage
 
 __all__ = ["SIMULATED_CASES", "SimulatedTruth", "make_simulated_eeg"]
 
@@ -32,6 +34,8 @@ SIMULATED_CASES = MappingProxyType(
     }
 )
 """What each case of `make_simulated_eeg` asks for, beyond the defaults."""
+
+_MARGIN = 4.0  # Hz, that a rhythm keeps from 0 and from half the sampling frequency
 
 
 def _takes_case(make):
@@ -207,28 +211,7 @@ def make_simulated_eeg(
     >>> truth.band_relevance.idxmax(axis=1)[["theta", "beta"]].to_dict()
     {'theta': 'C3', 'beta': 'C4'}
     """
-    design = Design(
-        n_subjects=n_subjects,
-        n_epochs=n_epochs,
-        sources=sources,
-        evoked=evoked,
-        sfreq=sfreq,
-        duration=duration,
-        frequency=frequency,
-        latency=latency,
-        snr=snr,
-        background=background,
-        slope=slope,
-        variability=variability,
-        alpha_snr=alpha_snr,
-        blink_rate=blink_rate,
-        n_distractors=n_distractors,
-        distractor_gain=distractor_gain,
-        n_line_noise=n_line_noise,
-        line_freq=line_freq,
-        n_redundant=n_redundant,
-        n_suppressors=n_suppressors,
-    )
+    design = _complete(SimpleNamespace(**locals()))
     rng = check_random_state(random_state)
     streams = make_streams(rng)
     channels = draw_channels(design, streams["distractors"])
@@ -256,3 +239,134 @@ def _to_epochs(X, y, metadata, sfreq):
     return mne.EpochsArray(
         1e-6 * X, info, events, event_id=event_id, metadata=metadata.copy(), verbose="ERROR"
     )
+
+
+def _complete(design):
+    """Check parameters, and add what follows from them.
+
+    `sources` and `evoked` come to have all classes.
+    """
+    design.sources, design.evoked = _check_sources(design.sources, design.evoked)
+    _check_numbers(design)
+    design.n_times = round(design.duration * design.sfreq)
+    design.electrodes = {  # above sources of either kind
+        label: tuple(dict.fromkeys([*names, *design.evoked[label]]))
+        for label, names in design.sources.items()
+    }
+    named = [name for names in design.electrodes.values() for name in names]
+    design.named = list(dict.fromkeys(named))
+    design.rhythms = [(label, name) for label, names in design.sources.items() for name in names]
+    design.frequencies = dict.fromkeys(design.sources, design.frequency)
+    design.mean_frequency = design.frequency
+    if isinstance(design.frequency, Mapping):
+        design.frequencies = {str(label): peak for label, peak in design.frequency.items()}
+    _check_frequencies(design)
+    if isinstance(design.frequency, Mapping):
+        design.mean_frequency = float(np.mean(list(design.frequency.values())))
+    _check_together(design)
+    return design
+
+
+def _check_sources(sources, evoked):
+    """Return class to electrodes, and class to electrode to peak, both with all classes."""
+    if sources is None:
+        sources = {"left": "C3", "right": "C4"} if evoked is None else {}
+    if not isinstance(sources, Mapping):
+        raise ValueError(
+            f"sources={sources!r} is not a dict of class to electrodes, such as "
+            '{"left": "C3", "right": "C4"}.'
+        )
+    sources = {
+        str(label): (names,) if isinstance(names, str) else tuple(names)
+        for label, names in sources.items()
+    }
+    given = "sources names" if evoked is None else "sources and evoked together name"
+    evoked = {} if evoked is None else evoked
+    for entry in evoked.values() if isinstance(evoked, Mapping) else [evoked]:
+        if not isinstance(entry, Mapping):
+            raise ValueError(
+                f"evoked has {entry!r} where a dict of electrode to peak in microvolts was "
+                'expected; write for example evoked={"target": {"Pz": 8.0}, "standard": {}}.'
+            )
+        for name, peak in entry.items():
+            if not isinstance(peak, Real) or not np.isfinite(peak):
+                raise ValueError(f"evoked gives {name} {peak!r}; a peak is a number of microvolts.")
+    evoked = {str(label): dict(entry) for label, entry in evoked.items()}
+    labels = list(dict.fromkeys([*sources, *evoked]))
+    if len(labels) < 2:
+        raise ValueError(f"{given} {len(labels)} class(es); two or more are needed.")
+    for parameter, part in (("sources", sources), ("evoked", evoked)):
+        unknown = [name for names in part.values() for name in names if name not in CH_NAMES]
+        if unknown:
+            raise ValueError(
+                f"{parameter} names the electrode {unknown[0]!r}, which is not one of the 64: "
+                f"{', '.join(CH_NAMES)}."
+            )
+    return {k: sources.get(k, ()) for k in labels}, {k: evoked.get(k, {}) for k in labels}
+
+
+def _check_numbers(design):
+    """Refuse numbers outside their ranges, and counts that leave a class without data."""
+    counts = {"n_subjects": 1, "n_epochs": len(design.sources)}
+    counts |= dict.fromkeys(("n_distractors", "n_line_noise", "n_redundant", "n_suppressors"), 0)
+    for name, least in counts.items():
+        check_count(name, getattr(design, name), least)
+    above = ("sfreq", "duration", "background", "latency", "line_freq")
+    for name in (
+        *above,
+        "snr",
+        "variability",
+        "slope",
+        "alpha_snr",
+        "blink_rate",
+        "distractor_gain",
+    ):
+        value = getattr(design, name)
+        is_number = isinstance(value, Real) and np.isfinite(value)
+        if not is_number or value < 0 or (name in above and not value):
+            what = "above 0" if name in above else "of 0 or more"
+            raise ValueError(f"{name}={value!r}; give a finite number {what}.")
+
+
+def _check_frequencies(design):
+    """Refuse peaks that the sampling frequency cannot hold, and classes left out."""
+    peaks = design.frequencies
+    expected = {label for label, _ in design.rhythms}
+    if not expected <= set(peaks) <= set(design.sources) or not peaks:
+        raise ValueError(
+            f"frequency has the classes {', '.join(peaks) or '(none)'}, but those with a rhythm "
+            f"are {', '.join(sorted(expected)) or '(none)'}; give one number for each of these, "
+            "or a single number."
+        )
+    highest = design.sfreq / 2 - _MARGIN
+    for label, peak in peaks.items():
+        if not isinstance(peak, Real) or not _MARGIN < peak < highest:
+            of_class = f"[{label!r}]" if isinstance(design.frequency, Mapping) else ""
+            raise ValueError(
+                f"frequency{of_class}={peak} Hz; at sfreq={design.sfreq} Hz the rhythm must lie "
+                f"between {_MARGIN} and {highest} Hz."
+            )
+
+
+def _check_together(design):
+    """Refuse what is right by itself but not together."""
+    if any(design.evoked.values()) and design.latency >= design.duration:
+        raise ValueError(
+            f"latency={design.latency} s, but epochs last duration={design.duration} s; the peak "
+            "has to lie within them."
+        )
+    if design.n_line_noise and design.line_freq >= design.sfreq / 2:
+        raise ValueError(
+            f"line_freq={design.line_freq} Hz, but at sfreq={design.sfreq} Hz there is nothing "
+            f"from {design.sfreq / 2} Hz on; raise sfreq."
+        )
+    if design.n_suppressors and not design.rhythms:
+        raise ValueError(
+            f"n_suppressors={design.n_suppressors}, but no class has a rhythm for them; "
+            "name its electrode in sources."
+        )
+    if design.n_redundant and not design.named:
+        raise ValueError(
+            f"n_redundant={design.n_redundant}, but no class has a source that could be copied; "
+            "name one in sources or evoked."
+        )

@@ -71,7 +71,7 @@ def recorded_subjects(task, *, path=None):
         Those who need no download.
     """
     from skeegformer.datasets._files import data_root, recording_path
-    from skeegformer.datasets._recordings import N_SUBJECTS
+    from skeegformer.datasets._tasks import N_SUBJECTS
 
     check_one_of("task", task, tuple(BENCHMARK_TASKS))
     root = data_root(path)

@@ -132,7 +132,7 @@ class OriginalTransformer(nn.Module):
 
         Parameters
         ----------
-        x : Tensor or LazyRows of shape (n_epochs, n_chans, n_times)
+        x : Tensor or MappedEpochs of shape (n_epochs, n_chans, n_times)
             Training epochs.
         batch_size : int, default=256
             Epochs in a batch.

@@ -5,17 +5,11 @@ cloned, searched over and applied to epochs never seen, be they `mne.Epochs` or
 arrays. What goes in comes out: Epochs stay Epochs, arrays stay arrays.
 """
 
+from skeegformer.preprocessing._sides import mirror_classes, mirror_pairs
 from skeegformer.preprocessing.alignment import EuclideanAlignment
 from skeegformer.preprocessing.channels import ChannelDropper, ChannelPicker
-from skeegformer.preprocessing.cropping import Cropper
 from skeegformer.preprocessing.filters import BandPassFilter, NotchFilter
-from skeegformer.preprocessing.memmap import transform_to_memmap
-from skeegformer.preprocessing.mirroring import (
-    LeftRightMirror,
-    MirroredClassifier,
-    mirror_classes,
-    mirror_pairs,
-)
+from skeegformer.preprocessing.mirroring import MirroredClassifier
 from skeegformer.preprocessing.resampling import Resampler
 
 __all__ = [
@@ -24,11 +18,8 @@ __all__ = [
     "Resampler",
     "ChannelDropper",
     "ChannelPicker",
-    "Cropper",
     "EuclideanAlignment",
-    "LeftRightMirror",
     "MirroredClassifier",
     "mirror_pairs",
     "mirror_classes",
-    "transform_to_memmap",
 ]

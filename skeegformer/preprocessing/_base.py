@@ -6,15 +6,16 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import as_epochs, in_memory, is_epochs, validate_signal
+from skeegformer._validation import validate_signal
 
 
 class SignalTransformer(TransformerMixin, BaseEstimator):
     """What the transformers share: the door, and giving back what came in.
 
-    A subclass checks its parameters against the signal in `_prepare` and
-    computes in `_transform_data`, on a float64 copy. It overrides
-    `_transform_epochs` where more than the values of EEG channels changes.
+    A subclass checks its parameters against the signal in `_prepare` and computes in
+    `_transform_data`, on a float64 copy. It overrides `_transform_epochs` where more than the
+    values of EEG channels changes. Its parameters `sfreq` and `input_ch_names`, where it has
+    them, are of arrays.
     """
 
     def fit(self, X, y=None):
@@ -56,8 +57,9 @@ class SignalTransformer(TransformerMixin, BaseEstimator):
         mne.Epochs or ndarray
             As in `transform`.
         """
-        X = as_epochs(X) if is_epochs(X) else in_memory(X)  # once, not for each of the two
-        return self.fit(X, y).transform(X)
+        eeg = self._open(X, reset=True)
+        self._prepare(eeg)
+        return self._apply(eeg)
 
     def transform(self, X):
         """Transform epochs.
@@ -80,13 +82,17 @@ class SignalTransformer(TransformerMixin, BaseEstimator):
             If X does not agree with what was fitted.
         """
         check_is_fitted(self)
-        eeg = self._open(X, reset=False)
+        return self._apply(self._open(X, reset=False))
+
+    def _open(self, X, *, reset):
+        told = {"ch_names": "input_ch_names", "sfreq": "sfreq"}
+        told = {name: getattr(self, parameter, None) for name, parameter in told.items()}
+        return validate_signal(self, X, reset=reset, **told)
+
+    def _apply(self, eeg):
         if eeg.epochs is not None:
             return self._transform_epochs(eeg)
         return like_input(eeg, self._transform_data(working_copy(eeg), eeg))
-
-    def _open(self, X, *, reset):
-        return validate_signal(self, X, reset=reset, sfreq=getattr(self, "sfreq", None))
 
     def _prepare(self, eeg):
         pass
@@ -105,6 +111,7 @@ class SignalTransformer(TransformerMixin, BaseEstimator):
 
 
 def working_copy(eeg):
+    """Copy the data in double precision."""
     return np.array(eeg.data, dtype=np.float64, order="C")
 
 
@@ -123,6 +130,7 @@ def with_data(eeg, data):
 
 
 def known_rate(estimator, eeg, parameter="sfreq"):
+    """Return the rate of X in Hz, which an array has to be told."""
     if eeg.sfreq is None:
         raise ValueError(
             f"An array does not tell its sampling rate: give {type(estimator).__name__} "
@@ -132,13 +140,29 @@ def known_rate(estimator, eeg, parameter="sfreq"):
 
 
 def positive(parameter, value):
+    """Refuse what is no frequency above 0."""
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < np.inf:
         raise ValueError(f"{parameter} is {value!r}, but has to be a number above 0, in Hz.")
     return float(value)
 
 
 def optional_positive(parameter, value, meaning_of_none):
+    """Refuse what is no frequency above 0, unless it is None."""
     try:
         return None if value is None else positive(parameter, value)
     except ValueError as error:
         raise ValueError(f"{error} None means {meaning_of_none}.") from None
+
+
+def check_band(l_freq, h_freq):
+    """Refuse limits that are not above 0, or leave nothing between them.
+
+    MNE would take an upper limit of 0 for another filter, and an empty band for a band stop.
+    """
+    optional_positive("l_freq", l_freq, "no lower limit")
+    optional_positive("h_freq", h_freq, "no upper limit")
+    if l_freq is not None and h_freq is not None and l_freq >= h_freq:
+        raise ValueError(
+            f"l_freq ({l_freq:g} Hz) has to be below h_freq ({h_freq:g} Hz), or else the pass band "
+            "is empty; to remove a band use NotchFilter."
+        )

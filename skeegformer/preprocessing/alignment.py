@@ -6,13 +6,7 @@ import numpy as np
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import (
-    VOLTS_TO_MICROVOLTS,
-    as_epochs,
-    in_memory,
-    is_epochs,
-    validate_groups,
-)
+from skeegformer._validation import VOLTS_TO_MICROVOLTS, validate_groups
 from skeegformer.preprocessing._base import (
     SignalTransformer,
     like_input,
@@ -150,12 +144,7 @@ class EuclideanAlignment(SignalTransformer):
             If there is not one group per epoch, a subject's signal is zero throughout, or
             `shrinkage` is not allowed.
         """
-        eeg = self._open(X, reset=True)
-        data = working_copy(eeg) * _unit(eeg)
-        self.references_, self.whiteners_ = {}, {}
-        for subject, rows in _subjects(eeg, groups):
-            reference, whitener = self._reference(subject, data[rows])
-            self.references_[subject], self.whiteners_[subject] = reference, whitener
+        self._learn(self._open(X, reset=True), groups)
         return self
 
     def fit_transform(self, X, y=None, groups=None):
@@ -175,8 +164,9 @@ class EuclideanAlignment(SignalTransformer):
         mne.Epochs or ndarray
             As in `transform`.
         """
-        X = as_epochs(X) if is_epochs(X) else in_memory(X)
-        return self.fit(X, groups=groups).transform(X, groups=groups)
+        eeg = self._open(X, reset=True)
+        self._learn(eeg, groups)
+        return self._align(eeg, groups)
 
     def transform(self, X, groups=None):
         """Align epochs: of known subjects as in `fit`, of others with what is given here.
@@ -202,7 +192,16 @@ class EuclideanAlignment(SignalTransformer):
             signal of an unseen subject is zero throughout.
         """
         check_is_fitted(self)
-        eeg = self._open(X, reset=False)
+        return self._align(self._open(X, reset=False), groups)
+
+    def _learn(self, eeg, groups):
+        data = working_copy(eeg) * _unit(eeg)
+        self.references_, self.whiteners_ = {}, {}
+        for subject, rows in _subjects(eeg, groups):
+            reference, whitener = self._reference(subject, data[rows])
+            self.references_[subject], self.whiteners_[subject] = reference, whitener
+
+    def _align(self, eeg, groups):
         data = working_copy(eeg) * _unit(eeg)
         for subject, rows in _subjects(eeg, groups):
             whitener = self.whiteners_.get(subject)

@@ -5,8 +5,8 @@ import numpy as np
 
 from skeegformer.preprocessing._base import (
     SignalTransformer,
+    check_band,
     known_rate,
-    optional_positive,
     positive,
 )
 
@@ -78,22 +78,14 @@ class BandPassFilter(SignalTransformer):
     def _prepare(self, eeg):
         if self.method not in ("iir", "fir"):
             raise ValueError(f"method is {self.method!r}, but has to be 'iir' or 'fir'.")
-        l_freq = optional_positive("l_freq", self.l_freq, "no lower limit")
-        h_freq = optional_positive("h_freq", self.h_freq, "no upper limit")
-        if l_freq is None and h_freq is None:
-            return
-        nyquist = known_rate(self, eeg) / 2
-        for name, freq in {"l_freq": l_freq, "h_freq": h_freq}.items():
+        check_band(self.l_freq, self.h_freq)
+        for name, freq in {"l_freq": self.l_freq, "h_freq": self.h_freq}.items():
+            nyquist = np.inf if freq is None else known_rate(self, eeg) / 2
             if freq is not None and freq >= nyquist:
                 raise ValueError(
                     f"{name} is {freq:g} Hz, but a signal sampled at {eeg.sfreq:g} Hz only has "
                     f"frequencies below {nyquist:g} Hz; choose a lower one or None."
                 )
-        if l_freq is not None and h_freq is not None and l_freq >= h_freq:
-            raise ValueError(
-                f"l_freq ({l_freq:g} Hz) has to be below h_freq ({h_freq:g} Hz); to remove a band "
-                "use NotchFilter."
-            )
 
     def _transform_data(self, data, eeg):
         if self.l_freq is None and self.h_freq is None:
@@ -119,9 +111,9 @@ class NotchFilter(SignalTransformer):
     Parameters
     ----------
     freqs : float, sequence of float or None, default=None
-        Frequencies to remove in Hz. None takes the power-line frequency of Epochs,
-        ``info["line_freq"]``, and those of its multiples whose stop band fits below half the
-        sampling rate.
+        Frequencies to remove in Hz. Of a single number its harmonics are removed as well, those
+        whose stop band fits below half the sampling rate; of a sequence only what is in it. None
+        takes the power-line frequency of Epochs, ``info["line_freq"]``, with its harmonics.
     width : float, default=4.0
         Width of the stop band in Hz: around 50 Hz, 48 to 52 Hz are removed.
     sfreq : float or None, default=None
@@ -171,24 +163,25 @@ class NotchFilter(SignalTransformer):
     def _prepare(self, eeg):
         half = positive("width", self.width) / 2
         nyquist = known_rate(self, eeg) / 2
-        if self.freqs is None:
-            line = None if eeg.info is None else eeg.info["line_freq"]
-            if line is None:
+        base = self.freqs
+        if base is None:
+            base = None if eeg.info is None else eeg.info["line_freq"]
+            if base is None:
                 raise ValueError(
                     "freqs is None, but the power-line frequency is not known: say which, for "
                     'example NotchFilter(50), or set epochs.info["line_freq"].'
                 )
-            multiples = line * np.arange(1, int(nyquist // line) + 1)
-            self.freqs_ = [float(freq) for freq in multiples if freq + half < nyquist]
-            return
-        self.freqs_ = [positive("freqs", freq) for freq in np.ravel(self.freqs).tolist()]
-        for freq in self.freqs_:
+        given = [positive("freqs", freq) for freq in np.ravel(base).tolist()]
+        for freq in given if self.freqs is not None else ():
             if freq - half <= 0 or freq + half >= nyquist:
                 raise ValueError(
                     f"freqs has {freq:g} Hz, whose stop band from {freq - half:g} to "
                     f"{freq + half:g} Hz does not lie between 0 and {nyquist:g} Hz, half the "
                     "sampling rate; leave it out, or make width smaller."
                 )
+        if np.ndim(base) == 0:
+            given = (given[0] * np.arange(1, int(nyquist // given[0]) + 1)).tolist()
+        self.freqs_ = [freq for freq in given if freq + half < nyquist]
 
     def _transform_data(self, data, eeg):
         for freq in self.freqs_:  # MNE's IIR filters have one stop band each

@@ -1,27 +1,27 @@
-"""The recording of simulated subjects, from their sources to their electrodes."""
+"""The recordings of simulated subjects, from sources in a spherical head to their electrodes."""
 
+from functools import lru_cache
+
+import mne
 import numpy as np
 import pandas as pd
 
-from skeegformer.datasets._simulation_head import (
-    background_mixing,
-    blink_field,
-    indices,
-    shifted_fields,
-)
-from skeegformer.datasets._simulation_signals import (
-    SPREAD_FREQUENCY,
-    blinks,
-    evoked_waveform,
-    line_noise,
-    noise,
-    one_over_f,
-    rhythm,
-    rhythm_spectrum,
-    share,
-    strength,
-)
+from skeegformer.datasets._channels import CH_NAMES, SFREQ
+from skeegformer.preprocessing._sides import electrode_montage
 
+_DEPTH = 0.8  # of a source, as a fraction of the way from the centre of the head to the scalp
+_N_BACKGROUND = 200  # dipoles, more than electrodes, so that the background has full rank
+_SENSOR_NOISE = 0.01  # share of the background's power that no two electrodes have in common
+_SPREAD_POSITION = 0.006  # m, of a subject's sources along each axis
+_SPREAD_BACKGROUND = 0.3  # of the logarithm of a background dipole
+HALF_BAND = 2.0  # Hz, on either side of the peak, in which `snr` counts
+SPREAD_FREQUENCY = 0.7  # Hz, of a subject's peak
+BANDWIDTH = 1.0  # Hz, standard deviation of the spectrum of the rhythm around its peak
+_SPREAD_TRIAL = 0.3  # of the logarithm of a trial's rhythm, potential or blink
+EVOKED_WIDTH = 0.06  # s, standard deviation of an evoked potential around its peak
+_BLINK_PEAK = 150.0  # microvolts
+_BLINK_WIDTHS = 0.06, 0.12  # s, of the closing and the opening of the lids
+_SPREAD_LINE = 0.2  # of the logarithm of the line noise of an electrode
 _ALPHA = ("O1", "O2")  # electrodes above the sources of the alpha rhythm that all classes have
 _ALPHA_FREQUENCY = 10.0  # Hz
 _LINE_GAIN = 8.0  # root mean square of line noise, in units of the background's
@@ -31,6 +31,160 @@ _COMMON = 0.05  # power of the rhythm that a suppressor shares, in units of that
 _SPREAD_COMMON = 1.0  # of the logarithm of its strength
 _SPREAD_AMPLITUDE = 0.25  # of the logarithm of a subject's amplitude
 _SPREAD_SLOPE = 0.15  # of the exponent of a subject's background spectrum
+
+
+def indices(names):
+    """Return where electrodes stand among the channels."""
+    return [CH_NAMES.index(name) for name in names]
+
+
+@lru_cache(maxsize=1)
+def _head():
+    """Return the electrodes and the spherical head that fits them; both take a while to make."""
+    info = mne.create_info(list(CH_NAMES), SFREQ, "eeg")
+    info.set_montage(electrode_montage())
+    return info, mne.make_sphere_model("auto", "auto", info, verbose="ERROR")
+
+
+def _on_source_sphere(directions):
+    """Return the places at the depth of the sources that lie in some directions."""
+    _, sphere = _head()
+    unit = directions / np.linalg.norm(directions, axis=-1, keepdims=True)
+    return sphere["r0"] + _DEPTH * sphere.radius * unit
+
+
+def places_below(names):
+    """Return the places below electrodes, of shape (n_names, 3)."""
+    info, sphere = _head()
+    electrodes = np.array([info["chs"][k]["loc"][:3] for k in indices(names)]).reshape(-1, 3)
+    return _on_source_sphere(electrodes - sphere["r0"])
+
+
+def lead_field(places):
+    """Return what each electrode sees of dipoles that point outwards: (n_chans, n_places)."""
+    info, sphere = _head()
+    if not len(places):
+        return np.zeros((len(CH_NAMES), 0))
+    outwards = places - sphere["r0"]
+    outwards = outwards / np.linalg.norm(outwards, axis=1, keepdims=True)
+    zeros, ones = np.zeros(len(places)), np.ones(len(places))
+    dipoles = mne.Dipole(zeros, places, 1e-9 * ones, outwards, 100 * ones)
+    forward, _ = mne.make_forward_dipole(dipoles, sphere, info, verbose="ERROR")
+    return forward["sol"]["data"]
+
+
+def unit_field(names):
+    """Return the lead field of sources below electrodes, at most 1: (n_chans, n_names)."""
+    field = lead_field(places_below(names))
+    return field / abs(field).max(axis=0, keepdims=True) if len(names) else field
+
+
+@lru_cache(maxsize=1)
+def blink_field():
+    """Return what each electrode sees of a blink, at most 1."""
+    field = unit_field(["Fp1", "Fp2"]).sum(axis=1)
+    return field / field.max()
+
+
+def shifted_fields(names, n_subjects, variability, rng):
+    """Return each subject's lead field, at most 1: (n_subjects, n_chans, n_names)."""
+    _, sphere = _head()
+    places = places_below(names)
+    shift = variability * _SPREAD_POSITION * rng.standard_normal((n_subjects, *places.shape))
+    shifted = _on_source_sphere(places + shift - sphere["r0"])
+    fields = lead_field(shifted.reshape(-1, 3)).reshape(len(CH_NAMES), n_subjects, len(places))
+    fields = fields.transpose(1, 0, 2)
+    return fields / abs(fields).max(axis=1, keepdims=True) if len(places) else fields
+
+
+@lru_cache(maxsize=1)
+def _background_field():
+    """Return the lead field of background dipoles, spread evenly over a cap of the brain."""
+    k = np.arange(_N_BACKGROUND) + 0.5
+    height = 1 - 1.5 * k / _N_BACKGROUND
+    around = np.pi * (1 + np.sqrt(5)) * k  # the golden angle keeps neighbours apart
+    radius = np.sqrt(1 - height**2)
+    directions = np.column_stack([radius * np.cos(around), radius * np.sin(around), height])
+    return lead_field(_on_source_sphere(directions))
+
+
+def background_mixing(variability, rng):
+    """Return the mixing of white noise into a background with a mean square of 1.
+
+    Equal in distribution to the sum over all dipoles, and cheaper: (n_chans, n_chans).
+    """
+    weights = np.exp(_SPREAD_BACKGROUND * variability * rng.standard_normal(_N_BACKGROUND))
+    field = _background_field() * weights
+    covariance = field @ field.T
+    covariance *= (1 - _SENSOR_NOISE) / np.diag(covariance).mean()
+    return np.linalg.cholesky(covariance + _SENSOR_NOISE * np.eye(len(CH_NAMES)))
+
+
+def one_over_f(slope):
+    """Return the power spectrum of the background; flat below 1 Hz, where EEG is filtered."""
+    return lambda f: np.where(f > 0, np.maximum(f, 1.0) ** -slope, 0.0)
+
+
+def rhythm_spectrum(frequency, width=BANDWIDTH):
+    """Return the power spectrum of a rhythm."""
+    return lambda f: np.exp(-0.5 * ((f - frequency) / width) ** 2)
+
+
+def share(spectrum, frequency, n_times, sfreq):
+    """Return the share of a spectrum's power that lies near a frequency."""
+    f = np.fft.rfftfreq(2 * n_times, 1 / sfreq)
+    return spectrum(f)[abs(f - frequency) <= HALF_BAND].sum() / spectrum(f).sum()
+
+
+def noise(shape, sfreq, spectrum, rng):
+    """Return Gaussian noise with a spectrum and a mean square of 1."""
+    n_times = shape[-1]
+    # Shaped noise repeats itself; the half that is dropped keeps the ends of an epoch apart.
+    n_made = 2 * n_times
+    power = spectrum(np.fft.rfftfreq(n_made, 1 / sfreq))
+    white = rng.standard_normal((*shape[:-1], n_made))
+    shaped = np.fft.irfft(np.fft.rfft(white) * np.sqrt(power / power.mean()), n_made)
+    return shaped[..., :n_times]
+
+
+def rhythm(frequency, n_epochs, n_sources, n_times, sfreq, rng):
+    """Return the rhythm of each source, whose strength varies from epoch to epoch."""
+    waves = noise((n_epochs, n_sources, n_times), sfreq, rhythm_spectrum(frequency), rng)
+    # In this order of operations, because seeds promise data that are equal to the bit.
+    varying = np.exp(_SPREAD_TRIAL * rng.standard_normal((n_epochs, n_sources, 1)))
+    return waves * varying / np.exp(_SPREAD_TRIAL**2)
+
+
+def strength(shape, rng, spread=_SPREAD_TRIAL):
+    """Return factors with a mean square of 1 that vary from epoch to epoch."""
+    return np.exp(spread * rng.standard_normal(shape) - spread**2)
+
+
+def evoked_waveform(latency, n_times, sfreq):
+    """Return a potential with a peak of 1 at a latency."""
+    t = np.arange(n_times) / sfreq
+    return np.exp(-0.5 * ((t - latency) / EVOKED_WIDTH) ** 2)
+
+
+def blinks(rate, n_epochs, n_times, sfreq, rng):
+    """Return blinks at random times, in microvolts where they are largest: (n_epochs, n_times)."""
+    t = np.arange(n_times) / sfreq
+    data = np.zeros((n_epochs, n_times))
+    for epoch, count in enumerate(rng.poisson(rate / 60 * n_times / sfreq, n_epochs)):
+        for peak in rng.uniform(0, n_times / sfreq, count):
+            width = np.where(t < peak, *_BLINK_WIDTHS)
+            lid = np.exp(-0.5 * ((t - peak) / width) ** 2)
+            data[epoch] += _BLINK_PEAK * np.exp(_SPREAD_TRIAL * rng.standard_normal()) * lid
+    return data
+
+
+def line_noise(frequency, shape, sfreq, rng):
+    """Return the mains: one phase in all electrodes, of a mean square around 1."""
+    n_epochs, n_chans, n_times = shape
+    phase = rng.uniform(0, 2 * np.pi, (n_epochs, 1, 1))
+    size = np.exp(_SPREAD_LINE * rng.standard_normal((n_chans, 1)))
+    wave = np.sin(2 * np.pi * frequency * np.arange(n_times) / sfreq + phase)
+    return np.sqrt(2) * size * wave
 
 
 def make_streams(rng):
@@ -60,18 +214,7 @@ def draw_subjects(design, rng):
 def record(design, channels, subjects, rng, streams):
     """Return data in microvolts, (n_subjects * n_epochs, n_chans, n_times), and labels.
 
-    Parameters
-    ----------
-    design : Design
-        What is asked for.
-    channels : dict of str to ndarray of int
-        Kind to the channels that are replaced.
-    subjects : pandas.DataFrame of shape (n_subjects, 3)
-        Frequency, amplitude and slope.
-    rng : RandomState
-        Draws labels, background and rhythms.
-    streams : dict of str to RandomState
-        Draw everything else.
+    `rng` draws labels, background and rhythms, the generators in `streams` everything else.
     """
     spread = design.n_subjects, design.variability
     rhythms = {label: shifted_fields(at, *spread, rng) for label, at in design.sources.items()}

@@ -1,0 +1,216 @@
+"""Left and right: partners of channels, and classes that turn into each other."""
+
+import re
+from functools import lru_cache
+
+import mne
+import numpy as np
+
+from skeegformer._validation import validate_ch_names
+
+# What recordings put around the name of an electrode: "EEG C3-Ref", "EEG C3-LE", "C3..".
+_ELECTRODE = re.compile(
+    r"(?:eeg[\s:_-]*)?([a-z]+)(z|\d+)(h?)\.*(?:[\s:_-](?:ref|le|avg?|car))?", re.IGNORECASE
+)
+_MORE_ELECTRODES = {"t1", "t2", "cb1", "cb2", "o9", "o10"}  # in use, but not in MNE's montage
+_INTRACRANIAL = {"seeg", "ecog", "dbs"}
+_REACH = 0.02  # how far in metres an electrode may be from the mirror image of its partner
+# The same for partners by name, whose places were perhaps measured on a head; and how far an
+# electrode of one side may lie on the other one.
+_REACH_BY_NAME, _ACROSS = 0.04, 0.015
+_SIDE = re.compile("left|right", re.IGNORECASE)
+_OTHER_SIDE = {"left": "right", "right": "left"}
+# A side that stands as a word of its own: left-fist, left_hand, LeftHand, but not cleft or bright.
+_SIDE_AS_WORD = re.compile(
+    r"(?<![A-Za-z])(left|right|LEFT|RIGHT)(?![A-Za-z])|(?<![A-Z])(Left|Right)(?![a-z])"
+)
+
+
+def mirror_pairs(channels):
+    """Find the partner of each channel on the other side of the head.
+
+    Electrodes of the 10-20, 10-10 and 10-05 systems have odd numbers on the left, even ones on
+    the right, and z between: C3 and C4, FC5 and FC6, T9 and T10 are partners, Cz stays where it
+    is. Names tell if all of them belong to these systems ("EEG C3-Ref" and "C3.." are read as C3)
+    and positions, where they are known, do not contradict. Otherwise, as for the caps of EGI and
+    BioSemi, the positions of an Info tell for all channels.
+
+    Parameters
+    ----------
+    channels : sequence of str or mne.Info
+        Channel names, or an Info with electrode positions that are used if names do not tell.
+
+    Returns
+    -------
+    dict of str to str
+        The partner of each channel, in the order of `channels`.
+
+    Raises
+    ------
+    ValueError
+        If a channel has no partner, neither by name nor, where they are known, by position; if
+        channels are inside the head; or if names could as well be those of a grid, such as C1 to
+        C4 and nothing else, and positions are not known.
+
+    Examples
+    --------
+    >>> from skeegformer.preprocessing import mirror_pairs
+    >>> mirror_pairs(["C3", "Cz", "C4"])
+    {'C3': 'C4', 'Cz': 'Cz', 'C4': 'C3'}
+    """
+    info = channels if hasattr(channels, "ch_names") else None
+    names = validate_ch_names(channels if info is None else info["ch_names"], "channels")
+    inside = set() if info is None else _INTRACRANIAL & set(info.get_channel_types())
+    if inside:
+        raise ValueError(
+            f"Channels of type {', '.join(sorted(inside))} have no partner on the other side of "
+            "the head: only EEG can be mirrored. Pass EEG channels, or do not mirror."
+        )
+    places = {}
+    if info is not None:
+        # MNE writes NaN, or in old files zeros, where a position is not known.
+        places = {
+            name: channel["loc"][:3]
+            for name, channel in zip(names, info["chs"], strict=True)
+            if np.isfinite(channel["loc"][:3]).all() and channel["loc"][:3].any()
+        }
+    pairs, problem = _pairs_by_name(names, places)
+    if problem is None:
+        return pairs
+    if len(places) < len(names):
+        raise ValueError(
+            f"{problem} (C3 and C4 are partners, Cz stays), and positions are not known: drop "
+            "what has no partner, rename channels, or pass Epochs with a montage."
+        )
+    return _pairs_by_position(names, np.array(list(places.values())))
+
+
+def mirror_classes(classes):
+    """Find the classes that turn into each other when left and right are exchanged.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,)
+        Labels; those that are no text name no side.
+
+    Returns
+    -------
+    dict or None
+        For ``"left-fist"`` its partner ``"right-fist"`` and the other way round; classes that
+        keep their label are not in it. None if no class names a side.
+
+    Raises
+    ------
+    ValueError
+        If a class names a side, but the class of the other side is not there: a mirrored epoch
+        of it has no label.
+
+    Examples
+    --------
+    >>> from skeegformer.preprocessing import mirror_classes
+    >>> mirror_classes(["feet", "left-fist", "right-fist"])
+    {'left-fist': 'right-fist', 'right-fist': 'left-fist'}
+    >>> mirror_classes(["eyes-closed", "eyes-open"]) is None
+    True
+    """
+    names = [name for name in np.asarray(classes).tolist() if isinstance(name, str)]
+    exchanged = {name: _SIDE.sub(_exchange, name) for name in names}
+    partners = {a: b for a, b in exchanged.items() if a != b and b in exchanged}
+    alone = [a for a in names if a not in partners and _SIDE_AS_WORD.search(a)]
+    if alone:
+        raise ValueError(
+            f"The mirror image of class {alone[0]!r} is {exchanged[alone[0]]!r}, which is not "
+            f"among the classes {', '.join(map(repr, names))}; name the pairs yourself in swap, "
+            "such as swap={'left': 'right'}, or do not mirror."
+        )
+    return partners or None
+
+
+def both_directions(name, swap):
+    """Complete a dict of the labels that mirroring exchanges; refuse two partners of one."""
+    both = {b: a for a, b in swap.items()} | swap
+    if any(both[b] != a for a, b in both.items()):
+        raise ValueError(f"{name}={swap!r} gives a class two partners; name one for each.")
+    return both
+
+
+def partner_order(pairs, names):
+    """Index the partner of each name; those that `pairs` lacks are their own."""
+    return np.array([names.index(pairs.get(name, name)) for name in names])
+
+
+def is_own_image(order):
+    """Tell whether each channel is its own partner, so that mirroring changes nothing."""
+    return bool((order == np.arange(len(order))).all())
+
+
+@lru_cache(maxsize=1)
+def electrode_montage():
+    """Return the positions of the 10-05 system, under whichever name this MNE knows them."""
+    # MNE 1.13 renamed the montage and deprecates the name that earlier versions need.
+    renamed = "colin27_1005" in mne.channels.get_builtin_montages()
+    return mne.channels.make_standard_montage("colin27_1005" if renamed else "standard_1005")
+
+
+def _pairs_by_name(names, places):
+    """Pair electrodes by name; what speaks against it, if anything, is the second value."""
+    known = {name.lower() for name in electrode_montage().ch_names} | _MORE_ELECTRODES
+    electrodes = {}
+    for name in names:
+        match = _ELECTRODE.fullmatch(name)
+        parts = None if match is None else tuple(part.lower() for part in match.groups())
+        if parts is not None and "".join(parts) in known:
+            electrodes[parts] = name
+    pairs = {name: electrodes.get(_other_side(*parts)) for parts, name in electrodes.items()}
+    pairs = {name: pairs.get(name) for name in names}
+    alone = [name for name, partner in pairs.items() if partner is None]
+    if alone:
+        have = "has" if len(alone) == 1 else "have"
+        return pairs, f"{', '.join(alone)} {have} no partner on the other side by name"
+    regions, numbers, _ = zip(*electrodes, strict=True)
+    counted = {str(number) for number in range(1, len(names) + 1)}
+    # Rows of a grid and regions of a BioSemi cap are named like this, and not by sides.
+    is_counted = len(names) > 3 and len(set(regions)) == 1 and set(numbers) == counted
+    if is_counted and len(places) < len(names):
+        return pairs, f"{', '.join(names)} may as well be contacts of a grid, without sides"
+    for (_, number, _), name in electrodes.items():
+        if name not in places or pairs[name] not in places:
+            continue
+        distance = np.linalg.norm(places[name] * [-1, 1, 1] - places[pairs[name]])
+        side = 0 if number == "z" else -1 if int(number) % 2 else 1
+        if distance > _REACH_BY_NAME or (side and side * places[name][0] < -_ACROSS):
+            return pairs, f"{name} and {pairs[name]} are partners by name, but not by position"
+    return pairs, None
+
+
+def _other_side(region, number, half):
+    """Name the electrode on the other side."""
+    if number != "z":
+        number = str(int(number) + 1 if int(number) % 2 else int(number) - 1)
+    return region, number, half
+
+
+def _pairs_by_position(names, positions):
+    """Pair electrodes with those nearest to their mirror images."""
+    images = positions * [-1, 1, 1]
+    distances = np.linalg.norm(images[:, np.newaxis] - positions, axis=-1)
+    nearest = distances.argmin(axis=1)
+    every = np.arange(len(names))
+    found = (distances[every, nearest] <= _REACH) & (nearest[nearest] == every)
+    if not found.all():
+        alone = [name for name, is_found in zip(names, found, strict=True) if not is_found]
+        raise ValueError(
+            f"{', '.join(alone)} {'has' if len(alone) == 1 else 'have'} no partner on the other "
+            f"side: neither by name, nor an electrode within {100 * _REACH:g} cm of the mirror "
+            "image of the position; drop these channels."
+        )
+    return {name: names[other] for name, other in zip(names, nearest, strict=True)}
+
+
+def _exchange(match):
+    """Write the other side in the same mixture of capitals."""
+    found = match.group()
+    other = _OTHER_SIDE[found.lower()]
+    if found.isupper():
+        return other.upper()
+    return other.capitalize() if found[0].isupper() else other
