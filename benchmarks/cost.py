@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 from prepared import SUBJECTS, prepared
 
-from skeegformer._training import NetworkClassifier
 from skeegformer._utils.files import replacing
+from skeegformer.training import NetworkClassifier
 
 RESULTS = Path(__file__).parent / "results"
 REFERENCE = "EEGNet"

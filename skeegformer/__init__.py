@@ -29,6 +29,7 @@ _HOMES = {
     "mirror_pairs": "preprocessing",
     "mirror_classes": "preprocessing",
     "EEGTransformer": "nn",
+    "NetworkClassifier": "training",
     "EEGTransformerClassifier": "classifier",
     "OriginalTransformerClassifier": "original",
     "TemperatureScaledClassifier": "calibration",

@@ -21,18 +21,7 @@ _MIDDLE_OF_HEAD = (0.0, 0.0, 0.04)
 
 
 def check_positions(info):
-    """Refuse what does not tell where the electrodes of `fit` are.
-
-    Parameters
-    ----------
-    info : mne.Info or None
-        Of the channels in `fit`; None for arrays.
-
-    Raises
-    ------
-    ValueError
-        If X was an array, has electrodes without a position, or electrodes inside the head.
-    """
+    """Refuse info (None for arrays) that does not tell where the electrodes of `fit` are."""
     asks = "positions='electrode' asks where on the head the electrodes are, but X"
     if info is None:
         raise ValueError(
@@ -61,24 +50,8 @@ def complete(estimator, eeg):
     have included; one that is in the same place under another name gives its signal. A constant
     term lets the estimate follow the reference of X.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted; its ``ch_names_`` and ``info_`` say what is wanted.
-    eeg : EEGData
-        Epochs to predict, or an array.
-
-    Returns
-    -------
-    EEGData
-        With the channels of `fit`, in their order; `eeg` itself where it tells no names and has
-        as many channels.
-
-    Raises
-    ------
-    ValueError
-        If channels are missing, and it cannot be known where they or those of X are, or those of
-        X are too few or too far away.
+    Gives an `EEGData` with the channels of `fit`, in their order, or `eeg` itself where it tells no
+    names and has as many channels.
 
     References
     ----------
@@ -118,20 +91,7 @@ def _put_together(data, known, missing, estimate):
 
 
 def can_complete(estimator, eeg):
-    """Tell whether `complete` would take channels that are missing.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted.
-    eeg : EEGData
-        Epochs to predict, or an array.
-
-    Returns
-    -------
-    bool
-        Whether Epochs lack channels that can be estimated.
-    """
+    """Tell whether `complete` would take Epochs that lack channels."""
     if eeg.info is None or estimator.info_ is None or set(estimator.ch_names_) <= set(eeg.ch_names):
         return False
     try:
@@ -144,20 +104,9 @@ def can_complete(estimator, eeg):
 def spline_weights(sources, targets):
     """Compute how a spherical spline makes the signal at some places of that at others.
 
-    MNE computes it, with its regularisation, so that nothing differs from
-    `mne.Epochs.interpolate_bads`.
-
-    Parameters
-    ----------
-    sources : ndarray of shape (n_sources, 3)
-        Where the signal is known, seen from the middle of the head.
-    targets : ndarray of shape (n_targets, 3)
-        Where it is wanted.
-
-    Returns
-    -------
-    ndarray of shape (n_targets, n_sources)
-        What the signals are multiplied with; each row sums to 1.
+    Places are seen from the middle of the head, arrays of shape (n_places, 3). MNE computes the
+    weights, of shape (n_targets, n_sources), with its regularisation, so that nothing differs from
+    `mne.Epochs.interpolate_bads`; each row sums to 1.
     """
     import mne
 

@@ -332,9 +332,8 @@ class SignedAttentionRecord:
     @torch.no_grad()
     def _take(self, what, value):
         if what == "signal":
-            self._amounts.append(self._network.amounts(value).cpu())
-        else:
-            self._tokens.append(value.cpu())
+            what, value = "amounts", self._network.amounts(value)
+        (self._amounts if what == "amounts" else self._tokens).append(value.cpu())
 
 
 _NOTHING = (

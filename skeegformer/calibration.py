@@ -126,7 +126,7 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             X = as_epochs(X)
         elif not isinstance(X, MappedEpochs):
             X = np.asarray(X)
-        codes = validate_labels(self, y, len(X))
+        self.classes_, codes = validate_labels(self, y, len(X))
         y = self.classes_[codes]
         groups = self._find_groups(X, groups)
 

@@ -1,18 +1,20 @@
 """The network of eeg-transformer as a classifier, trained as by its own script."""
 
+from dataclasses import field
 from functools import partial
 from numbers import Integral, Real
 
-from skeegformer._training import NetworkClassifier, check_number
-from skeegformer._validation import check_one_of
+from skeegformer._validation import check_number, check_one_of
 from skeegformer.nn.original import SHUFFLES, OriginalTransformer
+from skeegformer.training import NetworkClassifier, network_estimator
 
 
+@network_estimator
 class OriginalTransformerClassifier(NetworkClassifier):
     """The network of eeg-transformer [1]_, trained as by its own script.
 
     What checkpoints of eeg-transformer become, and what `EEGTransformerClassifier` is compared
-    with. Parameters that are not described here are those of `EEGTransformerClassifier`.
+    with.
 
     Parameters
     ----------
@@ -29,8 +31,6 @@ class OriginalTransformerClassifier(NetworkClassifier):
         Which tokens are shuffled in training.
     max_epochs : int or "auto", default=300
         Number of training epochs.
-    batch_size : int, default=32
-        Epochs of EEG in a training step.
     lr, weight_decay : float, default=5e-3 and 0.1
         Of AdamW.
     warmup_steps : int, default=500
@@ -45,21 +45,9 @@ class OriginalTransformerClassifier(NetworkClassifier):
         Share of the subjects that `early_stopping` holds out.
     n_iter_no_change : int, default=100
         After how many training epochs without a lower loss `early_stopping` ends the training.
-    callbacks : list of skorch.callbacks.Callback or None, default=None
-        Further callbacks, as skorch takes them.
-    sfreq : float or None, default=None
-        Sampling rate in Hz of arrays; Epochs know their own, and have to agree.
-    device : str, default="cpu"
-        Where torch computes.
-    random_state : int, RandomState instance or None, default=None
-        Equal seeds give equal weights.
-    verbose : int, default=0
-        0: silent; 1: a progress bar; 2: skorch's table, a line per pass.
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels.
     net_ : skorch.NeuralNetClassifier
         The trained net; ``net_.module_`` is the `OriginalTransformer`.
     original_ : dict
@@ -81,58 +69,28 @@ class OriginalTransformerClassifier(NetworkClassifier):
     (3, 2)
     """
 
-    def __init__(
-        self,
-        *,
-        n_time_tokens=4,
-        embed_dim=64,
-        n_layers=3,
-        n_heads=8,
-        drop_prob=0.3,
-        token_drop_prob=0.1,
-        crop=None,
-        noise=0.0,
-        shuffle_tokens="none",
-        max_epochs=300,
-        batch_size=32,
-        lr=5e-3,
-        weight_decay=0.1,
-        warmup_steps=500,
-        lr_decay=0.995,
-        class_weight="balanced",
-        early_stopping=True,
-        validation_fraction=0.15,
-        n_iter_no_change=100,
-        callbacks=None,
-        sfreq=None,
-        device="cpu",
-        random_state=None,
-        verbose=0,
-    ):
-        self.n_time_tokens = n_time_tokens
-        self.embed_dim = embed_dim
-        self.n_layers = n_layers
-        self.n_heads = n_heads
-        self.drop_prob = drop_prob
-        self.token_drop_prob = token_drop_prob
-        self.crop = crop
-        self.noise = noise
-        self.shuffle_tokens = shuffle_tokens
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.warmup_steps = warmup_steps
-        self.lr_decay = lr_decay
-        self.class_weight = class_weight
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.callbacks = callbacks
-        self.sfreq = sfreq
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    n_time_tokens: int = 4
+    embed_dim: int = 64
+    n_layers: int = 3
+    n_heads: int = 8
+    drop_prob: float = 0.3
+    token_drop_prob: float = 0.1
+    crop: int | None = None
+    noise: float = 0.0
+    shuffle_tokens: str = "none"
+    max_epochs: int | str = 300
+    lr: float = 5e-3
+    weight_decay: float = 0.1
+    warmup_steps: int = 500
+    lr_decay: float = 0.995
+    class_weight: dict | str | None = "balanced"
+    early_stopping: bool = True
+    validation_fraction: float = 0.15
+    n_iter_no_change: int = 100
+    module: type = field(default=OriginalTransformer, init=False)
+    module_params: None = field(default=None, init=False)
+
+    _forgotten = ("net_", "original_")
 
     def _check_parameters(self):
         super()._check_parameters()
@@ -142,14 +100,12 @@ class OriginalTransformerClassifier(NetworkClassifier):
             check_number(self, "crop", Integral, 1, or_else="None")
         for name in ("drop_prob", "token_drop_prob"):
             check_number(self, name, Real, 0, below=1)
-        check_number(self, "noise", Real, 0)
+        for name in ("noise", "lr_decay"):
+            check_number(self, name, Real, 0)
+        check_number(self, "warmup_steps", Integral, 0)
         check_one_of("shuffle_tokens", self.shuffle_tokens, SHUFFLES)
         if self.embed_dim % self.n_heads:
             raise ValueError(f"n_heads={self.n_heads} does not divide embed_dim={self.embed_dim}.")
-
-    def _check_schedule(self):
-        check_number(self, "warmup_steps", Integral, 0)
-        check_number(self, "lr_decay", Real, 0)
 
     def _lr_factor(self, max_epochs, steps_per_pass):
         return partial(
@@ -159,16 +115,13 @@ class OriginalTransformerClassifier(NetworkClassifier):
             steps_per_pass=steps_per_pass,
         )
 
-    def _begin(self):
-        vars(self).pop("original_", None)
-
     def _way_out(self, eeg):
         """Say what to do with epochs that have other channels or samples than in `fit`."""
         if "original_" not in vars(self):
             return ""
         return _ask_for_the_original_shape(self.original_, eeg.data.shape)
 
-    def _make_network(self, data):
+    def _make_network(self):
         return OriginalTransformer, {
             "n_chans": self.n_chans_,
             "n_outputs": len(self.classes_),
@@ -186,14 +139,14 @@ class OriginalTransformerClassifier(NetworkClassifier):
 
 
 def _warm_up_and_decay(step, *, n_warmup, decay, steps_per_pass):
-    """Scale the learning rate: up to 1 in the warm-up, then down a little at every pass."""
+    """Scale the learning rate: up to 1 in the warm-up, then down at every training epoch."""
     if step < n_warmup:
         return (step + 1) / n_warmup
     return decay ** (step // steps_per_pass - max(0, n_warmup - 1) // steps_per_pass)
 
 
 def _ask_for_the_original_shape(original, shape):
-    """Say how epochs for a network of eeg-transformer come to have its shape; "" if unknown."""
+    """Say how epochs of shape (n_epochs, n_chans, n_times) come to have that of the original."""
     n_chans, n_times = original["num_channels"], original["epoch_length"]
     ignored, used = original["ignore_channels"], original.get("used_data_length")
     if shape[1:] == (n_times, n_chans):

@@ -4,11 +4,8 @@ import sklearn
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from skeegformer.baselines import BASELINES, ToMicrovolts, make_baseline
 from skeegformer.classifier import EEGTransformerClassifier
 from skeegformer.preprocessing import BandPassFilter, ChannelDropper, EuclideanAlignment, Resampler
-
-__all__ = ["BASELINES", "RIM_CHANNELS", "ToMicrovolts", "make_baseline", "make_eeg_pipeline"]
 
 # Electrodes at the edge of the EEGMMI cap; they pick up muscles of the neck and jaw.
 RIM_CHANNELS = ("T9", "T10", "Iz")

@@ -15,19 +15,18 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline
 
 from skeegformer import EEGTransformerClassifier, OriginalTransformerClassifier, load_eegmmi
-from skeegformer._band_features import FILTER_BANK, FilterBankCSP, LogBandPower
-from skeegformer._braindecode import (
-    FASTER_CHANNELS_LAST,
-    NETWORKS,
-    BraindecodeClassifier,
-    StandardizedNetwork,
-)
 from skeegformer.baselines import (
     BASELINES,
     BENCHMARK_PIPELINES,
     INFORMATION,
     benchmark_pipelines,
     make_baseline,
+)
+from skeegformer.baselines.band_features import FILTER_BANK, FilterBankCSP, LogBandPower
+from skeegformer.baselines.braindecode import (
+    FASTER_CHANNELS_LAST,
+    NETWORKS,
+    BraindecodeClassifier,
 )
 from skeegformer.preprocessing import MirroredClassifier
 
@@ -242,9 +241,17 @@ def test_lengths_are_the_authors_at_their_rate_and_the_same_seconds_elsewhere(na
         assert found == {parameter: defaults[parameter].default for parameter in found}
 
 
+def _make(name, n_chans, n_outputs, n_times, sfreq):
+    classifier = BraindecodeClassifier(name)
+    classifier.n_chans_, classifier.n_times_, classifier.sfreq_ = n_chans, n_times, sfreq
+    classifier.classes_ = np.arange(n_outputs)
+    network, params = classifier._make_network()
+    return network(**params)
+
+
 @has_braindecode
 def test_braindecode_does_not_shorten_atcnet_by_itself():
-    network = StandardizedNetwork("atcnet", 4, 2, n_times=160, sfreq=80.0).network
+    network = _make("atcnet", 4, 2, n_times=160, sfreq=80.0).network
     lengths = NETWORKS["atcnet"][2](80 / 250, 160)
     assert {name: getattr(network, name) for name in lengths} == lengths
     assert lengths["n_windows"] == 2
@@ -281,7 +288,7 @@ def test_equal_seeds_and_epochs_that_are_too_short(two_bursts, name):
     moving[:, 1] = np.random.default_rng(0).normal(size=moving[:, 1].shape)
     np.testing.assert_array_equal(first.predict_proba(X), first.predict_proba(moving))
     if name != "atcnet":  # which braindecode shortens
-        with pytest.raises(ValueError, match="cannot be made for epochs of 3 samples at 100 Hz"):
+        with pytest.raises(ValueError, match="be made for epochs of 3 samples and 3 channels"):
             make_baseline(name, sfreq=100.0).fit(X[..., :3], y)
 
 
@@ -289,7 +296,7 @@ def test_equal_seeds_and_epochs_that_are_too_short(two_bursts, name):
 @pytest.mark.parametrize("name", FASTER_CHANNELS_LAST)
 def test_the_order_in_memory_does_not_change_what_is_computed(name):
     torch.manual_seed(0)
-    module = StandardizedNetwork(name, 8, 3, n_times=240, sfreq=80.0).eval()
+    module = _make(name, 8, 3, n_times=240, sfreq=80.0).eval()
     assert not all(p.is_contiguous() for p in module.parameters())
     x = torch.randn(5, 8, 240)
 
@@ -342,7 +349,7 @@ def test_pass_bands_of_the_benchmark():
 
 
 def test_every_baseline_is_in_the_benchmark():
-    from skeegformer.baselines import _BENCHMARK
+    from skeegformer.baselines.benchmark import _BENCHMARK
 
     assert set(BASELINES) == {name for name in _BENCHMARK.values() if isinstance(name, str)}
 

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
-from skorch.callbacks import Callback, EarlyStopping, EpochScoring
+from skorch.callbacks import Callback, EpochScoring
 
 import skeegformer.classifier
 from skeegformer import AttentionExplainer, EEGTransformerClassifier
@@ -93,15 +93,6 @@ def test_probabilities_decisions_and_predictions_agree(toy):
     )
 
 
-def test_equal_seeds_give_equal_weights_to_the_bit(toy):
-    X, y, _ = toy
-    first, second, other = (
-        _make(random_state=seed).fit(X, y).net_.module_.state_dict() for seed in (3, 3, 4)
-    )
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    assert not torch.equal(first["class_weight"], other["class_weight"])
-
-
 def test_global_random_states_are_left_alone(toy):
     X, y, _ = toy
     torch.manual_seed(0)
@@ -171,6 +162,7 @@ def test_feature_importances_are_the_rollout_of_attention(toy, adapt):
     classifier = _make(adapt=adapt).fit(X, y, groups=groups)
     importances = classifier.feature_importances_
     assert importances.shape == (2,)
+    assert not hasattr(_make(max_epochs=1).fit(X[:, 0], y), "feature_importances_")
     assert (importances >= 0).all()
     assert importances.sum() == pytest.approx(1.0)
     explanation = AttentionExplainer("rollout").explain(classifier, X, groups=groups)
@@ -328,19 +320,6 @@ def test_every_parameter_arrives(toy):
     assert [len(batch) for batch, _ in net.get_iterator(net.get_dataset(X, y))] == [50, 50, 20]
 
 
-def test_batches_are_shuffled(toy):
-    X, y, _ = toy
-    first = []
-
-    class Spy(Callback):
-        def on_batch_begin(self, net, batch=None, training=None, **kwargs):
-            first.append(batch[0][0, 0, 0].item())
-
-    _make(max_epochs=2, callbacks=[Spy()]).fit(X, y)
-    assert len(set(first)) == len(first)
-    assert first[0] != np.float32(X[0, 0, 0])
-
-
 def test_early_stopping_stops_and_returns_to_the_best_weights(toy):
     X, y, groups = toy
     rng = np.random.default_rng(0)
@@ -414,13 +393,6 @@ def test_callbacks_may_end_the_training(toy):
     assert len(_make(callbacks=[Enough()]).fit(X, y).history_) == 1
 
 
-def test_callbacks_are_left_as_they_were(toy):
-    X, y, _ = toy
-    stopping = EarlyStopping(monitor="train_loss", patience=1)
-    _make(callbacks=[stopping]).fit(X, y)
-    assert not hasattr(stopping, "best_epoch_")
-
-
 def test_a_channel_that_was_dead_in_training_says_nothing(toy):
     X, y, _ = toy
     X = X.copy()
@@ -431,17 +403,6 @@ def test_a_channel_that_was_dead_in_training_says_nothing(toy):
     np.testing.assert_allclose(
         classifier.predict_proba(alive), classifier.predict_proba(X), atol=1e-6
     )
-
-
-def test_a_constant_that_a_filter_has_rounded_is_dead_as_well(toy):
-    X, y, _ = toy
-    X, rounded = X.copy(), X.copy()
-    X[:, 1] = 0.0
-    rounded[:, 1] = 1e-11 * np.random.default_rng(0).normal(size=(120, 160))
-    alive = X.copy()
-    alive[:, 1] = 20 * np.random.default_rng(1).normal(size=(120, 160))
-    probabilities = [_make(max_epochs=1).fit(data, y).predict_proba(alive) for data in (X, rounded)]
-    np.testing.assert_allclose(*probabilities, atol=1e-5)
 
 
 @pytest.mark.parametrize("adapt", [False, True])
@@ -473,29 +434,6 @@ def test_another_length_for_another_rate_is_told_as_another_rate(simulated):
     classifier = _make(max_epochs=1, sfreq=None).fit(X, y)
     with pytest.raises(ValueError, match="is sampled at .* resample it, for example with Resam"):
         classifier.predict(X[:3].copy().resample(X.info["sfreq"] / 2))
-
-
-def test_another_rate_than_told_is_refused(simulated):
-    X, y, _, _ = simulated
-    with pytest.raises(ValueError, match="sampled at 160 Hz, but EEGTransformer.* told 250 Hz"):
-        _make(sfreq=250.0).fit(X, y)
-
-
-@pytest.mark.parametrize(
-    "X", [None, {"a": 1}, "text", 5.0, torch.ones(2, 2, 8, requires_grad=True)[:0]]
-)
-def test_what_is_no_epochs(X):
-    with pytest.raises(ValueError, match="X is"):
-        _make().fit(X, [0, 1])
-
-
-def test_labels_that_have_no_order(toy):
-    X, y, _ = toy
-    mixed = np.array([1, "left"] * 60, dtype=object)
-    with pytest.raises(ValueError, match="y mixes int and str"):
-        _make().fit(X, mixed)
-    with pytest.raises(ValueError, match="groups mixes int and str"):
-        _make().fit(X, y, groups=mixed)
 
 
 def test_early_stopping_without_groups_keeps_the_classes(toy):
@@ -595,32 +533,3 @@ def test_bad_parameters(toy, params, message):
     X, y, _ = toy
     with pytest.raises(ValueError, match=message):
         _make(**params).fit(X, y)
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        (
-            lambda X: X[:, :1],
-            "X has 1 channels, but this EEGTransformerClassifier was fitted with 2",
-        ),
-        (lambda X: X[..., :100], "X has 100 samples an epoch, but .* was fitted with 160"),
-        (lambda X: np.where(X > 2, np.nan, X), "X contains NaN in .* of 120 epochs"),
-        (lambda X: X[:0], "X is empty"),
-        (lambda X: X + 1j, "Complex data not supported"),
-        (lambda X: X[..., None], r"shape \(120, 2, 160, 1\), but epochs are"),
-    ],
-)
-def test_bad_input_at_predict(toy, change, message):
-    X, y, _ = toy
-    classifier = _make(max_epochs=1).fit(X, y)
-    with pytest.raises(ValueError, match=message):
-        classifier.predict(change(X))
-
-
-def test_labels_and_groups_have_to_fit(toy):
-    X, y, groups = toy
-    with pytest.raises(ValueError, match="X has 120 epochs, y has 119 labels"):
-        _make().fit(X, y[:-1])
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        _make().fit(X, y, groups=groups[:-1])

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import check_estimator
+from torch import nn
 
 from skeegformer import (
     BandPassFilter,
@@ -12,14 +13,25 @@ from skeegformer import (
     ChannelPicker,
     EEGTransformerClassifier,
     EuclideanAlignment,
+    NetworkClassifier,
     NotchFilter,
     OriginalTransformerClassifier,
     Resampler,
 )
 from skeegformer.preprocessing import MirroredClassifier
 
+
+class Perceptron(nn.Sequential):
+    """One hidden layer on all samples."""
+
+    def __init__(self, n_chans, n_outputs, n_times):
+        hidden = nn.Linear(n_chans * n_times, 16)
+        super().__init__(nn.Flatten(), hidden, nn.ReLU(), nn.Linear(16, n_outputs))
+
+
 ESTIMATORS = [
     EEGTransformerClassifier(),
+    NetworkClassifier(Perceptron, max_epochs=60, lr=0.02),
     BandPassFilter(1.0, 10.0, sfreq=100.0),
     NotchFilter(10.0, sfreq=100.0),
     Resampler(50.0, input_sfreq=100.0),

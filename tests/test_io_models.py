@@ -27,6 +27,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 from skorch.callbacks import EpochScoring
+from torch import nn
 
 from skeegformer import (
     AttentionExplainer,
@@ -38,6 +39,7 @@ from skeegformer import (
     EuclideanAlignment,
     Explanation,
     MirroredClassifier,
+    NetworkClassifier,
     NotchFilter,
     OriginalTransformerClassifier,
     RecursiveChannelElimination,
@@ -623,3 +625,29 @@ def test_loading_leaves_the_global_random_state(path):
     torch.manual_seed(0)
     load_model(path)
     assert (torch.rand(3) == expected).all()
+
+
+class Linear(nn.Sequential):
+    """A network of somebody else."""
+
+    def __init__(self, n_chans, n_outputs, n_times):
+        super().__init__(nn.Flatten(), nn.Linear(n_chans * n_times, n_outputs))
+
+
+class Own(Linear):
+    """One that standardises epochs by itself."""
+
+    def learn_statistics(self, x):
+        self.scale = x.std()
+
+
+@pytest.mark.parametrize("module", [Linear, Own])
+def test_a_network_of_somebody_else_is_given_to_who_loads(module, tmp_path):
+    X, y = np.random.default_rng(0).normal(size=(20, 3, 40)), np.arange(20) % 2
+    fitted = NetworkClassifier(module, max_epochs=1, random_state=0).fit(X, y)
+    path = save_model(fitted, tmp_path / "model.safetensors")
+    loaded = load_model(path, modules=[module])
+    np.testing.assert_array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
+    assert loaded.module is module
+    with pytest.raises(ValueError, match=r"load_model\(path, modules=\["):
+        load_model(path)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import sklearn
 from sklearn.metrics import balanced_accuracy_score
-from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from skeegformer import (
     EEGTransformerClassifier,
@@ -15,27 +14,10 @@ from skeegformer import (
 from skeegformer.preprocessing import MirroredClassifier
 
 
-@pytest.mark.parametrize("name", ["csp+lda", "ts+lr"])
-def test_baselines_read_the_simulated_rhythm_across_subjects(simulated, name):
-    X, y, metadata, _ = simulated
-    pipeline = make_eeg_pipeline(make_baseline(name), l_freq=8.0)
-    predicted = cross_val_predict(pipeline, X, y, groups=metadata["subject"], cv=GroupKFold(4))
-    assert balanced_accuracy_score(y, predicted) > 0.65
-
-
 def test_chance_is_chance(simulated):
     X, y, _, _ = simulated
     predicted = make_eeg_pipeline(make_baseline("chance")).fit(X, y).predict(X)
     assert balanced_accuracy_score(y, predicted) == 0.5
-
-
-@pytest.mark.parametrize("name", ["csp+lda", "ts+lr"])
-def test_baselines_take_epochs_lists_and_arrays_alike(simulated, name):
-    X, y, _, _ = simulated
-    baseline = make_baseline(name).fit(X, y)
-    expected = baseline.predict_proba(X)
-    np.testing.assert_allclose(baseline.predict_proba([X[i] for i in range(len(X))]), expected)
-    np.testing.assert_allclose(baseline.predict_proba(X.get_data(units="uV")), expected)
 
 
 def test_steps_and_parameters():
@@ -51,12 +33,6 @@ def test_steps_and_parameters():
     assert isinstance(pipeline["euclideanalignment"], EuclideanAlignment)
     assert pipeline["eegtransformerclassifier"].n_heads == 3
     assert "channeldropper" not in make_eeg_pipeline(drop=()).named_steps
-
-
-def test_resampling_follows_the_filter():
-    pipeline = make_eeg_pipeline(drop=(), l_freq=1.0, h_freq=40.0, resample=80.0)
-    assert [name for name, _ in pipeline.steps][:2] == ["bandpassfilter", "resampler"]
-    assert pipeline["resampler"].sfreq == 80.0
 
 
 def test_steps_that_take_groups_ask_for_them():
@@ -93,10 +69,6 @@ def test_alignment_end_to_end_with_routing(simulated, as_array):
         routed = pipeline.predict_proba(X, groups=groups)
     assert sorted(pipeline["euclideanalignment"].references_) == [1, 2, 3, 4]
     assert routed.shape == (120, 2)
-
-
-def test_csp_has_six_components():
-    assert make_baseline("csp+lda")["csp"].n_components == 6
 
 
 def test_baselines_read_channels_as_the_classifier_does(simulated):

@@ -24,7 +24,7 @@ from skeegformer import (
     load_eegmmi,
     make_baseline,
 )
-from skeegformer.pipeline import ToMicrovolts
+from skeegformer.baselines import ToMicrovolts
 
 ROOT = Path(os.environ.get("MNE_DATA", "~/mne_data")).expanduser()
 ROOT = ROOT / "MNE-eegbci-data" / "files" / "eegmmidb" / "1.0.0"

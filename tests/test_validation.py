@@ -3,6 +3,7 @@
 import pickle
 import time
 import warnings
+from functools import partial
 
 import mne
 import numpy as np
@@ -12,15 +13,14 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import _safe_indexing
 
+from skeegformer import _validation
 from skeegformer._validation import (
     EEGData,
     as_epochs,
-    is_epochs,
+    remember_input,
     validate_ch_names,
-    validate_eeg,
     validate_groups,
     validate_labels,
-    validate_signal,
 )
 
 NAMES = ["C3", "Cz", "C4", "Pz"]
@@ -31,6 +31,19 @@ class Door(BaseEstimator):
 
     def __init__(self, sfreq=None):
         self.sfreq = sfreq
+
+
+def validate_eeg(door, X, *, reset, name="validate_eeg", **params):
+    before = dict(vars(door))
+    eeg = getattr(_validation, name)(door, X, reset=reset, **params)
+    assert vars(door).keys() == before.keys()
+    assert all(vars(door)[name] is value for name, value in before.items())
+    if reset:
+        remember_input(door, eeg, scale=name == "validate_eeg")
+    return eeg
+
+
+validate_signal = partial(validate_eeg, name="validate_signal")
 
 
 def make_epochs(n_epochs=6, names=NAMES, n_times=80, sfreq=160.0, seed=0, types="eeg", **kwargs):
@@ -81,6 +94,9 @@ def test_epochs_leave_as_float32_microvolts():
     assert eeg.sfreq == door.sfreq_ == 160.0
     assert (door.n_features_in_, door.n_chans_, door.n_times_) == (4, 4, 80)
     assert eeg.info.ch_names == door.info_.ch_names == NAMES
+    assert as_epochs(epochs) is epochs  # loaded ones are not copied
+    epochs.info["bads"] = ["Cz"]  # bad channels take part
+    assert validate_eeg(Door(), epochs, reset=True).ch_names == NAMES
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
@@ -94,6 +110,8 @@ def test_arrays_are_taken_as_they_are(dtype):
     assert not eeg.is_flat
     assert (eeg.sfreq, door.n_features_in_, door.n_times_) == (128.0, 3, 40)
     assert not hasattr(door, "feature_names_in_")
+    for same in (X.tolist(), list(X), tuple(X)):
+        np.testing.assert_array_equal(validate_eeg(Door(), same, reset=True).data, eeg.data)
 
 
 def test_2d_arrays_and_frames_are_epochs_of_one_channel():
@@ -110,13 +128,6 @@ def test_2d_arrays_and_frames_are_epochs_of_one_channel():
     assert list(door.feature_names_in_) == list(frame.columns)
     with pytest.raises(ValueError, match="feature names should match"):
         validate_eeg(door, frame.rename(columns={"t0": "other"}), reset=False)
-
-
-def test_nested_lists_are_arrays():
-    X = np.random.default_rng(0).standard_normal((5, 3, 40))
-    expected = validate_eeg(Door(), X, reset=True).data
-    for same in (X.tolist(), list(X), tuple(X)):
-        np.testing.assert_array_equal(validate_eeg(Door(), same, reset=True).data, expected)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -143,28 +154,11 @@ def test_other_channels_are_no_part_of_x(validate):
     assert eeg.info.ch_names == ["C3", "Cz"]
     without = validate(door, epochs.copy().pick("eeg"), reset=False)
     np.testing.assert_array_equal(without.data, eeg.data)
-
-
-def test_epochs_without_eeg_are_refused():
     with pytest.raises(ValueError, match=r"no EEG channels, only eog, stim; set their types"):
-        validate_eeg(Door(), make_epochs(names="ab", types=["eog", "stim"]), reset=True)
-
-
-def test_bad_channels_take_part():
-    epochs = make_epochs()
-    epochs.info["bads"] = ["Cz"]
-    assert validate_eeg(Door(), epochs, reset=True).ch_names == NAMES
+        validate(Door(), make_epochs(names="ab", types=["eog", "stim"]), reset=True)
 
 
 # ------------------------------------------------------------------- Epochs and their lists
-
-
-def test_is_epochs():
-    epochs = make_epochs()
-    assert is_epochs(epochs)
-    assert is_epochs([epochs])
-    assert is_epochs((epochs, epochs))
-    assert not any(map(is_epochs, (epochs.get_data(), [], [[1.0]], None, "Cz", epochs.average())))
 
 
 def test_unloaded_epochs_are_loaded_in_a_copy(unloaded):
@@ -175,11 +169,6 @@ def test_unloaded_epochs_are_loaded_in_a_copy(unloaded):
     joined = as_epochs([unloaded, unloaded.copy().load_data()])
     assert len(joined) == 12
     assert not unloaded.preload
-
-
-def test_loaded_epochs_are_not_copied():
-    epochs = make_epochs()
-    assert as_epochs(epochs) is epochs
 
 
 def test_list_of_epochs_is_what_was_indexed():
@@ -451,10 +440,11 @@ def test_input_is_never_changed(validate, unloaded):
 
 def test_labels():
     door = Door()
-    codes = validate_labels(door, np.array(["right", "left", "right"]), 3)
+    classes, codes = validate_labels(door, np.array(["right", "left", "right"]), 3)
     assert codes.tolist() == [1, 0, 1]
     assert codes.dtype == np.int64
-    assert door.classes_.tolist() == ["left", "right"]
+    assert classes.tolist() == ["left", "right"]
+    assert not hasattr(door, "classes_")
     with pytest.raises(ValueError, match="requires y to be passed"):
         validate_labels(door, None, 3)
     with pytest.raises(ValueError, match="X has 3 epochs, y has 2 labels"):

@@ -240,8 +240,8 @@ def _tasks(names):
 
 def _pipeline_names(names, task):
     """Check the names of pipelines, in the order of the benchmark."""
-    from skeegformer._braindecode import BraindecodeClassifier
     from skeegformer.baselines import BENCHMARK_PIPELINES, benchmark_pipelines
+    from skeegformer.baselines.braindecode import BraindecodeClassifier
 
     for name in names or ():
         if name not in BENCHMARK_PIPELINES:

@@ -215,7 +215,7 @@ def _convert(state, hyperparameters):
     deviations = state["std"].double() * state["norm.running_var"].double().sqrt()
     classifier._input_scale = float(deviations.median())
     classifier.original_ = {**hyperparameters, "ignore_channels": ignored}
-    network, params = classifier._make_network(None)
+    network, params = classifier._make_network()
     build_net(
         classifier,
         network,

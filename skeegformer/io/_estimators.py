@@ -10,6 +10,7 @@ from importlib import import_module
 from sklearn import config_context
 from skorch import NeuralNet
 from skorch.history import History
+from torch import nn
 
 from skeegformer.io._encoding import CannotEncode, Decoder, Encoder
 from skeegformer.io._net import decode_net, encode_net
@@ -17,6 +18,7 @@ from skeegformer.io._net import decode_net, encode_net
 _HOMES = {
     "EEGTransformerClassifier": "skeegformer.classifier",
     "OriginalTransformerClassifier": "skeegformer.original",
+    "NetworkClassifier": "skeegformer.training",
     "MirroredClassifier": "skeegformer.preprocessing",
     "BandPassFilter": "skeegformer.preprocessing",
     "NotchFilter": "skeegformer.preprocessing",
@@ -58,6 +60,8 @@ class EstimatorEncoder(Encoder):
         kind = type(value)
         if isinstance(value, History):
             return {"history": self.encode([dict(row) for row in value])}
+        if isinstance(value, type) and issubclass(value, nn.Module):
+            return {"module": value.__name__}  # whoever loads the model gives the class
         if _find(kind.__name__) is not kind:
             if hasattr(value, "fit") and not isinstance(value, type | NeuralNet):
                 self._refuse(value)
@@ -130,7 +134,19 @@ class EstimatorEncoder(Encoder):
 
 
 class EstimatorDecoder(Decoder):
-    """Decode estimators too."""
+    """Decode estimators too, with the networks in `modules` of a `NetworkClassifier`."""
+
+    def __init__(self, arrays, modules=()):
+        super().__init__(arrays)
+        self._modules = {module.__name__: module for module in modules}
+
+    def _read_module(self, module):
+        if module not in self._modules:
+            raise ValueError(
+                f"the class of its network, {module}, is not known: give it, "
+                f"load_model(path, modules=[{module}])"
+            )
+        return self._modules[module]
 
     def _read_estimator(self, estimator, params, attributes, net=None, requests=None):
         kind = _find(estimator) if isinstance(estimator, str) else None

@@ -5,10 +5,15 @@ import warnings
 import torch
 from skorch.history import History
 
-from skeegformer._training import GroupCrossEntropy, pick_device
 from skeegformer.nn import EEGTransformer, OriginalTransformer
+from skeegformer.training._context import pick_device
+from skeegformer.training._net import GroupCrossEntropy, compose_net
+from skeegformer.training._standardized import StandardizedNetwork
 
-_NETWORKS = {network.__name__: network for network in (EEGTransformer, OriginalTransformer)}
+_NETWORKS = {
+    network.__name__: network
+    for network in (EEGTransformer, OriginalTransformer, StandardizedNetwork)
+}
 # What predictions ask of a classifier beside its net.
 _NEEDED = ("classes_", "n_chans_", "n_times_", "sfreq_", "ch_names_", "info_", "_fitted_flat")
 _NEEDED += ("_input_scale",)
@@ -18,10 +23,10 @@ def encode_net(net, encoder):
     """Turn the net of one of our classifiers into plain data; the encoder keeps its weights."""
     network = net.module_
     name = type(network).__name__
-    if _NETWORKS.get(name) is not type(network):
+    if type(network) is not net.module:
         raise TypeError(
-            f"The network is a {type(network).__module__}.{name}, and what can be saved is a "
-            f"{' or a '.join(_NETWORKS)}: keep its state_dict() with safetensors."
+            f"The network is a {type(network).__module__}.{name}, and what can be saved is the "
+            f"{net.module.__name__} of fit: keep its state_dict() with safetensors."
         )
     if type(net.criterion_) is not GroupCrossEntropy:
         raise TypeError(
@@ -38,7 +43,7 @@ def encode_net(net, encoder):
             "weights of torch.float32: net_.module_.float() makes them so."
         )
     return {
-        "network": name,
+        "network": name if _NETWORKS.get(name) is type(network) else encoder.encode(type(network)),
         "params": encoder.encode(net.get_params_for("module")),
         "weights": {key: encoder.keep(value, f"network.{key}") for key, value in state.items()},
         "class_weight": encoder.encode(net.criterion_.weight),
@@ -56,7 +61,8 @@ def decode_net(classifier, plain, decoder):
     lacking = [name for name in _NEEDED if name not in vars(classifier)]
     if lacking:
         raise ValueError(f"the {type(classifier).__name__} lacks {', '.join(lacking)}")
-    network = _NETWORKS.get(plain["network"])
+    is_ours = isinstance(plain["network"], str)
+    network = (_NETWORKS.get if is_ours else decoder.decode)(plain["network"])
     if network is None:
         raise ValueError(f"the network {plain['network']!r} is not known")
     build_net(
@@ -95,7 +101,7 @@ def build_net(classifier, network, params, state, *, device, batch_size, lr, **o
     try:
         # Making a network draws weights from torch's global random state.
         with torch.random.fork_rng(devices=[]):
-            net = classifier._compose_net(network, params, device=device, **options)
+            net = compose_net(classifier, network, params, device=device, **options)
             net.set_params(batch_size=batch_size, lr=lr)
             net.initialize()
         net.module_.load_state_dict(state)

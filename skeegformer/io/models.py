@@ -1,6 +1,7 @@
 """Models on the disk, without pickle: to open a file never runs anything that is in it."""
 
 import warnings
+from functools import partial
 from pathlib import Path
 
 from skeegformer._utils.files import check_output_file
@@ -85,7 +86,7 @@ def save_model(model, path, *, overwrite=False):
     return path
 
 
-def load_model(path):
+def load_model(path, *, modules=()):
     """Read a model that was saved, or a checkpoint of eeg-transformer.
 
     Nothing in the file is executed.
@@ -95,6 +96,8 @@ def load_model(path):
     path : str or pathlib.Path
         A file of `save_model`, ending in ``.safetensors``; or, ending in ``.ckpt``, what PyTorch
         Lightning kept of a training of eeg-transformer [1]_.
+    modules : sequence of type, default=()
+        Classes of the networks of a `NetworkClassifier`, of which a file has the names alone.
 
     Returns
     -------
@@ -142,10 +145,10 @@ def load_model(path):
     path = Path(path)
     if path.suffix == ".ckpt":
         return load_checkpoint(path)
-    return read_file(path, "model", _decode)
+    return read_file(path, "model", partial(_decode, modules=modules))
 
 
-def _decode(content, arrays):
+def _decode(content, arrays, modules):
     if "estimator" not in content:
         raise ValueError("there is no estimator in it")
-    return EstimatorDecoder(arrays).decode(content)
+    return EstimatorDecoder(arrays, modules).decode(content)

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import validate_signal
+from skeegformer._validation import remember_input, validate_signal
 
 
 class SignalTransformer(TransformerMixin, BaseEstimator):
@@ -87,7 +87,10 @@ class SignalTransformer(TransformerMixin, BaseEstimator):
     def _open(self, X, *, reset):
         told = {"ch_names": "input_ch_names", "sfreq": "sfreq"}
         told = {name: getattr(self, parameter, None) for name, parameter in told.items()}
-        return validate_signal(self, X, reset=reset, **told)
+        eeg = validate_signal(self, X, reset=reset, **told)
+        if reset:
+            remember_input(self, eeg)
+        return eeg
 
     def _apply(self, eeg):
         if eeg.epochs is not None:

@@ -7,7 +7,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skeegformer._routing import routed_groups
-from skeegformer._validation import as_epochs, validate_groups, validate_labels, validate_signal
+from skeegformer._validation import (
+    as_epochs,
+    remember_input,
+    validate_groups,
+    validate_labels,
+    validate_signal,
+)
 from skeegformer.preprocessing._base import like_input, with_data, working_copy
 from skeegformer.preprocessing._sides import (
     both_directions,
@@ -124,7 +130,8 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
         vars(self).pop("classifier_", None)  # a fit that fails is no fit
         eeg = self._open(X, reset=True)
-        codes = validate_labels(self, y, len(eeg.data))
+        remember_input(self, eeg)
+        self.classes_, codes = validate_labels(self, y, len(eeg.data))
         groups = validate_groups(groups, len(eeg.data))
         self.mirror_pairs_, self.mirrored_classes_ = self._find_mirror_image(eeg)
 

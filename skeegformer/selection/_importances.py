@@ -44,6 +44,8 @@ def channel_importances(estimator, getter, X, y, *, n_chans, ch_names, norm_orde
         If there is not one finite number for each channel of X.
     """
     _refuse_other_order(_steps(estimator)[0], ch_names)
+    if getter == "auto" and getattr(_steps(estimator)[-1], "_fitted_flat", False):
+        return np.ones(1)  # the only channel; networks give no importances of samples
     if callable(getter):
         what, values = "importance_getter", getter(estimator, X, y)
     else:

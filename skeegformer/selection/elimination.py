@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length
 
-from skeegformer._validation import validate_groups
+from skeegformer._validation import remember_input, validate_groups
 from skeegformer.selection._base import (
     ChannelSelection,
     as_given,
@@ -185,6 +185,7 @@ class RecursiveChannelElimination(ChannelSelection, auto_wrap_output_keys=None):
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
         eeg = self._open(X, reset=True)
+        remember_input(self, eeg)
         n_left, n_step = self._count()
         X, y = as_given(eeg), column_or_1d(y, warn=True)
         check_consistent_length(eeg.data, y)

@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import validate_groups
+from skeegformer._validation import remember_input, validate_groups
 from skeegformer.selection._base import (
     ChannelSelection,
     as_given,
@@ -148,6 +148,7 @@ class ChannelSelector(ChannelSelection, auto_wrap_output_keys=None):
         vars(self).pop("support_", None)  # a fit that fails is no fit, also where there was one
         self._check_parameters()
         eeg = self._open(X, reset=True)
+        remember_input(self, eeg)
         n_chans = self.n_chans_
         if self.n_channels is not None:
             self.n_channels_ = count_channels("n_channels", self.n_channels, n_chans)

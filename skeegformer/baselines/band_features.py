@@ -1,11 +1,15 @@
 """Features of frequency bands for the baselines: log power, and filter-bank CSP."""
 
 import numpy as np
+from mne import use_log_level
+from mne.decoding import CSP
+from mne.time_frequency import psd_array_welch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_selection import mutual_info_classif
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import check_count, validate_eeg, validate_labels
+from skeegformer._validation import check_count, remember_input, validate_eeg, validate_labels
 from skeegformer.preprocessing import BandPassFilter
 from skeegformer.preprocessing._base import known_rate
 
@@ -74,7 +78,9 @@ class LogBandPower(_BandTransformer):
         LogBandPower
             Itself.
         """
-        self._choose_bands(CLASSICAL_BANDS, validate_eeg(self, X, reset=True))
+        eeg = validate_eeg(self, X, reset=True)
+        remember_input(self, eeg, scale=True)
+        self._choose_bands(CLASSICAL_BANDS, eeg)
         return self
 
     def transform(self, X):
@@ -91,8 +97,6 @@ class LogBandPower(_BandTransformer):
             Log powers, channel by channel.
         """
         check_is_fitted(self)
-        from mne.time_frequency import psd_array_welch
-
         eeg = validate_eeg(self, X, reset=False)
         n_window = min(self.n_times_, round(_WINDOW * self.sfreq_))
         powers, frequencies = psd_array_welch(
@@ -131,7 +135,7 @@ class FilterBankCSP(_BandTransformer):
     ----------
     bands_ : list of (float, float)
         The bands in Hz.
-    csps_ : list of mne.decoding.CSP
+    bank_ : sklearn.pipeline.FeatureUnion
         The filters of each band.
     selected_ : ndarray of int
         Which features are kept, counted band by band.
@@ -163,22 +167,25 @@ class FilterBankCSP(_BandTransformer):
         FilterBankCSP
             Itself.
         """
-        from mne import use_log_level
-        from mne.decoding import CSP
-
         check_count("n_components", self.n_components, 1)
         check_count("n_selected", self.n_selected, 1)
         eeg = validate_eeg(self, X, reset=True)
-        codes = validate_labels(self, y, len(eeg.data))
+        remember_input(self, eeg, scale=True)
+        self.classes_, codes = validate_labels(self, y, len(eeg.data))
         self._choose_bands(FILTER_BANK, eeg)
         is_binary = len(self.classes_) == 2
         order = "alternate" if is_binary else "mutual_info"
+        self.bank_ = make_union(
+            *(
+                make_pipeline(
+                    BandPassFilter(low, high, sfreq=self.sfreq_),
+                    CSP(self.n_components, component_order=order),
+                )
+                for low, high in self.bands_
+            )
+        )
         with use_log_level("WARNING"):  # as many lines as bands, about their rank
-            self.csps_ = [
-                CSP(self.n_components, component_order=order).fit(filtered, codes)
-                for filtered in self._filtered(eeg)
-            ]
-        features = self._features(eeg)
+            features = self.bank_.fit_transform(eeg.data.astype(np.float64), codes)
         # The seed is for noise far below the features that keeps them from being equal.
         information = mutual_info_classif(features, codes, random_state=0)
         best = np.argsort(-information, kind="stable")[: self.n_selected]
@@ -202,13 +209,5 @@ class FilterBankCSP(_BandTransformer):
             Log powers of the spatially filtered bands.
         """
         check_is_fitted(self)
-        return self._features(validate_eeg(self, X, reset=False))[:, self.selected_]
-
-    def _filtered(self, eeg):
-        data = eeg.data.astype(np.float64)
-        for low, high in self.bands_:
-            yield BandPassFilter(low, high, sfreq=self.sfreq_).fit_transform(data)
-
-    def _features(self, eeg):
-        parts = zip(self.csps_, self._filtered(eeg), strict=True)
-        return np.hstack([csp.transform(filtered) for csp, filtered in parts])
+        data = validate_eeg(self, X, reset=False).data.astype(np.float64)
+        return self.bank_.transform(data)[:, self.selected_]

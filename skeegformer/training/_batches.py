@@ -13,14 +13,7 @@ EPOCHS_OF_A_SUBJECT = 8
 class EpochDataset(Dataset):
     """Epochs, targets and subjects as torch's loaders want them, read batch by batch.
 
-    Parameters
-    ----------
-    data : ndarray or MappedEpochs of shape (n_epochs, n_chans, n_times)
-        The epochs.
-    targets : ndarray of int64 of shape (n_epochs,) or None
-        Classes; None for zeros.
-    subjects : ndarray of int64 of shape (n_epochs,) or None
-        Whose they are, from 0 on, where the network wants to know.
+    `targets` are zeros where there are none; `subjects` are given where the network wants to know.
     """
 
     def __init__(self, data, targets=None, subjects=None):
@@ -49,20 +42,7 @@ class EpochDataset(Dataset):
 
 
 def collate(batch):
-    """Turn what `EpochDataset` read into what the network takes.
-
-    Parameters
-    ----------
-    batch : tuple
-        Epochs, targets, and subjects or None.
-
-    Returns
-    -------
-    x : Tensor or dict of Tensor
-        The epochs; with the subjects where they are told.
-    targets : Tensor of int64
-        The classes.
-    """
+    """Turn a batch of `EpochDataset` into what the network takes, and targets."""
     data, targets, subjects = batch
     x = torch.from_numpy(np.ascontiguousarray(data))
     if subjects is not None:
@@ -75,13 +55,8 @@ class MirrorSome:
     """Turn batches into what the network takes, some of their epochs as mirror images.
 
     Of a subject whose log powers are centred, either all epochs of the batch are mirrored or none.
-
-    Parameters
-    ----------
-    pairs : ndarray of int of shape (n_chans,)
-        Index of each channel's partner on the other side.
-    swapped : ndarray of int of shape (n_classes,)
-        Index of the class that each class becomes.
+    `pairs` has the index of each channel's partner on the other side, `swapped` that of the class
+    that each class becomes.
     """
 
     def __init__(self, pairs, swapped):
@@ -99,15 +74,7 @@ class MirrorSome:
 
 
 class SubjectBatches(Sampler):
-    """Batches of a few epochs of each of a few subjects; each epoch once in a pass.
-
-    Parameters
-    ----------
-    subjects : ndarray of shape (n_epochs,)
-        Whose epochs they are.
-    batch_size : int
-        About how many epochs a batch has.
-    """
+    """Batches of a few epochs of each of a few subjects; each epoch once in a training epoch."""
 
     def __init__(self, subjects, batch_size):
         self.rows = [np.flatnonzero(subjects == subject) for subject in np.unique(subjects)]
@@ -127,13 +94,7 @@ class SubjectBatches(Sampler):
 
 
 class WholeSubjects(Sampler):
-    """All epochs of a subject in a batch, subject by subject.
-
-    Parameters
-    ----------
-    subjects : ndarray of shape (n_epochs,)
-        Whose epochs they are.
-    """
+    """All epochs of a subject in a batch, subject by subject."""
 
     def __init__(self, subjects):
         self.rows = [np.flatnonzero(subjects == subject) for subject in np.unique(subjects)]
@@ -148,21 +109,7 @@ class WholeSubjects(Sampler):
 def training_loader(dataset, batch_size, collate_fn, shuffle=True):
     """Load shuffled batches, of a few subjects each where the dataset tells them.
 
-    Parameters
-    ----------
-    dataset : EpochDataset
-        The epochs.
-    batch_size : int
-        Epochs in a batch.
-    collate_fn : callable
-        `collate`, or a `MirrorSome`.
-    shuffle : bool, default=True
-        Whether batches are drawn at random, where subjects do not decide on them.
-
-    Returns
-    -------
-    DataLoader
-        The batches.
+    Without `shuffle`, batches are in order, unless subjects decide on them.
     """
     if dataset.tells_subjects:
         batches = SubjectBatches(dataset.subjects, batch_size)
@@ -171,20 +118,7 @@ def training_loader(dataset, batch_size, collate_fn, shuffle=True):
 
 
 def validation_loader(dataset, batch_size):
-    """Load batches in order, each of a whole subject where the dataset tells them.
-
-    Parameters
-    ----------
-    dataset : EpochDataset
-        The epochs.
-    batch_size : int
-        Epochs in a batch, where subjects do not decide on it.
-
-    Returns
-    -------
-    DataLoader
-        The batches.
-    """
+    """Load batches in order, each of a whole subject where the dataset tells them."""
     if dataset.tells_subjects:
         batches = WholeSubjects(dataset.subjects)
         return DataLoader(dataset, batch_sampler=batches, collate_fn=collate)

@@ -1,0 +1,61 @@
+"""Which channels and classes change places when a classifier mirrors epochs."""
+
+import warnings
+
+from skeegformer.preprocessing.mirroring import (
+    both_directions,
+    is_own_image,
+    mirror_classes,
+    mirror_pairs,
+    partner_order,
+)
+
+
+def find_mirror_image(mirror, classes, ch_names, info):
+    """Find each channel's partner and the label that each becomes, or None where none is mirrored.
+
+    `mirror` is the parameter of `EEGTransformerClassifier`. Returns an ndarray of int of shape
+    (n_chans,) and a dict, or None twice.
+    """
+    asked = not isinstance(mirror, str) or mirror != "auto"
+    swap = mirror if asked else _swap_by_names(classes, ch_names, info)
+    if swap is None:
+        return None, None
+    if not isinstance(swap, dict):
+        raise ValueError(f"mirror={mirror!r} is not a dict of labels, 'auto' or None.")
+    labels = classes.tolist()
+    unknown = [label for pair in swap.items() for label in pair if label not in labels]
+    if unknown:
+        raise ValueError(f"mirror names the class {unknown[0]!r}, but there are {labels}.")
+    swap = both_directions("mirror", swap)
+    if ch_names is None:
+        raise ValueError(
+            "mirror needs to know which channels are left and which right; pass Epochs, or "
+            "mirror=None."
+        )
+    pairs = partner_order(mirror_pairs(info or ch_names), ch_names)
+    if is_own_image(pairs):
+        if swap and asked:
+            raise ValueError(
+                f"mirror={mirror!r} cannot exchange left and right of channels that are all on "
+                f"the midline ({', '.join(ch_names)}): each epoch would be trained with both "
+                "labels. Pass channels of both sides, or mirror=None."
+            )
+        return None, None
+    return pairs, {label: swap.get(label, label) for label in labels}
+
+
+def _swap_by_names(classes, ch_names, info):
+    """Read from names of classes and channels what changes places, or None."""
+    try:
+        swap = mirror_classes(classes)
+    except ValueError:  # a class whose other side is not there
+        return None
+    if swap is None or ch_names is None:
+        return None
+    try:
+        mirror_pairs(info or ch_names)
+    except ValueError as error:  # a channel whose other side is not there
+        warnings.warn(f"No epoch is mirrored. {error}", UserWarning, stacklevel=5)
+        return None
+    return swap

@@ -1,0 +1,37 @@
+"""The one door through which epochs, labels and parameters enter the package.
+
+Functions here return what they have checked and change nothing; estimators remember what `fit` has
+to know of its input by `remember_input`.
+"""
+
+from skeegformer._memmap import VOLTS_TO_MICROVOLTS
+from skeegformer._validation._eeg import EEGData, remember_input, validate_eeg, validate_signal
+from skeegformer._validation._epochs import as_epochs, eeg_picks, in_memory, is_epochs
+from skeegformer._validation._labels import plain_labels, validate_groups, validate_labels
+from skeegformer._validation._parameters import (
+    check_count,
+    check_number,
+    check_one_of,
+    name_channels,
+    validate_ch_names,
+)
+
+__all__ = [
+    "VOLTS_TO_MICROVOLTS",
+    "EEGData",
+    "as_epochs",
+    "check_count",
+    "check_number",
+    "check_one_of",
+    "eeg_picks",
+    "in_memory",
+    "is_epochs",
+    "name_channels",
+    "plain_labels",
+    "remember_input",
+    "validate_ch_names",
+    "validate_eeg",
+    "validate_groups",
+    "validate_labels",
+    "validate_signal",
+]

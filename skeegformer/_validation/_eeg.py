@@ -1,0 +1,376 @@
+"""Epochs of every kind, checked, and in the form that an estimator was fitted with.
+
+Whatever a user or scikit-learn hands over (`mne.Epochs`, the list of Epochs that scikit-learn makes
+when it indexes them, 3-D or 2-D arrays, DataFrames, `MappedEpochs`) becomes an `EEGData`.
+Classifiers ask for float32 microvolts (`validate_eeg`), transformers for the signal in its own unit
+and type (`validate_signal`).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import mne
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+
+from skeegformer._memmap import BATCH, VOLTS_TO_MICROVOLTS, MappedEpochs, batches_of
+from skeegformer._validation._epochs import (
+    as_epochs,
+    eeg_picks,
+    in_memory,
+    is_epochs,
+    refuse_channels,
+    refuse_mixture,
+)
+from skeegformer._validation._parameters import validate_ch_names
+
+
+@dataclass(frozen=True)
+class EEGData:
+    """Checked epochs and what is known about their channels.
+
+    Attributes
+    ----------
+    data : ndarray or MappedEpochs of shape (n_epochs, n_chans, n_times)
+        The signal.
+    ch_names : list of str or None
+        Names of the channels in `data`; None where neither X nor the estimator tells.
+    sfreq : float or None
+        Sampling rate in Hz; None where neither X nor the estimator tells.
+    info : mne.Info or None
+        Measurement info of the channels in `data`; None for arrays.
+    epochs : mne.Epochs or None
+        The Epochs behind `data`, in volts and with their non-EEG channels. They may be the
+        user's own object.
+    is_flat : bool
+        Whether X was 2-D, so that the samples are scikit-learn's features.
+    subjects : ndarray of shape (n_epochs,) or None
+        The subject of each epoch, where the metadata of Epochs or an export tell.
+    feature_names : ndarray of str or None
+        Names of scikit-learn's features: channels, or the columns of a DataFrame.
+    """
+
+    data: np.ndarray | MappedEpochs
+    ch_names: list[str] | None = None
+    sfreq: float | None = None
+    info: Any = None
+    epochs: Any = None
+    is_flat: bool = False
+    subjects: np.ndarray | None = None
+    feature_names: np.ndarray | None = None
+
+
+def validate_eeg(estimator, X, *, reset, lazy=False):
+    """Check epochs for a classifier and bring them into the form it was fitted with.
+
+    The estimator is not changed. A parameter ``sfreq`` of its own gives the rate of arrays, which
+    are taken as they are; a method ``_complete`` makes the channels of `fit` of others, and
+    ``_way_out`` gives a sentence for those that are refused. Unless this is `fit` (`reset`), X has
+    to agree with what `remember_input` remembered. `MappedEpochs` are loaded, unless `lazy`.
+
+    Gives an `EEGData` with float32 data of shape (n_epochs, n_chans, n_times), Epochs in microvolts
+    and without their non-EEG channels. Raises a TypeError if X is no epochs, for example a
+    `mne.io.Raw`, or a list that mixes kinds, and a ValueError if X is empty, complex or ragged, has
+    NaN or infinity, or does not agree with `fit`.
+    """
+    sfreq = getattr(estimator, "sfreq", None)
+    if is_epochs(X):
+        eeg = _open_epochs(X)
+        _refuse_other_rate(estimator, eeg, sfreq)
+        with np.errstate(over="ignore"):  # what gets infinite is refused in the next line
+            data = (eeg.data * VOLTS_TO_MICROVOLTS).astype(np.float32, order="C")
+        eeg = replace(eeg, data=_refuse_bad_values(data, eeg.ch_names), epochs=None)
+    elif isinstance(X, MappedEpochs):
+        eeg = _named(EEGData(X, X.ch_names, X.sfreq, X.info, subjects=X.subjects))
+        if X.sfreq is None:
+            eeg = replace(eeg, sfreq=sfreq)
+        else:
+            _refuse_other_rate(estimator, eeg, sfreq)
+        _refuse_bad_values(X, X.ch_names)
+        if not lazy:
+            eeg = replace(eeg, data=X.load())
+    else:
+        eeg = _open_array(estimator, X, reset=reset, dtype=np.float32)
+        # torch warns of arrays that may only be read, such as joblib's memory maps.
+        eeg = replace(eeg, data=np.require(eeg.data, requirements="W"))
+    if reset:
+        return eeg
+    if hasattr(estimator, "_complete"):
+        eeg = estimator._complete(eeg)
+    eeg = _agree(estimator, eeg, same_times=True)
+    _refuse_other_unit(estimator, eeg)
+    return eeg
+
+
+def validate_signal(estimator, X, *, reset, ch_names=None, sfreq=None, same_sfreq=True):
+    """Check epochs for a transformer and keep their kind, unit and precision.
+
+    As `validate_eeg`, but another number of samples than in `fit` is no error, and another rate is
+    none unless `same_sfreq`. `ch_names` and `sfreq` are those of arrays, and Epochs have to agree.
+
+    For Epochs ``epochs`` is set, and the data of their EEG channels are in volts as MNE has them.
+    Neither may be written to: both may be the user's own.
+    """
+    name = type(estimator).__name__
+    X = in_memory(X)
+    if ch_names is not None:
+        ch_names = validate_ch_names(ch_names, f"The list of channel names given to {name}")
+    if is_epochs(X):
+        eeg = _open_epochs(X)
+        _refuse_bad_values(eeg.data, eeg.ch_names)
+        _refuse_other_rate(estimator, eeg, sfreq)
+        if ch_names is not None and set(ch_names) != set(eeg.ch_names):
+            refuse_channels(eeg.ch_names, ch_names, f"{name} was told the names of")
+    else:
+        eeg = _open_array(estimator, X, reset=reset, dtype=(np.float64, np.float32))
+        if ch_names is not None and len(ch_names) != eeg.data.shape[1]:
+            raise ValueError(
+                f"X has {eeg.data.shape[1]} channels, but {name} was told the names of "
+                f"{len(ch_names)}."
+            )
+        eeg = _named(replace(eeg, ch_names=ch_names, sfreq=sfreq))
+    return eeg if reset else _agree(estimator, eeg, same_times=False, same_sfreq=same_sfreq)
+
+
+def remember_input(estimator, eeg, *, scale=False):
+    """Have an estimator remember in `fit` what later input has to look like.
+
+    Sets ``n_features_in_``, ``feature_names_in_`` (where names are known), ``n_chans_``,
+    ``n_times_``, ``ch_names_``, ``sfreq_`` and ``info_``; with `scale` also the size of the signal,
+    by which `validate_eeg` tells volts from microvolts.
+    """
+    estimator.n_chans_, estimator.n_times_ = eeg.data.shape[1:]
+    estimator.sfreq_, estimator.ch_names_, estimator.info_ = eeg.sfreq, eeg.ch_names, eeg.info
+    estimator._fitted_flat = eeg.is_flat
+    estimator.n_features_in_ = estimator.n_times_ if eeg.is_flat else estimator.n_chans_
+    vars(estimator).pop("feature_names_in_", None)
+    if eeg.feature_names is not None:
+        estimator.feature_names_in_ = eeg.feature_names
+    if scale:
+        estimator._input_scale = _scale(eeg.data)
+
+
+def _named(eeg):
+    """Name scikit-learn's features after channels, where these are known and are the features."""
+    if eeg.ch_names is None or eeg.is_flat:
+        return eeg
+    return replace(eeg, feature_names=np.asarray(eeg.ch_names, dtype=object))
+
+
+def _open_epochs(X):
+    """Take the EEG channels of Epochs, in volts and not yet checked for bad values."""
+    epochs = as_epochs(X)
+    picks = eeg_picks(epochs)
+    every = len(picks) == len(epochs.ch_names)
+    data = epochs.get_data(copy=False) if every else epochs.get_data(picks=picks, copy=False)
+    if np.iscomplexobj(data):
+        _refuse_complex()
+    ch_names = [epochs.ch_names[pick] for pick in picks]
+    info = mne.pick_info(epochs.info, picks)
+    known = epochs.metadata is not None and "subject" in epochs.metadata
+    subjects = epochs.metadata["subject"].to_numpy() if known else None
+    return _named(EEGData(data, ch_names, float(info["sfreq"]), info, epochs, subjects=subjects))
+
+
+def _open_array(estimator, X, *, reset, dtype):
+    """Check an array and give it three dimensions."""
+    name = type(estimator).__name__
+    _refuse_other_mne_objects(name, X)
+    is_mapping = isinstance(X, dict) and not sparse.issparse(X)  # some sparse arrays are dicts
+    if X is None or is_mapping or np.isscalar(X):
+        raise ValueError(
+            f"X is {'None' if X is None else 'a ' + type(X).__name__}, but {name} takes epochs: "
+            "mne.Epochs, or an array of shape (n_epochs, n_chans, n_times). Reshape your data."
+        )
+    if getattr(X, "requires_grad", False):
+        X = X.detach()
+    n_dims = _n_dims(X)
+    sfreq = getattr(estimator, "sfreq", None)
+    if n_dims < 3 or sparse.issparse(X):
+        return _open_table(estimator, X, n_dims, sfreq, reset=reset, dtype=dtype)
+    X = np.asarray(X)
+    if n_dims > 3:
+        raise ValueError(
+            f"X has shape {X.shape}, but epochs are (n_epochs, n_chans, n_times), or "
+            "(n_epochs, n_times) for a single channel."
+        )
+    if np.iscomplexobj(X):
+        _refuse_complex()
+    if X.size:  # what is empty is refused below
+        X = check_array(X, dtype=dtype, order="C", allow_nd=True, ensure_all_finite=False)
+    return EEGData(_refuse_bad_values(X, None), sfreq=sfreq)
+
+
+def _open_table(estimator, X, n_dims, sfreq, *, reset, dtype):
+    """Check what is 2-D, epochs of one channel, by scikit-learn's own door and its messages."""
+    if n_dims == 2 and not reset and not getattr(estimator, "_fitted_flat", True):
+        raise ValueError(
+            f"X has shape {np.shape(X)}, but this {type(estimator).__name__} was fitted with "
+            f"epochs of {estimator.n_chans_} channels; pass an array of shape (n_epochs, n_chans, "
+            "n_times)."
+        )
+    names = None
+    if reset:
+        columns = list(getattr(X, "columns", []))
+        if columns and all(isinstance(column, str) for column in columns):
+            names = np.asarray(columns, dtype=object)
+        X = check_array(X, dtype=dtype, order="C", estimator=estimator, input_name="X")
+    else:
+        X = validate_data(estimator, X, dtype=dtype, reset=False, order="C")
+    return EEGData(X[:, np.newaxis, :], sfreq=sfreq, is_flat=True, feature_names=names)
+
+
+def _refuse_other_mne_objects(name, X):
+    """Raise on Raw, Evoked and their like, alone or in a list, before NumPy takes them apart."""
+    is_list = isinstance(X, list | tuple)
+    kinds = {type(x) for x in X} if is_list else {type(X)}
+    if not any(base.__module__.startswith("mne.") for kind in kinds for base in kind.__mro__):
+        return
+    if len(kinds) > 1:
+        refuse_mixture(kinds)
+    raise TypeError(
+        f"X is a {'list of ' * is_list}{kinds.pop().__name__}, but {name} works on epochs: cut it "
+        "with mne.Epochs or mne.make_fixed_length_epochs."
+    )
+
+
+def _refuse_complex():
+    raise ValueError(
+        "Complex data not supported: X is complex. Pass the signal itself, or its magnitude."
+    )
+
+
+def _n_dims(X):
+    """Count the dimensions of an array-like; ragged lists get a sentence."""
+    if hasattr(X, "ndim"):
+        return X.ndim
+    try:
+        return np.asarray(X).ndim
+    except ValueError as error:
+        raise ValueError(
+            "X is a list whose elements have different shapes; every epoch needs the same number "
+            "of channels and samples."
+        ) from error
+
+
+def _refuse_bad_values(data, ch_names):
+    """Raise on NaN and infinity, and say where they are."""
+    if 0 in data.shape:
+        raise ValueError(f"X is empty: its shape (n_epochs, n_chans, n_times) is {data.shape}.")
+    epochs, channels, has_nan, start = [], [], False, 0
+    for block in batches_of(data, BATCH if isinstance(data, MappedEpochs) else len(data)):
+        # A sum is one pass without a temporary of X's size; only a bad one is looked into.
+        with np.errstate(over="ignore", invalid="ignore"):
+            is_fine = np.isfinite(block.sum(dtype=np.float64))
+        if not is_fine:
+            bad = ~np.isfinite(block)
+            broken = np.flatnonzero(bad.any(axis=(1, 2)))
+            epochs += (start + broken).tolist()
+            channels += bad[broken].any(axis=-1).argmax(axis=1).tolist()
+            has_nan |= np.isnan(block).any()
+        start += len(block)
+    if not epochs:
+        return data
+    what = "NaN" if has_nan else "infinity or a value too large for float32"
+    channel = channels[0]
+    raise ValueError(
+        f"X contains {what} in {len(epochs)} of {len(data)} epochs; the first is epoch "
+        f"{epochs[0]}, channel {ch_names[channel] if ch_names else channel}. Drop or interpolate "
+        "what is broken before this step."
+    )
+
+
+def _agree(estimator, eeg, *, same_times, same_sfreq=True):
+    """Compare input with what `fit` saw, and put its channels in the order of `fit`.
+
+    What an array does not tell, its channels' names and its rate, is taken to be as in `fit`.
+    """
+    name = type(estimator).__name__
+    fitted = estimator.ch_names_
+    if eeg.ch_names is not None and fitted is not None:
+        if set(eeg.ch_names) != set(fitted):
+            who = f"this {name} was fitted with"
+            refuse_channels(eeg.ch_names, fitted, who, _way_out(estimator, eeg))
+        if eeg.ch_names != fitted:
+            eeg = _reorder(eeg, fitted)
+    elif eeg.data.shape[1] != estimator.n_chans_:
+        raise ValueError(
+            f"X has {eeg.data.shape[1]} channels, but this {name} was fitted with "
+            f"{estimator.n_chans_}.{_way_out(estimator, eeg)}"
+        )
+    rates = eeg.sfreq, estimator.sfreq_
+    if same_sfreq and None not in rates and not np.isclose(*rates):
+        raise ValueError(
+            f"X is sampled at {rates[0]:g} Hz, but this {name} was fitted at {rates[1]:g} Hz; "
+            f"resample it, for example with Resampler({rates[1]:g})."
+        )
+    if same_times and eeg.data.shape[2] != estimator.n_times_:
+        raise ValueError(
+            f"X has {eeg.data.shape[2]} samples an epoch, but this {name} was fitted with "
+            f"{estimator.n_times_}; crop the epochs (epochs.crop) or fit again."
+            f"{_way_out(estimator, eeg)}"
+        )
+    return replace(
+        eeg,
+        ch_names=fitted if eeg.ch_names is None else eeg.ch_names,
+        sfreq=estimator.sfreq_ if eeg.sfreq is None else eeg.sfreq,
+    )
+
+
+def _way_out(estimator, eeg):
+    """Let an estimator add a sentence of its own, with a space before it."""
+    sentence = estimator._way_out(eeg) if hasattr(estimator, "_way_out") else ""
+    return f" {sentence}" if sentence else ""
+
+
+def _reorder(eeg, ch_names):
+    """Put the EEG channels in this order; others that Epochs have come after them."""
+    order = [eeg.ch_names.index(name) for name in ch_names]
+    info, epochs = eeg.info, eeg.epochs
+    if info is not None:
+        info = mne.pick_info(info, order)
+    if epochs is not None:
+        others = [name for name in epochs.ch_names if name not in set(ch_names)]
+        epochs = epochs.copy().reorder_channels([*ch_names, *others])
+    return replace(eeg, data=eeg.data[:, order], ch_names=list(ch_names), info=info, epochs=epochs)
+
+
+def _scale(data):
+    """Measure the size of a typical channel's fluctuations."""
+    # In parts for arrays as well: a standard deviation takes a temporary of the size of its input.
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large has no scale
+        parts = [block.std(axis=2) for block in batches_of(data, BATCH)]
+        return float(np.median(np.concatenate(parts)))
+
+
+def _refuse_other_rate(estimator, eeg, sfreq):
+    """Raise where Epochs have another rate than a parameter says."""
+    if sfreq is not None and not np.isclose(sfreq, eeg.sfreq):
+        raise ValueError(
+            f"X is sampled at {eeg.sfreq:g} Hz, but {type(estimator).__name__} was told "
+            f"{sfreq:g} Hz for arrays; leave that parameter at None for Epochs, or correct it."
+        )
+
+
+def _refuse_other_unit(estimator, eeg):
+    """Raise where volts meet microvolts, which would be classified without a word."""
+    if estimator._input_scale == 0:
+        return
+    scale = _scale(eeg.data)
+    ratio = scale / estimator._input_scale
+    if not (1e-7 < ratio < 1e-5 or 1e5 < ratio < 1e7):
+        return
+    if (eeg.info is None) == (estimator.info_ is None):
+        way_out = "Pass what is in the same unit; the data of Epochs are volts."
+    elif ratio > 1 and estimator.info_ is None:
+        way_out = "Epochs are scaled to microvolts, arrays are taken as they are; pass "
+        way_out += "epochs.get_data()."
+    else:
+        way_out = "Epochs are scaled to microvolts, arrays are taken as they are; pass "
+        way_out += "arrays as epochs.get_data(units='uV')."
+    raise ValueError(
+        f"X fluctuates by {scale:.2g}, but what this {type(estimator).__name__} was fitted with by "
+        f"{estimator._input_scale:.2g}: one is in volts, the other in microvolts. {way_out}"
+    )

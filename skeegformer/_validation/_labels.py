@@ -1,0 +1,81 @@
+"""Labels and subjects, one for each epoch."""
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+
+def validate_labels(estimator, y, n_epochs):
+    """Check class labels of any type that can be sorted, and encode them.
+
+    Returns the classes, and for each epoch the index of its class, an ndarray of int64.
+    """
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None."
+        )
+    y = column_or_1d(y, warn=True)
+    _refuse_mixed("y", y)
+    assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
+    if len(y) != n_epochs:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: X has {n_epochs} epochs, "
+            f"y has {len(y)} labels. (Epochs that MNE dropped as bad take their labels with them: "
+            "use epochs.events after epochs.drop_bad().)"
+        )
+    classes, codes = np.unique(y, return_inverse=True)
+    return classes, codes.astype(np.int64)
+
+
+def validate_groups(groups, n_epochs):
+    """Check that there is one group, usually a subject, for each epoch; None stays None."""
+    if groups is None:
+        return None
+    groups = column_or_1d(groups)
+    if len(groups) != n_epochs:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: X has {n_epochs} epochs, "
+            f"groups has {len(groups)} entries; pass one group, usually the subject, per epoch."
+        )
+    missing = np.flatnonzero(pd.isna(groups))
+    if len(missing):
+        raise ValueError(
+            f"groups is missing (NaN or None) for {len(missing)} of {n_epochs} epochs, the first "
+            f"of them epoch {missing[0]}; say which subject it belongs to, or drop it."
+        )
+    _refuse_mixed("groups", groups)
+    return groups
+
+
+def plain_labels(name, labels):
+    """Turn labels or subjects into an array of numbers or of text, or refuse them.
+
+    Scores and files know no others: scikit-learn's metrics refuse numbers in an array of objects.
+    """
+    labels = np.asarray(labels)
+    if labels.dtype == object and labels.ndim == 1:
+        _refuse_mixed(name, labels)
+        kinds = {isinstance(label, str) for label in labels}
+        plain = np.array(labels.tolist()) if len(kinds) == 1 else labels
+        labels = plain if plain.shape == labels.shape else labels
+    if labels.dtype.kind not in "biufU":
+        kind = type(labels.ravel()[0]).__name__ if labels.size else labels.dtype
+        raise ValueError(
+            f"{name} has labels of type {kind}; give numbers or text, such as {name}.astype(str)."
+        )
+    return labels
+
+
+def _refuse_mixed(name, labels):
+    """Raise on labels that have no order, such as text beside numbers."""
+    if labels.dtype != object:
+        return
+    kinds = sorted({type(label).__name__ for label in labels})
+    try:
+        np.unique(labels)
+    except TypeError as error:
+        raise ValueError(
+            f"{name} mixes {' and '.join(kinds)}; give labels of a single type, none missing."
+        ) from error

@@ -1,0 +1,15 @@
+"""The classifiers that ours has to beat, and all of them on the same prepared epochs."""
+
+from skeegformer.baselines.benchmark import BENCHMARK_PIPELINES, INFORMATION, benchmark_pipelines
+from skeegformer.baselines.braindecode import BraindecodeClassifier
+from skeegformer.baselines.classifiers import BASELINES, ToMicrovolts, make_baseline
+
+__all__ = [
+    "BASELINES",
+    "BENCHMARK_PIPELINES",
+    "INFORMATION",
+    "BraindecodeClassifier",
+    "ToMicrovolts",
+    "benchmark_pipelines",
+    "make_baseline",
+]

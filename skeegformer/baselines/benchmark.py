@@ -1,0 +1,105 @@
+"""The pipelines of the benchmark: baselines and ours on the same prepared epochs."""
+
+from functools import partial
+
+from skeegformer._validation import check_one_of
+from skeegformer.baselines.classifiers import MIRRORED, make_baseline
+from skeegformer.datasets._tasks import TASKS
+from skeegformer.pipeline import make_eeg_pipeline
+
+# What every pipeline of the benchmark is given: all channels, one pass band in Hz, one rate in Hz.
+REST_PASS_BAND = (1.0, 40.0)
+MOTOR_PASS_BAND = (8.0, 30.0)
+BENCHMARK_SFREQ = 80.0
+INFORMATION = ("strict", "transductive", "calibrated")
+
+# One line makes a pipeline part of the benchmark; None stands for `EEGTransformerClassifier`.
+_BENCHMARK = {
+    "chance": "chance",
+    "CSP+LDA": "csp+lda",
+    "CSP+LDA mirrored": "csp+lda+mirror",
+    "tangent space+LR": "ts+lr",
+    "tangent space+LR mirrored": "ts+lr+mirror",
+    "MDM": "mdm",
+    "band power+LDA": "bandpower+lda",
+    "FBCSP": "fbcsp",
+    "ShallowFBCSPNet": "shallowfbcspnet",
+    "Deep4Net": "deep4net",
+    "EEGNet": "eegnet",
+    "EEG Conformer": "eegconformer",
+    "ATCNet": "atcnet",
+    "CTNet": "ctnet",
+    "eeg-transformer": "eeg-transformer",
+    "skeegformer": None,
+}
+BENCHMARK_PIPELINES = tuple(_BENCHMARK)
+
+
+def benchmark_pipelines(information, *, task):
+    """Make the pipelines of the benchmark, all with the same preparation of the same epochs.
+
+    Parameters
+    ----------
+    information : {"strict", "transductive", "calibrated"}
+        What may be known of a test subject: nothing, its unlabelled epochs, or also a few
+        labelled ones. Unless "strict", every pipeline aligns each subject
+        (`EuclideanAlignment`), or, the last one, adapts to it (``adapt=True``).
+    task : str
+        Decides on the pass band: 1 to 40 Hz for ``"baseline-eyes"``, 8 to 30 Hz for tasks of
+        movement and its imagination.
+
+    Returns
+    -------
+    dict of str to sklearn.pipeline.Pipeline
+        Unfitted, under the names `BENCHMARK_PIPELINES`: the filter, a sampling rate of 80 Hz, the
+        alignment, the classifier. Groups are requested by all steps that take them. Those of
+        braindecode can be made without it, but not fitted.
+
+    Raises
+    ------
+    ValueError
+        If there is no such information or task.
+
+    Examples
+    --------
+    >>> from skeegformer.baselines import benchmark_pipelines
+    >>> pipelines = benchmark_pipelines("transductive", task="fist-imagination")
+    >>> [name for name, step in pipelines["CSP+LDA"].steps]
+    ['bandpassfilter', 'resampler', 'euclideanalignment', 'pipeline']
+    """
+    check_one_of("information", information, INFORMATION)
+    l_freq, h_freq = pass_band = _task_pass_band(task)
+    prepare = partial(
+        make_eeg_pipeline, drop=(), l_freq=l_freq, h_freq=h_freq, resample=BENCHMARK_SFREQ
+    )
+    pipelines = {}
+    for display_name, name in _BENCHMARK.items():
+        if name is None:
+            # Adaptation is this network's alignment, and needs none in front.
+            params = {"mirror": _task_mirror(task), "adapt": information != "strict"}
+            pipelines[display_name] = prepare(**params)
+        else:
+            params = {"swap": _task_mirror(task)} if name in MIRRORED else {}
+            classifier = make_baseline(name, pass_band=pass_band, **params)
+            pipelines[display_name] = prepare(classifier, align=information != "strict")
+    return pipelines
+
+
+def _task_pass_band(task):
+    """Say in which frequencies the brain tells the classes of a task."""
+    if task == "baseline-eyes":
+        return REST_PASS_BAND
+    if task in TASKS or str(task).startswith("four-class-"):
+        return MOTOR_PASS_BAND
+    raise ValueError(
+        f"task={task!r} is not one of {', '.join(map(repr, TASKS))}, 'four-class-imagination'."
+    )
+
+
+def _task_mirror(task):
+    """Say which labels change sides with the electrodes; both sides take part in the others."""
+    if task in ("fist-imagination", "four-class-imagination"):
+        return {"left-fist-imag": "right-fist-imag", "right-fist-imag": "left-fist-imag"}
+    if task in ("fist-motion", "four-class-motion"):
+        return {"left-fist-move": "right-fist-move", "right-fist-move": "left-fist-move"}
+    return {}

@@ -1,0 +1,184 @@
+"""The classifiers that ours has to beat, by name."""
+
+import numpy as np
+from mne.decoding import CSP
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skeegformer._validation import check_one_of, remember_input, validate_eeg
+from skeegformer.baselines.band_features import FilterBankCSP, LogBandPower
+from skeegformer.baselines.braindecode import NETWORKS, BraindecodeClassifier
+from skeegformer.original import OriginalTransformerClassifier
+from skeegformer.preprocessing import MirroredClassifier
+
+CLASSICAL = ("chance", "csp+lda", "ts+lr", "mdm", "bandpower+lda", "fbcsp")
+MIRRORED = ("csp+lda+mirror", "ts+lr+mirror")
+BASELINES = (*CLASSICAL, *MIRRORED, *NETWORKS, "eeg-transformer")
+
+
+def make_baseline(name, *, random_state=None, sfreq=None, pass_band=None, **params):
+    """Make a baseline classifier that takes Epochs or arrays.
+
+    Filters and alignment are not part of it, so that it gets the same as everything it is
+    compared with: ``make_eeg_pipeline(make_baseline("csp+lda"))``.
+
+    Parameters
+    ----------
+    name : str
+        Which one; see the notes.
+    random_state : int, RandomState instance or None, default=None
+        Of those that draw random numbers.
+    sfreq : float or None, default=None
+        Sampling rate in Hz of arrays, for those that work by frequency and for networks. Epochs
+        know theirs.
+    pass_band : (float or None, float or None) or None, default=None
+        The pass band in Hz of the filter in front, for "bandpower+lda" and "fbcsp", which leave
+        out the bands that are not inside.
+    **params : dict
+        Further parameters of networks, or of the `MirroredClassifier`.
+
+    Returns
+    -------
+    estimator
+        Unfitted; a Pipeline, or a classifier.
+
+    Raises
+    ------
+    ValueError
+        If there is no such baseline, or it has no such parameter.
+
+    Notes
+    -----
+    ==================== =====================================================================
+    name                 what it is
+    ==================== =====================================================================
+    "chance"             the most frequent class, always
+    "csp+lda"            common spatial patterns, six filters as in [1]_, and linear discriminant
+                         analysis
+    "ts+lr"              tangent space of shrunk covariances [2]_, and logistic regression
+    "mdm"                minimum distance to the Riemannian mean of each class [2]_, of shrunk
+                         covariances
+    "bandpower+lda"      log power of each channel in the classical bands, and linear discriminant
+                         analysis with shrinkage [3]_
+    "fbcsp"              filter-bank CSP [4]_: bands of 4 Hz, two pairs of filters in each,
+                         features chosen by mutual information, and linear discriminant analysis
+    "csp+lda+mirror",    the same, trained on epochs and their mirror images (`MirroredClassifier`)
+    "ts+lr+mirror"
+    "shallowfbcspnet",   networks of braindecode [5]_ to [9]_, trained with the parameters of
+    "deep4net",          `EEGTransformerClassifier` apart from AdamW's; filters and pools keep the
+    "eegnet",            authors' lengths in seconds. Need the extra ``braindecode``.
+    "eegconformer",
+    "atcnet", "ctnet"
+    "eeg-transformer"    the network and the training of eeg-transformer [10]_
+    ==================== =====================================================================
+
+    References
+    ----------
+    .. [1] Blankertz et al. (2008), Optimizing spatial filters for robust EEG single-trial
+       analysis. IEEE Signal Processing Magazine 25(1). doi:10.1109/MSP.2008.4408441
+    .. [2] Barachant et al. (2012), Multiclass brain-computer interface classification by
+       Riemannian geometry. IEEE TBME 59(4). doi:10.1109/TBME.2011.2172210
+    .. [3] Blankertz et al. (2011), Single-trial analysis and classification of ERP components: a
+       tutorial. NeuroImage 56(2). doi:10.1016/j.neuroimage.2010.06.048
+    .. [4] Ang et al. (2008), Filter bank common spatial pattern (FBCSP) in brain-computer
+       interface. IJCNN. doi:10.1109/IJCNN.2008.4634130
+    .. [5] Schirrmeister et al. (2017), Deep learning with convolutional neural networks for EEG
+       decoding and visualization. Human Brain Mapping 38(11). doi:10.1002/hbm.23730
+    .. [6] Lawhern et al. (2018), EEGNet: a compact convolutional neural network for EEG-based
+       brain-computer interfaces. J. Neural Eng. 15(5). doi:10.1088/1741-2552/aace8c
+    .. [7] Song et al. (2023), EEG Conformer: convolutional transformer for EEG decoding and
+       visualization. IEEE TNSRE 31. doi:10.1109/TNSRE.2022.3230250
+    .. [8] Altaheri et al. (2023), Physics-informed attention temporal convolutional network for
+       EEG-based motor imagery classification. IEEE Trans. Ind. Inf. 19(2).
+       doi:10.1109/TII.2022.3197419
+    .. [9] Zhao et al. (2024), CTNet: a convolutional transformer network for EEG-based motor
+       imagery classification. Scientific Reports 14. doi:10.1038/s41598-024-71118-7
+    .. [10] Thoelke et al. (2022), eeg-transformer. Conference on
+       Cognitive Computational Neuroscience. doi:10.32470/CCN.2022.1240-0
+
+    Examples
+    --------
+    >>> from skeegformer import make_baseline, make_simulated_eeg
+    >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, random_state=0)
+    >>> make_baseline("csp+lda").fit(X, y).predict(X[:2]).shape
+    (2,)
+    """
+    check_one_of("name", name, BASELINES)
+    try:
+        if name in MIRRORED:
+            return MirroredClassifier(make_baseline(name.removesuffix("+mirror")), **params)
+        if name in NETWORKS:
+            return BraindecodeClassifier(name, random_state=random_state, sfreq=sfreq, **params)
+        if name == "eeg-transformer":
+            return OriginalTransformerClassifier(random_state=random_state, sfreq=sfreq, **params)
+        return make_pipeline(*_classical_steps(name, random_state, sfreq, pass_band, **params))
+    except TypeError as error:
+        if not params:
+            raise
+        raise ValueError(f"{', '.join(params)} is no parameter of {name!r}: {error}.") from error
+
+
+class ToMicrovolts(TransformerMixin, BaseEstimator):
+    """Give Epochs to estimators that only take arrays, just as our classifier reads them.
+
+    Epochs become microvolts, of EEG channels alone and in the order of `fit`; arrays stay
+    what they are.
+    """
+
+    def fit(self, X, y=None):
+        """Remember the channels.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or ndarray
+            Epochs, or an array of shape (n_epochs, n_chans, n_times).
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ToMicrovolts
+            Itself.
+        """
+        remember_input(self, validate_eeg(self, X, reset=True), scale=True)
+        return self
+
+    def transform(self, X):
+        """Read epochs.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or ndarray
+            Epochs with the channels of `fit`.
+
+        Returns
+        -------
+        ndarray of float64 of shape (n_epochs, n_chans, n_times)
+            The signal.
+        """
+        check_is_fitted(self)
+        return validate_eeg(self, X, reset=False).data.astype(np.float64)
+
+
+def _classical_steps(name, random_state, sfreq, pass_band):
+    """Make the steps of a classical pipeline."""
+    if name == "bandpower+lda":
+        lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+        return LogBandPower(pass_band=pass_band, sfreq=sfreq), lda
+    if name == "fbcsp":
+        return FilterBankCSP(pass_band=pass_band, sfreq=sfreq), LinearDiscriminantAnalysis()
+    if name == "csp+lda":
+        return ToMicrovolts(), CSP(n_components=6), LinearDiscriminantAnalysis()
+    if name == "chance":
+        return ToMicrovolts(), DummyClassifier(random_state=random_state)
+    from pyriemann.classification import MDM  # takes long to import
+    from pyriemann.estimation import Covariances
+    from pyriemann.tangentspace import TangentSpace
+
+    if name == "mdm":
+        return ToMicrovolts(), Covariances("oas"), MDM()
+    return ToMicrovolts(), Covariances("oas"), TangentSpace(), LogisticRegression(max_iter=1000)

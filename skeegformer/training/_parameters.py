@@ -1,0 +1,65 @@
+"""Parameters of estimators that are declared and described once, and inherited."""
+
+import inspect
+import re
+from dataclasses import dataclass
+from typing import dataclass_transform
+
+import numpy as np
+
+_ENTRY = re.compile(r"^(\w+(?:, \w+)*) :.*\n(?:^ .*\n|^\n(?= ))*", re.M)
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False)
+def network_estimator(cls):
+    """Make ``__init__`` of the annotated parameters of a class and of those that it inherits.
+
+    A `dataclasses.dataclass` whose parameters are given by name and that compares and shows itself
+    as scikit-learn's estimators do. A parameter with ``field(init=False)`` is none of this class.
+    To the docstring, descriptions of inherited parameters and of attributes are added from those of
+    the base classes.
+
+    Parameters
+    ----------
+    cls : type
+        A `NetworkClassifier`.
+
+    Returns
+    -------
+    type
+        The same class.
+    """
+    cls = dataclass(kw_only=True, eq=False, repr=False)(cls)
+    signature = inspect.signature(cls.__init__)
+    for section, names in (("Parameters", signature.parameters), ("Attributes", None)):
+        own, inherited = _describe(cls, section), {}
+        for base in reversed(cls.__mro__[1:]):
+            if "__dataclass_fields__" in vars(base):
+                inherited |= _describe(base, section)
+        missing = [name for name in names or inherited if name in inherited.keys() - own.keys()]
+        if own and missing:
+            text = inspect.cleandoc(cls.__doc__)
+            end = list(_entries(text, section))[-1].end()
+            added = "".join(dict.fromkeys(inherited[name] for name in missing))
+            cls.__doc__ = text[:end].rstrip() + "\n" + added + text[end:]
+        if names:  # those of this class come first
+            rank = {name: i for i, name in enumerate(["self", *own])}
+            order = sorted(names.values(), key=lambda p: (p.kind, rank.get(p.name, np.inf)))
+            cls.__init__.__signature__ = signature.replace(parameters=order)
+    return cls
+
+
+def _describe(cls, section):
+    """Give the description of each parameter or attribute in the docstring of a class."""
+    return {
+        name: match.group(0).rstrip() + "\n"
+        for match in _entries(inspect.cleandoc(cls.__doc__ or ""), section)
+        for name in match.group(1).split(", ")
+    }
+
+
+def _entries(text, section):
+    """Find the entries of a section."""
+    start = text.find(f"\n{section}\n---")
+    rest = re.compile(r"^\w[\w ]*\n-+$", re.M).search(text, start + len(section) + 4)
+    return _ENTRY.finditer(text, start, rest.start() if rest else len(text)) if start >= 0 else ()

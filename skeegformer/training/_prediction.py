@@ -1,0 +1,94 @@
+"""What a fitted classifier of a network predicts."""
+
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from skeegformer._validation import validate_eeg, validate_groups
+from skeegformer.training._batches import EpochDataset
+from skeegformer.training._net import check_finite
+
+
+class PredictionMixin:
+    """Logits, probabilities and labels, perhaps of subjects that the network is told."""
+
+    # Only who adapts to subjects wants to know whom the epochs to predict come from, and says so.
+    __metadata_request__predict = {"groups": False}  # noqa: RUF012
+    __metadata_request__predict_proba = {"groups": False}  # noqa: RUF012
+    __metadata_request__decision_function = {"groups": False}  # noqa: RUF012
+
+    _uses_subjects = False  # whether the network is told whom epochs come from
+
+    def decision_function(self, X, groups=None):
+        """Compute the logits of epochs.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs, MappedEpochs or array-like
+            Epochs as in `fit`; channels may come in another order where they have names.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            Subjects, of use for classifiers that adapt to them (``adapt=True``). None takes the
+            column ``subject`` of the metadata of Epochs; where there is none, all epochs are one
+            subject. Reaches the classifier in a Pipeline by metadata routing:
+            ``set_predict_proba_request(groups=True)``, and so for each method.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs,) or (n_epochs, n_classes)
+            Logits; for two classes the log odds of the second.
+        """
+        logits = self._logits(X, groups)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict_proba(self, X, groups=None):
+        """Compute the probability of each class.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs, MappedEpochs or array-like
+            Epochs as in `fit`.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            As in `decision_function`.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs, n_classes)
+            Probabilities, in the order of ``classes_``.
+        """
+        return torch.softmax(torch.from_numpy(self._logits(X, groups)), dim=1).numpy()
+
+    def predict(self, X, groups=None):
+        """Predict the class of each epoch.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs, MappedEpochs or array-like
+            Epochs as in `fit`.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            As in `decision_function`.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs,)
+            Members of ``classes_``.
+        """
+        logits = self._logits(X, groups)
+        return self.classes_[logits.argmax(axis=1)]
+
+    def _logits(self, X, groups=None):
+        check_is_fitted(self, "net_")
+        eeg = validate_eeg(self, X, reset=False, lazy=True)
+        return self._logits_of(eeg.data, self._subjects_of(eeg, groups))
+
+    def _subjects_of(self, eeg, groups):
+        """Find whom epochs come from, where that counts."""
+        if not self._uses_subjects:
+            return None
+        return validate_groups(eeg.subjects if groups is None else groups, len(eeg.data))
+
+    def _logits_of(self, data, subjects):
+        # Iterating a DataLoader draws from torch's global random state, shuffling or not.
+        with torch.random.fork_rng(devices=[]):
+            return check_finite(self.net_.forward(EpochDataset(data))).numpy()
+
+    def _known_means(self, data, subjects):
+        """Give what an adapting network centres on; others do not."""

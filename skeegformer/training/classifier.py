@@ -1,0 +1,385 @@
+"""Networks as scikit-learn classifiers, whichever the network; skorch does the work."""
+
+import inspect
+import warnings
+from dataclasses import field
+from functools import partial
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state, column_or_1d
+from skorch.helper import predefined_split
+
+from skeegformer._memmap import MappedEpochs
+from skeegformer._validation import (
+    check_number,
+    remember_input,
+    validate_eeg,
+    validate_groups,
+    validate_labels,
+)
+from skeegformer.training._batches import EpochDataset
+from skeegformer.training._context import ctrl_c_ends_more_than_training, pick_device, seeded
+from skeegformer.training._fine_tuning import FineTuningMixin
+from skeegformer.training._net import (
+    WARMUP,
+    class_weights,
+    compose_net,
+    is_callback,
+    warm_up_and_come_down,
+)
+from skeegformer.training._parameters import network_estimator
+from skeegformer.training._prediction import PredictionMixin
+from skeegformer.training._split import split_epochs
+from skeegformer.training._standardized import StandardizedNetwork
+
+# Training steps, and the limits of training epochs, of ``max_epochs="auto"``.
+AUTO_STEPS = 600
+AUTO_EPOCHS = (20, 200)
+
+
+@network_estimator
+class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseEstimator):
+    """Any torch network on EEG as a scikit-learn classifier.
+
+    Takes `mne.Epochs` as they are, arrays, or `MappedEpochs` that stay in their file, at the
+    end of a :class:`~sklearn.pipeline.Pipeline` or alone. skorch trains the network with AdamW, a
+    linear warm-up and a cosine schedule.
+
+    Parameters
+    ----------
+    module : type
+        Class of the network, a `torch.nn.Module` that takes a batch of epochs, a Tensor of shape
+        (n_epochs, n_chans, n_times), and gives logits of shape (n_epochs, n_outputs). Where its
+        ``__init__`` has parameters ``n_chans``, ``n_outputs``, ``n_times`` or ``sfreq`` it is told
+        them, as are those of braindecode. Each channel is standardised by its mean and standard
+        deviation over the training epochs; a network with a method ``learn_statistics`` is given
+        the training epochs there, to do that by itself.
+    module_params : dict or None, default=None
+        Further parameters of the network.
+    max_epochs : int or "auto", default="auto"
+        Training epochs. "auto" makes as many as 600 training steps need, at least 20 and at most
+        200, so that a few dozen epochs of EEG are learnt as well as thousands.
+    batch_size : int, default=32
+        Epochs of EEG in a training step.
+    lr : float, default=1e-3
+        Peak learning rate of AdamW.
+    weight_decay : float, default=0.05
+        Weight decay by AdamW of all weights.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the loss, as everywhere in scikit-learn. `fine_tune` balances its
+        own epochs.
+    early_stopping : bool, default=False
+        Hold out part of the training data, stop when its loss no longer falls, and return
+        to the best weights. Whole subjects are held out where they are known: from `groups`
+        given to `fit`, or from the column ``subject`` of the metadata of Epochs.
+    validation_fraction : float, default=0.15
+        Share of the subjects, or of the epochs where subjects are not known, that
+        `early_stopping` holds out.
+    n_iter_no_change : int, default=10
+        After how many training epochs without a lower loss `early_stopping` ends the training.
+    callbacks : list of skorch.callbacks.Callback or None, default=None
+        Further callbacks, as skorch takes them.
+    sfreq : float or None, default=None
+        Sampling rate in Hz of arrays; Epochs know their own, and have to agree.
+    device : str, default="cpu"
+        Where torch computes, for example ``"cuda"``, or ``"auto"`` for a GPU if there is
+        one.
+    random_state : int, RandomState instance or None, default=None
+        Equal seeds give equal weights, to the bit, on the same machine, unless other threads
+        of the process train or predict at the same time. The global random states of NumPy and
+        torch are left as they were; None draws a seed from NumPy's.
+    verbose : int, default=0
+        0: silent; 1: a progress bar; 2: skorch's table, a line per training epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    net_ : skorch.NeuralNetClassifier
+        The trained net; ``net_.module_.network`` is the network, or ``net_.module_`` where it
+        learns statistics by itself.
+    history_ : skorch.history.History
+        Losses of every training epoch.
+    n_chans_, n_times_ : int
+        Shape of an epoch.
+    sfreq_ : float or None
+        Sampling rate in Hz, where known.
+    ch_names_ : list of str or None
+        Channel names, after `fit` on Epochs.
+    info_ : mne.Info or None
+        Measurement info with the electrode positions, after `fit` on Epochs.
+    n_features_in_ : int
+        Number of channels; for 2-D input, which are epochs of one channel, of samples.
+    feature_names_in_ : ndarray of str
+        Channel names after `fit` on Epochs, column names after `fit` on a DataFrame.
+
+    See Also
+    --------
+    EEGTransformerClassifier : Our network.
+
+    Notes
+    -----
+    A subclass decorated with `network_estimator` adds parameters of its own, annotated with their
+    defaults, and inherits the others. It overrides ``_make_network``, which chooses the class of
+    the network and what it is made with, and may override ``_check_parameters``,
+    ``_learn_statistics`` (what a network takes from the training epochs without being trained),
+    ``_lr_factor`` and ``_optimizer_options`` (the schedule and AdamW), and ``_finish`` (what is
+    learnt from the trained network).
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from skeegformer import NetworkClassifier, make_simulated_eeg
+    >>> class LogPower(nn.Module):
+    ...     def __init__(self, n_chans, n_outputs, n_filters=8):
+    ...         super().__init__()
+    ...         self.spatial = nn.Conv1d(n_chans, n_filters, 1, bias=False)
+    ...         self.linear = nn.Linear(n_filters, n_outputs)
+    ...
+    ...     def forward(self, x):
+    ...         return self.linear(self.spatial(x).square().mean(dim=-1).log())
+    >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, random_state=0)
+    >>> classifier = NetworkClassifier(LogPower, module_params={"n_filters": 4}, max_epochs=5)
+    >>> classifier.fit(X, y).predict_proba(X[:3]).shape
+    (3, 2)
+    """
+
+    module: Any = field(default=None, kw_only=False)
+    module_params: dict | None = None
+    max_epochs: int | str = "auto"
+    batch_size: int = 32
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    class_weight: dict | str | None = None
+    early_stopping: bool = False
+    validation_fraction: float = 0.15
+    n_iter_no_change: int = 10
+    callbacks: list | None = None
+    sfreq: float | None = None
+    device: str = "cpu"
+    random_state: Any = None
+    verbose: int = 0
+
+    _forgotten = ("net_",)  # what fitted attributes `fit` takes away before it begins
+
+    def fit(self, X, y, groups=None):
+        """Train the network from new weights.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs, MappedEpochs or array-like
+            Epochs, or an array of shape (n_epochs, n_chans, n_times), or
+            (n_epochs, n_times) for a single channel. Arrays are best in microvolts; any
+            unit gives the same scores as long as `fit` and `predict` get the same. What
+            :class:`mne.decoding.SlidingEstimator` hands over, one sample of every channel, looks
+            like epochs of a single channel, and is not to be learnt from.
+            `MappedEpochs` stay in their file and are read batch by batch.
+        y : array-like of shape (n_epochs,)
+            Labels of any type.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            Subjects; `early_stopping` holds out whole ones. None takes the column ``subject``
+            of the metadata of Epochs, or the subjects of `MappedEpochs`, where they are known.
+            Reaches the classifier in a Pipeline by metadata routing:
+            ``set_fit_request(groups=True)``.
+
+        Returns
+        -------
+        self
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If X holds NaN or infinity, has no epochs, channels or samples, does not fit y
+            or groups, a parameter is out of its range, or the training diverges.
+        OSError
+            If X is in a file that cannot be read.
+
+        Warns
+        -----
+        UserWarning
+            If channels are marked as bad (``info["bads"]``), which are used like all others.
+        """
+        self._check_parameters()
+        for name in self._forgotten:  # a fit that fails is no fit, also where there was one
+            vars(self).pop(name, None)
+
+        eeg = validate_eeg(self, X, reset=True, lazy=True)
+        _warn_of_bads(eeg.info)
+        remember_input(self, eeg, scale=True)
+        self.classes_, codes = validate_labels(self, y, len(eeg.data))
+        subjects = groups = validate_groups(groups, len(eeg.data))
+        if groups is None and (self.early_stopping or self._uses_subjects):
+            subjects = validate_groups(eeg.subjects, len(eeg.data))
+            if subjects is not None and len(np.unique(subjects)) > 1:
+                groups = subjects  # of a single one, early stopping holds out epochs
+        network, params = self._make_network()
+
+        seed, train, held_out = self._plan(codes, self.classes_, groups)
+        data = eeg.data if held_out is None else eeg.data[train]
+
+        def dataset(data, rows):
+            return self._dataset(data, codes[rows], None if subjects is None else subjects[rows])
+
+        with seeded(seed), ctrl_c_ends_more_than_training():
+            net = self._make_net(network, params, codes[train], stops_early=held_out is not None)
+            net.initialize()
+            self._learn_statistics(net.module_, data)
+            if held_out is not None:
+                watched = dataset(eeg.data[held_out], held_out)
+                net.set_params(train_split=predefined_split(watched))
+            net.partial_fit(dataset(data, train))
+        if not np.isfinite(net.history[-1, "train_loss"]):
+            raise ValueError(
+                f"The training diverged: its loss is {net.history[-1, 'train_loss']}. Lower lr "
+                f"(now {self.lr}), or look for extreme values in X."
+            )
+        net.set_params(train_split=None)  # a saved model carries nobody's recordings
+        self.net_, self.history_ = net, net.history
+        self._finish(eeg, subjects, train)
+        return self
+
+    def held_out(self, y, groups=None):
+        """Tell which epochs `fit` would hold out for early stopping.
+
+        Parameters
+        ----------
+        y : array-like of shape (n_epochs,)
+            Labels, as for `fit`.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            Subjects, as for `fit`, which would look for them in the metadata of Epochs.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_epochs,)
+            Whether an epoch is held out; none is with ``early_stopping=False``. The same in
+            every call if `random_state` is an int.
+
+        Examples
+        --------
+        >>> from skeegformer import EEGTransformerClassifier
+        >>> classifier = EEGTransformerClassifier(
+        ...     early_stopping=True, validation_fraction=0.3, random_state=0
+        ... )
+        >>> classifier.held_out(["a", "b"] * 3, groups=[1, 1, 2, 2, 3, 3]).tolist()
+        [False, False, False, False, True, True]
+        """
+        self._check_parameters()
+        y = column_or_1d(y)
+        classes, codes = validate_labels(self, y, len(y))
+        held_out = self._plan(codes, classes, validate_groups(groups, len(codes)))[-1]
+        return np.isin(np.arange(len(codes)), [] if held_out is None else held_out)
+
+    def _check_parameters(self):
+        """Refuse parameters that torch would choke on, or take without a word."""
+        for name in ("batch_size", "n_iter_no_change"):
+            check_number(self, name, Integral, 1)
+        if not isinstance(self.max_epochs, str) or self.max_epochs != "auto":
+            check_number(self, "max_epochs", Integral, 1, or_else="'auto'")
+        check_number(self, "validation_fraction", Real, 0, below=1)
+        for name in ("lr", "weight_decay"):
+            check_number(self, name, Real, 0)
+        if self.sfreq is not None:
+            check_number(self, "sfreq", Real, 1, or_else="None")
+        check_number(self, "verbose", (Integral, bool), 0)
+        if not isinstance(self.early_stopping, bool | np.bool_):
+            raise ValueError(f"early_stopping={self.early_stopping!r} is not True or False.")
+        callbacks = self.callbacks or []
+        if not isinstance(callbacks, list | tuple) or not all(map(is_callback, callbacks)):
+            raise ValueError(
+                f"callbacks={self.callbacks!r} is not a list of skorch callbacks, or of pairs of "
+                "a name and a callback."
+            )
+
+    def _make_network(self):
+        """Choose the class of the network and what it is made with; classes and input are known."""
+        if self.module is None:
+            raise ValueError("module=None is no network; pass the class of a torch.nn.Module.")
+        shape = {
+            "n_chans": self.n_chans_,
+            "n_outputs": len(self.classes_),
+            "n_times": self.n_times_,
+        }
+        told = {name: value for name, value in {**shape, "sfreq": self.sfreq_}.items() if value}
+        accepted = inspect.signature(self.module).parameters
+        params = {name: told[name] for name in accepted if name in told}
+        params |= self.module_params or {}
+        if hasattr(self.module, "learn_statistics"):
+            return self.module, params
+        return StandardizedNetwork, {"network": self.module, "params": params, **shape}
+
+    def _learn_statistics(self, network, data):
+        """Let the network learn from the training epochs what is not trained."""
+        if hasattr(network, "learn_statistics"):
+            is_lazy = isinstance(data, MappedEpochs)
+            network.learn_statistics(data if is_lazy else torch.from_numpy(data))
+
+    def _lr_factor(self, max_epochs, steps_per_pass):
+        """Make the function that gives the learning rate of a step as a share of ``lr``."""
+        n_steps = max_epochs * steps_per_pass
+        return partial(warm_up_and_come_down, n_steps=n_steps, n_warmup=round(WARMUP * n_steps))
+
+    def _optimizer_options(self):
+        """Give skorch more parameters for the optimizer, such as groups of weights."""
+        return {"optimizer__weight_decay": self.weight_decay}
+
+    def _mirror_image(self):
+        """Give each channel's partner and each class's, or None where nothing is mirrored."""
+        return None
+
+    def _dataset(self, data, codes, subjects):
+        """Make what the network is trained on of epochs, classes and subjects."""
+        return EpochDataset(data, codes)
+
+    def _finish(self, eeg, subjects, train):
+        """Learn more from the trained network and the epochs of `fit`; `train` are trained on."""
+
+    def _plan(self, codes, classes, groups):
+        """Draw the seed of the training, the epochs to train on, and those that are held out."""
+        random_state = check_random_state(self.random_state)
+        seed = random_state.randint(2**31 - 1)
+        if not self.early_stopping:
+            return seed, np.arange(len(codes)), None
+        fraction = self.validation_fraction
+        return seed, *split_epochs(codes, classes, groups, fraction, random_state)
+
+    def _make_net(self, network, params, codes, *, stops_early):
+        """Compose the skorch net for training epochs of these classes."""
+        self._steps_per_pass = -(-len(codes) // self.batch_size)
+        max_epochs = self.max_epochs
+        if max_epochs == "auto":
+            max_epochs = int(np.clip(round(AUTO_STEPS / self._steps_per_pass), *AUTO_EPOCHS))
+        image = self._mirror_image()
+        seen = codes if image is None else np.concatenate([codes, image[1][codes]])
+        return compose_net(
+            self,
+            network,
+            params,
+            class_weight=class_weights(self.class_weight, self.classes_, seen),
+            max_epochs=max_epochs,
+            steps_per_pass=self._steps_per_pass,
+            device=pick_device(self.device),
+            stops_early=stops_early,
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _warn_of_bads(info):
+    """Say that channels that are marked as bad are used, as MNE would not do."""
+    bads = [] if info is None else [name for name in info["ch_names"] if name in info["bads"]]
+    if bads:
+        warnings.warn(
+            f"{', '.join(bads)} {'is' if len(bads) == 1 else 'are'} marked as bad, and used all "
+            "the same: every subject has to have the same channels. Interpolate them "
+            "(epochs.interpolate_bads), or leave them out for everybody (ChannelDropper).",
+            UserWarning,
+            stacklevel=3,
+        )
