@@ -8,8 +8,8 @@ trained on the training subjects plus these epochs. All predict the same later e
 the first 15 of each class. With ``adapt=True`` a subject's mean comes from its labelled epochs;
 without any, from the unlabelled ones that are predicted.
 
-*Temperature.* Expected calibration error and log loss on all epochs of the test subjects, before
-and after temperature scaling (`TemperatureScaledClassifier`), whose temperature is learnt on
+*Temperature.* Brier score and log loss on all epochs of the test subjects, before and after
+temperature scaling (scikit-learn's `CalibratedClassifierCV`), whose temperature is learnt on
 held-out training subjects.
 
 Writes ``calibration.csv``, ``calibration.md`` and figures into ``benchmarks/results``; some 8
@@ -26,13 +26,14 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn
+import seaborn as sns
 from merged import digits, keep
 from prepared import SUBJECTS, prepared, unprepared
 from scipy.stats import sem
 from sklearn.base import clone
-from sklearn.calibration import CalibrationDisplay
+from sklearn.calibration import CalibratedClassifierCV, CalibrationDisplay
 from sklearn.metrics import balanced_accuracy_score, log_loss
+from sklearn.model_selection import GroupKFold
 from tqdm import tqdm
 
 from skeegformer._utils.files import replacing
@@ -60,6 +61,16 @@ def classifiers(task, seed):
     }
 
 
+def numbered(classifier, y):
+    """Name classes by numbers in `mirror`, as CalibratedClassifierCV hands them on."""
+    classifier = clone(classifier)
+    if "mirror" in classifier.get_params() and isinstance(classifier.mirror, dict):
+        numbers = {label: number for number, label in enumerate(np.unique(y))}
+        swap = {numbers[one]: numbers[other] for one, other in classifier.mirror.items()}
+        classifier.set_params(mirror=swap)
+    return classifier
+
+
 def first_of_each_class(y, rows, n):
     """Pick the first epochs of each class, in the order of time."""
     picked = [rows[y[rows] == label][:n] for label in np.unique(y)]
@@ -72,45 +83,41 @@ def score(model, X, y):
     codes = np.searchsorted(model.classes_, y)
     accuracy = balanced_accuracy_score(codes, proba.argmax(axis=1))
     loss = log_loss(codes, proba, labels=np.arange(len(model.classes_)))
-    return {"balanced_accuracy": accuracy, "log_loss": loss}, proba
+    brier = np.mean(((proba - np.eye(len(model.classes_))[codes]) ** 2).sum(axis=1)) / 2
+    return {"balanced_accuracy": accuracy, "log_loss": loss, "brier_score": brier}, proba
 
 
 def run(task, subjects, seeds):
     """Score one task: a list of rows, and the labels and probabilities of all test epochs."""
-    from skeegformer import TemperatureScaledClassifier
-    from skeegformer.evaluation import SubjectFolds
     from skeegformer.evaluation._fold import one_thread
 
     X, y, groups = prepared(task, subjects)
     rows, kept = [], []
-    bar = tqdm(SubjectFolds(N_FOLDS).folds(groups), desc=task, disable=None)
-    for number, fold in enumerate(bar):
-        train = fold.train
-        if set(groups[train]) & set(groups[fold.test]):
-            raise RuntimeError("A test subject is among those to train on.")
+    splits = GroupKFold(N_FOLDS).split(y, y, groups)
+    for number, (train, test) in enumerate(tqdm(splits, desc=task, total=N_FOLDS, disable=None)):
+        inner = list(GroupKFold(N_SPLITS).split(train, y[train], groups[train]))
         for seed in seeds:
             for name, classifier in classifiers(task, seed).items():
                 if name == CSP and seed != seeds[0]:
                     continue  # it draws no random numbers
                 fit = {"task": task, "pipeline": name, "seed": seed, "fold": number}
                 with one_thread():
-                    calibrated = TemperatureScaledClassifier(classifier, n_splits=N_SPLITS)
-                    calibrated.fit(X[train], y[train], groups=groups[train])
-                    for subject in np.unique(groups[fold.test]):
+                    plain = clone(classifier).fit(X[train], y[train])
+                    options = {"method": "temperature", "cv": inner, "ensemble": False}
+                    calibrated = CalibratedClassifierCV(numbered(classifier, y), **options)
+                    calibrated.fit(X[train], y[train])
+                    for subject in np.unique(groups[test]):
                         own = np.flatnonzero(groups == subject)
                         who = fit | {"subject": subject}
-                        rows += fine_tuned(calibrated.classifier_, X, y, train, own, who)
+                        rows += fine_tuned(plain, X, y, train, own, who)
                         for label, model in (
-                            (BEFORE, calibrated.classifier_),
+                            (BEFORE, plain),
                             (AFTER, calibrated),
                         ):
                             scores, proba = score(model, X[own], y[own])
                             kept.append((name, seed, label, y[own], proba))
                             rows.append(
-                                who
-                                | {"part": TEMPERATURE, "probabilities": label}
-                                | {"temperature": calibrated.temperature_}
-                                | scores
+                                who | {"part": TEMPERATURE, "probabilities": label} | scores
                             )
     return rows, kept
 
@@ -143,10 +150,8 @@ def by_subject(scores, part, columns, metric):
     return scores.groupby(["task", "subject", *columns], sort=False)[metric].mean().unstack(columns)
 
 
-def write_tables(scores, kept, results):
+def write_tables(scores, results):
     """Write all rows, and the means over subjects."""
-    from skeegformer.evaluation import expected_calibration_error
-
     keep(scores, results / "calibration.csv")
     n_subjects, seeds = scores["subject"].nunique(), sorted(set(scores["seed"]))
     lines = [
@@ -173,31 +178,24 @@ def write_tables(scores, kept, results):
         "",
         "## A temperature that is learnt on held-out training subjects",
         "",
-        "All epochs of the test subjects. ECE: expected calibration error in 10 bins, of all "
-        "test subjects' epochs together, mean over seeds. The temperature is the mean over folds.",
+        "All epochs of the test subjects; subjects with less and with more loss afterwards.",
         "",
-        "| task | pipeline | temperature | ECE before | after | log loss before | after | "
-        "subjects with less / more loss |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
+        "| task | pipeline | Brier score before | after | log loss before | after | less / more |",
+        "|---|---|---:|---:|---:|---:|---:|",
     ]
-    temperatures = scores.groupby(["task", "pipeline"], sort=False)["temperature"].mean()
-    losses = by_subject(scores, TEMPERATURE, ["pipeline", "probabilities"], "log_loss")
-    for (task, name), temperature in temperatures.items():
-        error = {}
-        for label in (BEFORE, AFTER):
-            values = []
-            for seed in seeds:
-                y, proba = pooled(kept[task], name, seed, label)
-                if len(y):
-                    options = {"classes": np.unique(y)}
-                    values.append(expected_calibration_error(y, proba, **options))
-            error[label] = np.mean(values)
-        before, after = (losses.loc[task][name, label] for label in (BEFORE, AFTER))
-        lines.append(
-            f"| `{task}` | {name} | {temperature:.2f} | {error[BEFORE]:.3f} | {error[AFTER]:.3f} | "
-            f"{_cell(before)} | {_cell(after)} | {(after < before).sum()} / "
-            f"{(after > before).sum()} |"
-        )
+    measures = {
+        metric: by_subject(scores, TEMPERATURE, ["pipeline", "probabilities"], metric)
+        for metric in ("brier_score", "log_loss")
+    }
+    for task in dict.fromkeys(scores["task"]):
+        for name in (STRICT, ADAPT, CSP):
+            cells, change = [], 0
+            for table in measures.values():
+                before, after = (table.loc[task][name, label] for label in (BEFORE, AFTER))
+                cells += [_cell(before), _cell(after)]
+                change = after - before
+            cells.append(f"{(change < 0).sum()} / {(change > 0).sum()}")
+            lines.append(f"| `{task}` | {name} | " + " | ".join(cells) + " |")
     with replacing(results / "calibration.md") as path:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -213,23 +211,16 @@ def pooled(kept, name, seed, label):
 
 def draw(scores, kept, results):
     """Draw the curves, and for each task how far our probabilities can be believed."""
-    curves = scores[scores["part"] == FINE_TUNING].drop(columns=["part", "fold"])
-    means = curves.groupby(["task", "pipeline", "subject", "n_calibration"])["balanced_accuracy"]
-    grid = seaborn.relplot(
-        means.mean().reset_index(), x="n_calibration", y="balanced_accuracy", hue="pipeline",
-        style="pipeline", col="task", kind="line", markers=True, err_style="bars", seed=0,
-        height=3.6,
-    )  # fmt: skip
-    figures = {"calibration_curve": grid.figure}
+    curves = scores[scores["part"] == FINE_TUNING]
+    axes = {"x": "n_calibration", "y": "balanced_accuracy", "hue": "pipeline"}
+    figures = {"calibration_curve": sns.relplot(curves, **axes, col="task", kind="line").figure}
     for task, parts in kept.items():
-        seed = parts[0][1]
-        figure, ax = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
+        figure, ax = plt.subplots()
         for label in (BEFORE, AFTER):
-            y, proba = pooled(parts, STRICT, seed, label)
-            if len(y):
-                # Of two classes, the probability of the second one.
-                CalibrationDisplay.from_predictions(y, proba[:, 1], n_bins=10, name=label, ax=ax)
-        ax.set_title(f"{task}, {STRICT}", fontsize="medium")
+            y, proba = pooled(parts, STRICT, parts[0][1], label)
+            options = {"n_bins": 10, "pos_label": np.unique(y)[1], "name": label}
+            CalibrationDisplay.from_predictions(y, proba[:, 1], **options, ax=ax)
+        ax.set_title(f"{task}, {STRICT}")
         figures[f"calibration_reliability_{task}"] = figure
     for name, figure in figures.items():
         with replacing(results / f"{name}.png") as path:
@@ -256,7 +247,7 @@ def main():
         more, kept[task] = run(task, args.subjects, args.seeds)
         rows += more
         scores = pd.DataFrame(rows)
-        write_tables(scores, kept, args.results)  # what is finished is kept if the rest fails
+        write_tables(scores, args.results)  # what is finished is kept if the rest fails
     draw(scores, kept, args.results)
     print((args.results / "calibration.md").read_text(encoding="utf-8"))
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from prepared import SUBJECTS, prepared
+from sklearn.model_selection import GroupKFold
 
 from skeegformer._utils.files import replacing
 from skeegformer.training import NetworkClassifier
@@ -64,25 +65,24 @@ def measure(classifier, train, test):
 
 def run(args):
     """Measure all networks, turn by turn, and write a row for each turn."""
-    from skeegformer.evaluation import SubjectFolds
     from skeegformer.evaluation._fold import one_thread
 
     X, y, groups = prepared(args.task, args.subjects)
-    fold = SubjectFolds(4).folds(groups)[0]
-    train = X[fold.train], y[fold.train], groups[fold.train]
+    rows_train, rows_test = next(GroupKFold(4).split(y, y, groups))
+    train = X[rows_train], y[rows_train], groups[rows_train]
     rows = []
     with one_thread():
         for turn in range(args.turns):
             for name, classifier in networks(args.task, args.pipelines).items():
                 try:
-                    row = measure(classifier, train, X[fold.test])
+                    row = measure(classifier, train, X[rows_test])
                 except ImportError as error:
                     if not turn:
                         print(f"{name} is left out: {error}")
                     continue
                 rows.append({"network": name, "turn": turn, **row})
                 print(f"{name}: {row['fit_seconds']:.1f} s", flush=True)
-                write(pd.DataFrame(rows), args, len(fold.train))
+                write(pd.DataFrame(rows), args, len(rows_train))
 
 
 def write(rows, args, n_train):

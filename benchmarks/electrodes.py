@@ -17,14 +17,15 @@ import argparse
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from merged import digits, keep
 from prepared import SUBJECTS, prepared, unprepared
 from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GroupKFold
 from tqdm import tqdm
 
 from skeegformer._utils.files import replacing
-from skeegformer.evaluation._paired_tests import differences
 
 RESULTS = Path(__file__).parent / "results"
 TASKS = ("baseline-eyes", "fist-imagination", "fist_feet-imagination")
@@ -52,19 +53,18 @@ def classifiers(task, information, seed):
 
 def run(task, information, subjects, seeds):
     """Score every classifier on every cap: a list of rows."""
-    from skeegformer.evaluation import SubjectFolds
-
     X, y, groups = prepared(task, subjects)
     caps = {n: X if names is None else X.copy().pick(names.split()) for n, names in CAPS.items()}
     rows = []
-    bar = tqdm(SubjectFolds(N_FOLDS).folds(groups), desc=f"{task}, {information}", disable=None)
-    for number, fold in enumerate(bar):
+    splits = GroupKFold(N_FOLDS).split(y, y, groups)
+    bar = tqdm(splits, desc=f"{task}, {information}", total=N_FOLDS, disable=None)
+    for number, (train, test) in enumerate(bar):
 
-        def score(name, n_electrodes, classifier, seed, seconds, fold=fold, number=number):
-            predicted = classifier.predict(caps[n_electrodes][fold.test])
-            for subject in sorted(set(groups[fold.test])):
-                own = groups[fold.test] == subject
-                accuracy = balanced_accuracy_score(y[fold.test][own], predicted[own])
+        def score(name, n_electrodes, classifier, seed, seconds, test=test, number=number):
+            predicted = classifier.predict(caps[n_electrodes][test])
+            for subject in sorted(set(groups[test])):
+                own = groups[test] == subject
+                accuracy = balanced_accuracy_score(y[test][own], predicted[own])
                 rows.append(
                     {
                         **{"task": task, "information": information, "electrodes": n_electrodes},
@@ -76,15 +76,15 @@ def run(task, information, subjects, seeds):
         for seed in seeds:
             ours, csp = classifiers(task, information, seed)
             ours.set_params(positions="electrode")
-            whole, seconds = fitted(ours, caps[64][fold.train], y[fold.train])
+            whole, seconds = fitted(ours, caps[64][train], y[train])
             for n_electrodes in CAPS:
                 score(ESTIMATED, n_electrodes, whole, seed, seconds)
                 if n_electrodes < 64:
                     anew = classifiers(task, information, seed)[0]
-                    anew, seconds_anew = fitted(anew, caps[n_electrodes][fold.train], y[fold.train])
+                    anew, seconds_anew = fitted(anew, caps[n_electrodes][train], y[train])
                     score(ANEW, n_electrodes, anew, seed, seconds_anew)
                 if seed == seeds[0]:  # it draws no random numbers
-                    model, seconds_csp = fitted(csp, caps[n_electrodes][fold.train], y[fold.train])
+                    model, seconds_csp = fitted(csp, caps[n_electrodes][train], y[train])
                     score(CSP, n_electrodes, model, seed, seconds_csp)
     return rows
 
@@ -127,7 +127,7 @@ def write(rows, results):
             part = table.loc[n_electrodes]
             cells = [_cell(part[name]) for name in (ESTIMATED, ANEW, CSP)]
             both = part[[ESTIMATED, ANEW]].dropna()
-            change = differences(both[ESTIMATED], both[ANEW])
+            change = np.round(both[ESTIMATED] - both[ANEW], 9)
             signs = f"{(change > 0).sum()} / {(change < 0).sum()}"
             cells.append(f"{change.mean():+.3f} ({signs})" if len(change) else "–")
             lines.append(f"| {n_electrodes} | {' | '.join(cells)} |")

@@ -14,13 +14,14 @@ import os
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-import seaborn
+import seaborn as sns
 from merged import digits, keep, merged, said_seeds
 from prepared import prepared, unprepared_pipelines
+from sklearn.model_selection import LeaveOneGroupOut
 from variants import parser, run_folds
 
-from skeegformer import LeaveOneSubjectOut
 from skeegformer._utils.files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES
 
@@ -30,12 +31,34 @@ TASK = "fist-imagination"
 KEY = ["task", "information", "pipeline", "n_train_subjects", "seed"]
 
 
+class LeaveOneSubjectOut:
+    """Test each subject by a model of some of the others.
+
+    Those are drawn for each test subject, and those of a smaller number are among those of a
+    larger one.
+    """
+
+    def __init__(self, n_train_subjects):
+        self.n_train_subjects = n_train_subjects
+
+    def split(self, X, y, groups):
+        """Split epochs, with as many training subjects."""
+        for number, (train, test) in enumerate(LeaveOneGroupOut().split(X, y, groups)):
+            others = np.unique(groups[train])
+            order = np.random.default_rng([0, number]).permutation(len(others))
+            drawn = others[order[: self.n_train_subjects]]
+            yield train[np.isin(groups[train], drawn)], test
+
+    def __str__(self):
+        return f"leave-one-subject-out, {self.n_train_subjects} to train on"
+
+
 def run(args):
     """Score the pipelines that are named, for every number of training subjects."""
     pipelines = partial(unprepared_pipelines, names=args.pipelines)
     load = partial(prepared, subjects=args.subjects)
-    protocols = [LeaveOneSubjectOut(n_train_subjects=number) for number in args.sizes]
-    parts = [run_folds(pipelines, load, args.tasks, args, protocol=one) for one in protocols]
+    splitters = [LeaveOneSubjectOut(number) for number in args.sizes]
+    parts = [run_folds(pipelines, load, args.tasks, args, cv=one) for one in splitters]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -92,12 +115,10 @@ def main():
     with replacing(TABLE.with_suffix(".md")) as path:
         path.write_text(table(scores), encoding="utf-8")
     for kind, part in scores.groupby("information"):
-        by_subject = part.groupby(["task", "pipeline", "subject", "n_train_subjects"])
-        means = by_subject["balanced_accuracy"].mean().reset_index()
-        grid = seaborn.relplot(
-            means, x="n_train_subjects", y="balanced_accuracy", hue="pipeline", style="pipeline",
-            col="task", kind="line", markers=True, err_style="bars", seed=0, height=3.6,
-        )  # fmt: skip
+        by_subject = ["task", "pipeline", "n_train_subjects", "subject"]
+        means = part.groupby(by_subject, sort=False)["balanced_accuracy"].mean().reset_index()
+        axes = {"x": "n_train_subjects", "y": "balanced_accuracy", "hue": "pipeline"}
+        grid = sns.relplot(means, **axes, col="task", kind="line", marker="o")
         with replacing(RESULTS / f"learning_curve_{kind}.png") as path:
             grid.savefig(path, dpi=120)
 

@@ -99,8 +99,8 @@ def ahead(row):
     row : Series
         Of `compare_pipelines`.
     """
-    low, high = -row["high"], -row["low"]
-    p_text = "p < 0.001" if row["p_holm"] < 0.001 else f"p = {row['p_holm']:.3f}"
+    low, high, p = -row["high"], -row["low"], row["p_holm"]
+    p_text = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
     return f"{-row['difference']:+.3f} [{low:.3f}, {high:.3f}], {p_text}"
 
 

@@ -21,11 +21,11 @@ import pandas as pd
 from merged import digits, keep, merged, said_seeds
 from prepared import prepared, unprepared
 from sklearn.base import clone
+from sklearn.model_selection import GroupKFold
 from variants import parser, run_folds
 
 from skeegformer._utils.files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES, benchmark_pipelines
-from skeegformer.evaluation import SubjectFolds
 from skeegformer.evaluation.tasks import STANDARD_TASKS
 
 TABLE = Path(__file__).parent / "results" / "nested_choice.csv"
@@ -51,18 +51,18 @@ def score(task, information, args):
             lambda task: (X[rows], y[rows], groups[rows]),
             task,
             args,
-            protocol=SubjectFolds(n_folds),
+            cv=n_folds,
             information=information,
         )
 
     tested = run(np.arange(len(y)), args.folds)
     parts = [tested.assign(setting=tested["pipeline"], chosen="")]
-    for fold in SubjectFolds(args.folds).folds(groups):
-        inner = run(fold.train, args.inner_folds)
+    for fold, (train, _) in enumerate(GroupKFold(args.folds).split(y, y, groups)):
+        inner = run(train, args.inner_folds)
         means = inner.groupby(["seed", "pipeline"], sort=False)["balanced_accuracy"].mean()
         for seed, name in means.groupby("seed").idxmax():
             is_choice = tested["pipeline"].eq(name) & tested["seed"].eq(seed)
-            is_choice &= tested["fold"].eq(fold.number)
+            is_choice &= tested["fold"].eq(fold)
             parts.append(tested[is_choice].assign(setting=CHOICE, chosen=name))
     return pd.concat(parts, ignore_index=True).drop(columns="pipeline")
 

@@ -11,7 +11,7 @@ from prepared import SUBJECTS
 
 from skeegformer._utils.files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES
-from skeegformer.evaluation import SubjectFolds, run_benchmark
+from skeegformer.evaluation import run_benchmark
 
 TASKS = ("fist-imagination", "fist_feet-imagination")
 
@@ -32,7 +32,7 @@ def parser(description, *, tasks=TASKS, seeds=(0,), folds=4):
     return made
 
 
-def run_folds(pipelines, load, tasks, args, *, protocol=None, information=None):
+def run_folds(pipelines, load, tasks, args, *, cv=None, information=None):
     """Score pipelines on subjects that they were not trained on, with the options of `parser`.
 
     Parameters
@@ -43,8 +43,8 @@ def run_folds(pipelines, load, tasks, args, *, protocol=None, information=None):
         As in `run_benchmark`.
     args : Namespace
         Of `parser`.
-    protocol : object, default=None
-        As in `run_benchmark`; None takes folds of whole subjects, as many as `args` says.
+    cv : int or splitter, default=None
+        As in `run_benchmark`; None takes as many folds as `args` says.
     information : str, default=None
         As in `run_benchmark`; None takes what `args` says.
     """
@@ -52,7 +52,7 @@ def run_folds(pipelines, load, tasks, args, *, protocol=None, information=None):
         partial(_on_device, pipelines, args.device),
         load,
         tasks,
-        protocol=protocol or SubjectFolds(args.folds),
+        cv=cv or args.folds,
         information=information or args.information,
         seeds=args.seeds,
         store=args.store,

@@ -32,7 +32,6 @@ _HOMES = {
     "NetworkClassifier": "training",
     "EEGTransformerClassifier": "classifier",
     "OriginalTransformerClassifier": "original",
-    "TemperatureScaledClassifier": "calibration",
     "export_network": "io",
     "StreamPredictor": "online",
     "ResumableTraining": "io",
@@ -61,8 +60,6 @@ _HOMES = {
     "cross_subject_scores": "evaluation",
     "cross_subject_explanations": "evaluation",
     "run_benchmark": "evaluation",
-    "LeaveOneSubjectOut": "evaluation",
-    "SubjectFolds": "evaluation",
     "FixedSplit": "evaluation",
 }
 

@@ -5,8 +5,9 @@ import sys
 import numpy as np
 import sklearn
 from logging_classifier import LoggingClassifier
+from sklearn.model_selection import LeaveOneGroupOut
 
-from skeegformer.evaluation import LeaveOneSubjectOut, run_benchmark
+from skeegformer.evaluation import run_benchmark
 
 
 def load(task):
@@ -29,7 +30,7 @@ def run(store, log, n_jobs=1, pace=0.0):
         {"strict": {"slow": slow, "quick": quick}},
         load,
         ["one", "three"],
-        protocol=LeaveOneSubjectOut(),
+        cv=LeaveOneGroupOut(),
         seeds=(0, 1),
         store=store,
         n_jobs=n_jobs,

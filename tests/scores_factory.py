@@ -53,7 +53,7 @@ def make_scores(
                                 "n_train_epochs": n_epochs * (n_subjects - 1),
                                 "balanced_accuracy": score,
                                 "roc_auc": min(1.0, score + 0.05),
-                                "calibration_error": abs(rng.normal(0.1, 0.03)),
+                                "brier_score": abs(rng.normal(0.1, 0.03)),
                                 "fit_seconds": 0.5 + 3.0 * k,
                                 "predict_seconds": 0.05,
                                 "versions": "skeegformer 0.1.0",

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from skeegformer.cli import main
-from skeegformer.cli.demo import _claim
 
 
 def _run(*arguments, cwd):
@@ -53,21 +52,8 @@ def test_demo_on_recordings(recorded_subjects, tmp_path, capsys):
 def test_nothing_is_overwritten_unasked(tmp_path, capsys):
     (tmp_path / "scores.csv").write_text("mine")
     assert main(["demo", "--output", str(tmp_path)]) == 2
-    assert "scores.csv exist already; pass --overwrite" in capsys.readouterr().err
+    assert "scores.csv or topomap.png already; pass --overwrite" in capsys.readouterr().err
     assert (tmp_path / "scores.csv").read_text() == "mine"
-
-
-def test_the_default_folder_is_always_a_new_one(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    files = []
-    for _ in range(3):
-        files.append(_claim(None, ["scores.csv"], False)["scores.csv"])
-        files[-1].touch()
-    assert [file.parent.name for file in files] == [
-        "skeegformer-demo",
-        "skeegformer-demo-2",
-        "skeegformer-demo-3",
-    ]
 
 
 def test_output_that_is_a_file(tmp_path, capsys):

@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from scipy.optimize import minimize_scalar
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.fixes import parse_version
 
 from skeegformer import (
     AttentionExplainer,
@@ -20,7 +23,7 @@ from skeegformer import (
     cross_subject_scores,
     make_baseline,
 )
-from skeegformer.evaluation import expected_calibration_error, summarize_scores
+from skeegformer.evaluation import summarize_scores
 
 OVR = {"multi_class": "ovr", "average": "macro"}
 
@@ -107,9 +110,9 @@ def test_areas_and_errors_by_hand(simulated, n_classes):
                 found = row.iloc[0]
                 assert found["fold"] == fold
                 assert found["roc_auc"] == pytest.approx(area, abs=1e-6)
-                assert found["calibration_error"] == pytest.approx(
-                    expected_calibration_error(truth, mine, classes=fitted.classes_), abs=1e-6
-                )
+                brier = ((mine - (truth[:, None] == fitted.classes_)) ** 2).sum(axis=1).mean()
+                brier /= 2 if n_classes == 2 else 1
+                assert found["brier_score"] == pytest.approx(brier, abs=1e-6)
                 assert found["balanced_accuracy"] == balanced_accuracy_score(truth, labels[mask])
                 assert found["n_train_epochs"] == len(train) == 60
                 assert found["n_train_subjects"] == 2
@@ -124,20 +127,20 @@ def test_no_probabilities_and_no_class_make_nan(simulated):
         "csp": make_baseline("csp+lda"),
     }
     scores = cross_subject_scores(pipelines, data, y, subjects, cv=2).set_index("pipeline")
-    assert scores.loc["ridge", ["roc_auc", "calibration_error"]].isna().all(axis=None)
-    assert not scores.loc["csp", ["roc_auc", "calibration_error"]].isna().any(axis=None)
+    assert scores.loc["ridge", ["roc_auc", "brier_score"]].isna().all(axis=None)
+    assert not scores.loc["csp", ["roc_auc", "brier_score"]].isna().any(axis=None)
     assert (scores.loc["ridge", "balanced_accuracy"] > 0).all()
     # Subject 1 has one class only: no area, but an error of calibration.
     y = np.where(subjects == 1, "left", y)
     scores = cross_subject_scores(pipelines, data, y, subjects, cv=2)
     csp = scores[scores["pipeline"] == "csp"].set_index("subject")
     assert csp["roc_auc"].isna().to_dict() == {1: True, 2: False, 3: False, 4: False}
-    assert csp["calibration_error"].notna().all()
+    assert csp["brier_score"].notna().all()
     # Subject 1 alone has a class that nobody was trained on.
     y = np.where(subjects == 1, "new", y)
     scores = cross_subject_scores(pipelines, data, y, subjects, cv=4)
     csp = scores[scores["pipeline"] == "csp"].set_index("subject")
-    assert csp.loc[1, ["roc_auc", "calibration_error"]].isna().all()
+    assert csp.loc[1, ["roc_auc", "brier_score"]].isna().all()
     assert csp.loc[1, "balanced_accuracy"] == 0
 
 
@@ -197,11 +200,68 @@ def test_what_does_not_fit_together_is_refused(simulated):
 @pytest.mark.filterwarnings("ignore:The groups parameter is ignored")
 def test_leaks_and_missing_subjects_are_refused(simulated):
     X, y, metadata, _ = simulated
-    with pytest.raises(ValueError, match="cv=5 folds need as many subjects, but there are 4"):
+    with pytest.raises(ValueError, match="cv=5: .* as many subjects as folds, but there are 4"):
         cross_subject_scores({"a": None}, X, y, metadata["subject"], cv=5)
-    with pytest.raises(ValueError, match="epochs of subject 1 on both sides"):
-        cross_subject_scores(
-            {"a": None}, X, y, metadata["subject"], cv=ShuffleSplit(2, random_state=0)
+    for cv in (1, True):
+        with pytest.raises(ValueError, match="at least 2 folds"):
+            cross_subject_scores({"a": None}, X, y, metadata, cv=cv)
+    with pytest.raises(ValueError, match="at least 2 of them, but there is only S1"):
+        cross_subject_scores({"a": None}, X[:30], y[:30], metadata[:30])
+    for cv in (ShuffleSplit(2, random_state=0), [(np.arange(5), np.arange(5, 9))]):
+        with pytest.raises(ValueError, match="epochs of subject 1 on both sides"):
+            cross_subject_scores({"a": None}, X, y, metadata["subject"], cv=cv)
+
+
+@pytest.mark.skipif(
+    parse_version(sklearn.__version__) < parse_version("1.8"),
+    reason="method='temperature' came with scikit-learn 1.8",
+)
+def test_temperature_of_scikit_learn_on_held_out_subjects(simulated):
+    """Epochs, lists of them and 3-D arrays; probabilities are softer and classes the same."""
+    X, y, metadata, _ = simulated
+    X = X.copy().pick(["FC3", "C3", "CP3", "Cz", "FC4", "C4", "CP4", "Oz"])
+    subjects = metadata["subject"].to_numpy()
+    train, test = np.flatnonzero(subjects <= 3), np.flatnonzero(subjects == 4)
+    splits = list(GroupKFold(3).split(train, y[train], subjects[train]))
+    params = {"n_groups": 1, "n_heads": 4, "max_epochs": 20, "lr": 3e-2, "drop_prob": 0.0}
+    params["sfreq"] = X.info["sfreq"]
+    sure = EEGTransformerClassifier(**params, mirror=None, random_state=0)
+    options = {"method": "temperature", "cv": splits, "ensemble": False}
+    model = CalibratedClassifierCV(sure, **options).fit(X[train], y[train])
+    plain = clone(sure).fit(X[train], y[train])
+    proba = model.predict_proba(X[test])
+    np.testing.assert_array_equal(model.predict(X[test]), plain.predict(X[test]))
+    # One temperature divides the logits: the one that fits those of held-out subjects best.
+    held_out, truth = [], []
+    for rest, out in splits:
+        fitted = clone(sure).fit(X[train[rest]], y[train[rest]])
+        held_out.append(fitted.decision_function(X[train[out]]))
+        truth.append(y[train[out]] == "right")
+    held_out, truth = np.concatenate(held_out), np.concatenate(truth)
+
+    def loss(log_temperature):
+        z = held_out / np.exp(log_temperature)
+        return np.mean(np.logaddexp(0, z) - truth * z)
+
+    temperature = np.exp(minimize_scalar(loss, bounds=(-3, 5), method="bounded").x)
+    odds = plain.decision_function(X[test]) / temperature
+    np.testing.assert_allclose(proba[:, 1], 1 / (1 + np.exp(-odds)), atol=0.01)
+    assert temperature > 1
+    for E in (X.get_data(units="uV"), X):
+        fitted = clone(model).fit(E[train], y[train])
+        np.testing.assert_allclose(fitted.predict_proba(E[test]), proba, atol=0.02)
+    pieces = [X[i] for i in test]
+    np.testing.assert_allclose(model.predict_proba(pieces), proba, atol=1e-5)
+    with sklearn.config_context(enable_metadata_routing=True):
+        routed = CalibratedClassifierCV(
+            clone(sure).set_fit_request(groups=True), **options | {"cv": GroupKFold(3)}
+        )
+        routed.fit(X[train], y[train], groups=subjects[train])
+    np.testing.assert_allclose(routed.predict_proba(X[test]), proba, atol=1e-6)
+    # It hands the numbers 0 and 1 instead of names to the classifier.
+    with pytest.raises(ValueError, match=r"mirror names the class 'left', but there are \[0, 1\]"):
+        CalibratedClassifierCV(clone(sure).set_params(mirror={"left": "right"}), **options).fit(
+            X[train], y[train]
         )
 
 
@@ -227,5 +287,5 @@ def test_every_subject_is_explained_by_a_model_that_has_not_seen_it(simulated):
     np.testing.assert_allclose(folds[2].values, alone.values)
     np.testing.assert_array_equal(folds[2].y, y[~train])
     assert folds[2].source.classifier.net_ is not folds[1].source.classifier.net_
-    with pytest.raises(ValueError, match="cv=5 folds need as many subjects"):
+    with pytest.raises(ValueError, match="as many subjects as folds"):
         cross_subject_explanations(classifier, X, y, subjects, cv=5)

@@ -1,8 +1,6 @@
 """What a benchmark's pipelines may know, and that its numbers are those of the fits by hand."""
 
-import threading
 import warnings
-from functools import partial
 
 import joblib
 import numpy as np
@@ -11,29 +9,25 @@ import pytest
 import sklearn
 import torch
 from logging_classifier import LoggingClassifier, read_log
-from sklearn.base import BaseEstimator, clone
-from sklearn.dummy import DummyClassifier
-from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.base import clone
+from sklearn.metrics import balanced_accuracy_score, brier_score_loss, roc_auc_score
+from sklearn.model_selection import GridSearchCV, GroupKFold, LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skeegformer import (
     EEGTransformerClassifier,
     EuclideanAlignment,
+    MirroredClassifier,
     cross_subject_scores,
     make_baseline,
     make_eeg_pipeline,
 )
-from skeegformer.evaluation import LeaveOneSubjectOut, SubjectFolds, run_benchmark
+from skeegformer.baselines import benchmark_pipelines
+from skeegformer.evaluation import run_benchmark
 from skeegformer.evaluation._fold import one_thread
-from skeegformer.evaluation._plan import Fit, _refuse_alignment
-from skeegformer.evaluation._settings import describe, digest_subjects
-from skeegformer.evaluation.benchmark import COLUMNS, _LongestFirst
-from skeegformer.evaluation.metrics import expected_calibration_error
-from skeegformer.evaluation.protocols import Fold
+from skeegformer.evaluation._splitting import refuse_alignment
+from skeegformer.evaluation.benchmark import COLUMNS
 
 TIMES = ["fit_seconds", "predict_seconds"]
 
@@ -45,9 +39,7 @@ def loaded(simulated):
 
 
 def _run(loaded, pipelines, n_folds=2, **options):
-    return run_benchmark(
-        pipelines, lambda task: loaded, "simulated", protocol=SubjectFolds(n_folds), **options
-    ).scores
+    return run_benchmark(pipelines, lambda task: loaded, "simulated", cv=n_folds, **options).scores
 
 
 def _logging(log, **params):
@@ -109,8 +101,8 @@ def test_transductive_scores_by_hand(loaded):
     proba = csp.predict_proba(alone)
     assert row["balanced_accuracy"] == balanced_accuracy_score(y[mine], csp.predict(alone))
     assert row["roc_auc"] == pytest.approx(roc_auc_score(y[mine] == "right", proba[:, 1]))
-    error = expected_calibration_error(y[mine], proba, classes=csp.classes_)
-    assert row["calibration_error"] == pytest.approx(error)
+    error = brier_score_loss(y[mine] == "right", proba[:, 1])
+    assert row["brier_score"] == pytest.approx(error)
     # It is the alignment that scores this; without it the same pipeline does otherwise.
     strict = _run((data, y, subjects), {"strict": {"a": make_baseline("csp+lda")}})
     assert strict["roc_auc"].tolist() != scores["roc_auc"].tolist()
@@ -177,7 +169,7 @@ def test_too_few_epochs_to_calibrate(loaded):
             {"calibrated": {"a": make_baseline("chance")}},
             lambda task: loaded,
             "simulated",
-            protocol=LeaveOneSubjectOut(),
+            cv=LeaveOneGroupOut(),
             information="calibrated",
             n_calibration=15,
         )
@@ -200,7 +192,7 @@ def test_whoever_cannot_be_calibrated_does_not_keep_others_of_the_fold_from_it(l
                     {"calibrated": {"a": make_baseline("csp+lda")}},
                     lambda task, part=part: part,
                     "simulated",
-                    protocol=_Halves(),
+                    cv=[(_even(part, False), _even(part, True))],
                     information="calibrated",
                 )
             )
@@ -212,13 +204,9 @@ def test_whoever_cannot_be_calibrated_does_not_keep_others_of_the_fold_from_it(l
     assert first == second
 
 
-class _Halves(SubjectFolds):
-    """Test subjects 2 and 4 together, whoever is there, then the others."""
-
-    def folds(self, groups):
-        even = np.asarray(groups) % 2 == 0
-        parts = (~even, even), (even, ~even)
-        return [Fold(i, *map(np.flatnonzero, part)) for i, part in enumerate(parts)]
+def _even(part, even):
+    """Positions of epochs of subjects 2 and 4, whoever is there, or of the others."""
+    return np.flatnonzero((part[2] % 2 == 0) == even)
 
 
 def test_alignment_is_not_strict(loaded):
@@ -239,7 +227,7 @@ def test_adapting_is_not_strict_however_it_is_written(loaded):
         with pytest.raises(ValueError, match="'a' aligns test subjects .* not 'strict'"):
             _run(loaded, {"strict": {"a": classifier}})
     kept = GridSearchCV(EEGTransformerClassifier(), {"adapt": [False], "n_groups": [1]})
-    _refuse_alignment("a", kept)
+    refuse_alignment({"a": kept}, "and so on.")
 
 
 def test_scores_do_not_depend_on_processes(loaded, tmp_path):
@@ -273,15 +261,13 @@ def test_scores_are_the_same_on_a_cluster(loaded, tmp_path):
     there = read_log(tmp_path / "log")
     alone = _run(loaded, {"strict": pipelines}, n_folds=4, seeds=(0, 1))
     pd.testing.assert_frame_equal(alone.drop(columns=TIMES), shared.drop(columns=TIMES))
-    assert len(list(store.iterdir())) == len(there) == 8
+    assert len((store / "fits.jsonl").read_text().splitlines()) == len(there) == 8
     here = {line["process"] for line in read_log(tmp_path / "log")[8:]}
     assert here.isdisjoint(line["process"] for line in there)
     assert {line["threads"] for line in there} == {1}
 
 
-def test_fits_in_threads_of_this_process(loaded, tmp_path):
-    """They are limited as well, and all libraries have as many threads as before."""
-
+def test_all_libraries_have_as_many_threads_as_before(loaded, tmp_path):
     def numbers():
         return {pool["num_threads"] for pool in threadpool_info()} | {torch.get_num_threads()}
 
@@ -289,40 +275,11 @@ def test_fits_in_threads_of_this_process(loaded, tmp_path):
     with threadpool_limits(2), joblib.parallel_config("threading", n_jobs=2):
         torch.set_num_threads(2)
         assert numbers() == {2}
-        with one_thread():
-            assert numbers() == {1}
-            thread = threading.Thread(target=_enter_and_leave)
-            thread.start()
-            thread.join()
-            assert numbers() == {1}
-        assert numbers() == {2}
         pipelines = {"strict": {"log": _logging(tmp_path / "log", seconds=0.1)}}
         _run(loaded, pipelines, n_folds=4, n_jobs=None)
         assert numbers() == {2}
     torch.set_num_threads(before)
     assert {line["threads"] for line in read_log(tmp_path / "log")} == {1}
-
-
-def _enter_and_leave():
-    with one_thread():
-        pass
-
-
-def test_long_fits_do_not_wait_at_the_end():
-    def fit(name):
-        return Fit("task", "4-fold", "strict", name, 0, 0, None, None, None, {})
-
-    fits = [fit(name) for name in ("short", "long", "middle") for _ in range(4)]
-    queue = _LongestFirst(fits, {0: [{"fit_seconds": 1.0}]})
-    # What nobody has timed yet goes first, in turns.
-    assert [fits[next(queue)].pipeline for _ in range(2)] == ["long", "middle"]
-    queue.learn(fits[4], [{"fit_seconds": 9.0}])
-    queue.learn(fits[8], [{"fit_seconds": 3.0}])
-    numbers = list(queue)
-    assert [fits[number].pipeline for number in numbers] == ["long"] * 3 + ["middle"] * 3 + [
-        "short"
-    ] * 3
-    assert numbers == [5, 6, 7, 9, 10, 11, 1, 2, 3]
 
 
 def test_the_bar_counts_what_was_finished_before(loaded, tmp_path, capsys):
@@ -351,7 +308,7 @@ def test_pipelines_by_task_and_subjects_by_metadata(simulated):
         pipelines,
         load,
         ["one", "two"],
-        protocol=LeaveOneSubjectOut(),
+        cv=LeaveOneGroupOut(),
         information=("strict", "transductive"),
     ).scores
     assert loads == ["one", "two"]
@@ -369,11 +326,11 @@ def test_pipelines_by_task_and_subjects_by_metadata(simulated):
         ({"information": "transductive"}, "no pipelines for information 'transductive'"),
         ({"n_calibration": 0}, "n_calibration=0 is not a whole number"),
         ({"n_jobs": 0}, "n_jobs=0 does no work"),
-        ({"protocol": SubjectFolds(5)}, "5 folds need as many subjects, but there are 4"),
+        ({"cv": 5}, "as many subjects as folds, but there are 4"),
     ],
 )
 def test_bad_arguments(loaded, changes, message):
-    arguments = {"tasks": "simulated", "protocol": LeaveOneSubjectOut()} | changes
+    arguments = {"tasks": "simulated", "cv": LeaveOneGroupOut()} | changes
     with pytest.raises(ValueError, match=message):
         run_benchmark({"strict": {"a": make_baseline("chance")}}, lambda task: loaded, **arguments)
 
@@ -381,37 +338,11 @@ def test_bad_arguments(loaded, changes, message):
 def test_data_that_do_not_belong_together(loaded, tmp_path):
     X, y, subjects = loaded
     pipelines = {"strict": {"a": make_baseline("chance")}}
-    with pytest.raises(ValueError, match="'simulated' has 120 epochs, 119 labels and 120 subjects"):
+    with pytest.raises(ValueError, match="'simulated' has 120 epochs, y 119 labels and g"):
         _run((X, y[1:], subjects), pipelines)
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="file is a file; name a folder"):
         _run(loaded, pipelines, store=tmp_path / "file")
-
-
-def test_whatever_steps_see_of_epochs_decides_on_the_fit(loaded):
-    X, y, subjects = loaded
-
-    def retype(epochs):
-        epochs.set_channel_types({epochs.ch_names[0]: "misc"})
-
-    def know_the_mains(epochs):
-        epochs.info["line_freq"] = 60.0
-
-    def mark_as_bad(epochs):
-        epochs.info["bads"] = [epochs.ch_names[0]]
-
-    def move_electrodes(epochs):
-        epochs.info["chs"][0]["loc"][:3] += 0.01
-
-    def rename_a_subject(epochs):
-        epochs.metadata = epochs.metadata.replace({"subject": {1: 9}})
-
-    before = digest_subjects(X, y, subjects)[1]
-    assert digest_subjects(X.copy(), y, subjects)[1] == before
-    for change in (retype, know_the_mains, mark_as_bad, move_electrodes, rename_a_subject):
-        changed = X.copy()
-        change(changed)
-        assert digest_subjects(changed, y, subjects)[1][1] != before[1], change.__name__
 
 
 def test_text_names_of_subjects_in_a_dataframe(simulated):
@@ -430,92 +361,6 @@ def test_text_names_of_subjects_in_a_dataframe(simulated):
     assert frames[0]["balanced_accuracy"].tolist() == frames[1]["balanced_accuracy"].tolist()
 
 
-def test_descriptions_tell_apart_what_scores_differently():
-    baseline = make_baseline("csp+lda")
-    assert describe(baseline) == describe(clone(baseline))
-    with sklearn.config_context(enable_metadata_routing=True):
-        asking = EEGTransformerClassifier().set_fit_request(groups=True)
-    different = [
-        baseline,
-        make_baseline("ts+lr"),
-        clone(baseline).set_params(csp__n_components=4),
-        EEGTransformerClassifier(),
-        EEGTransformerClassifier(lr=0.5),
-        asking,
-        FrozenEstimator(DummyClassifier().fit([[0], [1]], [0, 1])),
-        FrozenEstimator(DummyClassifier().fit([[0], [1]], [0, 0])),
-        np.arange(3),
-        np.arange(3.0),
-        [1, 2],
-        (1, 2),
-        {"a": 1},
-        np.mean,
-        np.sum,
-        first(2),
-        first(8),
-        lambda X: X[:, :2],
-        lambda X: X[:, :8],
-        Keep(2).apply,
-        Keep(8).apply,
-        partial(np.clip, a_min=0),
-        partial(np.clip, a_min=1),
-        partial(first(2), 1),
-        np,
-        1,
-        1.0,
-        "1",
-        None,
-    ]
-    texts = [describe(value) for value in different]
-    assert len(set(texts)) == len(texts)
-    assert not any(" at 0x" in text for text in texts)
-    assert describe(np.float64(0.1)) == describe(0.1)
-    assert describe({"b", "a"}) == describe({"a", "b"})
-    assert describe(first(2)) == describe(first(2))
-    assert describe(Keep(2).apply) == describe(Keep(2).apply)
-    assert describe(countdown()) == describe(countdown())
-
-
-def first(n):
-    """Make a function that keeps the first channels."""
-
-    def keep(X):
-        return X[:, :n]
-
-    return keep
-
-
-class Keep(BaseEstimator):
-    def __init__(self, n):
-        self.n = n
-
-    def apply(self, X):
-        return X[:, : self.n]
-
-
-def countdown():
-    """Make a function that calls itself."""
-
-    def count(n):
-        return n if n == 0 else count(n - 1)
-
-    return count
-
-
-def test_functions_that_were_made_with_other_values_are_other_fits(loaded, tmp_path):
-    X, y, subjects = loaded
-    found = [
-        _run(
-            (X.get_data(), y, subjects),
-            {"strict": {"a": make_pipeline(FunctionTransformer(keep), make_baseline("csp+lda"))}},
-            store=tmp_path,
-        )
-        for keep in (first(2), first(6), first(2))
-    ]
-    scores = [scores["roc_auc"].tolist() for scores in found]
-    assert scores[0] == scores[2] != scores[1]
-
-
 def test_labels_in_arrays_of_objects_are_numbers_or_text(loaded):
     X, y, subjects = loaded
     pipelines = {"strict": {"a": make_baseline("csp+lda")}}
@@ -531,3 +376,11 @@ def test_labels_in_arrays_of_objects_are_numbers_or_text(loaded):
     }.items():
         with pytest.raises(ValueError, match=f"{name} has labels of type .*numbers or text"):
             _run((X, *change), pipelines)
+
+
+def test_networks_of_braindecode_have_mirrored_rows():
+    pipelines = benchmark_pipelines("transductive", task="fist-imagination")
+    for name in ("ShallowFBCSPNet", "EEGNet", "EEG Conformer"):
+        plain, mirrored = pipelines[name][-1], pipelines[f"{name} mirrored"][-1]
+        assert isinstance(mirrored, MirroredClassifier)
+        assert repr(plain) in repr(mirrored)

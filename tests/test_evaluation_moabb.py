@@ -5,15 +5,10 @@ import pytest
 from moabb.datasets.fake import FakeDataset
 from moabb.evaluations import CrossSubjectEvaluation
 from moabb.paradigms import LeftRightImagery
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 
 from skeegformer import EyesParadigm, PhysionetEyes, make_baseline
-from skeegformer.evaluation import (
-    LeaveOneSubjectOut,
-    SubjectFolds,
-    load_benchmark_task,
-    run_benchmark,
-)
+from skeegformer.evaluation import load_benchmark_task, run_benchmark
 
 ROUNDING = 1e-7  # MOABB keeps its results as float32
 
@@ -27,12 +22,12 @@ def _moabb(paradigm, dataset, folder, **options):
     return results.set_index("subject")["score"].astype(float).rename(index=int)
 
 
-def _ours(data, protocol):
+def _ours(data, cv):
     scores = run_benchmark(
         {"strict": {"CSP+LDA": make_baseline("csp+lda")}},
         lambda task: data,
         "task",
-        protocol=protocol,
+        cv=cv,
     ).scores
     return scores.set_index("subject")
 
@@ -49,7 +44,7 @@ def fake():
 def test_leave_one_subject_out_of_fake_data(fake, tmp_path):
     paradigm, dataset, data = fake
     theirs = _moabb(paradigm, dataset, tmp_path)
-    ours = _ours(data, LeaveOneSubjectOut())["roc_auc"]
+    ours = _ours(data, LeaveOneGroupOut())["roc_auc"]
     assert len(theirs) == 4
     np.testing.assert_allclose(ours[theirs.index], theirs, rtol=0, atol=ROUNDING)
 
@@ -60,7 +55,7 @@ def test_recordings(recorded_subjects, tmp_path):
     data = load_benchmark_task("baseline-eyes", subjects)
     dataset = PhysionetEyes(subjects=subjects)
     theirs = _moabb(EyesParadigm(), dataset, tmp_path / "1", return_epochs=True)
-    ours = _ours(data, LeaveOneSubjectOut())["roc_auc"]
+    ours = _ours(data, LeaveOneGroupOut())["roc_auc"]
     assert ours.index.tolist() == subjects
     np.testing.assert_allclose(ours[theirs.index], theirs, rtol=0, atol=ROUNDING)
     assert theirs.nunique() == 4
@@ -73,7 +68,7 @@ def test_recordings(recorded_subjects, tmp_path):
         n_splits=2,
         cv_class=GroupKFold,
     )
-    ours = _ours(data, SubjectFolds(2)).reset_index()
+    ours = _ours(data, 2).reset_index()
     # All subjects have as many epochs of each class, so that the fold's score is the mean.
     by_fold = ours.groupby("fold")["balanced_accuracy"].mean()
     assert len(theirs) == len(by_fold) == 2

@@ -1,6 +1,5 @@
 """Benchmarks that are killed, broken or fail in the middle go on where they were."""
 
-import contextlib
 import json
 import os
 import signal
@@ -11,14 +10,27 @@ from collections import Counter
 from pathlib import Path
 
 import killed_benchmark
+import numpy as np
 import pandas as pd
 import pytest
 import sklearn
 from logging_classifier import LoggingClassifier, read_log
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
-from skeegformer.evaluation import LeaveOneSubjectOut, SubjectFolds, run_benchmark
+from skeegformer import ChannelPicker, EEGTransformerClassifier, make_baseline
+from skeegformer.evaluation import run_benchmark
+from skeegformer.evaluation._store import describe, digest
 
 TIMES = ["fit_seconds", "predict_seconds"]
+
+
+def _lines(store):
+    """Read the whole lines of finished fits."""
+    path = store / "fits.jsonl"
+    return path.read_text().split("\n")[:-1] if path.exists() else []
 
 
 def _name(settings):
@@ -35,16 +47,13 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     store, log, table = tmp_path / "store", tmp_path / "log", tmp_path / "table.csv"
     here = Path(__file__).parent
     command = [sys.executable, "killed_benchmark.py", str(store), str(log), str(table)]
-    run = subprocess.Popen([*command, "2"], cwd=here)
-    while len(list(store.glob("*.json"))) < 7:
+    run = subprocess.Popen([*command, "2"], cwd=here, start_new_session=True)
+    while len(_lines(store)) < 7:
         assert run.poll() is None, "ended before it was killed"
         time.sleep(0.02)
-    run.send_signal(signal.SIGKILL)
+    os.killpg(run.pid, signal.SIGKILL)  # with its workers, which would wait for five minutes
     run.wait()
-    for worker in {line["process"] for line in read_log(log, "begin")}:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker, signal.SIGKILL)  # else they wait for five minutes
-    kept = [json.loads(file.read_text())["settings"] for file in store.glob("*.json")]
+    kept = [json.loads(line)["settings"] for line in _lines(store)]
     assert 7 <= len(kept) < 40
     assert not table.exists()
     before = _names_of(log)
@@ -68,29 +77,20 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     assert _names_of(log) == before + again
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "bytes", "number", "other fit"])
-def test_broken_files_are_noticed(tmp_path, damage):
+def test_broken_lines_are_noticed(tmp_path):
     store, log = tmp_path / "store", tmp_path / "log"
     first = killed_benchmark.run(store, log).scores
-    files = sorted(store.iterdir())
-    assert len(files) == 40
-    text = files[3].read_text()
-    if damage == "cut":
-        files[3].write_text(text[:-40])
-    elif damage == "empty":
-        files[3].write_text("")
-    elif damage == "bytes":
-        files[3].write_bytes(b"\xff\x00" * 100)
-    elif damage == "number":
-        files[3].write_text(text.replace('"n_epochs": 20', '"n_epochs": 21'))
-    else:
-        files[3].write_text(files[4].read_text())
-    with pytest.warns(UserWarning, match=f"{files[3].name} is broken or cut off"):
+    lines = _lines(store)
+    assert len(lines) == 40
+    damaged = [lines[0][:-40], "", "7", '{"key": 1}', *lines[1:30], lines[30][:-9]]
+    (store / "fits.jsonl").write_bytes("\n".join(damaged).encode() + b"\xff\x00")
+    with pytest.warns(UserWarning, match=r"fits.jsonl has 4 lines that are broken or cut off"):
         second = killed_benchmark.run(store, log).scores
-    assert len(read_log(log)) == 41
+    assert len(read_log(log)) == 40 + 11
     pd.testing.assert_frame_equal(first.drop(columns=TIMES), second.drop(columns=TIMES))
-    assert files[3].read_text().startswith('{\n "checksum"')
-    assert sorted(store.iterdir()) == files
+    with pytest.warns(UserWarning, match="4 lines"):
+        killed_benchmark.run(store, log)
+    assert len(read_log(log)) == 40 + 11
 
 
 def test_a_failed_fit_costs_no_other_and_is_tried_again(tmp_path):
@@ -105,12 +105,12 @@ def test_a_failed_fit_costs_no_other_and_is_tried_again(tmp_path):
             {"strict": {"log": classifier}},
             lambda task: (X, y, subjects),
             "one",
-            protocol=LeaveOneSubjectOut(),
+            cv=LeaveOneGroupOut(),
             store=tmp_path / "store",
             verbose=0,
         )
 
-    with pytest.warns(UserWarning, match="1 of 5 fits failed; the next start tries") as caught:
+    with pytest.warns(UserWarning, match="1 fits or subjects failed, 4 of 5 fits are") as caught:
         result = run()
     message = str(caught[0].message)
     assert "one, strict, log, seed 0, fold 0: ValueError: subject 1 is not there" in message
@@ -148,14 +148,14 @@ def test_a_worker_that_dies(tmp_path):
             {"strict": {"log": classifier}},
             killed_benchmark.load,
             "one",
-            protocol=LeaveOneSubjectOut(),
+            cv=LeaveOneGroupOut(),
             store=store,
             n_jobs=n_jobs,
         ).scores
 
     with pytest.raises(RuntimeError, match="has died, .* finished fits of 5 are kept in .*store"):
         run(2)
-    kept = len(list(store.iterdir()))
+    kept = len(_lines(store))
     assert kept < 5
     fault.unlink()
     before = len(read_log(log))
@@ -164,11 +164,11 @@ def test_a_worker_that_dies(tmp_path):
 
 
 def test_what_decides_on_the_scores_decides_on_the_fit(tmp_path):
-    """A change of data, labels, parameters, seed, subjects or protocol is another fit."""
+    """A change of data, labels, parameters, seed, subjects or splitter is another fit."""
     X, y, subjects = killed_benchmark.load("one")
     log = tmp_path / "log"
 
-    def n_fits(X=X, y=y, subjects=subjects, seed=0, protocol=None, name="log", task="one", **more):
+    def n_fits(X=X, y=y, subjects=subjects, seed=0, cv=None, name="log", task="one", **more):
         before = len(read_log(log)) if log.exists() else 0
         with sklearn.config_context(enable_metadata_routing=True):
             classifier = LoggingClassifier(str(log), **more).set_fit_request(groups=True)
@@ -176,7 +176,7 @@ def test_what_decides_on_the_scores_decides_on_the_fit(tmp_path):
             {"strict": {name: classifier}},
             lambda task: (X, y, subjects),
             task,
-            protocol=protocol or LeaveOneSubjectOut(),
+            cv=cv or LeaveOneGroupOut(),
             seeds=seed,
             store=tmp_path / "store",
         )
@@ -188,17 +188,63 @@ def test_what_decides_on_the_scores_decides_on_the_fit(tmp_path):
     changed[0, 0, 0] += 1e-9
     swapped = y.copy()
     swapped[:2] = swapped[:2][::-1]
-    assert n_fits(X=changed) == 5  # subject 1 is in all five, to train on or to test
+    assert n_fits(X=changed) == 5
     assert n_fits(y=swapped) == 5
     assert n_fits(seed=1) == 5
     assert n_fits(seconds=0.001) == 5
     assert n_fits(name="other") == 5
     assert n_fits(task="two") == 5
-    assert n_fits(protocol=SubjectFolds(5)) == 5
+    assert n_fits(cv=5) == 5
     assert n_fits(X=X[:80], y=y[:80], subjects=subjects[:80]) == 4
-    # Folds of two subjects are tested by the same three: what is not changed is found again.
-    assert n_fits(protocol=SubjectFolds(2)) == 2
-    changed = X.copy()
-    changed[subjects == 5] += 1e-9
-    assert n_fits(X=changed, protocol=SubjectFolds(2)) == 2
     assert n_fits() == 0
+
+
+def test_whatever_steps_see_of_epochs_decides_on_the_fit(simulated):
+    X, y, metadata, _ = simulated
+    subjects = metadata["subject"].to_numpy()
+
+    def retype(epochs):
+        epochs.set_channel_types({epochs.ch_names[0]: "misc"})
+
+    def know_the_mains(epochs):
+        epochs.info["line_freq"] = 60.0
+
+    def mark_as_bad(epochs):
+        epochs.info["bads"] = [epochs.ch_names[0]]
+
+    def move_electrodes(epochs):
+        epochs.info["chs"][0]["loc"][:3] += 0.01
+
+    def rename_a_subject(epochs):
+        epochs.metadata = epochs.metadata.replace({"subject": {1: 9}})
+
+    before = digest(X, y, subjects)
+    assert digest(X.copy(), y, subjects) == before
+    for change in (retype, know_the_mains, mark_as_bad, move_electrodes, rename_a_subject):
+        changed = X.copy()
+        change(changed)
+        assert digest(changed, y, subjects) != before, change.__name__
+
+
+def test_descriptions_tell_apart_what_scores_differently():
+    long_names = [f"E{k}" for k in range(200)]
+    with sklearn.config_context(enable_metadata_routing=True):
+        asking = EEGTransformerClassifier().set_fit_request(groups=True)
+    different = [
+        make_baseline("csp+lda"),
+        make_baseline("ts+lr"),
+        make_baseline("csp+lda").set_params(csp__n_components=4),
+        EEGTransformerClassifier(),
+        EEGTransformerClassifier(lr=0.5),
+        asking,
+        make_pipeline(ChannelPicker(long_names), EEGTransformerClassifier()),
+        make_pipeline(ChannelPicker([*long_names[:100], *long_names[101:]]), asking),
+        GridSearchCV(EEGTransformerClassifier(), {"lr": [0.1]}),
+        GridSearchCV(EEGTransformerClassifier(), {"lr": [0.2]}),
+        make_pipeline(FunctionTransformer(np.abs), EEGTransformerClassifier()),
+        make_pipeline(FunctionTransformer(np.square), EEGTransformerClassifier()),
+    ]
+    texts = [describe(value) for value in different]
+    assert len(set(texts)) == len(texts)
+    assert not any(" at 0x" in text for text in texts)
+    assert texts[-2] == describe(clone(different[-2]))

@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 from scores_factory import TASKS, make_scores
 
-from skeegformer.evaluation import summarize_scores
-from skeegformer.evaluation.statistics import compare_pipelines
-from skeegformer.evaluation.tables import scores_table, write_between_markers
+from skeegformer.evaluation import (
+    compare_pipelines,
+    scores_table,
+    summarize_scores,
+    write_between_markers,
+)
 
 
 def cells(markdown):
@@ -54,7 +57,7 @@ def test_numbers_are_those_of_the_scores():
         rows = scores[scores["pipeline"] == name]
         assert float(row["fit s"]) == pytest.approx(rows["fit_seconds"].mean(), abs=0.05)
         assert row["ROC AUC"] == f"{rows.groupby('subject')['roc_auc'].mean().mean():.3f}"
-        assert row["ECE"] == f"{rows.groupby('subject')['calibration_error'].mean().mean():.3f}"
+        assert row["Brier"] == f"{rows.groupby('subject')['brier_score'].mean().mean():.3f}"
         assert [of_subjects[f"S{k}"] for k in range(1, 13)] == [f"{v:.2f}" for v in values]
         if name == "CSP+LDA":
             assert (row["against CSP+LDA"], row["p (Holm)"]) == ("–", "–")
@@ -89,8 +92,9 @@ def test_bare_scores_need_no_other_columns():
     scores = make_scores(2, 4)[["pipeline", "subject", "balanced_accuracy"]]
     table, _ = cells(scores_table(scores))
     assert list(table[0])[:5] == ["pipeline", "mean", "SD", "worst", "best"]
-    assert "ECE" not in table[0]
+    assert "Brier" not in table[0]
     assert "With 4 subjects no p can be below 0.05" in " ".join(scores_table(scores).split())
+    assert "Bold: the best mean" in scores_table(scores)
     assert "against" not in scores_table(scores, reference=None)
     assert "against chance" in scores_table(scores, reference="chance")
 
@@ -101,7 +105,7 @@ def test_whoever_lacks_a_subject_is_named_and_not_best():
     scores.loc[scores["pipeline"] == "MDM", "balanced_accuracy"] = 1.0
     text = scores_table(scores)
     table, subjects = cells(text)
-    assert "MDM has no score of S3" in text
+    assert "MDM has no score, or not with each of its seeds, of S3" in " ".join(text.split())
     assert (table[3]["mean"], table[3]["p (Holm)"], subjects[3]["S3"]) == ("1.000", "–", "–")
     assert sum("**" in row["mean"] for row in table) == 1
     # The others are compared all the same.
@@ -119,9 +123,9 @@ def test_whoever_lacks_a_seed_is_named_and_not_best():
     scores.loc[scores["pipeline"] == "MDM", "balanced_accuracy"] = 1.0
     text = scores_table(scores)
     table = cells(text)[0]
-    assert "MDM has no score of S3, S4 with seed 1" in text
+    assert "MDM has no score, or not with each of its seeds, of S3, S4" in " ".join(text.split())
     assert (table[3]["mean"], table[3]["p (Holm)"]) == ("1.000", "–")
-    with pytest.raises(ValueError, match="'MDM' has no score of S3, S4 .*with seed 1, while oth"):
+    with pytest.raises(ValueError, match="'MDM' has no balanced accuracy of S3, S4 in baseline-ey"):
         compare_pipelines(scores, "CSP+LDA")
 
 
@@ -145,23 +149,23 @@ def test_subjects_without_an_auc_are_left_out_of_its_mean():
 
 def test_less_error_is_best():
     scores = make_scores(3, 6)
-    text = scores_table(scores, metric="calibration_error")
+    text = scores_table(scores, metric="brier_score")
     table, _ = cells(text)
-    means = scores.groupby("pipeline", sort=False)["calibration_error"].mean()
+    means = scores.groupby("pipeline", sort=False)["brier_score"].mean()
     bold = next(row["pipeline"] for row in table if "**" in row["mean"])
     assert bold == means.idxmin()
     assert all(float(row["worst"]) >= float(row["best"]) for row in table)
-    assert "ECE" not in table[0]
+    assert "Brier" not in table[0]
 
 
 def test_terminal_lines_are_not_too_long_and_stay_in_columns():
     text = scores_table(make_scores(8, 30), format="text")
     lines = text.splitlines()
-    assert max(map(len, lines)) <= 110
+    assert max(map(len, lines)) <= 120
     assert sum(line.startswith("EEGNet") for line in lines) == 4  # 30 subjects in three parts
     rows = [line for line in lines if re.match("(chance|CSP|MDM|EEG)", line)][:5]
     assert len({row.index(".", 20) for row in rows}) == 1
-    assert sum("*" in line for line in lines) == 1
+    assert "*" not in text
 
 
 def test_rst_is_understood_by_docutils():
@@ -235,19 +239,19 @@ def test_a_link_stays_a_link(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content, message",
+    "content",
     [
-        ("nothing", "has the line '<!-- a -->' 0 times, but it has to be there once"),
-        ("<!-- a -->\n", "has the line '<!-- /a -->' 0 times"),
-        ("<!-- a -->\n<!-- a -->\n<!-- /a -->\n", "has the line '<!-- a -->' 2 times"),
-        ("<!-- /a -->\n<!-- a -->\n", "has '<!-- /a -->' before '<!-- a -->'; exchange them"),
-        ("x <!-- a -->\n<!-- /a -->\n", "has the line '<!-- a -->' 0 times"),
+        "nothing",
+        "<!-- a -->\n",
+        "<!-- a -->\n<!-- a -->\n<!-- /a -->\n",
+        "<!-- /a -->\n<!-- a -->\n",
+        "x <!-- a -->\n<!-- /a -->\n",
     ],
 )
-def test_markers_that_are_not_there_once(tmp_path, content, message):
+def test_markers_that_are_not_there_once(tmp_path, content):
     path = tmp_path / "README.md"
     path.write_text(content)
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=r"README.md has to have the line '<!-- a -->' once, and"):
         write_between_markers(path, "a", "text")
     assert path.read_text() == content
 

@@ -15,7 +15,6 @@ from skeegformer import (
     EEGTransformerClassifier,
     EuclideanAlignment,
     OriginalTransformerClassifier,
-    TemperatureScaledClassifier,
     attention_rollout,
     concatenate_explanations,
     make_baseline,
@@ -197,9 +196,6 @@ def test_what_cannot_be_explained(fitted, simulated):
     csp = make_baseline("csp+lda").fit(X, y)
     with pytest.raises(TypeError, match="A LinearDisc.* channel_permutation_importance takes any"):
         AttentionExplainer().explain(csp, X)
-    scaled = TemperatureScaledClassifier(FrozenEstimator(fitted), n_splits=2).fit(X, y)
-    with pytest.raises(TypeError, match="Pipeline that ends with one, which may be this one's cla"):
-        AttentionExplainer().explain(scaled, X)
     frozen = make_pipeline(fitted[:-1], FrozenEstimator(fitted[-1]))
     np.testing.assert_array_equal(
         AttentionExplainer().explain(frozen, X).values,

@@ -18,11 +18,9 @@ from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
     StratifiedKFold,
-    cross_val_predict,
     cross_val_score,
 )
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import check_estimator
 
 from skeegformer import (
@@ -177,8 +175,8 @@ def test_eliminates_as_rfe(estimator, n_channels, step):
     np.testing.assert_array_equal(ours.support_, theirs.support_)
     np.testing.assert_array_equal(ours.ranking_, theirs.ranking_)
     assert ours.n_channels_ == theirs.n_features_
-    np.testing.assert_array_equal(ours.predict(X[:, :, None]), theirs.predict(X))
-    assert ours.score(X[:, :, None], y) == theirs.score(X, y)
+    predicted = ours.estimator_.predict(ours.transform(X[:, :, None]))
+    np.testing.assert_array_equal(predicted, theirs.predict(X))
 
 
 @pytest.mark.parametrize("scoring", [None, "neg_log_loss", "balanced_accuracy"])
@@ -198,7 +196,7 @@ def test_cross_validates_as_rfecv(scoring, step, min_channels):
     results = theirs.cv_results_
     np.testing.assert_array_equal(ours.cv_results_["n_channels"], results["n_features"])
     for name in ("mean_test_score", "std_test_score", "split0_test_score", "split2_test_score"):
-        np.testing.assert_allclose(ours.cv_results_[name], results[name])
+        np.testing.assert_array_equal(ours.cv_results_[name], results[name])
     for k in range(3):
         expected = [
             tuple(f"x{i}" for i in np.flatnonzero(mask)) for mask in results[f"split{k}_support"]
@@ -218,14 +216,13 @@ class LogisticRegression3D(Classifier):
         return self.estimator_.predict_proba(self._features(X))
 
 
-def test_regressors_select_and_predict():
+def test_regressors():
     X, _ = features()
     y = X[:, 3] - 2 * X[:, 8]
     estimator = Regressor(Ridge())
     ours = RecursiveChannelElimination(estimator, cv=3, step=1).fit(X[:, :, None], y)
     theirs = RFECV(estimator, cv=3, step=1).fit(X, y)
     np.testing.assert_array_equal(ours.support_, theirs.support_)
-    assert ours.__sklearn_tags__().estimator_type == "regressor"
     assert ours.get_support(indices=True).tolist() == [3, 8]
 
 
@@ -280,22 +277,6 @@ def test_searches_inside_a_pipeline_on_epochs(rhythms):
     model = clone(LINEAR).fit(selector.transform(X[train]), y[train])
     by_hand = model.score(selector.transform(X[test]), y[test])
     assert search.cv_results_["split0_test_score"][1] == by_hand
-
-
-def test_elimination_is_a_classifier_in_cross_validation(rhythms):
-    X, y, subjects = rhythms
-    elimination = RecursiveChannelElimination(small(), n_channels=3, step=6)
-    proba = cross_val_predict(
-        elimination, X, y, groups=subjects, cv=GroupKFold(2), method="predict_proba"
-    )
-    assert proba.shape == (len(y), 3)
-    np.testing.assert_allclose(proba.sum(axis=1), 1.0, rtol=1e-5)
-    fitted = elimination.fit(X, y)
-    np.testing.assert_array_equal(fitted.classes_, ["left", "rest", "right"])
-    expected = fitted.estimator_.decision_function(X.copy().pick(fitted.kept_ch_names_))
-    np.testing.assert_allclose(fitted.decision_function(X), expected, rtol=1e-5, atol=1e-6)
-    assert fitted.estimator_.ch_names_ == fitted.kept_ch_names_
-    assert not hasattr(RecursiveChannelElimination(LINEAR), "predict_proba")
 
 
 @pytest.mark.parametrize(
@@ -362,7 +343,7 @@ def test_2d_input_is_one_channel_and_stays():
         assert X.any()
         assert selection.n_channels_ == 1
         assert len(selection.get_feature_names_out()) == 30
-    with pytest.raises(ValueError, match=r"coef_ of Log.*\(30,\), but X has 1 channel\. 2-D X is"):
+    with pytest.raises(ValueError, match=r"coef_ of Log.*\(30,\), but X has 1 channel \(2-D X is"):
         ChannelSelector(LogisticRegression()).fit(X, y)
 
 
@@ -406,8 +387,9 @@ def test_groups_are_routed_to_the_selection_and_into_its_pipeline():
         pipe = make_pipeline(selector, last).fit(X, y, groups=groups)
         alignment = pipe[0].estimator_[0]
         assert sorted(alignment.references_) == [1, 2, 3]
+        elimination = RecursiveChannelElimination(LINEAR, cv=GroupKFold(2))
         scores = cross_val_score(
-            RecursiveChannelElimination(LINEAR, cv=GroupKFold(2)).set_fit_request(groups=True),
+            make_pipeline(elimination.set_fit_request(groups=True), LINEAR),
             X[:, :, :1],
             y,
             cv=GroupKFold(3),
@@ -419,16 +401,12 @@ def test_groups_are_routed_to_the_selection_and_into_its_pipeline():
 # --- where importances come from -------------------------------------------------------------
 
 
-def test_importances_are_read_from_pipelines_searches_paths_and_functions(rhythms):
+def test_importances_are_read_from_pipelines_searches_and_functions(rhythms):
     X, y, _ = rhythms
     expected = ChannelSelector(small(), n_channels=4).fit(X, y).importances_
     sources = {
         "pipeline": (make_pipeline(ChannelDropper(), small()), "auto"),
         "search": (GridSearchCV(small(), {"max_epochs": [2]}, cv=2), "auto"),
-        "path": (
-            make_pipeline(FunctionTransformer(), small()),
-            "named_steps.eegtransformerclassifier.feature_importances_",
-        ),
         "function": (small(), lambda estimator, X, y: estimator.feature_importances_.tolist()),
         "frozen": (FrozenEstimator(small().fit(X, y)), "auto"),
     }
@@ -470,24 +448,20 @@ def test_refuses_importances_behind_a_spatial_filter(rhythms):
         ChannelSelector(make_pipeline(csp, LogisticRegression())).fit(data, y)
 
 
-def test_a_fitted_estimator_is_used_as_it_is(rhythms):
+def test_a_frozen_estimator_is_used_as_it_is(rhythms):
     X, y, _ = rhythms
     fitted = small().fit(X, y)
-    selector = ChannelSelector(fitted, n_channels=3, prefit=True).fit(X)
+    selector = ChannelSelector(FrozenEstimator(fitted), n_channels=3).fit(X, y)
     np.testing.assert_array_equal(selector.importances_, fitted.feature_importances_)
-    assert selector.estimator_ is not fitted
     best = np.sort(np.argsort(-fitted.feature_importances_)[:3])
     assert selector.transform(X).ch_names == [CHANNELS[i] for i in best]
     data = X.get_data(units="uV")
-    on_arrays = ChannelSelector(small().fit(data, y), prefit=True)
+    on_arrays = ChannelSelector(FrozenEstimator(small().fit(data, y)))
     with pytest.raises(ValueError, match=r"shape \(14,\), but X has 10 channels.*same channels"):
-        on_arrays.fit(data[:, :10])
-    with pytest.raises(ValueError, match=r"12 channels, but .* with 14; missing: Fp1, Fp2\. Pick"):
-        selector.fit(X.copy().drop_channels(["Fp1", "Fp2"]))
-    with pytest.raises(ValueError, match="another order"):
-        selector.fit(X.copy().reorder_channels(CHANNELS[::-1]))
-    with pytest.raises(NotFittedError, match="FrozenEstimator"):
-        clone(selector).fit(X)
+        on_arrays.fit(data[:, :10], y)
+    for other in (X.copy().drop_channels(["Fp1"]), X.copy().reorder_channels(CHANNELS[::-1])):
+        with pytest.raises(ValueError, match="are of the channels Fp1, .* not those of X in their"):
+            selector.fit(other, y)
 
 
 # --- bad input -------------------------------------------------------------------------------
@@ -509,9 +483,7 @@ EIGHT = GivenImportances(np.arange(8) / 10)
         (ChannelSelector(EIGHT, threshold="max"), "threshold='max' has to be"),
         (ChannelSelector(EIGHT, threshold="a*mean"), r"threshold='a\*mean' has to be"),
         (ChannelSelector(EIGHT, threshold=np.nan), "threshold=nan has to be"),
-        (ChannelSelector(EIGHT, prefit="no"), "prefit='no'"),
         (ChannelSelector(EIGHT, importance_getter=3), "importance_getter=3 is neither"),
-        (ChannelSelector(EIGHT, importance_getter="nope_"), "'nope_' is no attribute"),
         (ChannelSelector(EIGHT, importance_getter=lambda *_: [1, 2]), r"\(2,\), but X has 8"),
         (ChannelSelector(GivenImportances([np.nan] * 8)), "is nan for 8 of 8 channels"),
         (ChannelSelector(GivenImportances(np.ones((2, 8)))), r"\(2, 8\), but X has 8 channels"),
@@ -527,7 +499,7 @@ EIGHT = GivenImportances(np.arange(8) / 10)
         (RecursiveChannelElimination(EIGHT, n_channels=6), r"has shape \(8,\), but X has 7"),
         (
             RecursiveChannelElimination(LINEAR, cv=2, scoring=lambda *_: np.nan),
-            "split 0 with 8 channels is nan",
+            r"mean_test_score is \[nan",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,

@@ -1,6 +1,5 @@
 """``skeegformer demo``: a first look at scores and maps."""
 
-import itertools
 import os
 from pathlib import Path
 
@@ -57,9 +56,9 @@ def add_parser(commands):
     demo.add_argument(
         "--output",
         type=Path,
+        default=Path("skeegformer-demo"),
         metavar="DIR",
-        help="folder for scores.csv and topomap.png; by default a new one, skeegformer-demo or "
-        "skeegformer-demo-2 and so on",
+        help="folder for scores.csv and topomap.png (default: %(default)s)",
     )
     demo.add_argument(
         "--overwrite", action="store_true", help="replace these files where DIR has them already"
@@ -76,7 +75,13 @@ def _run(args):
             f"--folds {args.folds} needs at least 2 folds, and as many subjects; --subjects names "
             f"{len(args.subjects)}."
         )
-    files = _claim(args.output, ("scores.csv", "topomap.png"), args.overwrite)
+    csv, png = args.output / "scores.csv", args.output / "topomap.png"
+    if not args.overwrite and (csv.exists() or png.exists()):
+        raise ValueError(
+            f"{args.output} has {csv.name} or {png.name} already; pass --overwrite to replace "
+            "them, or another --output."
+        )
+    claim_folder(args.output)
 
     # In the environment, because it has to reach the processes that train as well.
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
@@ -91,7 +96,7 @@ def _run(args):
         make_baseline,
         make_eeg_pipeline,
     )
-    from skeegformer.evaluation.tables import scores_table
+    from skeegformer.evaluation import scores_table
 
     X, y, metadata, name = _demo_data(args)
     subjects = metadata["subject"]
@@ -104,16 +109,8 @@ def _run(args):
         "CSP+LDA": make_eeg_pipeline(make_baseline("csp+lda")),
         "EEGTransformer": transformer,
     }
-    scores = cross_subject_scores(
-        pipelines,
-        X,
-        y,
-        subjects,
-        cv=args.folds,
-        seeds=(args.seed,),
-        n_jobs=args.jobs,
-        verbose=1,
-    )
+    options = {"cv": args.folds, "seeds": args.seed, "n_jobs": args.jobs, "verbose": 1}
+    scores = cross_subject_scores(pipelines, X, y, subjects, **options)
     print("\n" + scores_table(scores, format="text"), flush=True)
 
     print("Training on all subjects for the map of attention ...", flush=True)
@@ -124,11 +121,11 @@ def _run(args):
     top = explanation.feature_importances_.argsort()[::-1][:5]
     print("It looks most at " + ", ".join(explanation.ch_names[i] for i in top) + ".")
 
-    with replacing(files["scores.csv"]) as path:
+    with replacing(csv) as path:
         scores.to_csv(path, index=False)
-    with replacing(files["topomap.png"]) as path:
+    with replacing(png) as path:
         display.figure_.savefig(path, dpi=150)
-    print(f"Wrote {files['scores.csv']} and {files['topomap.png']}")
+    print(f"Wrote {csv} and {png}")
     return 0
 
 
@@ -144,21 +141,3 @@ def _demo_data(args):
 
     X, y, metadata, _ = make_simulated_eeg(n_subjects=len(args.subjects), random_state=args.seed)
     return X, y, metadata, "simulated"
-
-
-def _claim(folder, names, overwrite):
-    """Make the output folder before anything is computed, and refuse to replace what is in it."""
-    if folder is None:
-        numbers = itertools.count(2)
-        folder = Path("skeegformer-demo")
-        while any((folder / name).exists() for name in names):
-            folder = Path(f"skeegformer-demo-{next(numbers)}")
-    claim_folder(folder)
-    files = {name: folder / name for name in names}
-    taken = [str(path) for path in files.values() if path.exists()]
-    if taken and not overwrite:
-        raise ValueError(
-            f"{' and '.join(taken)} exist already; pass --overwrite to replace them, or another "
-            "--output."
-        )
-    return files

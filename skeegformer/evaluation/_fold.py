@@ -1,6 +1,5 @@
 """One fold: fit on some subjects, score each of the others."""
 
-import threading
 import time
 from contextlib import contextmanager
 from functools import cache
@@ -8,42 +7,23 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.metrics import balanced_accuracy_score, brier_score_loss, roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import _safe_indexing
 
 from skeegformer._memmap import MappedEpochs
 from skeegformer._routing import routed_groups
 from skeegformer._validation import is_epochs
-from skeegformer.evaluation.metrics import expected_calibration_error
 
 
-def score_fold(pipeline, X, y, groups, train, test, *, seed, information=None):
-    """Fit on one fold and score each of its test subjects.
+def score_fold(
+    pipeline, X, y, groups, train, test, *, seed, information=None, one_class_each=False
+):
+    """Fit on one fold and score each of its test subjects: a row for each.
 
-    Parameters
-    ----------
-    pipeline : estimator
-        What to fit; cloned first.
-    X : mne.Epochs or ndarray of shape (n_epochs, n_chans, n_times)
-        Epochs of all subjects.
-    y : ndarray of shape (n_epochs,)
-        Labels.
-    groups : ndarray of shape (n_epochs,)
-        Subjects.
-    train, test : ndarray of int
-        Rows.
-    seed : int
-        Becomes every ``random_state``.
-    information : {"strict", "transductive", "calibrated"} or None, default=None
-        What the prediction may know. "strict" hides from all steps which subject a test epoch
-        belongs to; the others predict each test subject apart, and its group goes to those steps
-        that ask for it; None does that with all test subjects together.
-
-    Returns
-    -------
-    list of dict
-        A row for each test subject.
+    `information` is what the prediction may know. "strict" hides from all steps which subject a
+    test epoch belongs to; "transductive" and "calibrated" predict each test subject separately,
+    and its group goes to those steps that ask for it; None does that with all of them together.
     """
     pipeline = with_seed(pipeline, seed)
     if not isinstance(pipeline, Pipeline):
@@ -52,118 +32,115 @@ def score_fold(pipeline, X, y, groups, train, test, *, seed, information=None):
     start = time.perf_counter()
     pipeline.fit(X_train, y[train], **routed_groups(pipeline, "fit", groups[train]))
     fit_seconds = time.perf_counter() - start
-    subjects = np.unique(groups[test])
-    parts = [test[groups[test] == subject] for subject in subjects]
-    blocks = parts if information in ("transductive", "calibrated") else [test]
-    predicted, proba, predict_seconds = {}, {}, 0.0
+
+    own = [test[groups[test] == subject] for subject in np.unique(groups[test])]
+    blocks = own if information in ("transductive", "calibrated") else [test]
+    has_proba = hasattr(pipeline, "predict_proba")
+    predicted, predict_seconds = np.empty_like(y), 0.0
+    proba = np.full((len(y), len(pipeline.classes_)), np.nan) if has_proba else None
     for block in blocks:
         X_test, block_groups = take(X, block), groups[block]
         if information == "strict":
-            X_test, block_groups = _without_metadata(X_test), None
+            X_test, block_groups = without_metadata(X_test), None
         start = time.perf_counter()
-        labels = pipeline.predict(X_test, **routed_groups(pipeline, "predict", block_groups))
+        predicted[block] = pipeline.predict(
+            X_test, **routed_groups(pipeline, "predict", block_groups)
+        )
         predict_seconds += time.perf_counter() - start
-        predicted.update(zip(block, labels, strict=True))
-        if hasattr(pipeline, "predict_proba"):
+        if has_proba:
             routed = routed_groups(pipeline, "predict_proba", block_groups)
-            proba.update(zip(block, pipeline.predict_proba(X_test, **routed), strict=True))
+            proba[block] = pipeline.predict_proba(X_test, **routed)
+
+    score = _score_people if one_class_each else _score_epochs
+    scores = score(own, y, predicted, proba, pipeline.classes_)
     return [
         {
-            "subject": subject.item() if isinstance(subject, np.generic) else subject,
+            "subject": groups[rows[0]].item(),
             "n_epochs": len(rows),
             "n_train_subjects": len(np.unique(groups[train])),
             "n_train_epochs": len(train),
-            "balanced_accuracy": balanced_accuracy_score(y[rows], [predicted[row] for row in rows]),
-            **_from_probabilities(y[rows], [proba[row] for row in rows if proba], pipeline),
+            **found,
             "fit_seconds": fit_seconds,
             "predict_seconds": predict_seconds,
         }
-        for subject, rows in zip(subjects, parts, strict=True)
+        for rows, found in zip(own, scores, strict=True)
     ]
 
 
-def _from_probabilities(y, proba, pipeline):
-    """Compute what needs probabilities; NaN for classifiers that have none."""
-    found = {"roc_auc": np.nan, "calibration_error": np.nan}
-    # A class that was not trained on has no column, and no subject can be blamed for it.
-    if not len(proba) or not np.isin(y, pipeline.classes_).all():
-        return found
-    classes, proba = pipeline.classes_, np.asarray(proba)
-    found["calibration_error"] = expected_calibration_error(y, proba, classes=classes)
-    if len(np.unique(y)) == len(classes) > 1:
-        if len(classes) == 2:
-            found["roc_auc"] = roc_auc_score(y == classes[1], proba[:, 1])
-        else:
-            found["roc_auc"] = _one_vs_rest(y, proba, classes)
-    return {name: float(value) for name, value in found.items()}
+def _score_epochs(own, y, predicted, proba, classes):
+    """Score each subject over its epochs; NaN for what it or its classifier does not give."""
+    for rows in own:
+        truth, auc, brier = y[rows], np.nan, np.nan
+        # A class that was not trained on has no column, and no subject can be blamed for it.
+        if proba is not None and np.isin(truth, classes).all():
+            brier = _brier(truth, proba[rows], classes)
+            if len(np.unique(truth)) == len(classes) > 1:
+                # Each class against the others; of two, both areas are the same.
+                columns = range(len(classes)) if len(classes) > 2 else [1]
+                auc = np.mean([roc_auc_score(truth == classes[k], proba[rows, k]) for k in columns])
+        yield {
+            "balanced_accuracy": float(balanced_accuracy_score(truth, predicted[rows])),
+            "roc_auc": float(auc),
+            "brier_score": brier,
+        }
 
 
-def _one_vs_rest(y, proba, classes):
-    """Average the area under the ROC curve over classes, each against the others.
+def _score_people(own, y, predicted, proba, classes):
+    """Score each subject as one case, by its mean probabilities or its most frequent prediction.
 
-    scikit-learn's own average insists on sums of exactly 1, which float32 probabilities miss.
+    The ``roc_auc`` of a subject is the share of subjects of other classes, tested by the same
+    model, whose probability of its class is lower. Its mean over subjects is the area.
     """
-    areas = [roc_auc_score(y == label, proba[:, i]) for i, label in enumerate(classes)]
-    return np.mean(areas)
+    labels = np.array([y[rows[0]] for rows in own])
+    if proba is None:
+        found = [np.unique(predicted[rows], return_counts=True) for rows in own]
+        decided = [values[counts.argmax()] for values, counts in found]
+    else:
+        means = np.stack([proba[rows].mean(axis=0) for rows in own])
+        decided = classes[means.argmax(axis=1)]
+    for case, label in enumerate(labels):
+        auc = brier = np.nan
+        if proba is not None and label in classes:
+            brier = _brier(labels[[case]], means[[case]], classes)
+            column = means[:, np.flatnonzero(classes == label)[0]]
+            others = column[labels != label]
+            if len(others):
+                auc = np.mean((column[case] > others) + 0.5 * (column[case] == others))
+        yield {
+            "label": label.item(),
+            "balanced_accuracy": float(decided[case] == label),
+            "roc_auc": float(auc),
+            "brier_score": brier,
+        }
+
+
+def _brier(truth, proba, classes):
+    """Compute the Brier score of probabilities whose sum float32 has rounded."""
+    if len(classes) < 2:
+        return np.nan
+    proba = proba / proba.sum(axis=1, keepdims=True)
+    if len(classes) == 2:
+        return float(brier_score_loss(truth == classes[1], proba[:, 1]))
+    # Older versions of scikit-learn have the score of two classes only.
+    return float(((proba - (truth[:, None] == classes)) ** 2).sum(axis=1).mean())
 
 
 def with_seed(pipeline, seed):
-    """Clone a pipeline and give it a seed wherever it takes one.
-
-    Parameters
-    ----------
-    pipeline : estimator
-        Never changed.
-    seed : int
-        The seed.
-
-    Returns
-    -------
-    estimator
-        Unfitted.
-    """
+    """Clone a pipeline and give it a seed wherever it takes one."""
     return clone(pipeline).set_params(**dict.fromkeys(seed_names(pipeline), seed))
 
 
 def seed_names(pipeline):
-    """Name the parameters that decide on a pipeline's randomness.
-
-    Parameters
-    ----------
-    pipeline : estimator
-        Whom to ask.
-
-    Returns
-    -------
-    list of str
-        Every ``random_state``, of steps as well.
-    """
-    return [
-        name
-        for name in pipeline.get_params()
-        if name == "random_state" or name.endswith("__random_state")
-    ]
+    """Name every ``random_state`` of a pipeline, of its steps as well."""
+    return [name for name in pipeline.get_params() if name.rpartition("__")[2] == "random_state"]
 
 
 def take(X, rows):
-    """Index epochs; Epochs by themselves, since scikit-learn would take them apart one by one.
-
-    Parameters
-    ----------
-    X : mne.Epochs, list of mne.Epochs or ndarray
-        Epochs.
-    rows : ndarray of int
-        Which.
-
-    Returns
-    -------
-    mne.Epochs, list of mne.Epochs or ndarray
-        Those.
-    """
+    """Index epochs; Epochs by themselves, since scikit-learn would take them apart one by one."""
     return X[rows] if is_epochs(X) and not isinstance(X, list) else _safe_indexing(X, rows)
 
 
-def _without_metadata(X):
+def without_metadata(X):
     """Hide from all steps which subject an epoch belongs to."""
     if isinstance(X, MappedEpochs):
         return X.without_subjects()
@@ -177,23 +154,10 @@ def _without_metadata(X):
 
 @cache
 def versions():
-    """Name the versions that scores depend on.
-
-    Returns
-    -------
-    str
-        Such as "skeegformer 0.1.0, torch 2.13.0, scikit-learn 1.9.1, ...".
-    """
+    """Name the versions that scores depend on: "skeegformer 0.1.0, torch 2.13.0, ..."."""
     found = []
-    for name in (
-        "skeegformer",
-        "torch",
-        "scikit-learn",
-        "mne",
-        "moabb",
-        "pyriemann",
-        "braindecode",
-    ):
+    packages = ("skeegformer", "torch", "scikit-learn", "mne", "moabb", "pyriemann", "braindecode")
+    for name in packages:
         try:
             found.append(f"{name} {version(name).partition('+')[0]}")
         except PackageNotFoundError:  # an extra
@@ -201,35 +165,24 @@ def versions():
     return ", ".join(found)
 
 
-_one_thread = threading.Lock()
-_inside = 0
-_before = None
+def limit_threads():
+    """Limit torch and the linear algebra libraries to one thread; return what lifts the limit."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(1)
+    return threadpool_limits(1)
 
 
 @contextmanager
 def one_thread():
-    """Limit torch and the linear algebra libraries to one thread, then give the others back.
-
-    Several threads of a process may be inside at the same time, as on Dask's workers: the
-    last one to leave gives back what the first one found. Linear algebra takes that only from
-    the thread that limited it, so whoever runs fits in threads of its own has to be inside
-    itself meanwhile.
-    """
+    """Limit torch and the linear algebra libraries to one thread, then lift the limit."""
     import torch
-    from threadpoolctl import threadpool_limits
 
-    global _inside, _before
-    with _one_thread:
-        if _inside == 0:
-            _before = torch.get_num_threads(), threadpool_limits(1)
-        _inside += 1
-        torch.set_num_threads(1)  # counted in each thread apart
+    before = torch.get_num_threads()
+    limits = limit_threads()
     try:
         yield
     finally:
-        with _one_thread:
-            _inside -= 1
-            if _inside == 0:
-                n_threads, limits = _before
-                limits.restore_original_limits()
-                torch.set_num_threads(n_threads)
+        limits.restore_original_limits()
+        torch.set_num_threads(before)

@@ -7,7 +7,7 @@ import pandas as pd
 METRICS = {
     "balanced_accuracy": ("balanced accuracy", True),
     "roc_auc": ("ROC AUC", True),
-    "calibration_error": ("expected calibration error", False),
+    "brier_score": ("Brier score", False),
 }
 INFORMATION = {
     "strict": "nothing of the test subjects is used",
@@ -18,30 +18,10 @@ _CONDITIONS = ("task", "protocol", "information")
 _SETTINGS = (*_CONDITIONS, "seed", "fold")
 
 
-def check_scores(scores, metric="balanced_accuracy", *, one=("protocol", "information"), apart=()):
-    """Check a table of scores, and give it the columns of which there may be one value only.
+def check_scores(scores, metric="balanced_accuracy", *, one=("protocol", "information")):
+    """Check a table of scores; give task, protocol and information as text, "" where missing.
 
-    Parameters
-    ----------
-    scores : pandas.DataFrame
-        Needs the columns ``pipeline``, ``subject`` and that of `metric`.
-    metric : str, default="balanced_accuracy"
-        What was measured.
-    one : sequence of str, default=("protocol", "information")
-        The columns that may not vary.
-    apart : sequence of str, default=()
-        Columns in which rows may differ that are otherwise of the same fit.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A copy in which task, protocol and information are text, "" where they were missing.
-
-    Raises
-    ------
-    ValueError
-        If columns are missing, the table is empty, has a row twice, or mixes what may not be
-        mixed.
+    The columns in `one` may have one value only.
     """
     if metric not in METRICS:
         raise ValueError(f"metric={metric!r} is not one of {', '.join(map(repr, METRICS))}.")
@@ -61,10 +41,10 @@ def check_scores(scores, metric="balanced_accuracy", *, one=("protocol", "inform
         kinds = list(dict.fromkeys(scores[column]))
         if len(kinds) > 1:
             raise ValueError(
-                f"The scores mix {len(kinds)} kinds of {column}: {', '.join(map(str, kinds))}. "
+                f"The scores mix {len(kinds)} kinds of {column}: {', '.join(kinds)}. "
                 f'Compare one at a time, such as scores[scores["{column}"] == {kinds[0]!r}].'
             )
-    keys = ["pipeline", "subject", *(key for key in (*_SETTINGS, *apart) if key in scores)]
+    keys = ["pipeline", "subject", *(key for key in _SETTINGS if key in scores)]
     twice = scores.duplicated(keys)
     if twice.any():
         row = scores[twice].iloc[0]
@@ -74,20 +54,10 @@ def check_scores(scores, metric="balanced_accuracy", *, one=("protocol", "inform
 
 
 def subject_table(scores, metric):
-    """Average each subject over seeds and folds.
+    """Average each subject of one task over seeds and folds: subjects x pipelines.
 
-    Parameters
-    ----------
-    scores : pandas.DataFrame
-        Of one task, checked.
-    metric : str
-        What was measured.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Subjects x pipelines, both in the order of `scores` but for subjects that are
-        numbers, which are sorted; NaN where a pipeline has no score.
+    Both are in the order of `scores`, but subjects that are numbers are sorted; NaN where a
+    pipeline has no score.
     """
     table = (
         scores.groupby(["subject", "pipeline"], sort=False, observed=True)[metric].mean().unstack()
@@ -99,84 +69,54 @@ def subject_table(scores, metric):
     return table.loc[subjects]
 
 
-def complete_table(scores, metric):
-    """Average each subject of one task, and refuse gaps, which cannot be paired.
+def subject_weights(scores):
+    """Weight the subjects of one task so that their mean gives each class the same weight.
 
-    Parameters
-    ----------
-    scores : pandas.DataFrame
-        Of one task, checked.
-    metric : str
-        What was measured.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Subjects x pipelines, without NaN.
-
-    Raises
-    ------
-    ValueError
-        If a pipeline has no score of some subject, or not with every seed, or a score is NaN or
-        infinite.
+    Only where each subject has one class does this differ from 1.
     """
-    bad = ~np.isfinite(scores[metric].to_numpy(dtype=float))
-    table = subject_table(scores[~bad], metric) if not bad.all() else None
-    gaps = {} if table is None else missing_subjects(table)
-    of_task = f" in {scores['task'].iloc[0]}" if scores["task"].iloc[0] else ""
-    if bad.any():
-        row = scores[bad].iloc[0]
-        raise ValueError(
-            f"The {METRICS[metric][0]} of {row['pipeline']!r} is {row[metric]} for subject "
-            f"{row['subject']}{of_task}; leave out that subject, or that pipeline."
-        )
-    if gaps:
-        pipeline, subjects = next(iter(gaps.items()))
-        raise ValueError(
-            f"{pipeline!r} has no score of {name_subjects(subjects)}{of_task}, while others have: "
-            "only equal subjects can be compared. Finish the missing fits, or leave out those "
-            "subjects or that pipeline."
-        )
-    for pipeline, (seed, subjects) in missing_seeds(scores).items():
-        raise ValueError(
-            f"{pipeline!r} has no score of {name_subjects(subjects)}{of_task} with seed {seed}, "
-            "while others have: averages over different seeds cannot be compared. Finish the "
-            "missing fits, or leave out that seed or that pipeline."
-        )
-    return table
+    subjects = scores.drop_duplicates("subject").set_index("subject")
+    if "label" not in subjects or subjects["label"].isna().any():
+        return pd.Series(1.0, index=subjects.index)
+    counts = subjects["label"].value_counts()
+    return len(subjects) / (len(counts) * subjects["label"].map(counts))
 
 
-def tables_by_task(scores, metric):
-    """Make a complete table for each task, in the order of the scores.
+def lacking_subjects(scores, metric):
+    """Name the subjects that a pipeline has no score of, or not with each of its seeds."""
+    if "seed" not in scores:
+        scores = scores.assign(seed=0)
+    there = scores[np.isfinite(scores[metric].astype(float))]
+    counts = there.groupby(["pipeline", "seed", "subject"], observed=True).size()
+    everyone = list(dict.fromkeys(scores["subject"]))
+    found = {}
+    for pipeline, own in scores.groupby("pipeline", sort=False, observed=True):
+        lacking = [
+            subject
+            for subject in everyone
+            if any((pipeline, seed, subject) not in counts for seed in own["seed"].unique())
+        ]
+        if lacking:
+            found[pipeline] = lacking
+    return found
 
-    Parameters
-    ----------
-    scores : pandas.DataFrame
-        Checked.
-    metric : str
-        What was measured.
 
-    Returns
-    -------
-    dict of str to pandas.DataFrame
-        For each task subjects x pipelines.
-    """
-    return {task: complete_table(rows, metric) for task, rows in scores.groupby("task", sort=False)}
+def complete_tables(scores, metric):
+    """Make a table of weighted subjects x pipelines for each task; refuse gaps and NaN."""
+    tables = {}
+    for task, rows in scores.groupby("task", sort=False):
+        for pipeline, subjects in lacking_subjects(rows, metric).items():
+            raise ValueError(
+                f"{pipeline!r} has no {METRICS[metric][0]} of {name_subjects(subjects)}"
+                f"{f' in {task}' if task else ''} with each of its seeds, or it is NaN: only "
+                "averages of equal subjects can be compared. Finish the missing fits, or leave out "
+                "those subjects or that pipeline."
+            )
+        tables[task] = subject_table(rows, metric).mul(subject_weights(rows), axis=0)
+    return tables
 
 
 def mean_over_tasks(tables):
-    """Average each subject over tasks.
-
-    Parameters
-    ----------
-    tables : dict of str to pandas.DataFrame
-        For each task subjects x pipelines.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Subjects x pipelines: those subjects and pipelines that every task has. May be empty.
-    """
+    """Average those subjects and pipelines that every task has; there may be none."""
     first, *others = tables.values()
     subjects = [s for s in first.index if all(s in other.index for other in others)]
     pipelines = [p for p in first.columns if all(p in other.columns for other in others)]
@@ -184,77 +124,12 @@ def mean_over_tasks(tables):
 
 
 def one_row_per_fit(scores):
-    """Leave one row of each fit, whose seconds all of its test subjects have.
-
-    Parameters
-    ----------
-    scores : pandas.DataFrame
-        Of one task, checked.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Every subject of a fold has the same fit.
-    """
+    """Leave one row of each fit of one task, whose seconds all of its test subjects have."""
     return scores.drop_duplicates([key for key in ("pipeline", "seed", "fold") if key in scores])
 
 
-def missing_subjects(table):
-    """Name the subjects that a pipeline has no score of.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Subjects x pipelines, NaN where there is no score.
-
-    Returns
-    -------
-    dict of str to list
-        For each pipeline that lacks some.
-    """
-    return {
-        pipeline: table.index[column.isna()].tolist()
-        for pipeline, column in table.items()
-        if column.isna().any()
-    }
-
-
-def missing_seeds(scores):
-    """Name the first seed of each pipeline that some of its subjects lack.
-
-    Parameters
-    ----------
-    scores : pandas.DataFrame
-        Of one task, checked.
-
-    Returns
-    -------
-    dict of str to tuple of (int, list)
-        For each pipeline that lacks some, the seed and the subjects that have others only.
-    """
-    if "seed" not in scores:
-        return {}
-    found = {}
-    for pipeline, rows in scores.groupby("pipeline", sort=False, observed=True):
-        for seed, has in pd.crosstab(rows["subject"], rows["seed"]).items():
-            if not has.all():
-                found.setdefault(pipeline, (seed, has.index[has == 0].tolist()))
-    return found
-
-
 def name_subjects(subjects):
-    """Write the names of subjects, runs of numbers as "S1-S4".
-
-    Parameters
-    ----------
-    subjects : iterable of int or str
-        Who.
-
-    Returns
-    -------
-    str
-        Their names, separated by commas.
-    """
+    """Write the names of subjects, runs of numbers as "S1-S4"."""
     subjects = list(subjects)
     if not all(isinstance(subject, (int, np.integer)) for subject in subjects):
         return ", ".join(map(label_subject, subjects))

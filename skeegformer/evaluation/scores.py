@@ -1,20 +1,24 @@
 """Scores and explanations of subjects that a model has not been trained on."""
 
 import warnings
-from numbers import Integral
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from skeegformer._routing import routed_groups
-from skeegformer._validation import plain_labels, validate_groups
 from skeegformer.evaluation._fold import score_fold, seed_names, take
-from skeegformer.evaluation._subjects import check_scores, one_row_per_fit
+from skeegformer.evaluation._splitting import (
+    check_epochs,
+    has_one_class_each,
+    refuse_centring,
+    split_subjects,
+)
+from skeegformer.evaluation._subjects import check_scores, one_row_per_fit, subject_weights
+from skeegformer.explain import AttentionExplainer
 
 
 def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1, verbose=0):
@@ -28,12 +32,12 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
         Epochs of all subjects.
     y : array-like of shape (n_epochs,)
         Labels.
-    groups : array-like of shape (n_epochs,)
-        Subjects. Reach those pipelines that request ``groups`` or ``subjects``, where
-        metadata routing is on.
-    cv : int or splitter, default=4
-        Number of folds, each of which holds out whole subjects, or a scikit-learn
-        splitter that honours groups.
+    groups : array-like of shape (n_epochs,) or pandas.DataFrame
+        Subjects, or metadata with a column ``subject``. Reach those pipelines that request
+        ``groups`` or ``subjects``, where metadata routing is on.
+    cv : int, splitter or iterable of splits, default=4
+        Number of folds, each of which holds out whole subjects, or a scikit-learn splitter that
+        honours groups, such as ``LeaveOneGroupOut()``.
     seeds : sequence of int, default=(0,)
         Each repeats the whole comparison with another ``random_state``; pipelines
         without one are run once, and their rows name the first seed.
@@ -61,25 +65,36 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
         ``roc_auc``           Area under the ROC curve of the second class; of more than
                               two classes the mean of each against the rest. NaN where the
                               subject has no epochs of some class.
-        ``calibration_error`` `expected_calibration_error` in ten bins.
+        ``brier_score``       Mean squared error of the probabilities (Brier score).
         ``fit_seconds``       How long `fit` took.
         ``predict_seconds``   How long `predict` took, for all subjects of the fold.
         ===================== =======================================================
 
-        Classifiers without ``predict_proba`` have NaN for the area and the error.
+        Classifiers without ``predict_proba`` have NaN for the area and the Brier score.
 
     Raises
     ------
     ValueError
         If X, y and groups do not have as many epochs, there are fewer subjects than folds,
-        no pipelines or no seeds, or a splitter puts epochs of a subject on both sides.
+        no pipelines or no seeds, or a splitter puts epochs of a subject on both sides; or if
+        every subject has one class only, and a pipeline centres each subject.
+
+    Notes
+    -----
+    **Patients and controls.** Where every subject has epochs of one class only, people are what
+    is classified. A number of folds is stratified over subjects. A subject is decided on by the
+    mean of the probabilities of its epochs (or the most frequent prediction), so that its
+    ``balanced_accuracy`` is 1 or 0; its ``roc_auc`` is the share of the fold's subjects of other
+    classes whose probability of its class is lower, so that the mean over subjects is the area
+    under the curve. A column ``label`` names the class, and `summarize_scores`, `scores_table`
+    and `compare_pipelines` give each class the same weight.
 
     Examples
     --------
     >>> from skeegformer import cross_subject_scores, make_baseline, make_simulated_eeg
     >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=4, random_state=0)
     >>> pipelines = {"CSP+LDA": make_baseline("csp+lda")}
-    >>> scores = cross_subject_scores(pipelines, X, y, metadata["subject"])
+    >>> scores = cross_subject_scores(pipelines, X, y, metadata)
     >>> scores["subject"].tolist()
     [1, 2, 3, 4]
     """
@@ -89,7 +104,11 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
             f"pipelines={pipelines!r} and seeds={seeds!r}: give a dict of names and pipelines with "
             "at least one, and at least one seed."
         )
-    y, groups, splits = _split(X, y, groups, cv)
+    y, groups = check_epochs(X, y, groups)
+    splits = split_subjects(cv, y, groups)
+    one_class_each = has_one_class_each(y, groups)
+    if one_class_each:
+        refuse_centring(pipelines)
     runs = [
         (name, seed, fold)
         for fold in range(len(splits))
@@ -98,7 +117,12 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
     ]
     parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
     results = parallel(
-        delayed(_label_fold)(pipelines[name], X, y, groups, *splits[fold], name, seed, fold)
+        delayed(_label_fold)(
+            {"pipeline": name, "seed": seed, "fold": fold},
+            *(pipelines[name], X, y, groups, *splits[fold]),
+            seed=seed,
+            one_class_each=one_class_each,
+        )
         for name, seed, fold in runs
     )
     if verbose:
@@ -125,11 +149,11 @@ def cross_subject_explanations(
         Epochs of all subjects.
     y : array-like of shape (n_epochs,)
         Labels.
-    groups : array-like of shape (n_epochs,)
+    groups : array-like of shape (n_epochs,) or pandas.DataFrame
         Subjects, as in `cross_subject_scores`.
     explainer : AttentionExplainer or None, default=None
         How to explain; None for ``AttentionExplainer("gradient-rollout", target="true")``.
-    cv : int or splitter, default=4
+    cv : int, splitter or iterable of splits, default=4
         As in `cross_subject_scores`.
     n_jobs : int, default=1
         How many processes share the fits; -1 takes one for every core.
@@ -157,11 +181,12 @@ def cross_subject_explanations(
     >>> concatenate_explanations(folds).values.shape
     (40, 64)
     """
-    from skeegformer.explain import AttentionExplainer
-
     if explainer is None:
         explainer = AttentionExplainer("gradient-rollout", target="true")
-    y, groups, splits = _split(X, y, groups, cv)
+    y, groups = check_epochs(X, y, groups)
+    splits = split_subjects(cv, y, groups)
+    if has_one_class_each(y, groups):
+        refuse_centring({"pipeline": pipeline})
     parallel = Parallel(n_jobs=n_jobs, return_as="generator")
     found = parallel(
         delayed(_explain_fold)(pipeline, explainer, X, y, groups, train, test)
@@ -183,9 +208,9 @@ def summarize_scores(scores):
     Returns
     -------
     pandas.DataFrame
-        A row for each pipeline, in the order of `scores`: mean and standard deviation over
-        subjects (each subject averaged over seeds first), the worst and the best subject,
-        the numbers of subjects and seeds, and the mean seconds of a `fit`.
+        A row for each pipeline, in the order of `scores`: mean and standard deviation of the
+        balanced accuracy over subjects (each subject averaged over seeds first), the worst and
+        the best subject, the numbers of subjects and seeds, and the mean seconds of a `fit`.
 
     Raises
     ------
@@ -200,11 +225,12 @@ def summarize_scores(scores):
             "cross_subject_scores makes them."
         )
     subjects = scores.groupby(["pipeline", "subject"], sort=False)["balanced_accuracy"].mean()
+    weighted = subjects.mul(subject_weights(scores), level="subject")
     by_pipeline = subjects.groupby("pipeline", sort=False)
     fits = one_row_per_fit(scores).groupby("pipeline", sort=False)
     return pd.DataFrame(
         {
-            "mean": by_pipeline.mean(),
+            "mean": weighted.groupby("pipeline", sort=False).mean(),
             "sd": by_pipeline.std(),
             "worst": by_pipeline.min(),
             "best": by_pipeline.max(),
@@ -215,28 +241,9 @@ def summarize_scores(scores):
     )
 
 
-def _split(X, y, groups, cv):
-    """Check that X, y and groups belong together, and split them by subject."""
-    y, groups = np.asarray(y), np.asarray(groups)
-    if not len(X) == len(y) == len(groups):
-        raise ValueError(
-            f"X has {len(X)} epochs, y {len(y)} labels and groups {len(groups)} subjects; there "
-            "has to be one of each for every epoch."
-        )
-    y, groups = plain_labels("y", y), plain_labels("groups", validate_groups(groups, len(y)))
-    splitter = cv
-    if isinstance(cv, Integral):
-        if len(np.unique(groups)) < cv:
-            raise ValueError(
-                f"cv={cv} folds need as many subjects, but there are {len(np.unique(groups))}."
-            )
-        splitter = GroupKFold(int(cv))
-    splits = list(splitter.split(np.empty(len(y)), y, groups))
-    for train, test in splits:
-        both = np.intersect1d(groups[train], groups[test])
-        if len(both):
-            raise ValueError(f"The splitter puts epochs of subject {both[0]} on both sides.")
-    return y, groups, splits
+def _label_fold(labels, *data, **options):
+    """Score one fold, and say which one it was."""
+    return [labels | row for row in score_fold(*data, **options)]
 
 
 def _explain_fold(pipeline, explainer, X, y, groups, train, test):
@@ -247,10 +254,3 @@ def _explain_fold(pipeline, explainer, X, y, groups, train, test):
     X_train, X_test = take(X, train), take(X, test)
     pipeline.fit(X_train, y[train], **routed_groups(pipeline, "fit", groups[train]))
     return clone(explainer).explain(pipeline, X_test, y[test], groups=groups[test])
-
-
-def _label_fold(pipeline, X, y, groups, train, test, name, seed, fold):
-    """Score one fold, and say which one it was."""
-    labels = {"pipeline": name, "seed": seed, "fold": fold}
-    rows = score_fold(pipeline, X, y, groups, train, test, seed=seed)
-    return [labels | row for row in rows]

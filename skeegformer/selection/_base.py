@@ -1,9 +1,10 @@
-"""What both selections share: the estimator, its groups, and taking channels away."""
+"""What both selections share: the estimator, its importances, and taking channels away."""
 
 from numbers import Integral, Real
 
 import numpy as np
 import sklearn
+from sklearn.base import clone
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, has_fit_parameter
 
@@ -94,7 +95,10 @@ class ChannelSelection(SignalTransformer, auto_wrap_output_keys=None):
 
     def _keep(self, support, eeg):
         self.support_ = support
-        self.kept_ch_names_ = None if eeg.ch_names is None else _named(eeg.ch_names, support)
+        self.n_channels_ = int(support.sum())
+        self.kept_ch_names_ = None
+        if eeg.ch_names is not None:
+            self.kept_ch_names_ = np.array(eeg.ch_names)[support].tolist()
 
 
 def given_or_default(estimator):
@@ -111,8 +115,18 @@ def given_or_default(estimator):
     return estimator
 
 
-def fit_with_groups(estimator, X, y, groups):
-    """Fit, with groups where they were given and the estimator has a use for them."""
+def check_getter(getter):
+    """Refuse what says nothing about where importances come from."""
+    if getter != "auto" and not callable(getter):
+        raise ValueError(
+            f"importance_getter={getter!r} is neither 'auto' nor a function of the fitted "
+            "estimator, X and y."
+        )
+
+
+def fit_clone(estimator, X, y, groups):
+    """Fit a clone, with groups where they were given and the estimator has a use for them."""
+    estimator = clone(estimator)
     takes_groups = has_fit_parameter(estimator, "groups") or (
         sklearn.get_config()["enable_metadata_routing"]
         and "groups" in get_routing_for_object(estimator).consumes("fit", ["groups"])
@@ -120,6 +134,80 @@ def fit_with_groups(estimator, X, y, groups):
     if groups is None or not takes_groups:
         return estimator.fit(X, y)
     return estimator.fit(X, y, groups=groups)
+
+
+def channel_importances(estimator, getter, X, y, ch_names, n_chans, *, norm_order):
+    """Read the importance of each channel of X from an estimator fitted on X.
+
+    `norm_order` says which norm makes one number of a channel's coefficients for several classes.
+    """
+    if callable(getter):
+        what, values = "importance_getter", getter(estimator, X, y)
+    else:
+        *before, last = _steps(estimator)
+        _refuse_other_channels(before, last, ch_names)
+        attribute = "feature_importances_" if hasattr(last, "feature_importances_") else "coef_"
+        what = f"{attribute} of {type(last).__name__}"
+        if not hasattr(last, attribute):
+            raise ValueError(
+                f"{type(last).__name__} has neither feature_importances_ nor coef_, so it does not "
+                "say which channels matter. Take another estimator, or pass a function of the "
+                "fitted estimator, X and y as importance_getter."
+            )
+        values = np.asarray(getattr(last, attribute), dtype=np.float64)
+        if attribute == "coef_":  # their signs are directions, not ranks
+            is_matrix = values.ndim == 2
+            values = np.linalg.norm(values, ord=norm_order, axis=0) if is_matrix else abs(values)
+    values = np.asarray(values, dtype=np.float64)
+    if values.shape != (n_chans,):
+        raise ValueError(
+            f"{what} has shape {values.shape}, but X has {n_chans} channel{'s' * (n_chans > 1)} "
+            "(2-D X is epochs of one). There has to be one number for each: fit with the same "
+            "channels, move steps that change the channels in front of the selection, or pass a "
+            "function as importance_getter."
+        )
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise ValueError(
+            f"{what} is {values[bad[0]]} for {len(bad)} of {n_chans} channels, the first of them "
+            f"{ch_names[bad[0]] if ch_names else bad[0]}; channels cannot be ranked by that."
+        )
+    return values
+
+
+def _steps(estimator):
+    """List what a Pipeline is made of; any other estimator is its own only step."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    if not hasattr(estimator, "steps"):
+        return [estimator]
+    return [step for _, step in estimator.steps if step is not None and step != "passthrough"]
+
+
+def _refuse_other_channels(before, last, ch_names):
+    """Raise where importances need not be of the channels of X, in their order."""
+    for step in before:
+        # Behind a spatial filter, six importances are of its components, not of six channels.
+        if not isinstance(step, SignalTransformer):
+            raise ValueError(
+                f"What comes out of {type(step).__name__} need not be the channels of X, so the "
+                f"importances of {type(last).__name__} behind it may be of something else. Pass a "
+                "function as importance_getter that returns one number for each channel of X."
+            )
+    for step in (*before, last):
+        entered = getattr(step, "ch_names_", None)
+        if entered is None:
+            continue
+        # Arrays have no names that a later step could be known by. Epochs have more than EEG.
+        left = getattr(step, "kept_ch_names_", None) or entered
+        left = [name for name in left if name in entered]
+        for names in (list(entered), left):
+            if names != list(ch_names or entered):
+                raise ValueError(
+                    f"The importances are of the channels {', '.join(names)}, which are not those "
+                    "of X in their order. Move the step that changes them in front of the "
+                    "selection, pick the channels that a fitted estimator knows, or pass a "
+                    "function as importance_getter that returns one number for each channel of X."
+                )
 
 
 def as_given(eeg):
@@ -133,12 +221,8 @@ def keep_channels(X, ch_names, support):
     """Copy Epochs or an array with only those of its EEG channels that `support` marks."""
     if isinstance(X, np.ndarray):
         return X.copy() if X.ndim == 2 else X[:, support]
-    dropped = set(_named(ch_names, ~support))
+    dropped = {name for name, kept in zip(ch_names, support, strict=True) if not kept}
     return X.copy().reorder_channels([name for name in X.ch_names if name not in dropped])
-
-
-def _named(ch_names, support):
-    return [name for name, is_kept in zip(ch_names, support, strict=True) if is_kept]
 
 
 def count_channels(parameter, value, n_chans):

@@ -1,32 +1,33 @@
 """Choice of channels by taking the least important ones away, again and again."""
 
-from copy import deepcopy
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import clone, is_classifier
-from sklearn.metrics import check_scoring
+from scipy.stats import rankdata
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.feature_selection import RFE, RFECV
 from sklearn.model_selection import check_cv
 from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length
 
-from skeegformer._validation import remember_input, validate_groups
+from skeegformer._validation import validate_groups
 from skeegformer.selection._base import (
     ChannelSelection,
     as_given,
+    channel_importances,
+    check_getter,
     count_channels,
-    fit_with_groups,
+    fit_clone,
     given_or_default,
     keep_channels,
 )
-from skeegformer.selection._importances import channel_importances, check_getter
 
 
 def _estimator_has(method):
     def check(self):
-        getattr(given_or_default(self.estimator), method)  # names itself where it is missing
+        getattr(self.estimator, method)  # names itself where it is missing
         return True
 
     return check
@@ -35,17 +36,16 @@ def _estimator_has(method):
 class RecursiveChannelElimination(ChannelSelection, auto_wrap_output_keys=None):
     """Take the least important channels away, fit again, and so on.
 
-    Recursive feature elimination [1]_ for channels of Epochs and 3-D arrays, like
-    :class:`~sklearn.feature_selection.RFE`, and with `cv` like
-    :class:`~sklearn.feature_selection.RFECV`. It is a transformer, and predicts with the
-    estimator fitted on the channels that are left.
+    Recursive feature elimination [1]_ for channels of Epochs and 3-D arrays, done by
+    :class:`~sklearn.feature_selection.RFE`, and with `cv` by
+    :class:`~sklearn.feature_selection.RFECV`. To predict, put it in front
+    of an estimator in a Pipeline.
 
     Parameters
     ----------
     estimator : estimator or None, default=None
-        Says which channels matter, and predicts; None is
-        ``EEGTransformerClassifier(random_state=0)``. It gets what comes in: Epochs, or an
-        array.
+        Says which channels matter; None is ``EEGTransformerClassifier(random_state=0)``. It
+        gets what comes in: Epochs, or an array.
     n_channels : int, float or None, default=None
         How many channels to keep, or which share of them, rounded down. None keeps half of
         them, or where `cv` is given as many as score best.
@@ -60,7 +60,7 @@ class RecursiveChannelElimination(ChannelSelection, auto_wrap_output_keys=None):
         number with the best mean score is kept, the smallest of equally good ones.
     scoring : str, callable or None, default=None
         How `cv` scores; None takes the estimator's own score.
-    importance_getter : str or callable, default="auto"
+    importance_getter : "auto" or callable, default="auto"
         Where importances come from; see `ChannelSelector`.
 
     Attributes
@@ -74,14 +74,12 @@ class RecursiveChannelElimination(ChannelSelection, auto_wrap_output_keys=None):
     kept_ch_names_ : list of str or None
         Names of the EEG channels that are kept; None where names are not known.
     cv_results_ : dict of ndarray
-        Only with `cv`; an entry per number of channels, fewest first, as a DataFrame takes
-        it: ``n_channels``, ``mean_test_score``, ``std_test_score``, and for each split k
-        ``split{k}_test_score`` and ``split{k}_ch_names``, a tuple of those left in it (x0,
+        Only with `cv` and several channels; an entry per number of channels, fewest first, as a
+        DataFrame takes it: ``n_channels``, ``mean_test_score``, ``std_test_score``, and for each
+        split k ``split{k}_test_score`` and ``split{k}_ch_names``, a tuple of those left in it (x0,
         x1, ... where names are not known).
     estimator_ : estimator
         Fitted on the channels that are kept.
-    classes_ : ndarray of shape (n_classes,)
-        The labels, where the estimator is a classifier.
     n_chans_ : int
         Number of EEG channels in `fit`.
     ch_names_ : list of str or None
@@ -98,7 +96,7 @@ class RecursiveChannelElimination(ChannelSelection, auto_wrap_output_keys=None):
     Notes
     -----
     With 64 channels and a step of 0.1, keeping half takes 7 fits; `cv` takes 12 for each
-    split and up to 12 more. A classifier trained for few passes, as in the example, is quick but
+    split and up to 12 more. A classifier trained for few epochs, as in the example, is quick but
     ranks channels by little more than chance; see the notes on `ChannelSelector`.
 
     The best of the mean test scores is the maximum of several noisy numbers, hence too good an
@@ -124,8 +122,6 @@ class RecursiveChannelElimination(ChannelSelection, auto_wrap_output_keys=None):
     8
     >>> elimination.ranking_.max()
     np.int64(3)
-    >>> elimination.predict(X).shape
-    (80,)
     """
 
     def __init__(
@@ -146,11 +142,6 @@ class RecursiveChannelElimination(ChannelSelection, auto_wrap_output_keys=None):
         self.cv = cv
         self.scoring = scoring
         self.importance_getter = importance_getter
-
-    @property
-    def classes_(self):
-        """The labels."""
-        return self.estimator_.classes_
 
     def fit(self, X, y, groups=None):
         """Eliminate channels and fit the estimator on those that are left.
@@ -185,142 +176,59 @@ class RecursiveChannelElimination(ChannelSelection, auto_wrap_output_keys=None):
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
         eeg = self._open(X, reset=True)
-        remember_input(self, eeg)
-        n_left, n_step = self._count()
+        n_left, step = self._count()
         X, y = as_given(eeg), column_or_1d(y, warn=True)
         check_consistent_length(eeg.data, y)
         groups = validate_groups(groups, len(y))
-        if self.cv is not None:
-            splits = self._split(X, y, groups, eeg.subjects)
-            self.cv_results_ = self._cross_validate(X, y, groups, splits, n_left, n_step)
-            # The fewest channels come first, and of equal scores argmax takes the first.
-            best = self.cv_results_["mean_test_score"].argmax()
-            n_left = self.cv_results_["n_channels"][best]
-
-        for state in self._eliminate(X, y, groups, n_left, n_step):
-            support, self.ranking_, self.estimator_ = state
-        self.n_channels_ = int(support.sum())
-        self._keep(support, eeg)
+        estimator = _OfSomeChannels(
+            given_or_default(self.estimator),
+            self.importance_getter,
+            (X, groups, eeg.ch_names, self.n_chans_),
+        )
+        # What RFE takes for features are the positions of epochs and channels in X.
+        positions = np.arange(len(y) * self.n_chans_).reshape(len(y), self.n_chans_)
+        if self.n_chans_ == 1:  # nothing to take away, which RFE refuses
+            self.estimator_ = estimator.fit(positions, y).fitted_
+            self.ranking_ = np.ones(1, dtype=int)
+        else:
+            options = {"step": step, "importance_getter": "ranks_"}
+            if self.cv is None:
+                search = RFE(estimator, n_features_to_select=n_left, **options)
+            else:
+                splits = self._split(X, y, groups, eeg.subjects)
+                search = RFECV(
+                    estimator,
+                    min_features_to_select=n_left,
+                    cv=splits,
+                    scoring=self.scoring,
+                    **options,
+                )
+            search.fit(positions, y)
+            if self.cv is not None:
+                self.cv_results_ = self._results(search.cv_results_, eeg.ch_names)
+            self.estimator_, self.ranking_ = search.estimator_.fitted_, search.ranking_
+        self._keep(self.ranking_ == 1, eeg)
         return self
-
-    @available_if(_estimator_has("predict"))
-    def predict(self, X):
-        """Predict from the channels that are left.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs with the channels of `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_epochs,)
-            What the estimator predicts.
-        """
-        X = self.transform(X)
-        return self.estimator_.predict(X)
-
-    @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X):
-        """Compute the probability of each class from the channels that are left.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs with the channels of `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_epochs, n_classes)
-            Probabilities, in the order of ``classes_``.
-        """
-        X = self.transform(X)
-        return self.estimator_.predict_proba(X)
-
-    @available_if(_estimator_has("decision_function"))
-    def decision_function(self, X):
-        """Compute the estimator's decision function from the channels that are left.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs with the channels of `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_epochs,) or (n_epochs, n_classes)
-            As the estimator computes it.
-        """
-        X = self.transform(X)
-        return self.estimator_.decision_function(X)
-
-    @available_if(_estimator_has("score"))
-    def score(self, X, y):
-        """Score the estimator on the channels that are left.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs with the channels of `fit`.
-        y : array-like of shape (n_epochs,)
-            What is true.
-
-        Returns
-        -------
-        float
-            The estimator's own score; `scoring` is for `cv` alone.
-        """
-        X = self.transform(X)
-        return self.estimator_.score(X, y)
 
     def _count(self):
         """Return how many channels to end with, and how many go at a time."""
         n_chans, step = self.n_chans_, self.step
-        is_bool = isinstance(step, bool)
-        if isinstance(step, Integral) and not is_bool and step >= 1:
-            n_step = int(step)
-        elif isinstance(step, Real) and not is_bool and 0 < step < 1:
-            n_step = max(1, int(step * n_chans))
-        else:
+        is_number = isinstance(step, Real) and not isinstance(step, bool)
+        if not is_number or not (0 < step < 1 or (isinstance(step, Integral) and step >= 1)):
             raise ValueError(
                 f"step={step!r} has to be a whole number of at least 1, or a share above 0 and "
                 "below 1."
             )
         if self.cv is None:
             n_channels = 0.5 if self.n_channels is None else self.n_channels
-            return count_channels("n_channels", n_channels, n_chans), n_step
+            return count_channels("n_channels", n_channels, n_chans), step
         if self.n_channels is not None:
             raise ValueError(
                 f"n_channels={self.n_channels!r} and cv are both given, but with cv the score "
                 "decides on the number of channels. Set one of them to None; min_channels is the "
                 "fewest that cv tries."
             )
-        return count_channels("min_channels", self.min_channels, n_chans), n_step
-
-    def _eliminate(self, X, y, groups, n_left, n_step):
-        """Yield (support, ranking, fitted estimator) with all channels, then with ever fewer."""
-        base = given_or_default(self.estimator)
-        support = np.ones(self.n_chans_, dtype=bool)
-        ranking = np.ones(self.n_chans_, dtype=int)
-        while True:
-            X_left = keep_channels(X, self.ch_names_, support)
-            estimator = fit_with_groups(clone(base), X_left, y, groups)
-            yield support.copy(), ranking.copy(), estimator
-            left = np.flatnonzero(support)
-            if len(left) <= n_left:
-                return
-            importances = channel_importances(
-                estimator,
-                self.importance_getter,
-                X_left,
-                y,
-                n_chans=len(left),
-                ch_names=self.ch_names_ and [self.ch_names_[index] for index in left],
-                norm_order=2,
-            )
-            worst = np.argsort(importances, kind="stable")[: min(n_step, len(left) - n_left)]
-            support[left[worst]] = False
-            ranking[~support] += 1
+        return count_channels("min_channels", self.min_channels, n_chans), step
 
     def _split(self, X, y, groups, subjects):
         splitter = check_cv(self.cv, y, classifier=is_classifier(given_or_default(self.estimator)))
@@ -329,44 +237,92 @@ class RecursiveChannelElimination(ChannelSelection, auto_wrap_output_keys=None):
             groups = validate_groups(subjects, len(y))
         return list(splitter.split(X, y, groups))
 
-    def _cross_validate(self, X, y, groups, splits, n_left, n_step):
-        """Score every number of channels on every split."""
-        scorer = check_scoring(given_or_default(self.estimator), scoring=self.scoring)
-        names = self.ch_names_ or [f"x{index}" for index in range(self.n_chans_)]
-        results, all_scores = {}, []
-        for k, (train, test) in enumerate(splits):
-            train_groups = None if groups is None else groups[train]
-            X_test = X[test]
-            supports, scores = [], []
-            for support, _, estimator in self._eliminate(
-                X[train], y[train], train_groups, n_left, n_step
-            ):
-                score = scorer(estimator, keep_channels(X_test, self.ch_names_, support), y[test])
-                if not np.isfinite(score):
+    def _results(self, results, ch_names):
+        """Name the channels of each split, and refuse scores that decide on nothing."""
+        names = np.array(ch_names or [f"x{index}" for index in range(self.n_chans_)])
+        found = {"n_channels": results["n_features"]}
+        for key, values in results.items():
+            if key.endswith("_test_score"):
+                found[key] = values
+                if not np.isfinite(values).all():
                     raise ValueError(
-                        f"The score of split {k} with {support.sum()} channels is {score}; take "
-                        "another scoring, or a cv whose splits hold every class."
+                        f"{key} is {values.tolist()} for {found['n_channels'].tolist()} channels; "
+                        "take another scoring, or a cv whose splits hold every class."
                     )
-                supports.append(support)
-                scores.append(score)
-            kept = np.empty(len(supports), dtype=object)
-            for row, support in enumerate(reversed(supports)):
-                kept[row] = tuple(names[index] for index in np.flatnonzero(support))
-            all_scores.append(scores[::-1])
-            results[f"split{k}_test_score"] = np.array(scores[::-1])
-            results[f"split{k}_ch_names"] = kept
-        return {
-            "n_channels": np.array([len(row) for row in kept]),
-            "mean_test_score": np.mean(all_scores, axis=0),
-            "std_test_score": np.std(all_scores, axis=0),
-            **results,
-        }
+            elif key.endswith("_support"):
+                kept = np.empty(len(values), dtype=object)
+                kept[:] = [tuple(names[mask].tolist()) for mask in values]
+                found[key.replace("_support", "_ch_names")] = kept
+        return found
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        inner = get_tags(given_or_default(self.estimator))
-        tags.estimator_type = inner.estimator_type
-        tags.classifier_tags = deepcopy(inner.classifier_tags)
-        tags.regressor_tags = deepcopy(inner.regressor_tags)
         tags.target_tags.required = True
         return tags
+
+
+class _OfSomeChannels(BaseEstimator):
+    """Fit an estimator on the epochs and channels at given positions.
+
+    Lets scikit-learn, which knows 2-D tables alone, choose among the channels of 3-D arrays and
+    Epochs: the table has the numbers 0, 1, 2, ..., a row for each epoch and a column for each
+    channel, of which it takes rows and columns away.
+    """
+
+    def __init__(self, estimator, getter, data):
+        self.estimator = estimator
+        self.getter = getter
+        self.data = data  # X, groups, names and number of channels: never copied
+
+    def __sklearn_clone__(self):
+        return _OfSomeChannels(clone(self.estimator), self.getter, self.data)
+
+    def fit(self, positions, y):
+        """Fit on these positions."""
+        _, groups, _, n_chans = self.data
+        groups = None if groups is None else groups[positions[:, 0] // n_chans]
+        self.fitted_ = fit_clone(self.estimator, self._take(positions), y, groups)
+        self.fitted_on_ = positions, y
+        return self
+
+    @property
+    def ranks_(self):
+        """Ranks of the channels, the least important first; RFE asks where it goes on."""
+        (positions, y), names, n_chans = self.fitted_on_, *self.data[2:]
+        channels = positions[0] % n_chans
+        importances = channel_importances(
+            *(self.fitted_, self.getter, self._take(positions), y),
+            names and [names[channel] for channel in channels],
+            len(channels),
+            norm_order=2,
+        )
+        # RFE squares importances; ranks stay in order also where some are negative.
+        return rankdata(importances, method="ordinal")
+
+    def _take(self, positions):
+        X, _, names, n_chans = self.data
+        support = np.isin(np.arange(n_chans), positions[0] % n_chans)
+        return keep_channels(X[positions[:, 0] // n_chans], names, support)
+
+    @property
+    def classes_(self):
+        return self.fitted_.classes_
+
+    @available_if(_estimator_has("predict"))
+    def predict(self, positions):
+        return self.fitted_.predict(self._take(positions))
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, positions):
+        return self.fitted_.predict_proba(self._take(positions))
+
+    @available_if(_estimator_has("decision_function"))
+    def decision_function(self, positions):
+        return self.fitted_.decision_function(self._take(positions))
+
+    @available_if(_estimator_has("score"))
+    def score(self, positions, y):
+        return self.fitted_.score(self._take(positions), y)
+
+    def __sklearn_tags__(self):
+        return get_tags(self.estimator)

@@ -1,23 +1,20 @@
 """Choice of channels by the importances of one fitted estimator."""
 
-from copy import deepcopy
 from numbers import Real
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import remember_input, validate_groups
+from skeegformer._validation import validate_groups
 from skeegformer.selection._base import (
     ChannelSelection,
     as_given,
+    channel_importances,
+    check_getter,
     count_channels,
-    fit_with_groups,
+    fit_clone,
     given_or_default,
 )
-from skeegformer.selection._importances import channel_importances, check_getter
 
 
 class ChannelSelector(ChannelSelection, auto_wrap_output_keys=None):
@@ -31,22 +28,18 @@ class ChannelSelector(ChannelSelection, auto_wrap_output_keys=None):
     ----------
     estimator : estimator or None, default=None
         Says which channels matter; None is ``EEGTransformerClassifier(random_state=0)``. It
-        gets what the selector gets: Epochs, or an array.
+        gets what the selector gets: Epochs, or an array. One that is fitted already, on the
+        channels of X in their order, stays so in a :class:`~sklearn.frozen.FrozenEstimator`.
     n_channels : int, float or None, default=None
         How many channels to keep, or which share of them, rounded down.
     threshold : str, float or None, default=None
         The least importance of a channel that is kept: a number, "mean", "median", or a
         multiple of them such as "1.25*mean". None means "mean" where `n_channels` is None.
-    prefit : bool, default=False
-        Whether the estimator is fitted already, on the channels of X in their order. Where
-        scikit-learn clones the selector, as in cross-validation, leave this False and wrap
-        the estimator in :class:`~sklearn.frozen.FrozenEstimator`.
-    importance_getter : str or callable, default="auto"
+    importance_getter : "auto" or callable, default="auto"
         "auto" reads ``feature_importances_``, or the size of ``coef_`` (summed over classes),
         of the estimator, or of the last step of a Pipeline whose other steps are transformers
-        of this package. Another str is the path of an attribute. A function is called with
-        the fitted estimator, X and y, and returns one number for each channel, in the order
-        of X; for example permutation importance.
+        of this package. A function is called with the fitted estimator, X and y, and returns
+        one number for each channel, in the order of X; for example permutation importance.
 
     Attributes
     ----------
@@ -78,7 +71,7 @@ class ChannelSelector(ChannelSelection, auto_wrap_output_keys=None):
 
     Notes
     -----
-    The importances of an `EEGTransformerClassifier` tell where it looks. Trained for a few passes
+    The importances of an `EEGTransformerClassifier` tell where it looks. Trained for a few epochs
     only, as in the example, it still looks where its initial weights do, and its importances say
     nothing; leave it at ``max_epochs="auto"`` to choose channels. Even then a channel can be
     looked at in vain. A function that measures what the predictions lose without a channel
@@ -104,18 +97,11 @@ class ChannelSelector(ChannelSelection, auto_wrap_output_keys=None):
     """
 
     def __init__(
-        self,
-        estimator=None,
-        *,
-        n_channels=None,
-        threshold=None,
-        prefit=False,
-        importance_getter="auto",
+        self, estimator=None, *, n_channels=None, threshold=None, importance_getter="auto"
     ):
         self.estimator = estimator
         self.n_channels = n_channels
         self.threshold = threshold
-        self.prefit = prefit
         self.importance_getter = importance_getter
 
     def fit(self, X, y=None, groups=None):
@@ -142,102 +128,66 @@ class ChannelSelector(ChannelSelection, auto_wrap_output_keys=None):
             If `n_channels` and `threshold` are both given, or leave more channels than there
             are, or none; if the estimator has no importances, or not one for each channel of
             X; or if it refuses X and y.
-        sklearn.exceptions.NotFittedError
-            If `prefit` is True and the estimator is not fitted.
         """
         vars(self).pop("support_", None)  # a fit that fails is no fit, also where there was one
-        self._check_parameters()
-        eeg = self._open(X, reset=True)
-        remember_input(self, eeg)
-        n_chans = self.n_chans_
-        if self.n_channels is not None:
-            self.n_channels_ = count_channels("n_channels", self.n_channels, n_chans)
-        groups = validate_groups(groups, len(eeg.data))
-        X = as_given(eeg)
-        self.estimator_ = self._fitted_estimator(X, y, groups)
-        self.importances_ = channel_importances(
-            self.estimator_,
-            self.importance_getter,
-            X,
-            y,
-            n_chans=n_chans,
-            ch_names=eeg.ch_names,
-            norm_order=1,
-        )
-        support = self._choose(eeg.ch_names)
-        self.n_channels_ = int(support.sum())
-        self._keep(support, eeg)
-        return self
-
-    def _check_parameters(self):
         check_getter(self.importance_getter)
         if self.n_channels is not None and self.threshold is not None:
             raise ValueError(
                 f"n_channels={self.n_channels!r} and threshold={self.threshold!r} are both given; "
                 "set one of them to None."
             )
-        _parse_threshold(self.threshold)
-        if not isinstance(self.prefit, bool | np.bool_):
-            raise ValueError(f"prefit={self.prefit!r} is not True or False.")
-
-    def _fitted_estimator(self, X, y, groups):
-        if not self.prefit:
-            return fit_with_groups(clone(given_or_default(self.estimator)), X, y, groups)
-        try:
-            check_is_fitted(given_or_default(self.estimator))
-        except NotFittedError as error:
-            raise NotFittedError(
-                "prefit=True, but the estimator is not fitted. Fit it, or set prefit=False; what "
-                "scikit-learn clones stays fitted inside a sklearn.frozen.FrozenEstimator, with "
-                "prefit=False."
-            ) from error
-        return deepcopy(self.estimator)
-
-    def _choose(self, ch_names):
-        """Mark the channels to keep, and set ``threshold_``."""
-        importances = self.importances_
-        if self.n_channels is not None:
-            best = np.argsort(-importances, kind="stable")[: self.n_channels_]
-            self.threshold_ = float(importances[best[-1]])
-            support = np.zeros(len(importances), dtype=bool)
-            support[best] = True
-            return support
         factor, statistic = _parse_threshold(self.threshold)
+        eeg = self._open(X, reset=True)
+        X, n_chans = as_given(eeg), self.n_chans_
+        n_channels = self.n_channels
+        if n_channels is not None:
+            n_channels = count_channels("n_channels", n_channels, n_chans)
+        groups = validate_groups(groups, len(eeg.data))
+        self.estimator_ = fit_clone(given_or_default(self.estimator), X, y, groups)
+        importances = channel_importances(
+            self.estimator_, self.importance_getter, X, y, eeg.ch_names, n_chans, norm_order=1
+        )
+        self.importances_ = importances
+        if n_channels is not None:
+            best = np.argsort(-importances, kind="stable")[:n_channels]
+            self.threshold_ = float(importances[best[-1]])
+            self._keep(np.isin(np.arange(n_chans), best), eeg)
+            return self
         self.threshold_ = factor
         if statistic is not None:
             # The mean of equal numbers can be rounded to more than any of them.
-            reference = min(getattr(np, statistic)(importances), importances.max())
-            self.threshold_ = float(factor * reference)
+            self.threshold_ = float(factor * min(statistic(importances), importances.max()))
         support = importances >= self.threshold_
         if not support.any():
             best = int(importances.argmax())
             raise ValueError(
                 f"threshold={self.threshold!r} ({self.threshold_:.3g}) leaves no channel: the most "
-                f"important one, {ch_names[best] if ch_names else best}, has "
+                f"important one, {eeg.ch_names[best] if eeg.ch_names else best}, has "
                 f"{importances[best]:.3g}. Lower it, or give n_channels instead."
             )
-        return support
+        self._keep(support, eeg)
+        return self
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        needs_y = get_tags(given_or_default(self.estimator)).target_tags.required
-        tags.target_tags.required = needs_y and not self.prefit
+        tags.target_tags.required = get_tags(given_or_default(self.estimator)).target_tags.required
         return tags
 
 
 def _parse_threshold(threshold):
-    """Split a threshold into a factor and what it multiplies: "mean", "median" or nothing."""
+    """Split a threshold into a factor and what it multiplies: mean, median or nothing."""
     if threshold is None:
-        return 1.0, "mean"
+        return 1.0, np.mean
     if isinstance(threshold, Real) and not isinstance(threshold, bool) and not np.isnan(threshold):
         return float(threshold), None
     if isinstance(threshold, str):
-        factor, star, statistic = threshold.rpartition("*")
-        if statistic.strip() in ("mean", "median"):
-            try:
-                return (float(factor) if star else 1.0), statistic.strip()
-            except ValueError:
-                pass
+        factor, star, name = threshold.rpartition("*")
+        statistic = {"mean": np.mean, "median": np.median}.get(name.strip())
+        try:
+            if statistic:
+                return (float(factor) if star else 1.0), statistic
+        except ValueError:
+            pass
     raise ValueError(
         f"threshold={threshold!r} has to be a number, 'mean', 'median', a multiple of them such as "
         "'1.25*mean', or None."

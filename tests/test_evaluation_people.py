@@ -1,0 +1,190 @@
+"""Patients and controls: every subject has one class, and people are what is classified."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.metrics import balanced_accuracy_score, brier_score_loss, roc_auc_score
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skeegformer import (
+    EEGTransformerClassifier,
+    EuclideanAlignment,
+    cross_subject_explanations,
+    cross_subject_scores,
+)
+from skeegformer.evaluation import (
+    compare_pipelines,
+    run_benchmark,
+    scores_table,
+    summarize_scores,
+)
+from skeegformer.evaluation._splitting import split_subjects
+
+N_EPOCHS = 12
+
+
+def log_power(X):
+    return np.log(X.var(axis=2))
+
+
+LINEAR = make_pipeline(FunctionTransformer(log_power), LogisticRegression())
+RIDGE = make_pipeline(FunctionTransformer(log_power), RidgeClassifier())
+
+
+def make_people(n_patients, n_controls, *, gain=1.3, seed=0):
+    """Simulate people in whose power the first channel tells patients from controls."""
+    rng = np.random.default_rng(seed)
+    ill = rng.permutation(np.arange(n_patients + n_controls) < n_patients)
+    own = np.exp(rng.normal(0, 0.15, (len(ill), 4)))  # what distinguishes people anyway
+    own[ill, 0] *= gain
+    X = rng.normal(size=(len(ill), N_EPOCHS, 4, 50)) * own[:, None, :, None]
+    y = np.repeat(np.where(ill, "patient", "control"), N_EPOCHS)
+    return X.reshape(-1, 4, 50), y, np.repeat(np.arange(1, len(ill) + 1), N_EPOCHS)
+
+
+@pytest.fixture(scope="module")
+def people():
+    return make_people(12, 12)
+
+
+@pytest.mark.parametrize("n_patients, n_controls", [(12, 12), (6, 14)])
+def test_folds_are_stratified_over_subjects(n_patients, n_controls):
+    _, y, groups = make_people(n_patients, n_controls)
+    tested = []
+    for _, test in split_subjects(4, y, groups):
+        labels = y[test][::N_EPOCHS]
+        tested += groups[test][::N_EPOCHS].tolist()
+        n_ill = (labels == "patient").sum()
+        assert abs(n_ill - n_patients / 4) < 1
+        assert abs(len(labels) - n_ill - n_controls / 4) < 1
+    assert sorted(tested) == list(range(1, n_patients + n_controls + 1))
+    with pytest.raises(ValueError, match="as many subjects of each class as folds, but there are"):
+        split_subjects(n_patients + 1, y, groups)
+
+
+@pytest.mark.parametrize("make", [lambda n: n, StratifiedGroupKFold])
+def test_scores_are_those_of_people_by_hand(make):
+    X, y, groups = make_people(9, 15)
+    scores = cross_subject_scores({"linear": LINEAR}, X, y, groups, cv=make(3))
+    assert len(scores) == 24
+    areas, decided, truth = [], [], []
+    for fold, (train, test) in enumerate(split_subjects(make(3), y, groups)):
+        proba = clone(LINEAR).fit(X[train], y[train]).predict_proba(X[test])[:, 1]
+        of_people = pd.Series(proba).groupby(groups[test]).mean()
+        labels = pd.Series(y[test]).groupby(groups[test]).first()
+        own = scores[scores["fold"] == fold].set_index("subject")
+        areas.append((roc_auc_score(labels == "patient", of_people), len(labels)))
+        assert own["roc_auc"].mean() == pytest.approx(areas[-1][0])
+        brier = brier_score_loss(labels == "patient", of_people)
+        assert own["brier_score"].mean() == pytest.approx(brier)
+        assert own["label"].to_dict() == labels.to_dict()
+        decided += (of_people > 0.5).tolist()
+        truth += (labels == "patient").tolist()
+    mean = summarize_scores(scores).loc["linear", "mean"]
+    assert mean == pytest.approx(balanced_accuracy_score(truth, decided))
+    assert scores["roc_auc"].mean() == pytest.approx(sum(a * n for a, n in areas) / 24)
+
+
+def test_a_number_of_folds_scores_as_stratified_folds_do():
+    """Folds of GroupKFold train on more of the one class exactly where they test the other."""
+    found = {4: [], StratifiedGroupKFold(4): []}
+    for seed in range(4):
+        X, y, groups = make_people(12, 12, gain=1.6, seed=seed)
+        for cv, means in found.items():
+            scores = cross_subject_scores({"linear": LINEAR}, X, y, groups, cv=cv)
+            means.append([scores["balanced_accuracy"].mean(), scores["roc_auc"].mean()])
+    numbers, stratified = (np.mean(means, axis=0) for means in found.values())
+    np.testing.assert_allclose(numbers, stratified, atol=0.06)
+    assert (numbers > 0.8).all()
+
+
+def test_other_kinds_of_folds_and_classifiers(people):
+    X, y, groups = people
+    alone = cross_subject_scores({"linear": LINEAR}, X, y, groups, cv=LeaveOneGroupOut())
+    assert alone["roc_auc"].isna().all()  # there is nobody to compare with
+    assert alone["balanced_accuracy"].isin([0, 1]).all()
+    ridge = cross_subject_scores({"ridge": RIDGE}, X, y, groups)
+    assert ridge[["roc_auc", "brier_score"]].isna().all(axis=None)
+    assert ridge["balanced_accuracy"].mean() > 0.6
+    order = np.argsort(y, kind="stable")
+    numbered = np.repeat(np.arange(24), N_EPOCHS)
+    with pytest.warns(UserWarning, match="a fold tests subjects of one class"):
+        cross_subject_scores({"a": LINEAR}, X[order], y[order], numbered, cv=_InOrder())
+
+
+class _InOrder:
+    def split(self, X, y, groups):
+        for part in np.array_split(np.unique(groups), 4):
+            test = np.isin(groups, part)
+            yield np.flatnonzero(~test), np.flatnonzero(test)
+
+
+def test_three_classes_of_people():
+    X, _, groups = make_people(6, 12)
+    y = np.array(["a", "b", "c"])[groups % 3]
+    scores = cross_subject_scores({"linear": LINEAR}, X, y, groups, cv=3)
+    assert scores.groupby("fold")["label"].nunique().tolist() == [3, 3, 3]
+    assert scores["roc_auc"].between(0, 1).all()
+
+
+def test_classes_weigh_the_same():
+    """Who calls everybody a control is right about most, and as good as chance."""
+    X, y, groups = make_people(6, 18)
+    pipelines = {"linear": LINEAR, "controls": DummyClassifier()}
+    scores = cross_subject_scores(pipelines, X, y, groups, cv=3)
+    summary = summarize_scores(scores)
+    assert summary.loc["controls", "mean"] == pytest.approx(0.5)
+    row = compare_pipelines(scores, "controls").iloc[0]
+    assert row["reference_mean"] == pytest.approx(0.5)
+    assert row["mean"] == pytest.approx(summary.loc["linear", "mean"])
+    table = scores_table(scores, reference=None)
+    assert " 0.500 |" in table
+    assert "Each subject has one class" in " ".join(table.split())
+
+
+@pytest.mark.parametrize(
+    "pipeline", [EEGTransformerClassifier(adapt=True), make_pipeline(EuclideanAlignment(), LINEAR)]
+)
+def test_what_centres_each_subject_is_refused(people, pipeline):
+    X, y, groups = people
+    message = "'a' aligns test subjects .* every subject has epochs of one class only"
+    with pytest.raises(ValueError, match=message):
+        cross_subject_scores({"a": pipeline}, X, y, groups)
+    with pytest.raises(ValueError, match=message):
+        run_benchmark(
+            {"transductive": {"a": pipeline}},
+            lambda task: people,
+            "task",
+            information="transductive",
+        )
+    with pytest.raises(ValueError, match="every subject has epochs of one class only"):
+        cross_subject_explanations(pipeline, X, y, groups)
+
+
+def test_benchmarks_of_people(people, tmp_path):
+    pipelines = {"strict": {"a": LINEAR}, "transductive": {"a": LINEAR}}
+
+    def run(**options):
+        return run_benchmark(pipelines, lambda task: people, "task", store=tmp_path, **options)
+
+    scores = run(information=["strict", "transductive"]).scores
+    expected = cross_subject_scores({"a": LINEAR}, *people).set_index("subject")
+    for kind in ("strict", "transductive"):  # nothing is adapted, so that both are the same
+        own = scores[scores["information"] == kind].set_index("subject").sort_index()
+        assert own["label"].tolist() == expected["label"].tolist()
+        np.testing.assert_allclose(own["roc_auc"], expected["roc_auc"])
+    pipelines["calibrated"] = pipelines["strict"]
+    with pytest.raises(ValueError, match="nothing to calibrate with"):
+        run(information="calibrated")
+
+
+def test_folds_of_scikit_learn_are_taken_as_they_are(people):
+    _, y, groups = people
+    found = split_subjects(list(GroupKFold(4).split(y, y, groups)), y, groups)
+    for (_, test), (_, expected) in zip(found, GroupKFold(4).split(y, y, groups), strict=True):
+        np.testing.assert_array_equal(test, expected)
