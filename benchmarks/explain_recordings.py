@@ -83,10 +83,10 @@ def describe(task, explanations, tests):
         "first five channels",
         "deletion",
         "insertion",
-        "polarity",
-        "need",
+        "LeRF − MoRF",
+        "permutation",
         "random model",
-        "faithful folds",
+        "folds that pass all tests",
     ]
     rows = [header] + [_row(method, explanations[method], tests[method], names) for method in tests]
     table = ["   " + ",".join(f'"{cell}"' for cell in row) for row in rows]
@@ -98,8 +98,8 @@ def describe(task, explanations, tests):
             f"Share of the {where} electrodes ({', '.join(names)}: {len(names)} of "
             f"{len(first.ch_names)}, or {len(names) / len(first.ch_names):.0%}) in each map, with "
             "its 95 % interval over subjects; then means over folds of the scores of deletion and "
-            "insertion (random 0, oracle 1), of polarity, of the rank correlations with "
-            "permutation importance (need) and with the map of a random model, all from "
+            "insertion (random 0, oracle 1), of LeRF − MoRF, of the rank correlations with "
+            "permutation importance and with the maps of random models, all from "
             f"{N_TESTED} epochs of each fold; without folds whose oracle is no better than random.",
             ".. csv-table::\n   :header-rows: 1\n\n" + "\n".join(table),
             "Verdict on integrated gradients in the first fold: "
@@ -116,8 +116,8 @@ def _row(method, explanation, tests, names):
         for name in (
             "deletion_score",
             "insertion_score",
-            "polarity",
-            "need_correlation",
+            "lerf_minus_morf",
+            "permutation_correlation",
             "randomized_model",
         )
     )
@@ -126,7 +126,7 @@ def _row(method, explanation, tests, names):
         f"{share:.2f} [{low:.2f}, {high:.2f}]",
         ", ".join(explanation.ch_names[channel] for channel in order),
         *("–" if np.isnan(folds).all() else f"{np.nanmean(folds):.2f}" for folds in figures),
-        f"{sum(test.faithful for test in tests)} of {len(tests)}",
+        f"{sum(all(test.passed.values()) for test in tests)} of {len(tests)}",
     ]
 
 

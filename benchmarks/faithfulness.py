@@ -107,7 +107,7 @@ def run_tests(case, seed):
                 "seed": seed,
                 "accuracy": accuracy,
                 "method": name,
-                "faithful": found.faithful,
+                **{f"passed_{name}": passed for name, passed in found.passed.items()},
                 **found.figures,
             }
         )
@@ -120,12 +120,17 @@ def report_tests(rows):
     figures = [
         "deletion_score",
         "insertion_score",
-        "polarity",
-        "need_correlation",
-        "need_top5",
+        "lerf_minus_morf",
+        "permutation_correlation",
+        "permutation_top5",
         "randomized_model",
+        "randomized_models",
+        "amplitude_correlation",
         "randomized_labels",
-        "faithful",
+        "passed_deletion",
+        "passed_insertion",
+        "passed_sign",
+        "passed_randomization",
     ]
     means = accurate.groupby("method")[figures].mean().loc[list(TESTED)]
     lines = [
@@ -135,7 +140,7 @@ def report_tests(rows):
         f"on {len(accurate.drop_duplicates(['case', 'seed']))} accurate models, "
         f"{accurate['case'].nunique()} cases. Scores of deletion and insertion are 0 for a random "
         "order and 1 for the order of the truth; more than 1 is possible, since the truth of the "
-        "data is not that of the model. The last column is the share of maps called faithful.",
+        "data is not that of the model. The last columns are the shares of maps that pass.",
         "",
         f"| method | {' | '.join(name.replace('_', ' ') for name in figures)} |",
         f"|---|{'---|' * len(figures)}",

@@ -6,13 +6,13 @@ Writes ``benchmarks/results/recording.md``; ratios of one run, medians of interl
 """
 
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from skeegformer import EEGTransformer, attention_rollout, record_attention
-from skeegformer.attention import RolloutFold
 from skeegformer.nn import OriginalTransformer
 
 RESULTS = Path(__file__).parent / "results"
@@ -43,14 +43,18 @@ def original():
     """Make the ways to run an `OriginalTransformer`."""
     network = OriginalTransformer(*SHAPE).eval()
 
-    def recorded(x, reduce=None):
-        with record_attention(network, reduce=reduce):
-            return network(x)
+    def recorded(x, what=lambda values: values):
+        logits = []
+        for batch in x.split(16):  # weights of all layers and heads take memory
+            with record_attention(network) as attention:
+                logits.append(network(batch))
+            what(attention.values())
+        return torch.cat(logits)
 
     return {
         "off": network,
         "recorded": recorded,
-        "rollout": lambda x: recorded(x, RolloutFold(output="class")),
+        "rollout": lambda x: recorded(x, partial(attention_rollout, output="class")),
     }
 
 

@@ -40,6 +40,5 @@ def make_explanation(method="rollout", *, parts=("epoch",), part_kind="time", na
         parts=tuple(parts),
         part_kind=part_kind,
         subjects=np.repeat([3, 5, 8, 9], 6),
-        layer_values=rng.dirichlet(np.ones(n_chans), size=(n_epochs, 3)),
         connections=connections + np.eye(n_chans) / 2,
     )

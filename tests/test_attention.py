@@ -16,14 +16,11 @@ from skeegformer import (
     attention_rollout,
     record_attention,
 )
-from skeegformer.attention import RolloutFold, SignedAttentionValues, channel_connections
+from skeegformer.attention import SignedAttentionValues
 from skeegformer.nn import OriginalTransformer
 from skeegformer.nn.original import Attention
 
 PAIRS, SWAPPED = [1, 0, 2, 4, 3], [1, 0, 2]
-
-
-# Signed attention
 
 
 def _signed(*, n_chans=5, pairs=None, seed=0, **params):
@@ -55,6 +52,105 @@ def _record(network, x):
     with record_attention(network) as attention, torch.no_grad():
         network(x)
     return attention.values()
+
+
+def _network(**params):
+    torch.manual_seed(0)
+    options = {"n_time_tokens": 1, "embed_dim": 16, "n_layers": 3, "n_heads": 4}
+    return OriginalTransformer(4, 2, 80, **options | params)
+
+
+# Recording of either network
+
+
+@pytest.fixture(params=["signed", "mirrored", "original"])
+def recorded(request):
+    """Make a network with dropout, in training mode and partly not, and epochs."""
+    if request.param == "original":
+        network, x = _network(drop_prob=0.5, noise=1.0).train(), _noise(7, 4, 80)
+        network.encoder.encoder_layers[1].eval()
+    else:
+        pairs = PAIRS if request.param == "mirrored" else None
+        network, x = _signed(pairs=pairs, drop_prob=0.5).train(), 2 + 3 * _noise(7, 5, 160)
+        network.drop.eval()
+    return network, x
+
+
+def _parts(values):
+    return vars(values) if isinstance(values, SignedAttentionValues) else {"weights": values}
+
+
+def _recorders(network):
+    return [part.recorder for part in network.modules() if hasattr(part, "recorder")]
+
+
+def test_recording_changes_no_logits_and_puts_everything_back(recorded):
+    network, x = recorded
+    modes = [part.training for part in network.modules()]
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    with record_attention(network) as attention:
+        logits = network(x)
+        assert torch.equal(logits, network(x))
+        assert logits.requires_grad  # it can still be differentiated
+        assert not any(part.training for part in network.modules())
+    assert [part.training for part in network.modules()] == modes
+    assert set(_recorders(network)) == {None}
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+    assert not any(value.requires_grad for value in _parts(attention.values()).values())
+    torch.testing.assert_close(network.eval()(x), logits)
+
+
+def test_batches_are_kept_in_order(recorded):
+    network, x = recorded
+    whole = _parts(_record(network, x))
+    with record_attention(network) as attention:
+        for batch in x.split(3):
+            network(batch)
+    joined = _parts(attention.values())
+    for name, value in whole.items():
+        torch.testing.assert_close(joined[name], value)
+    one = _parts(_record(network, x[4:5]))
+    for name in ("tokens", "amounts") if "tokens" in whole else ("weights",):
+        assert len(whole[name]) == 7
+        torch.testing.assert_close(joined[name][4:5], one[name])
+
+
+def test_an_exception_puts_everything_back_and_leaves_no_half_batch(recorded):
+    network, x = recorded
+    hook = None
+    if isinstance(network, OriginalTransformer):
+        block = network.encoder.encoder_layers[1]
+        hook = block.register_forward_hook(lambda *_: (_ for _ in ()).throw(RuntimeError("broken")))
+    with pytest.raises(RuntimeError, match="broken"):
+        with record_attention(network) as record:
+            network(x)
+            raise RuntimeError("broken")
+    assert network.training
+    assert set(_recorders(network)) == {None}
+    if hook is not None:
+        with pytest.raises(RuntimeError, match="No attention was recorded"):
+            record.values()
+        hook.remove()
+    with record_attention(network) as record:
+        with pytest.raises(ValueError, match="shape"):
+            network(x[:, :2])
+        network(x)
+    assert len(_parts(record.values()).get("tokens", x)) == 7
+
+
+def test_recording_twice_or_nothing_is_refused(recorded):
+    network, _ = recorded
+    with record_attention(network), pytest.raises(RuntimeError, match="being recorded already"):
+        with record_attention(network):
+            pass
+    with record_attention(network) as attention:
+        pass
+    with pytest.raises(RuntimeError, match="No attention was recorded"):
+        attention.values()
+    assert set(_recorders(network)) == {None}
+
+
+# Signed attention of an EEGTransformer
 
 
 @pytest.fixture(params=[None, PAIRS], ids=["plain", "mirrored"])
@@ -108,30 +204,6 @@ def test_a_channel_without_attention_is_a_silent_one(signed, channel):
     assert (masked - values.logits()).abs().max() > 0.1
 
 
-def test_recording_signed_attention_changes_no_logits(signed):
-    network, x = signed
-    plain = network(x)
-    with record_attention(network) as attention:
-        recorded = network(x)
-        assert torch.equal(plain, recorded)
-        assert recorded.requires_grad  # it can still be differentiated
-    assert torch.equal(network(x), plain)
-    assert isinstance(attention.values(), SignedAttentionValues)
-
-
-def test_batches_of_signed_attention_are_kept_in_order(signed):
-    network, x = signed
-    whole = _record(network, x)
-    with record_attention(network) as attention:
-        for batch in x.split(3):
-            network(batch)
-    joined = attention.values()
-    for name, value in vars(whole).items():
-        torch.testing.assert_close(vars(joined)[name], value)
-    assert joined.tokens.shape[0] == joined.amounts.shape[0] == 7
-    torch.testing.assert_close(joined.tokens[4], _record(network, x[4]).tokens[0])
-
-
 def test_what_each_channel_adds_is_recorded(signed):
     """Deviations of filtered signals, channel by channel, in units of the source's."""
     network, x = signed
@@ -142,54 +214,6 @@ def test_what_each_channel_adds_is_recorded(signed):
         alone = network.gather(signal[:, [channel]], [channel]).detach()
         expected = alone.std(dim=-1) / network.source_power.sqrt()
         torch.testing.assert_close(values.amounts[..., channel], expected, rtol=0.1, atol=1e-3)
-
-
-def test_recording_signed_attention_forces_eval_mode_and_puts_everything_back():
-    network = _signed(drop_prob=0.5).train()
-    network.drop.eval()
-    modes = [part.training for part in network.modules()]
-    power, x = network.source_power.clone(), _noise(3, 5, 160)
-    with record_attention(network) as attention:
-        logits = network(x)
-        assert logits.shape == (3, 3)  # not those of each group
-        assert torch.equal(logits, network(x))
-        values = attention.values()
-    assert [part.training for part in network.modules()] == modes
-    assert network.recorder is None
-    assert torch.equal(network.source_power, power)
-    torch.testing.assert_close(values.logits()[:3], logits.detach())
-    assert network(x).shape == (3, 3, 2)
-
-
-def test_an_exception_puts_everything_back_of_signed_attention_too():
-    network = _signed().train()
-    x = _noise(2, 5, 160)
-    with pytest.raises(RuntimeError, match="broken"):
-        with record_attention(network):
-            network(x)
-            raise RuntimeError("broken")
-    assert network.training
-    assert network.recorder is None
-    with record_attention(network) as record:
-        with pytest.raises(ValueError, match="shape"):
-            network(x[:, :2])
-        network(x)
-    assert record.values().tokens.shape[0] == 2
-
-
-def test_recording_signed_attention_twice_is_refused():
-    network = _signed()
-    with record_attention(network), pytest.raises(RuntimeError, match="being recorded already"):
-        with record_attention(network):
-            pass
-    with record_attention(network) as attention:
-        pass
-    with pytest.raises(RuntimeError, match="No attention was recorded"):
-        attention.values()
-    with pytest.raises(TypeError, match="reduce is for the layers of an OriginalTransformer"):
-        with record_attention(network, reduce=RolloutFold()):
-            pass
-    assert network.recorder is None
 
 
 def test_rollout_of_signed_attention_is_what_it_says(signed):
@@ -303,7 +327,7 @@ def test_a_channel_that_no_head_attends_to_has_no_share():
 def test_connections_of_channels_add_up_to_rollout(signed):
     network, x = signed
     values = _record(network, x)
-    connections = channel_connections(values)
+    connections = values.connections()
     assert connections.min() >= 0
     torch.testing.assert_close(connections, connections.transpose(1, 2))
     torch.testing.assert_close(connections.sum(dim=2), attention_rollout(values))
@@ -390,10 +414,11 @@ def test_rollout_follows_a_permutation_of_the_tokens():
     torch.testing.assert_close(attention_rollout(permuted), expected)
 
 
-def test_class_row():
-    attn = _weights()
-    row = attention_rollout(attn, output="class")
-    torch.testing.assert_close(row, attention_rollout(attn)[:, 0, 1:])
+@pytest.mark.parametrize("options", [{}, {"head_fusion": "max"}, {"residual": False}])
+def test_class_row(options):
+    for attn in (_weights(), _weights(n_layers=1)):
+        row = attention_rollout(attn, output="class", **options)
+        torch.testing.assert_close(row, attention_rollout(attn, **options)[:, 0, 1:])
 
 
 def test_rollout_of_numpy_weights():
@@ -430,23 +455,10 @@ def test_bad_shape():
         attention_rollout(_weights()[:, 0, 0])
 
 
-def _network(**params):
-    torch.manual_seed(0)
-    options = {"n_time_tokens": 1, "embed_dim": 16, "n_layers": 3, "n_heads": 4}
-    return OriginalTransformer(4, 2, 80, **options | params)
-
-
-def test_recording_changes_no_logits_and_gives_softmax_rows():
-    network = _network().eval()
-    x = torch.randn(6, 4, 80)
-    plain = network(x)
-    with record_attention(network) as attention:
-        recorded = network(x)
-    torch.testing.assert_close(plain, recorded)
-    weights = attention.values()
+def test_recorded_weights_are_softmax_rows():
+    weights = _record(_network(), _noise(6, 4, 80))
     assert weights.shape == (6, 3, 4, 5, 5)
     torch.testing.assert_close(weights.sum(-1), torch.ones(6, 3, 4, 5))
-    assert not weights.requires_grad
 
 
 def test_recorded_weights_are_those_of_torchs_attention():
@@ -465,111 +477,6 @@ def test_recorded_weights_are_those_of_torchs_attention():
     with record_attention(ours) as attention:
         torch.testing.assert_close(ours(x), expected)
     torch.testing.assert_close(attention.values()[:, 0], expected_weights.detach())
-
-
-def test_batches_are_kept_apart_and_in_order():
-    network = _network().eval()
-    x = torch.randn(7, 4, 80)
-    with record_attention(network) as attention:
-        network(x)
-    whole = attention.values()
-    with record_attention(network) as attention:
-        for batch in x.split(3):
-            network(batch)
-    assert [len(batch) for batch in attention.batches] == [3, 3, 1]
-    torch.testing.assert_close(attention.values(), whole)
-
-
-def test_reduce_sees_each_batch():
-    network = _network().eval()
-    x = torch.randn(7, 4, 80)
-    with record_attention(network) as attention:
-        network(x)
-    expected = attention_rollout(attention.values())
-    with record_attention(network, reduce=attention_rollout) as attention:
-        for batch in x.split(4):
-            network(batch)
-    torch.testing.assert_close(attention.values(), expected)
-
-
-@pytest.mark.parametrize("n_layers", [1, 3])
-@pytest.mark.parametrize("output", ["tokens", "class", "layers"])
-@pytest.mark.parametrize(
-    "options",
-    [{}, {"head_fusion": "max"}, {"residual": False}, {"convention": "eeg-transformer"}],
-)
-def test_folding_is_rollout_of_the_full_tensor(output, options, n_layers):
-    network = _network(n_layers=n_layers).eval()
-    x = torch.randn(5, 4, 80)
-    with record_attention(network) as attention:
-        logits = network(x)
-    expected = attention_rollout(attention.values(), output=output, **options)
-    with record_attention(network, reduce=RolloutFold(output=output, **options)) as attention:
-        torch.testing.assert_close(network(x), logits)
-    torch.testing.assert_close(attention.values(), expected)
-
-
-def test_rows_of_each_layer_are_those_of_shorter_networks():
-    attn = _weights()
-    layers = attention_rollout(attn, output="layers")
-    assert layers.shape == (3, 3, 3)
-    for n in range(3):
-        expected = attention_rollout(attn[:, : n + 1], output="class")
-        torch.testing.assert_close(layers[:, n], expected)
-
-
-def _attentions(network):
-    return [block.mha for block in network.encoder.encoder_layers]
-
-
-def test_recording_forces_eval_mode_and_puts_everything_back():
-    network = _network(drop_prob=0.5, noise=1.0).train()
-    network.encoder.encoder_layers[1].eval()
-    modes = [part.training for part in network.modules()]
-    x = torch.randn(2, 4, 80)
-    with record_attention(network):
-        torch.testing.assert_close(network(x), network(x))
-    assert [part.training for part in network.modules()] == modes
-    assert all(layer.recorder is None for layer in _attentions(network))
-    assert not any(layer.records_all for layer in _attentions(network))
-
-
-def test_an_exception_puts_everything_back_and_leaves_no_half_batch():
-    network = _network().train()
-    x = torch.randn(2, 4, 80)
-    hook = network.encoder.encoder_layers[1].register_forward_hook(_break)
-    with pytest.raises(RuntimeError, match="broken"):
-        with record_attention(network) as record:
-            network(x)
-    assert record.batches == []
-    assert network.training
-    assert all(layer.recorder is None for layer in _attentions(network))
-    hook.remove()
-    with record_attention(network) as record:
-        with pytest.raises(ValueError, match="shape"):
-            network(x[:, :2])
-        network(x)
-    assert record.values().shape[0] == 2
-
-
-def _break(module, inputs, output):
-    raise RuntimeError("broken")
-
-
-def test_recording_twice_is_refused():
-    network = _network()
-    with record_attention(network), pytest.raises(RuntimeError, match="being recorded already"):
-        with record_attention(network):
-            pass
-    with record_attention(network):
-        pass
-
-
-def test_nothing_recorded():
-    with record_attention(_network()) as attention:
-        pass
-    with pytest.raises(RuntimeError, match="No attention was recorded"):
-        attention.values()
 
 
 @pytest.mark.parametrize("thing", [object(), torch.nn.Linear(2, 2)])

@@ -39,7 +39,6 @@ def explanation(simulated):
         parts=TIMES,
         targets=rng.choice(classes, N_EPOCHS),
         subjects=np.tile([1, 2, 3, 4], 3),
-        layer_values=rng.normal(size=(N_EPOCHS, 2, N_CHANS)),
         connections=rng.normal(size=(N_EPOCHS, N_CHANS, N_CHANS)).astype(np.float32),
         permutation=Bunch(
             importances=rng.normal(size=(N_CHANS, 5)),
@@ -172,7 +171,7 @@ def test_shap_of_a_probability_that_rounds_to_one(explanation):
 @pytest.mark.parametrize(
     "method, reason",
     [
-        ("rollout", "those of attention rollout do not add up.*where the model looks"),
+        ("rollout", "those of attention rollout do not add up.*shares of attention"),
         ("gradient-rollout", "shares of relevance"),
         ("occlusion", "counted in all of them or in none.*method='integrated-gradients'"),
     ],

@@ -11,13 +11,10 @@ from skeegformer import (
     EEGTransformerClassifier,
     OriginalTransformerClassifier,
 )
-from skeegformer.attention import attention_gradients, gradient_rollout, log_odds
-from skeegformer.explain.gradients import (
-    explain_gradient_rollout,
-    integrated_gradients,
-    signed_gradient_rollout,
-    source_contributions,
-)
+from skeegformer.attention import attention_gradients, gradient_rollout
+from skeegformer.explain._gradients import integrated_gradients, source_contributions
+from skeegformer.explain._model import log_odds
+from skeegformer.explain._rollout import explain_gradient_rollout, signed_gradient_rollout
 from skeegformer.nn import OriginalTransformer
 from skeegformer.nn.transformer import POWER_GAIN
 
@@ -127,11 +124,10 @@ def test_gradient_rollout_against_jacobians_by_hand():
     torch.testing.assert_close(grads[0], torch.stack(gradients), rtol=1e-5, atol=1e-8)
     relevance = gradient_rollout(attn, grads)[0]
     torch.testing.assert_close(relevance, expected, rtol=1e-6, atol=1e-9)
-    rows, matrices = explain_gradient_rollout(network, x.numpy(), code.numpy())
-    np.testing.assert_allclose(rows[0, -1], expected[0, 1:], rtol=1e-6)
-    np.testing.assert_allclose(matrices[0], expected, rtol=1e-6)
-    first = torch.eye(4).double() + (gradients[0] * weights[0]).clamp(min=0).mean(dim=0)
-    np.testing.assert_allclose(rows[0, 0], first[0, 1:], atol=1e-9)
+    found = explain_gradient_rollout(network, x.numpy(), code.numpy(), None, connections=True)
+    shares = expected[0, 1:] / expected[0, 1:].sum()
+    np.testing.assert_allclose(found["token_values"][0, :, 0], shares, rtol=1e-6)
+    np.testing.assert_allclose(found["connections"][0], expected[1:, 1:], rtol=1e-6)
 
 
 def test_frozen_parameters_and_modes_stay_as_they_are():

@@ -1,11 +1,18 @@
 """Filters and patterns of sources."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy.signal import correlate
 
-from skeegformer import EEGTransformerClassifier, OriginalTransformerClassifier, make_simulated_eeg
+from skeegformer import (
+    AttentionExplainer,
+    EEGTransformerClassifier,
+    OriginalTransformerClassifier,
+    make_simulated_eeg,
+)
 from skeegformer.explain.patterns import source_patterns
 
 
@@ -101,6 +108,19 @@ def test_weights_are_those_of_the_class_token(suppressed):
     assert found.shares.sum() == pytest.approx(1, rel=1e-5)
     assert len(found.times) == network.n_windows
     assert found.times[0] == pytest.approx((network.window - 1) / 2 / network.rate)
+
+
+def test_patterns_of_an_explanation(suppressed):
+    classifier, data, subjects, _ = suppressed
+    explanation = AttentionExplainer().explain(classifier, data, groups=subjects)
+    expected = source_patterns(classifier, data, subjects, n_sources=2)
+    found = explanation.patterns(n_sources=2)
+    np.testing.assert_array_equal(found.patterns, expected.patterns)
+    display = explanation.plot_patterns(2)
+    np.testing.assert_array_equal(display.patterns, expected.patterns)
+    assert display.titles[0] == f"{100 * expected.shares[0]:.0f} %, log power"
+    with pytest.raises(ValueError, match="Patterns are computed from the model and its epochs"):
+        replace(explanation, source=None).patterns()
 
 
 def test_what_has_no_sources():

@@ -11,20 +11,22 @@ from sklearn.metrics import balanced_accuracy_score
 
 from skeegformer import (
     AttentionExplainer,
+    ChannelDropper,
     EEGTransformer,
     EEGTransformerClassifier,
     OriginalTransformerClassifier,
     channel_permutation_importance,
     make_baseline,
 )
-from skeegformer.explain.permutation import shuffled_orders
-from skeegformer.explain.perturbation import (
+from skeegformer.explain._electrodes import neighborhoods
+from skeegformer.explain._perturbation import (
     ChangedChannels,
     make_parts,
     make_substitute,
-    neighborhoods,
     part_names,
+    shuffled_orders,
 )
+from skeegformer.nn import OriginalTransformer
 
 CHANNELS = [
     *("FC3", "FC1", "FCz", "FC2", "FC4"),
@@ -109,6 +111,28 @@ def test_permutation_of_a_baseline_on_epochs_finds_the_sources(simulated):
         baseline, X[:30], y[:30], n_repeats=1, channel_groups="neighbors"
     )
     assert around.importances.shape == (16, 1)
+
+
+def test_numbers_count_eeg_channels_as_those_of_channel_dropper_do(fitted, simulated):
+    """Also where an eye channel comes first."""
+    X, y, _, _ = simulated
+    eog = mne.create_info(["EOG"], X.info["sfreq"], "eog")
+    noise = np.random.default_rng(0).normal(0, 1e-4, size=(len(X), 1, len(X.times)))
+    eog = mne.EpochsArray(noise, eog, events=X.events, tmin=X.tmin, verbose="ERROR")
+    both = X.copy().add_channels([eog])
+    both.reorder_channels(["EOG", *X.ch_names])
+    place = X.ch_names.index("C3")
+    result = channel_permutation_importance(
+        fitted, both, y, n_repeats=2, channel_groups={"number": [place], "C3": ["C3"]},
+        random_state=0,
+    )  # fmt: skip
+    np.testing.assert_array_equal(result.importances[0], result.importances[1])
+    assert result.importances_mean[0] != 0
+    assert "C3" not in ChannelDropper([place]).fit_transform(both).ch_names
+    alone = channel_permutation_importance(fitted, both, y, n_repeats=1, random_state=0)
+    assert alone.names == X.ch_names
+    with pytest.raises(ValueError, match=r"channel_groups\['a'\] names the channel 16"):
+        channel_permutation_importance(fitted, both, y, channel_groups={"a": [16]})
 
 
 def test_explainers_permutation_is_the_function_on_the_classifier(fitted, simulated):
@@ -260,11 +284,22 @@ def test_swap_stays_within_subjects_and_moves_every_epoch():
         np.testing.assert_array_equal(other, substitute([1], repeat)[:, 0, 0])
 
 
+def test_a_single_epoch_takes_anybodys_and_leaves_the_others_among_themselves():
+    data = np.arange(11.0)[:, None, None] * np.ones((11, 1, 1))
+    subjects = np.repeat([1, 2, 3], [5, 5, 1])
+    substitute = make_substitute("swap", data, subjects=subjects, random_state=0)
+    without = make_substitute("swap", data[:10], subjects=subjects[:10], random_state=0)
+    np.testing.assert_array_equal(substitute([0], 0)[:10], without([0], 0))
+    singles = [substitute([0], repeat)[10, 0, 0] for repeat in range(30)]
+    assert len(set(singles)) > 5
+    assert 10 not in singles
+
+
 def test_band_occlusion_takes_the_band_and_nothing_else():
     times = np.arange(320) / 160
     waves = {"theta": 6, "alpha": 10, "beta": 20}
     signal = sum(np.sin(2 * np.pi * f * times) for f in waves.values())[None]
-    parts = make_parts("band", n_times=320, sfreq=160.0)
+    parts = make_parts("band", None, 160.0)
     assert list(parts) == ["delta", "theta", "alpha", "beta"]
     middle = slice(80, 240)
     for name, frequency in waves.items():
@@ -272,9 +307,9 @@ def test_band_occlusion_takes_the_band_and_nothing_else():
         taken = parts[name](signal)
         assert np.corrcoef(taken[0, middle], wave[0, middle])[0, 1] > 0.97
     with pytest.raises(ValueError, match="'gamma' is"):
-        make_parts("band", n_times=320, sfreq=160.0, bands={"gamma": (40, 90)})
+        make_parts("band", None, 160.0, bands={"gamma": (40, 90)})
     with pytest.raises(ValueError, match="Bands need a sampling rate"):
-        make_parts("band", n_times=320)
+        make_parts("band", None, None)
 
 
 def test_the_band_that_carries_the_class(simulated):
@@ -315,10 +350,12 @@ def test_temporal_tokens_are_occluded_one_by_one(simulated, params, parts):
 
 
 def test_short_temporal_tokens_have_names_of_their_own():
-    names = part_names(20, 5, 1000.0)
+    names = part_names(OriginalTransformer(2, 2, 100, n_time_tokens=20), 1000.0)
     assert names[:2] == ("0.000-0.005 s", "0.005-0.010 s")
     assert len(set(names)) == 20
-    assert part_names(2, 160, 160.0) == ("0.00-1.00 s", "1.00-2.00 s")
+    network = OriginalTransformer(2, 2, 320, n_time_tokens=2)
+    assert part_names(network, 160.0) == ("0.00-1.00 s", "1.00-2.00 s")
+    assert part_names(network, None) == ("token 1", "token 2")
 
 
 def test_neighborhoods_are_those_of_the_montage(simulated):

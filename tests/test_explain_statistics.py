@@ -1,5 +1,6 @@
 """Statistics of explanations against pandas, SciPy, MNE and data whose truth is known."""
 
+import itertools
 from dataclasses import replace
 
 import mne
@@ -342,6 +343,93 @@ def test_parts_can_be_compared():
     assert test.conditions == ("alpha", "theta")
 
 
+def _groups(info, rng, n_first=7, n_second=6, effect=0.0):
+    """Epochs of two groups of subjects, of which one may have another map near C3."""
+    groups = np.repeat(["patient", "control"], [n_first, n_second])
+    values = spatial_noise(info, (len(groups), 1), rng) + spatial_noise(info, (len(groups), 4), rng)
+    near = [info["ch_names"].index(name) for name in ("C3", "C1", "C5", "FC3", "CP3")]
+    values[np.ix_(np.flatnonzero(groups == "patient"), range(4), near)] += effect
+    y, subjects = np.tile(CLASSES, 2 * len(groups)), np.repeat(np.arange(len(groups)), 4)
+    explanation = make_explanation(values.reshape(-1, values.shape[-1]), y, subjects, info)
+    return explanation, np.repeat(groups, 4), near
+
+
+def test_groups_of_subjects_are_compared_as_independent_samples(info):
+    explanation, group, near = _groups(info, np.random.default_rng(0), effect=4.0)
+    test = explanation.compare("patient", "control", by=group, random_state=0)
+    tables = subject_means(explanation, by=group)
+    expected = stats.ttest_ind(tables["patient"], tables["control"])
+    np.testing.assert_allclose(test.t_values, expected.statistic)
+    difference = tables["patient"].mean() - tables["control"].mean()
+    np.testing.assert_allclose(test.difference, difference)
+    assert (test.paired, test.n_subjects) == (False, 13)
+    assert test.threshold == pytest.approx(stats.t.isf(0.025, 11))
+    assert test.mask[near].all()
+    assert "over 13 subjects (each in one group, independent samples)" in test.summary
+    # The same, where the classes are the groups.
+    classes = replace(explanation, classes=np.array(["control", "patient"]), y=group)
+    again = classes.compare("patient", "control", random_state=0)
+    np.testing.assert_array_equal(again.p_values, test.p_values)
+    lower = explanation.compare("control", "patient", by=group, tail=-1, random_state=0)
+    assert lower.mask[near].all()
+    paired = explanation.compare("left", "right", n_permutations=50)
+    assert paired.paired
+    assert "over 13 subjects (who have both, paired)" in paired.summary
+
+
+def test_p_values_of_groups_are_those_of_every_division():
+    """A single channel and 4 + 4 subjects, whose 70 divisions can all be gone through."""
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=8) + np.repeat([2.0, 0], 4)
+    explanation = make_explanation(values[:, None], np.repeat(CLASSES, 4), np.arange(8))
+    test = explanation.compare(
+        "left", "right", adjacency=np.eye(1), threshold=0.1, n_permutations=5000, random_state=0
+    )
+    divisions = [list(one) for one in itertools.combinations(range(8), 4)]
+    t = [abs(stats.ttest_ind(values[d], np.delete(values, d)).statistic) for d in divisions]
+    expected = np.mean(np.array(t) >= abs(test.t_values[0]) - 1e-9)
+    assert test.p_values[0] == pytest.approx(expected, abs=0.02)
+    assert test.smallest_possible_p == 1 / 35
+
+
+def test_false_alarms_between_groups_stay_at_alpha(info):
+    rng = np.random.default_rng(1)
+    alarms = 0
+    for _ in range(100):
+        explanation, group, _ = _groups(info, rng)
+        options = {"by": group, "n_permutations": 40, "random_state": rng.integers(2**31)}
+        alarms += explanation.compare("patient", "control", **options).mask.any()
+    assert stats.binomtest(int(alarms), 100, 0.05, alternative="greater").pvalue > 0.01
+
+
+def test_what_groups_of_subjects_refuse(info):
+    explanation, group, _ = _groups(info, np.random.default_rng(0), 3, 3)
+    with pytest.warns(UserWarning, match="With 6 subjects the smallest possible p is 0.1"):
+        explanation.compare("patient", "control", by=group)
+    with pytest.raises(ValueError, match="Subjects 0, 1, .* have epochs of both 'left'"):
+        explanation.compare("left", "right", paired=False)
+    with pytest.raises(ValueError, match="3 subjects have epochs of 'patient' and 1 others"):
+        few = explanation.subjects <= 3
+        explanation.select(few).compare("patient", "control", by=group[few])
+    with (
+        pytest.warns(match="Subjects 0, 1, 2, 3, 4, 5 have no"),
+        pytest.raises(ValueError, match="0 of 6 subjects have epochs of both"),
+    ):
+        explanation.compare("patient", "control", by=group, paired=True)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        explanation.compare("patient", "control", by=group[:-1])
+
+
+@pytest.mark.parametrize("kind", ["ecog", "seeg"])
+def test_neighbours_are_those_of_the_scalp(info, kind):
+    explanation = null_explanation(info, np.random.default_rng(0))
+    types = mne.create_info(info["ch_names"], info["sfreq"], kind)
+    for channel, known in zip(types["chs"], info["chs"], strict=True):
+        channel["loc"][:] = known["loc"]
+    with pytest.raises(ValueError, match=f"channels of the type {kind}: pick the EEG channels"):
+        replace(explanation, info=types).compare("left", "right")
+
+
 def test_what_compare_conditions_refuses(info):
     explanation = null_explanation(info, np.random.default_rng(0))
 
@@ -361,7 +449,7 @@ def test_what_compare_conditions_refuses(info):
             compare(threshold=threshold)
     with pytest.raises(ValueError, match=r"adjacency has shape \(3, 3\).*\(64, 64\)"):
         compare(adjacency=np.eye(3))
-    with pytest.raises(ValueError, match="need electrode positions"):
+    with pytest.raises(ValueError, match="needs electrode positions"):
         compare(explanation=replace(explanation, info=None))
     two, values = mne.pick_info(info, [0, 1]), np.ones((72, 2, 1))
     with pytest.raises(ValueError, match="neighbours of 2 channels cannot be found"):

@@ -31,7 +31,6 @@ def explanation(simulated):
         parts=("0.00-0.67 s", "0.67-1.33 s", "1.33-2.00 s"),
         targets=rng.choice(classes, N_EPOCHS),
         subjects=np.tile([1, 2, 3, 4], 3),
-        layer_values=rng.normal(size=(N_EPOCHS, 2, N_CHANS)),
         connections=rng.normal(size=(N_EPOCHS, N_CHANS, N_CHANS)).astype(np.float32),
         permutation=Bunch(
             importances=rng.normal(size=(N_CHANS, 5)),

@@ -160,14 +160,11 @@ def test_a_grid_of_classes_by_parts():
     assert rows == ["left", "right", "left\n− right"]
 
 
-def test_subjects_and_layers():
+def test_subjects():
     one = make_explanation()
     by_subject = one.plot_topomap(by="subject")
     assert by_subject.titles == ["subject 3", "subject 5", "subject 8", "subject 9"]
     np.testing.assert_allclose(by_subject.values[1], 100 * one.values[6:12].mean(axis=0))
-    by_layer = one.plot_topomap(by="layer")
-    assert by_layer.titles == ["layer 1", "layer 2", "layer 3"]
-    np.testing.assert_allclose(by_layer.values, 100 * one.layer_values.mean(axis=0))
 
 
 def marked(axes, marker="o"):
@@ -221,8 +218,6 @@ def test_bad_requests():
         one.plot_topomap(difference="left")
     with pytest.raises(ValueError, match="give explain groups="):
         replace(one, subjects=None).plot_topomap(by="subject")
-    with pytest.raises(ValueError, match="value after each layer"):
-        replace(one, layer_values=None).plot_topomap(by="layer")
     with pytest.raises(ValueError, match="lower and a higher limit"):
         one.plot_topomap(vlim=(1, 1))
     with pytest.raises(ValueError, match="names='C3' is not a whole number"):

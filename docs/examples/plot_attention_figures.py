@@ -4,7 +4,7 @@ Figures of attention, with closed and with open eyes
 
 The kinds of figures that eeg-transformer [1]_ was published with, drawn from models that are
 trained on this page: confusions, scores, maps of attention by class and frequency band, and
-connections between channels; at the end the same, by layer and time, of the original's network.
+connections between channels; at the end the same, by time, of the original's network.
 
 What is explained are epochs of people whom the model has not seen: it learns from one half of
 them and is asked about the other half, and the other way round.
@@ -167,21 +167,16 @@ original = make_eeg_pipeline(
 )
 train, test = next(GroupKFold(2).split(y, y, subjects))
 original.fit(X[train], y[train])
-by_layer = rollout.explain(original, X[test], y[test])
-score = balanced_accuracy_score(by_layer.y, by_layer.predictions)
+by_time = rollout.explain(original, X[test], y[test])
+score = balanced_accuracy_score(by_time.y, by_time.predictions)
 print(f"Balanced accuracy on unseen subjects: {score:.2f} (chance 0.50)")
-by_layer.plot_topomap(by="class and part")
-
-# %%
-# Rollout after each block:
-
-by_layer.plot_topomap(by="layer")
+by_time.plot_topomap(by="class and part")
 
 # %%
 # From which channel to which? Drawn are the twenty strongest connections of each class, beyond
 # what all channels take from the same one.
 
-display = by_layer.plot_connections(top=20)
+display = by_time.plot_connections(top=20)
 
 # %%
 # The same on heads to turn around. The page works without a network, and can be sent to a

@@ -66,7 +66,7 @@ TopomapDisplay(truth.relevance, X.info, ["truth"], unit="difference of classes")
 )
 for ax, (method, explanation) in zip(axes[1:], explanations.items(), strict=True):
     explanation.plot_topomap(by=None, ax=ax, names=2, mask=truth.is_source)
-    ax.set_title(f"{METHODS[method].label}\n({METHODS[method].question})")
+    ax.set_title(f"{METHODS[method].label}\n({METHODS[method].family})")
 
 # %%
 # As numbers: which share of the map lies on electrodes that are relevant (above half of the best
@@ -78,11 +78,11 @@ rows = {"equal values": ["", relevant.mean(), truth.is_distractor.mean()]}
 for method, explanation in explanations.items():
     shares = explanation.feature_importances_
     rows[METHODS[method].label] = [
-        METHODS[method].question,
+        METHODS[method].family,
         shares[relevant].sum(),
         shares[truth.is_distractor].sum(),
     ]
-columns = ["tells what the model", "share on relevant", "share on distractors"]
+columns = ["by", "share on relevant", "share on distractors"]
 pd.DataFrame.from_dict(rows, orient="index", columns=columns).round(3)
 
 # %%

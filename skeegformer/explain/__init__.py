@@ -1,14 +1,13 @@
-"""What a fitted classifier looked at, what it used, and what it needed."""
+"""Attributions by attention, gradients and perturbation, their tests and statistics."""
 
+from skeegformer.explain._randomization import randomize_parameters
 from skeegformer.explain.clusters import ClusterTest, compare_conditions
+from skeegformer.explain.concatenation import concatenate_explanations
 from skeegformer.explain.explainer import AttentionExplainer
-from skeegformer.explain.explanation import Explanation, concatenate_explanations
-from skeegformer.explain.faithfulness import (
-    Faithfulness,
-    evaluate_explanation,
-    randomize_parameters,
-)
+from skeegformer.explain.explanation import Explanation
+from skeegformer.explain.faithfulness import Faithfulness, evaluate_explanation
 from skeegformer.explain.methods import METHODS
+from skeegformer.explain.patterns import SourcePatterns
 from skeegformer.explain.permutation import channel_permutation_importance
 from skeegformer.explain.statistics import (
     SeedStability,
@@ -24,6 +23,7 @@ __all__ = [
     "Faithfulness",
     "METHODS",
     "SeedStability",
+    "SourcePatterns",
     "bootstrap_intervals",
     "channel_permutation_importance",
     "compare_conditions",

@@ -1,4 +1,4 @@
-"""What all methods ask of a network: batches of epochs, and their logits."""
+"""What all methods ask of a network: batches of epochs, logits, and the log odds of a class."""
 
 import numpy as np
 import torch
@@ -6,49 +6,41 @@ import torch
 BATCH_SIZE = 64
 
 
-def predict_logits(network, data):
-    """Compute the logits of epochs, in evaluation mode.
+def predict(classifier, data, subjects):
+    """Compute logits, and what the log powers of each epoch are centred on, or None, in one pass.
 
-    Parameters
-    ----------
-    network : EEGTransformer
-        The network; left as it was.
-    data : ndarray of shape (n_epochs, n_chans, n_times)
-        Epochs.
-
-    Returns
-    -------
-    Tensor of shape (n_epochs, n_outputs)
-        Logits, on the CPU.
+    Means are of shape (n_epochs, n_images, n_sources, n_windows).
     """
-    training = network.training
+    if not getattr(classifier, "adapt", False):
+        return torch.from_numpy(classifier._logits_of(data, subjects)), None
+    network, raw = classifier.net_.module_, classifier._raw_tokens(data)
+    centred = classifier._centred(raw.clone(), subjects)
+    with torch.no_grad():
+        logits = network.read_out(centred.to(network.scale.device)).cpu()
+    return logits, (raw - centred)[:, :, 0].numpy()
+
+
+def predict_logits(network, data, means=None):
+    """Compute the logits of epochs, in evaluation mode, centred on known means if there are any."""
     network.eval()
-    try:
-        with torch.no_grad():
+    with torch.no_grad():
+        if means is None:
             return torch.cat([network(x).cpu() for x in batches(network, data)])
-    finally:
-        network.train(training)
+        both = batches(network, data, means)
+        return torch.cat([network(x, means=known).cpu() for x, known in both])
 
 
 def batches(network, *arrays, batch_size=BATCH_SIZE):
-    """Cut arrays into batches on the network's device.
-
-    Parameters
-    ----------
-    network : EEGTransformer
-        The network.
-    *arrays : ndarray of shape (n_epochs, ...)
-        What to cut.
-    batch_size : int
-        How many epochs a batch holds.
-
-    Yields
-    ------
-    Tensor or tuple of Tensor
-        Of one array, its batch; of several, a batch of each.
-    """
+    """Cut arrays into batches on the network's device; tuples where there are several."""
     device = next(network.parameters()).device
     tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
     for batch in zip(*(tensor.split(batch_size) for tensor in tensors), strict=True):
         batch = tuple(part.to(device) for part in batch)
         yield batch if len(batch) > 1 else batch[0]
+
+
+def log_odds(logits, codes):
+    """Compute ``log(p / (1 - p))`` of a class, epoch by epoch, from (batch, n_outputs)."""
+    own = torch.nn.functional.one_hot(codes, logits.shape[1]).bool()
+    others = logits.masked_fill(own, -torch.inf).logsumexp(dim=1)
+    return logits.gather(1, codes[:, None])[:, 0] - others

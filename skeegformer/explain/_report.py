@@ -15,12 +15,12 @@ from skeegformer.explain.methods import METHODS
 from skeegformer.plotting._electrodes import usable_electrodes
 
 _READING = {
-    "looks": (
+    "attention": (
         "where the model looks. Attention is not need: loud channels draw attention whether or "
         "not they matter."
     ),
-    "uses": "what moves the output of the model.",
-    "needs": "what the model needs: what its output loses without a channel.",
+    "gradient": "what moves the output of the model.",
+    "perturbation": "what the model needs: what its output loses without a channel.",
 }
 _PACKAGES = ("skeegformer", "torch", "skorch", "scikit-learn", "mne", "moabb", "numpy")
 _N_CHANNELS = 10  # in the table of the most important ones
@@ -72,7 +72,7 @@ def _add_summary(report, explanation, method):
     rows = {
         "Method": method.label,
         "Paper": method.reference,
-        "What it tells": _READING[method.question],
+        "What it tells": _READING[method.family],
         "Unit": method.unit,
         "Epochs": n_epochs,
         "Subjects": "not known" if subjects is None else len(np.unique(subjects.astype(str))),

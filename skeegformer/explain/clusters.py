@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from scipy.spatial import QhullError
-from sklearn.utils import check_random_state
+from scipy.special import comb
 
 from skeegformer._validation import check_count, check_one_of
+from skeegformer.explain._cluster_permutation import (
+    check_adjacency,
+    check_threshold,
+    find_clusters,
+    independent_t,
+    paired_t,
+)
+from skeegformer.explain._electrodes import adjacency_of
 from skeegformer.explain.statistics import ROUNDING, channel_names, subject_means
-
-# A channel's variance counts as at least this share of its mean square. That keeps t finite
-# where all subjects differ by the same amount, and changes no effect of less than 100 standard
-# deviations. Flipping signs does not change the mean square, so the test stays exact.
-_VARIANCE_FLOOR = 1e-4
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -32,7 +33,7 @@ class ClusterTest:
         Mean over subjects of the first minus the second condition, in the unit of the
         values.
     t_values : ndarray of shape (n_chans,)
-        Paired t statistic of each channel.
+        t statistic of each channel, paired or of independent samples.
     clusters : ndarray of bool of shape (n_clusters, n_chans)
         The channels of each cluster, by rising p. Of threshold-free enhancement, each
         channel is one.
@@ -42,8 +43,10 @@ class ClusterTest:
         Channels of the clusters with p of at most alpha.
     adjacency : ndarray of bool of shape (n_chans, n_chans)
         Which channels are neighbours.
+    paired : bool
+        Whether the same subjects have both conditions, or others each.
     n_subjects : int
-        Subjects that have both conditions.
+        Subjects that have both conditions, or one of them.
     ch_names : list of str
         The channels.
     alpha : float
@@ -54,9 +57,12 @@ class ClusterTest:
         The t from which a channel belongs to a cluster, or start and step of threshold-free
         enhancement.
     n_permutations : int
-        How many sign flips were compared, the data's own among them.
+        How many sign flips, or divisions into two groups, were compared, the data's own among
+        them.
     exact : bool
         Whether these are all there are.
+    smallest_possible_p : float
+        The p of data that no permutation can outdo.
 
     See Also
     --------
@@ -70,6 +76,7 @@ class ClusterTest:
     p_values: np.ndarray
     mask: np.ndarray
     adjacency: np.ndarray
+    paired: bool
     n_subjects: int
     ch_names: list
     alpha: float
@@ -77,20 +84,20 @@ class ClusterTest:
     threshold: Any
     n_permutations: int
     exact: bool
-
-    @property
-    def smallest_possible_p(self):
-        """The p of data that no sign flip can outdo: float."""
-        return 1 / self.n_permutations
+    smallest_possible_p: float
 
     @property
     def summary(self):
         """What was found, in plain words: str."""
         first, second = self.conditions
-        flips = f"{'all ' if self.exact else ''}{self.n_permutations} sign flips"
+        kind = "sign flips" if self.paired else "divisions into groups"
+        design = (
+            "who have both, paired" if self.paired else "each in one group, independent samples"
+        )
+        many = f"{'all ' if self.exact else ''}{self.n_permutations} {kind}"
         lines = [
             f"{first} against {second}: cluster permutation test over {self.n_subjects} subjects "
-            f"and {len(self.ch_names)} channels ({flips}, alpha = {self.alpha:g})."
+            f"({design}) and {len(self.ch_names)} channels ({many}, alpha = {self.alpha:g})."
         ]
         if self.mask.any():
             lines += [f"The conditions differ (p = {self.p_values[0]:.2g}).", *self._findings()]
@@ -138,6 +145,7 @@ def compare_conditions(
     *,
     by="class",
     labels="auto",
+    paired=None,
     alpha=0.05,
     n_permutations=2048,
     threshold=None,
@@ -147,26 +155,31 @@ def compare_conditions(
 ):
     """Test whether two conditions differ, over all channels at once.
 
-    Cluster permutation test [1]_ on the differences within subjects: neighbouring channels
-    whose paired t passes a threshold form a cluster, its mass is the sum of their t, and is
-    compared with the largest mass that arises when the signs of whole subjects' differences
-    are flipped. The rate of false alarms over all channels together is at most alpha.
+    Cluster permutation test [1]_ over subjects: neighbouring channels whose t passes a threshold
+    form a cluster, its mass is the sum of their t, and is compared with the largest mass that
+    arises by permutation. Where the same subjects have both conditions, t is paired, and the signs
+    of whole subjects' differences are flipped; of two groups of subjects, t is that of independent
+    samples, and subjects are divided anew. The rate of false alarms over all channels together is
+    at most alpha.
 
     Parameters
     ----------
     explanation : Explanation
         With subjects and, unless `adjacency` is given, electrode positions.
     a, b : object
-        Two classes, or two parts.
-    by : {"class", "part"}, default="class"
-        What `a` and `b` are.
+        Two classes, two parts, or two of the labels.
+    by : {"class", "part"} or array-like of shape (n_epochs,), default="class"
+        What `a` and `b` are; an array has a label for each epoch, such as the group of its subject.
     labels : {"auto", "true", "predicted"}, default="auto"
         Which label decides on an epoch's class; see `subject_means`.
+    paired : bool or None, default=None
+        Whether subjects are compared with themselves, or one group of subjects with another. None
+        pairs, unless nobody has both conditions; the summary says what was done.
     alpha : float, default=0.05
         Level of the test.
     n_permutations : int, default=2048
-        Number of sign flips, the data's own among them. Where there are no more than this
-        (up to 12 subjects for 2048), all are taken, and the test is exact.
+        Number of permutations, the data's own among them. Of pairs, all sign flips are taken where
+        there are no more than this (up to 12 subjects for 2048), and the test is exact.
     threshold : float, dict or None, default=None
         The absolute t from which a channel belongs to a cluster; None takes that of
         p = 0.05 for a single channel. ``{"start": 0, "step": 0.2}`` asks for threshold-free
@@ -177,7 +190,7 @@ def compare_conditions(
         Which channels are neighbours; None takes the montage's, by Delaunay triangulation
         of the electrodes (`mne.channels.find_ch_adjacency`).
     random_state : int, RandomState instance or None, default=None
-        Decides on the sign flips, where not all are taken.
+        Decides on the permutations, where not all are taken.
 
     Returns
     -------
@@ -188,20 +201,22 @@ def compare_conditions(
     ------
     ValueError
         If conditions are unknown or the same, subjects, labels or positions are not known,
-        fewer than 2 subjects have both conditions, or a parameter is out of its range.
+        there are fewer than 2 subjects (in each group), somebody is in both groups, or a parameter
+        is out of its range.
 
     Warns
     -----
     UserWarning
-        If subjects lack a condition and are left out, or are too few for any p to reach
+        If subjects lack a condition and are left out of pairs, or are too few for any p to reach
         alpha: with n of them, p is at least 2 ** -(n - 1), or 2 ** -n of one tail.
 
     Notes
     -----
     A significant cluster says that the conditions differ. It does not say that they differ
     at each of its channels, or nowhere else: no channel was tested by itself [3]_. Shares
-    of attention add up to one, so that a rise in one place is a fall in others. The test
-    takes each subject's difference to be symmetric about zero where there is no effect.
+    of attention add up to one, so that a rise in one place is a fall in others. The paired test
+    takes each subject's difference to be symmetric about zero where there is no effect, and the
+    other one takes both groups to be distributed alike.
 
     References
     ----------
@@ -235,49 +250,67 @@ def compare_conditions(
     >>> test.mask.tolist()
     [True, True, False, False]
     """
-    check_one_of("by", by, ("class", "part"))
     check_one_of("tail", tail, (-1, 0, 1))
     if not isinstance(alpha, Real) or not 0 < alpha < 1:
         raise ValueError(f"alpha={alpha!r} is not between 0 and 1; 0.05 is usual.")
     check_count("n_permutations", n_permutations, int(np.ceil(1 / alpha)))
-    first, second = _paired(explanation, a, b, by, labels)
-    n_subjects = len(first)
-    threshold = _threshold(threshold, n_subjects, tail)
-    adjacency = _adjacency(explanation, adjacency)
-    n_possible = 2 ** (n_subjects - (tail == 0))
-    exact = n_possible <= n_permutations
+    first, second, paired = _samples(explanation, a, b, by, labels, paired)
+    sizes = len(first), len(second)
+    n_subjects = sizes[0] if paired else sum(sizes)
+    threshold = check_threshold(threshold, n_subjects - (1 if paired else 2), tail)
+    if adjacency is None:
+        adjacency = adjacency_of(explanation.info, "A test of clusters")
+    adjacency = check_adjacency(adjacency, first.shape[1])
+    if paired:
+        n_possible = 2 ** (n_subjects - (tail == 0))
+    else:  # exchanging groups of equal size turns the sign alone
+        n_possible = comb(n_subjects, sizes[0], exact=True)
+        n_possible //= 2 if tail == 0 and sizes[0] == sizes[1] else 1
     if 1 / n_possible > alpha:
         warnings.warn(_cannot_find(n_subjects, 1 / n_possible, alpha), stacklevel=2)
 
-    differences = (first - second).to_numpy(copy=True)
-    scale = np.maximum(first.abs().max(), second.abs().max()).to_numpy()
-    differences[np.abs(differences) <= ROUNDING * scale] = 0.0
+    x, z = first.to_numpy(copy=True), second.to_numpy(copy=True)
+    scale = ROUNDING * np.maximum(np.abs(x).max(axis=0), np.abs(z).max(axis=0))
+    if paired:
+        x -= z
+        x[np.abs(x) <= scale] = 0.0
+        samples, statistic = [x], paired_t
+    else:
+        x, z = (np.where(np.abs(one - x[0]) <= scale, x[0], one) for one in (x, z))
+        samples, statistic = [x, z], independent_t
     # MNE wants negative thresholds of a lower tail; turning the data round is the same test.
-    turned = differences if tail >= 0 else -differences
-    clusters, p_values = _find_clusters(
-        turned, adjacency, threshold, n_permutations, abs(tail), random_state
+    turned = samples if tail >= 0 else [-one for one in samples]
+    clusters, p_values = find_clusters(
+        turned, statistic, adjacency, threshold, n_permutations, abs(tail), random_state
     )
+    exact = paired and n_possible <= n_permutations
     return ClusterTest(
         conditions=(a, b),
-        difference=differences.mean(axis=0),
-        t_values=_t_values(differences),
+        difference=first.to_numpy().mean(axis=0) - second.to_numpy().mean(axis=0),
+        t_values=statistic(*samples),
         clusters=clusters,
         p_values=p_values,
         mask=clusters[p_values <= alpha].any(axis=0),
         adjacency=adjacency,
+        paired=paired,
         n_subjects=n_subjects,
         ch_names=channel_names(explanation),
         alpha=alpha,
         tail=tail,
         threshold=threshold,
-        n_permutations=min(n_possible, n_permutations),
+        n_permutations=min(n_possible, n_permutations) if paired else n_permutations,
         exact=exact,
+        smallest_possible_p=1 / min(n_possible, n_permutations),
     )
 
 
-def _paired(explanation, a, b, by, labels):
-    """Return the tables of two conditions, of the subjects that have both."""
-    known = explanation.classes.tolist() if by == "class" else explanation.parts
+def _samples(explanation, a, b, by, labels, paired):
+    """Return the tables of two conditions, of subjects that have both or one, and which it is."""
+    if isinstance(by, str):
+        check_one_of("by", by, ("class", "part"))
+        known = explanation.classes.tolist() if by == "class" else explanation.parts
+    else:
+        known = np.unique(by).tolist()
     for name, condition in (("a", a), ("b", b)):
         check_one_of(name, condition, known)
     if a == b:
@@ -286,6 +319,20 @@ def _paired(explanation, a, b, by, labels):
     nobody = pd.DataFrame(columns=channel_names(explanation), dtype=float)
     first, second = tables.get(a, nobody), tables.get(b, nobody)
     both = first.index.intersection(second.index)
+    if paired is None:
+        paired = len(both) > 0 or min(len(first), len(second)) == 0
+    if not paired:
+        if len(both):
+            raise ValueError(
+                f"Subjects {', '.join(map(str, both))} have epochs of both {a!r} and {b!r}, and "
+                "are no independent samples: compare with paired=True."
+            )
+        if min(len(first), len(second)) < 2:
+            raise ValueError(
+                f"{len(first)} subjects have epochs of {a!r} and {len(second)} others of {b!r}; a "
+                "test between groups needs at least 2 in each, and 4 to reach p = 0.05."
+            )
+        return first, second, False
     left_out = first.index.symmetric_difference(second.index)
     if len(left_out):
         warnings.warn(
@@ -298,80 +345,7 @@ def _paired(explanation, a, b, by, labels):
             f"{len(both)} of {len(np.unique(explanation.subjects))} subjects have epochs of both "
             f"{a!r} and {b!r}; a test over subjects needs at least 2, and 6 to reach p = 0.05."
         )
-    return first.loc[both], second.loc[both]
-
-
-def _threshold(threshold, n_subjects, tail):
-    if threshold is None:
-        return float(stats.t.isf(0.05 / (2 if tail == 0 else 1), n_subjects - 1))
-    if isinstance(threshold, dict):
-        if set(threshold) == {"start", "step"} and threshold["start"] >= 0 < threshold["step"]:
-            return dict(threshold)
-    elif isinstance(threshold, Real) and 0 < threshold < np.inf:
-        return float(threshold)
-    raise ValueError(
-        f"threshold={threshold!r} is not an absolute t above 0, a dict such as "
-        "{'start': 0, 'step': 0.2}, or None."
-    )
-
-
-def _adjacency(explanation, adjacency):
-    n_chans = explanation.token_values.shape[1]
-    if adjacency is not None:
-        adjacency = getattr(adjacency, "toarray", lambda: np.asarray(adjacency))().astype(bool)
-        if adjacency.shape != (n_chans, n_chans) or (adjacency != adjacency.T).any():
-            raise ValueError(
-                f"adjacency has shape {adjacency.shape}, but has to be symmetric and of shape "
-                f"({n_chans}, {n_chans}): a row and a column for each channel."
-            )
-        return adjacency
-    if explanation.positions is None:
-        raise ValueError(
-            "Clusters of channels need electrode positions: explain with Epochs that have a "
-            "montage (epochs.set_montage), give explain an info=, or pass adjacency."
-        )
-    import mne
-
-    try:
-        with mne.utils.use_log_level("ERROR"):
-            found, _ = mne.channels.find_ch_adjacency(explanation.info, "eeg")
-    except QhullError as error:
-        raise ValueError(
-            f"The neighbours of {n_chans} channels cannot be found by triangulation, which needs "
-            "at least 3 that are not in a line: pass adjacency."
-        ) from error
-    return found.toarray().astype(bool)
-
-
-def _t_values(differences):
-    """Compute the paired t of each channel, 0 where there is no difference at all."""
-    mean_square = (differences**2).mean(axis=0)
-    variance = differences.var(axis=0, ddof=1)
-    variance = np.maximum(variance, _VARIANCE_FLOOR * mean_square)
-    variance[mean_square == 0] = 1.0
-    return differences.mean(axis=0) / np.sqrt(variance / len(differences))
-
-
-def _find_clusters(differences, adjacency, threshold, n_permutations, tail, random_state):
-    import mne
-    from scipy.sparse import coo_array
-
-    with warnings.catch_warnings(), mne.utils.use_log_level("ERROR"):
-        warnings.filterwarnings("ignore", message="No clusters found")
-        _, clusters, p_values, _ = mne.stats.permutation_cluster_1samp_test(
-            differences,
-            threshold=threshold,
-            n_permutations=n_permutations,
-            tail=tail,
-            stat_fun=_t_values,
-            adjacency=coo_array(adjacency),
-            out_type="mask",
-            buffer_size=None,
-            seed=check_random_state(random_state),
-        )
-    clusters = np.reshape(clusters, (-1, differences.shape[1])).astype(bool)
-    order = np.argsort(p_values, kind="stable")
-    return clusters[order], np.asarray(p_values)[order]
+    return first.loc[both], second.loc[both], True
 
 
 def _cannot_find(n_subjects, smallest, alpha):

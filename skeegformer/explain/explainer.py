@@ -6,46 +6,30 @@ from numbers import Real
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import check_random_state
 
-from skeegformer._memmap import MappedEpochs
-from skeegformer._routing import routed_groups
-from skeegformer._validation import (
-    as_epochs,
-    check_count,
-    check_one_of,
-    is_epochs,
-    validate_eeg,
-    validate_groups,
-)
-from skeegformer.attention import (
-    CONVENTIONS,
-    HEAD_FUSIONS,
-    RolloutFold,
-    attention_rollout,
-    channel_connections,
-    record_attention,
-)
-from skeegformer.explain._model import predict_logits
-from skeegformer.explain.explanation import Explanation, Source
-from skeegformer.explain.gradients import (
-    explain_gradient_rollout,
-    integrated_gradients,
-    signed_gradient_rollout,
-    source_contributions,
-)
-from skeegformer.explain.methods import METHODS
-from skeegformer.explain.permutation import importance_bunch, shuffled_orders
-from skeegformer.explain.perturbation import (
+from skeegformer._validation import check_count, check_one_of, validate_eeg, validate_groups
+from skeegformer.attention import CONVENTIONS, HEAD_FUSIONS
+from skeegformer.explain._electrodes import neighborhoods
+from skeegformer.explain._gradients import explain_integrated_gradients
+from skeegformer.explain._inputs import channels_of, check_labels, reach_classifier, target_codes
+from skeegformer.explain._model import predict
+from skeegformer.explain._perturbation import (
     REPLACEMENTS,
+    importance_bunch,
     make_parts,
     make_substitute,
-    neighborhoods,
     occlude,
     part_names,
+    shuffled_orders,
 )
-from skeegformer.nn import EEGTransformer, OriginalTransformer
+from skeegformer.explain._rollout import (
+    check_connections,
+    explain_gradient_rollout,
+    explain_rollout,
+)
+from skeegformer.explain.explanation import Explanation, Source
+from skeegformer.explain.methods import METHODS
 
 
 class AttentionExplainer(BaseEstimator):
@@ -216,36 +200,46 @@ class AttentionExplainer(BaseEstimator):
             If `estimator` is not fitted.
         """
         self._check_parameters()
-        classifier, X, subjects = self._reach_classifier(estimator, X, groups, transform_params)
+        classifier, X, subjects = reach_classifier(estimator, X, groups, transform_params)
         data = validate_eeg(classifier, X, reset=False).data
         subjects = validate_groups(subjects, len(data))
-        y = _check_labels(classifier, y, len(data))
-        channels = _channels(classifier, info)
+        y = check_labels(classifier, y, len(data))
+        channels = channels_of(classifier, info)
         network = classifier.net_.module_
-        self._check_connections(network)
-        with torch.no_grad():
-            logits = torch.from_numpy(classifier._logits_of(data, subjects))
-        codes = self._target_codes(classifier, logits.numpy(), y)
-        explain = {
-            "rollout": self._rollout,
-            "gradient-rollout": self._gradient_rollout,
-            "integrated-gradients": self._integrated_gradients,
-            "occlusion": self._occlusion,
-            "permutation": self._permutation,
-        }[self.method]
-        explained = explain(classifier, network, data, codes, y, subjects, channels["info"])
-        class_specific = METHODS[self.method].class_specific
+        if self.connections:
+            check_connections(network, self.method, self.convention)
+        if self.method == "rollout":
+            options = (self.head_fusion, self.residual, self.convention)
+            logits, means, found = explain_rollout(
+                classifier, data, subjects, self.connections, *options
+            )
+        else:
+            logits, means = predict(classifier, data, subjects)
+        predicted = logits.argmax(dim=1).numpy()
+        codes = target_codes(self.target, classifier, predicted, y)
+        task = (network, data, codes, means)
+        if self.method == "gradient-rollout":
+            found = explain_gradient_rollout(*task, self.connections)
+        elif self.method == "integrated-gradients":
+            found = explain_integrated_gradients(*task)
+        elif self.method == "occlusion":
+            found = self._occlude(*task, subjects, channels["info"], classifier.sfreq_)
+        elif self.method == "permutation":
+            found = self._permute(*task, subjects, channels, classifier.classes_, y, predicted)
+        found = {"parts": part_names(network, classifier.sfreq_)} | found
+        settings = self._settings() | found.pop("settings", {})
         explanation = Explanation(
             probabilities=torch.softmax(logits, dim=1).numpy(),
             classes=classifier.classes_,
             y=y,
             method=self.method,
             part_kind=self.parts,
-            targets=classifier.classes_[codes] if class_specific else None,
+            targets=classifier.classes_[codes] if METHODS[self.method].class_specific else None,
             subjects=subjects,
-            source=Source(copy.copy(classifier), data),
+            settings=settings,
+            source=Source(copy.copy(classifier), data, means),
             **channels,
-            **{"settings": self._settings(), **explained},
+            **found,
         )
         return explanation.select(
             correct=True if self.correct_only else None, min_confidence=self.min_confidence
@@ -273,153 +267,14 @@ class AttentionExplainer(BaseEstimator):
         if isinstance(confidence, bool) or not isinstance(confidence, Real):
             raise ValueError(f"min_confidence={confidence!r} is not a number between 0 and 1.")
 
-    def _check_connections(self, network):
-        """Refuse to show what is computed and goes nowhere."""
-        if not self.connections:
-            return
-        if isinstance(network, EEGTransformer):
-            if self.method != "rollout":
-                raise ValueError(
-                    "connections=True of an EEGTransformer are those of attention: take "
-                    "method='rollout'."
-                )
-            return
-        every_block = self.method == "rollout" and self.convention == "eeg-transformer"
-        if len(network.encoder.encoder_layers) == 1 and not every_block:
-            raise ValueError(
-                "connections=True shows what channels take from each other before the class token "
-                "reads them, and with a single block it reads them as they are: train with "
-                "n_layers=2 or more. method='rollout' with convention='eeg-transformer' shows "
-                "what a single block computes and nobody reads."
-            )
-
     def _settings(self):
         """List the parameters that matter, for whoever reads a saved explanation."""
         seed = self.random_state
         seed = seed if seed is None or isinstance(seed, int | np.integer) else "RandomState"
         return {**self.get_params(), "random_state": seed}
 
-    def _reach_classifier(self, estimator, X, groups, transform_params):
-        """Take epochs through the steps before the classifier."""
-        estimator = getattr(estimator, "best_estimator_", estimator)
-        classifier = estimator[-1] if hasattr(estimator, "steps") else estimator
-        if not hasattr(classifier, "predict_proba") or not isinstance(classifier, BaseEstimator):
-            raise TypeError(_refusal(classifier))
-        check_is_fitted(classifier)
-        network = getattr(getattr(classifier, "net_", None), "module_", None)
-        if not isinstance(network, EEGTransformer | OriginalTransformer):
-            raise TypeError(_refusal(classifier))
-        subjects = groups
-        if subjects is None and isinstance(X, MappedEpochs):
-            subjects = X.subjects
-        elif subjects is None and is_epochs(X):
-            X = as_epochs(X)
-            if X.metadata is not None and "subject" in X.metadata:
-                subjects = X.metadata["subject"].to_numpy()
-        if classifier is not estimator and len(estimator.steps) > 1:
-            steps = estimator[:-1]
-            params = {**routed_groups(steps, "transform", groups), **transform_params}
-            X = steps.transform(X, **params)
-        return classifier, X, subjects
-
-    def _target_codes(self, classifier, logits, y):
-        """Choose the class whose log odds are explained, epoch by epoch."""
-        predicted = logits.argmax(axis=1)
-        is_name = isinstance(self.target, str)
-        if is_name and self.target == "predicted":
-            return predicted
-        if is_name and self.target == "true":
-            if y is None:
-                raise ValueError("target='true' needs the true labels: pass y to explain.")
-            return np.searchsorted(classifier.classes_, y)
-        found = np.flatnonzero(classifier.classes_ == self.target)
-        if len(found) != 1:
-            classes = ", ".join(map(repr, classifier.classes_.tolist()))
-            raise ValueError(
-                f"target={self.target!r} is neither 'predicted' nor 'true' nor one of the classes "
-                f"{classes}."
-            )
-        return np.full(len(logits), found[0])
-
-    def _rollout(self, classifier, network, data, codes, y, subjects, info):
-        """Explain by attention alone."""
-        if isinstance(network, EEGTransformer):
-            with record_attention(network) as attention:
-                classifier._logits_of(data, subjects)
-            values = attention.values()
-            if subjects is not None:
-                values = values.within_subjects(subjects)
-            explained = _whole_epochs(attention_rollout(values).double().numpy())
-            if self.connections:
-                explained["connections"] = channel_connections(values).numpy()
-            return explained
-        options = (self.head_fusion, self.residual, self.convention)
-        reduce = _RowsAndProduct(*options) if self.connections else RolloutFold(*options, "layers")
-        with record_attention(network, reduce=reduce) as attention:
-            predict_logits(network, data)
-        layers = attention.values()
-        if not self.connections:
-            return self._tokens(network, layers.double().numpy(), classifier)
-        n_layers = layers.shape[1] - network.n_tokens
-        return self._tokens(
-            network,
-            layers[:, :n_layers, 1:].double().numpy(),
-            classifier,
-            matrices=layers[:, n_layers:].numpy(),
-        )
-
-    def _gradient_rollout(self, classifier, network, data, codes, y, subjects, info):
-        if isinstance(network, EEGTransformer):
-            means = classifier._known_means(data, subjects)
-            return _whole_epochs(_normalize(signed_gradient_rollout(network, data, codes, means)))
-        rows, matrices = explain_gradient_rollout(network, data, codes)
-        return self._tokens(
-            network, rows, classifier, matrices=matrices if self.connections else None
-        )
-
-    def _tokens(self, network, rows, classifier, matrices=None):
-        """Turn the class token's rows, after each layer or the last, into shares."""
-        if rows.ndim == 2:
-            shares = _normalize(rows)
-            layers = None
-        else:
-            layers = network.tokens_to_channels(_normalize(rows)).sum(axis=-1)
-            shares = _normalize(rows[:, -1])
-        explained = {
-            "token_values": network.tokens_to_channels(shares),
-            "parts": self._time_parts(network, classifier),
-            "layer_values": layers,
-        }
-        if matrices is not None:
-            between = network.tokens_to_channels(matrices[:, 1:]).sum(axis=-1)
-            between = network.tokens_to_channels(between.swapaxes(1, 2)).mean(axis=-1)
-            explained["connections"] = between.swapaxes(1, 2)
-        return explained
-
-    def _time_parts(self, network, classifier):
-        return part_names(network.n_time_tokens, network.token_length, classifier.sfreq_)
-
-    def _integrated_gradients(self, classifier, network, data, codes, y, subjects, info):
-        if isinstance(network, EEGTransformer):
-            means = classifier._known_means(data, subjects)
-            values, errors = source_contributions(network, data, codes, means)
-            explained = _whole_epochs(values)
-        else:
-            values, errors = integrated_gradients(network, data, codes)
-            explained = {"token_values": values, "parts": self._time_parts(network, classifier)}
-        settings = {**self._settings(), "completeness_error": float(errors.max())}
-        return {**explained, "settings": settings}
-
-    def _occlusion(self, classifier, network, data, codes, y, subjects, info):
-        means = classifier._known_means(data, subjects)
-        parts = make_parts(
-            self.parts,
-            n_times=network.n_times,
-            n_time_tokens=getattr(network, "n_time_tokens", 1),
-            token_length=getattr(network, "token_length", network.n_times),
-            sfreq=classifier.sfreq_,
-            bands=self.bands,
-        )
+    def _occlude(self, network, data, codes, means, subjects, info, sfreq):
+        parts = make_parts(self.parts, network, sfreq, self.bands)
         substitute = make_substitute(
             self.replacement,
             data,
@@ -432,35 +287,36 @@ class AttentionExplainer(BaseEstimator):
             data,
             codes,
             substitute=substitute,
-            parts=parts,
             sets=self._sets(network, info),
+            parts=parts,
             n_repeats=self.n_repeats if self.replacement == "swap" else 1,
             means=means,
         )
         return {"token_values": drops.mean(axis=0), "parts": tuple(parts)}
 
-    def _permutation(self, classifier, network, data, codes, y, subjects, info):
+    def _permute(self, network, data, codes, means, subjects, channels, classes, y, predicted):
         if y is None:
             raise ValueError("method='permutation' compares scores: pass y to explain.")
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         orders = shuffled_orders(len(data), subjects, seed, self.n_repeats)
-        drops, predictions = occlude(
+        drops, changed = occlude(
             network,
             data,
             codes,
             substitute=make_substitute("swap", data, orders=orders),
-            parts={"epoch": lambda signal: signal},
-            sets=self._sets(network, info),
+            sets=self._sets(network, channels["info"]),
             n_repeats=self.n_repeats,
-            means=classifier._known_means(data, subjects),
+            means=means,
         )
-        true = np.searchsorted(classifier.classes_, y)
-        intact = _balanced_accuracy(true, classifier._logits_of(data, subjects).argmax(axis=1))
-        changed = _balanced_accuracy(true, predictions[..., 0].transpose(2, 0, 1))
-        names = classifier.ch_names_ or [str(channel) for channel in range(data.shape[1])]
+        true = np.searchsorted(classes, y)
+        losses = _balanced_accuracy(true, predicted) - _balanced_accuracy(
+            true, changed[..., 0].transpose(2, 0, 1)
+        )
+        names = channels["ch_names"] or [str(channel) for channel in range(data.shape[1])]
         return {
             "token_values": drops.mean(axis=0),
-            "permutation": importance_bunch(intact - changed, list(names)),
+            "parts": ("epoch",),
+            "permutation": importance_bunch(losses, list(names)),
         }
 
     def _sets(self, network, info):
@@ -469,87 +325,7 @@ class AttentionExplainer(BaseEstimator):
         return [[channel] for channel in range(network.n_chans)]
 
 
-def _whole_epochs(values):
-    """Make values of channels what has a single part, the whole epoch."""
-    return {"token_values": values[..., None], "parts": part_names(1, 1, None)}
-
-
-class _RowsAndProduct(RolloutFold):
-    """Rollout that keeps the class token's row after each layer, and the product of all tokens.
-
-    Of the last layer the class token's row alone is read, so that the product ends before it;
-    in the original's convention it does not.
-    """
-
-    def __init__(self, head_fusion, residual, convention):
-        super().__init__(head_fusion, residual, convention, output="layers")
-
-    def step(self, state, weights):
-        """Multiply one more layer on, and keep the product before it."""
-        before = None if state is None else state[1]
-        product, *rows = super().step(None if state is None else [before, *state[2:]], weights)
-        return [product if self.original else before, product, *rows]
-
-    def finish(self, state):
-        """Put the rows above the product: (batch, n_layers + n_tokens, n_tokens)."""
-        product, *rest = state
-        rows = torch.nn.functional.pad(super().finish(rest), (1, 0))
-        return torch.cat([rows, product], dim=1)
-
-
-def _refusal(classifier):
-    """Say what to explain instead of a classifier that does not attend."""
-    sentence = (
-        f"A {type(classifier).__name__} cannot be explained: pass a fitted "
-        "EEGTransformerClassifier, or a Pipeline that ends with one"
-    )
-    if hasattr(classifier, "classifier_"):
-        return f"{sentence}, which may be this one's classifier_."
-    return f"{sentence}; channel_permutation_importance takes any classifier."
-
-
-def _normalize(rows):
-    """Let values sum to 1 over tokens; where all are 0, each has the same share."""
-    total = rows.sum(axis=-1, keepdims=True)
-    return np.where(total > 0, rows / np.where(total > 0, total, 1), 1 / rows.shape[-1])
-
-
 def _balanced_accuracy(y, predictions):
     """Compute it for predictions of shape (..., n_epochs)."""
     correct = predictions == y
     return np.mean([correct[..., y == label].mean(axis=-1) for label in np.unique(y)], axis=0)
-
-
-def _check_labels(classifier, y, n_epochs):
-    if y is None:
-        return None
-    y = column_or_1d(y)
-    check_consistent_length(y, range(n_epochs))
-    unknown = np.setdiff1d(y, classifier.classes_)
-    if len(unknown):
-        raise ValueError(
-            f"y holds {unknown.tolist()[0]!r}, which is none of the classes "
-            f"{', '.join(map(repr, classifier.classes_.tolist()))}."
-        )
-    return y
-
-
-def _channels(classifier, info):
-    """Take names and positions from `info`, or from what the classifier was fitted on."""
-    fitted = classifier.ch_names_
-    if info is None:
-        return {"ch_names": fitted, "info": classifier.info_}
-    if not hasattr(info, "ch_names"):
-        raise TypeError(f"info is a {type(info).__name__}, but has to be a mne.Info.")
-    import mne
-
-    if isinstance(info, mne.BaseEpochs | mne.io.BaseRaw):
-        info = info.info
-    if fitted is not None and set(fitted) <= set(info.ch_names):
-        info = mne.pick_info(info, [info.ch_names.index(name) for name in fitted])
-    elif fitted is not None or len(info.ch_names) != classifier.n_chans_:
-        raise ValueError(
-            f"info has {len(info.ch_names)} channels, but {classifier.n_chans_} reach the "
-            "classifier; pick the same ones, for example with mne.pick_info."
-        )
-    return {"ch_names": list(info.ch_names), "info": info}

@@ -7,28 +7,18 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skeegformer._validation import check_one_of, name_channels
+from skeegformer.explain.clusters import compare_conditions
+from skeegformer.explain.export import to_dataframe, to_evoked, to_shap
+from skeegformer.explain.faithfulness import evaluate_explanation
 from skeegformer.explain.figures import FiguresMixin
 from skeegformer.explain.methods import METHODS
+from skeegformer.explain.patterns import explanation_patterns
+from skeegformer.explain.source import Source
+from skeegformer.explain.statistics import bootstrap_intervals, subject_means
 from skeegformer.io._explanations import load_fields, save_fields
 
 # What has one entry for every epoch, and so is indexed together.
-_PER_EPOCH = ("token_values", "probabilities", "y", "targets", "subjects", "layer_values")
-
-
-@dataclass(frozen=True)
-class Source:
-    """What an explanation was made from, for those who want to put it to the test.
-
-    Parameters
-    ----------
-    classifier : EEGTransformerClassifier
-        The model that was explained; a copy that a later `fit` does not change.
-    data : ndarray of shape (n_epochs, n_chans, n_times)
-        The epochs as they enter its network.
-    """
-
-    classifier: Any
-    data: np.ndarray
+PER_EPOCH = ("token_values", "probabilities", "y", "targets", "subjects", "connections")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -63,8 +53,6 @@ class Explanation(FiguresMixin):
         same for all classes.
     subjects : ndarray of shape (n_epochs,) or None, default=None
         The subject of each epoch, where known.
-    layer_values : ndarray of shape (n_epochs, n_layers, n_chans) or None, default=None
-        The values after each layer, for methods that go through the layers.
     connections : ndarray of shape (n_epochs, n_chans, n_chans) or None, default=None
         How much each channel (row, query) has taken from each channel (column, key) when the
         class token reads it, where it was asked for.
@@ -75,10 +63,6 @@ class Explanation(FiguresMixin):
         The explainer's parameters, and figures of its computation.
     source : Source or None, default=None
         Model and epochs; not saved.
-
-    See Also
-    --------
-    AttentionExplainer : Makes them.
     """
 
     token_values: np.ndarray
@@ -92,11 +76,19 @@ class Explanation(FiguresMixin):
     part_kind: str = "time"
     targets: np.ndarray | None = None
     subjects: np.ndarray | None = None
-    layer_values: np.ndarray | None = None
     connections: np.ndarray | None = None
     permutation: Bunch | None = None
     settings: dict = field(default_factory=dict)
     source: Source | None = None
+
+    evaluate = evaluate_explanation
+    subject_means = subject_means
+    confidence_intervals = bootstrap_intervals
+    compare = compare_conditions
+    patterns = explanation_patterns
+    to_dataframe = to_dataframe
+    to_evoked = to_evoked
+    to_shap = to_shap
 
     def __len__(self):
         return len(self.token_values)
@@ -126,7 +118,7 @@ class Explanation(FiguresMixin):
 
     @property
     def unit(self):
-        """What the values are in figures, which show shares (here of 1) in percent."""
+        """What the values are: shares of 1, which figures show in percent, or log odds."""
         return METHODS[self.method].unit
 
     @property
@@ -141,13 +133,12 @@ class Explanation(FiguresMixin):
         return importances / total if total > 0 else importances
 
     def class_means(self, labels="auto"):
-        """Average the values of the epochs of each class.
+        """Average the values of the epochs of each class; shares are of 1, 0.02 for 2 %.
 
         Parameters
         ----------
         labels : {"auto", "true", "predicted"}, default="auto"
-            Which label decides on an epoch's class; "auto" takes the true ones where they
-            were given to `explain`.
+            Which label decides on an epoch's class; see `labels`.
 
         Returns
         -------
@@ -241,160 +232,15 @@ class Explanation(FiguresMixin):
             raise ValueError(f"min_confidence={min_confidence} is not a probability.")
         keep &= self.confidences >= min_confidence
         if not keep.any():
-            known = ""
-            if self.y is not None:
-                known = f", {np.mean(self.predictions == self.y):.0%} of predictions are correct"
-            raise ValueError(
-                f"No epoch of {len(self)} is left: the highest confidence is "
-                f"{self.confidences.max():.2f}{known}."
-            )
+            raise ValueError(_nothing_left(self))
         changes = {
-            name: getattr(self, name)[keep]
-            for name in (*_PER_EPOCH, "connections")
-            if getattr(self, name) is not None
+            name: getattr(self, name)[keep] for name in PER_EPOCH if getattr(self, name) is not None
         }
         if self.source is not None:
-            changes["source"] = replace(self.source, data=self.source.data[keep])
+            changes["source"] = self.source.select(keep)
         if not keep.all():
             changes["permutation"] = None
         return replace(self, **changes)
-
-    def evaluate(self, estimator=None, X=None, **options):
-        """Put the explanation to the test on its own model and epochs.
-
-        Parameters
-        ----------
-        estimator, X : optional
-            Model and epochs, for an explanation that was loaded from a file.
-        **options : dict
-            See `skeegformer.explain.evaluate_explanation`: ``truth``, ``n_repeats``,
-            ``n_randomizations``, ``label_randomization``, ``max_epochs``,
-            ``random_state``.
-
-        Returns
-        -------
-        Faithfulness
-            Deletion and insertion curves, figures and a plain verdict; print it.
-
-        Warns
-        -----
-        UserWarning
-            Where the map and what the model needs disagree.
-        """
-        from skeegformer.explain.faithfulness import evaluate_explanation
-
-        return evaluate_explanation(self, estimator, X, **options)
-
-    def subject_means(self, by="class", labels="auto"):
-        """Average over the epochs of each subject.
-
-        Parameters
-        ----------
-        by : {"class", "part", None}, default="class"
-            A table for each class, for each part, or one of everything.
-        labels : {"auto", "true", "predicted"}, default="auto"
-            Which label decides on an epoch's class.
-
-        Returns
-        -------
-        dict of str to pandas.DataFrame of shape (n_subjects, n_chans)
-            See `skeegformer.explain.subject_means`.
-        """
-        from skeegformer.explain.statistics import subject_means
-
-        return subject_means(self, by=by, labels=labels)
-
-    def confidence_intervals(self, **options):
-        """Mean of each channel over subjects, with its bootstrap interval.
-
-        Parameters
-        ----------
-        **options : dict
-            See `skeegformer.explain.bootstrap_intervals`: ``level``, ``n_resamples``,
-            ``by``, ``labels``, ``random_state``.
-
-        Returns
-        -------
-        dict of str to pandas.DataFrame
-            For each condition, mean, low and high of each channel.
-        """
-        from skeegformer.explain.statistics import bootstrap_intervals
-
-        return bootstrap_intervals(self, **options)
-
-    def compare(self, a, b, **options):
-        """Test the difference between two conditions over subjects and the scalp.
-
-        Parameters
-        ----------
-        a, b : object
-            Classes, or parts with ``by="part"``.
-        **options : dict
-            See `skeegformer.explain.compare_conditions`.
-
-        Returns
-        -------
-        ClusterTest
-            Clusters of neighbouring channels with their p-values; print it.
-        """
-        from skeegformer.explain.clusters import compare_conditions
-
-        return compare_conditions(self, a, b, **options)
-
-    def to_dataframe(self):
-        """Make a long table of all values.
-
-        Returns
-        -------
-        pandas.DataFrame
-            A row for every epoch, channel and part.
-        """
-        from skeegformer.explain.export import to_dataframe
-
-        return to_dataframe(self)
-
-    def to_evoked(self, by="class", labels="auto"):
-        """Turn averages into `mne.Evoked`, for every plot that MNE has.
-
-        Parameters
-        ----------
-        by : {"class", None}, default="class"
-            One for each class, or of all epochs.
-        labels : {"auto", "true", "predicted"}, default="auto"
-            Which label decides on an epoch's class.
-
-        Returns
-        -------
-        dict of mne.EvokedArray, or mne.EvokedArray
-            Channels times parts; the values are no volts.
-        """
-        from skeegformer.explain.export import to_evoked
-
-        return to_evoked(self, by=by, labels=labels)
-
-    def to_shap(self, parts=False):
-        """Turn additive values into a `shap.Explanation`, for every plot that shap has.
-
-        Parameters
-        ----------
-        parts : bool, default=False
-            Whether each part of a channel is a feature of its own.
-
-        Returns
-        -------
-        shap.Explanation
-            Base values are the log odds that the values add up from.
-
-        Raises
-        ------
-        ValueError
-            If the method's values do not add up to what the model says.
-        ImportError
-            If shap is not installed.
-        """
-        from skeegformer.explain.export import to_shap
-
-        return to_shap(self, parts=parts)
 
     def save(self, path, *, overwrite=False):
         """Save everything but model and epochs as one file, in which nothing is executed.
@@ -468,9 +314,8 @@ class Explanation(FiguresMixin):
 
     def __repr__(self):
         n_epochs, n_chans, n_parts = self.token_values.shape
-        order = np.argsort(self.feature_importances_)[::-1][:3]
         every = name_channels(self.ch_names, n_chans)
-        names = [every[i] for i in order]
+        names = [every[i] for i in np.argsort(self.feature_importances_)[::-1][:3]]
         kind = {"time": "temporal token", "band": "band"}[self.part_kind]
         return (
             f"<Explanation | {self.method}, {n_epochs} epochs, {n_chans} channels x "
@@ -479,46 +324,16 @@ class Explanation(FiguresMixin):
         )
 
 
-def concatenate_explanations(explanations):
-    """Join explanations of different epochs, for example of the test subjects of each fold.
-
-    Parameters
-    ----------
-    explanations : list of Explanation
-        By one method, of the same channels, parts and classes.
-
-    Returns
-    -------
-    Explanation
-        Of all epochs. It has no model of its own: explanations of several models cannot be
-        put to the test together.
-
-    Raises
-    ------
-    ValueError
-        If there is nothing to join, or they do not belong together.
-    """
-    explanations = list(explanations)
-    if not explanations:
-        raise ValueError("There are no explanations to join.")
-    first = explanations[0]
-    for name in ("method", "ch_names", "parts", "part_kind"):
-        found = [getattr(explanation, name) for explanation in explanations]
-        if any(value != found[0] for value in found):
-            raise ValueError(f"The explanations differ in {name}, and cannot be joined.")
-    if any(list(one.classes) != list(first.classes) for one in explanations):
-        raise ValueError("The explanations differ in classes, and cannot be joined.")
-    joined = {}
-    for name in (*_PER_EPOCH, "connections"):
-        values = [getattr(explanation, name) for explanation in explanations]
-        known = all(value is not None for value in values)
-        joined[name] = np.concatenate(values) if known else None
-    models = {id(one.source.classifier.net_) for one in explanations if one.source is not None}
-    source = None
-    if len(models) == 1 and all(one.source is not None for one in explanations):
-        data = np.concatenate([one.source.data for one in explanations])
-        source = replace(first.source, data=data)
-    return replace(first, **joined, permutation=None, source=source)
-
-
 FIELDS = tuple(part.name for part in fields(Explanation))
+
+
+def _nothing_left(explanation):
+    """Say why no epoch may be left."""
+    known = ""
+    if explanation.y is not None:
+        correct = np.mean(explanation.predictions == explanation.y)
+        known = f", {correct:.0%} of predictions are correct"
+    highest = explanation.confidences.max()
+    return (
+        f"No epoch of {len(explanation)} is left: the highest confidence is {highest:.2f}{known}."
+    )

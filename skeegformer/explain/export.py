@@ -11,10 +11,10 @@ from skeegformer.explain.methods import METHODS
 from skeegformer.explain.statistics import channel_names
 
 _NOT_ADDITIVE = {
-    "looks": "they are shares, which say where the model looks and sum to one whatever it predicts",
-    "uses": "they are shares of relevance, which sum to one whatever the model predicts",
-    "needs": "each is what one channel alone makes up, and what several channels know together is "
-    "counted in all of them or in none",
+    "attention": "they are shares of attention, which sum to one whatever the model predicts",
+    "gradient": "they are shares of relevance, which sum to one whatever the model predicts",
+    "perturbation": "each is what one channel alone makes up, and what several channels have in "
+    "common is counted in all of them or in none",
 }
 
 
@@ -179,7 +179,7 @@ def to_shap(explanation, parts=False):
         able = ", ".join(repr(name) for name, other in METHODS.items() if other.additive)
         raise ValueError(
             f"shap adds values up, and those of {method.label} do not add up to what the model "
-            f"says: {_NOT_ADDITIVE[method.question]}. Explain with method={able}."
+            f"says: {_NOT_ADDITIVE[method.family]}. Explain with method={able}."
         )
     if explanation.targets is None:
         raise ValueError(

@@ -1,28 +1,26 @@
 """Whether an explanation is true of the model that it explains."""
 
-import copy
 import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import torch
-from scipy.stats import rankdata, spearmanr
-from sklearn.base import clone
+from scipy.stats import spearmanr
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.utils import check_random_state
 
-from skeegformer._validation import check_count
-from skeegformer.attention import log_odds
-from skeegformer.explain._model import predict_logits
+from skeegformer._validation import as_epochs, check_count, is_epochs
+from skeegformer.explain._curves import Curves
+from skeegformer.explain._randomization import (
+    classifier_of_shuffled_labels,
+    randomized_classifier,
+)
 from skeegformer.explain.methods import METHODS
-from skeegformer.explain.perturbation import make_substitute, occlude
 
-# From here on, a map counts as independent of what the model learnt, or of what it needs.
+# Rank correlations from here on: maps of a model that has learnt nothing are like the map, and
+# the order of single channels' effects agrees with it.
 _SAME_MAP = 0.5
 _AGREEMENT = 0.3
-_N_BOOTSTRAP = 1000
-_LARGEST_STEPS = 12
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -40,10 +38,11 @@ class Faithfulness:
     figures : dict of str to float
         The figures; see Notes.
     verdict : str
-        Plain sentences.
-    faithful : bool
-        Whether the order of channels is better than a random one in both curves, and the map
-        depends on what the model learnt.
+        Plain sentences: one for each test, with what it found.
+    passed : dict of str to bool
+        Which tests the map passed: "deletion" and "insertion" (better than a random order),
+        "sign" (the highest values matter more than the lowest), and, where there were any,
+        "randomization" (models of random parameters give other maps).
 
     Notes
     -----
@@ -54,17 +53,21 @@ class Faithfulness:
     order is better than the random one; ``deletion_score`` and ``insertion_score`` put the random
     order at 0 and the oracle at 1, and are NaN where the oracle is not better than random for
     certain, which happens in insertion where a model uses channels together.
-    ``polarity`` is how much higher the probability stays when the channels of the lowest values
-    go first. ``need_correlation`` is Spearman's with permutation importance over channels,
-    ``need_top5`` the share of its first five channels that the explanation's first five have.
-    ``randomized_model`` and ``randomized_labels`` are rank correlations with the map of a model
-    with random parameters, or trained on shuffled labels.
+    ``lerf_minus_morf`` is how much higher the probability stays when the least relevant channels go
+    first (LeRF) and not the most relevant ones (MoRF). ``permutation_correlation`` is Spearman's
+    over channels with what single channels do when they are permuted, and ``permutation_top5`` the
+    share of its first five channels that the map's first five have.
+    ``randomized_model`` is the mean rank correlation with maps of models with random parameters,
+    ``randomized_models`` that of these maps with each other, and ``amplitude_correlation`` that of
+    the map with the channels' standard deviations: a random model has a map as well, which follows
+    from the data alone. ``randomized_labels`` is the rank correlation with the map of a model that
+    was trained on shuffled labels.
     """
 
     curves: pd.DataFrame
     figures: dict
     verdict: str
-    faithful: bool
+    passed: dict
 
     def plot(self, **kwargs):
         """Draw the curves.
@@ -106,7 +109,8 @@ def evaluate_explanation(
     Channels are replaced, most important first (deletion), or put into another epoch
     (insertion) [1]_ [2]_; the probability of the explained class has to fall, or rise,
     faster than with a random order. The map has to change when the model's parameters, or
-    the labels that it learns, are random [3]_, and is compared with permutation importance.
+    the labels that it learns, are random [3]_, and is compared with what single channels do when
+    they are permuted.
 
     Parameters
     ----------
@@ -114,7 +118,7 @@ def evaluate_explanation(
         What to test.
     estimator, X : optional
         Model and epochs for an explanation that was loaded from a file; the others remember
-        theirs. `X` as it was given to `AttentionExplainer.explain`.
+        theirs. `X` as it was given to `AttentionExplainer.explain`, with the same subjects.
     truth : array-like of shape (n_chans,) or None, default=None
         Known importance of each channel; its order becomes the oracle.
     n_repeats : int, default=3
@@ -126,7 +130,7 @@ def evaluate_explanation(
         Whether a clone of the classifier is trained on the explained epochs with shuffled
         labels (within subjects where known). Takes as long as `fit`.
     max_epochs : int, default=100
-        How many epochs are used, drawn at random; the cost grows with them.
+        How many epochs maps are tested on, drawn at random; the cost grows with them.
     random_state : int, RandomState instance or None, default=None
         Draws epochs, orders and parameters.
 
@@ -143,7 +147,7 @@ def evaluate_explanation(
     Warns
     -----
     UserWarning
-        Where the map and what the model needs disagree.
+        Where the map and permutation rank channels differently.
 
     References
     ----------
@@ -156,15 +160,18 @@ def evaluate_explanation(
     check_count("n_repeats", n_repeats, 1)
     check_count("n_randomizations", n_randomizations, 0)
     check_count("max_epochs", max_epochs, 2)
-    explanation = _with_source(explanation, estimator, X)
+    whole = _with_source(explanation, estimator, X)
     rng = check_random_state(random_state)
-    if len(explanation) < 2:
+    if len(whole) < 2:
         raise ValueError(
             "The test replaces channels by those of other epochs, but this explanation has only "
             "one epoch; explain more."
         )
-    if len(explanation) > max_epochs:
-        explanation = explanation.select(rng.permutation(len(explanation))[:max_epochs])
+    if label_randomization and whole.y is None:
+        raise ValueError("label_randomization=True shuffles true labels: pass y to explain.")
+    explanation = whole
+    if len(whole) > max_epochs:
+        explanation = whole.select(rng.permutation(len(whole))[:max_epochs])
     n_chans = explanation.values.shape[1]
     if truth is not None:
         truth = np.asarray(truth, dtype=float)
@@ -173,19 +180,43 @@ def evaluate_explanation(
                 f"truth has shape {truth.shape}, but there are {n_chans} channels, one number each."
             )
 
-    test = _Deletion(explanation, n_repeats, rng)
-    need = test.drops.mean(axis=0)
-    oracle = test.drops if truth is None else np.tile(truth, (len(explanation), 1))
+    curves = Curves(explanation, n_repeats, rng)
+    points, figures = _compare_orders(explanation, curves, truth)
+    mean_map, drops = explanation.values.mean(axis=0), curves.drops.mean(axis=0)
+    figures["permutation_correlation"] = _rank_correlation(mean_map, drops)
+    figures["permutation_top5"] = _top_in_common(mean_map, drops, 5)
+    if n_randomizations:
+        models = [randomized_classifier(whole, rng) for _ in range(n_randomizations)]
+        maps = [_map_by(explanation, model) for model in models]
+        figures["randomized_model"] = np.mean([_rank_correlation(mean_map, one) for one in maps])
+        if n_randomizations > 1:
+            pairs = zip(*np.triu_indices(len(maps), k=1), strict=True)
+            figures["randomized_models"] = np.mean(
+                [_rank_correlation(maps[i], maps[j]) for i, j in pairs]
+            )
+        amplitudes = explanation.source.data.std(axis=2).mean(axis=0)
+        figures["amplitude_correlation"] = _rank_correlation(mean_map, amplitudes)
+    if label_randomization:
+        other = _map_by(explanation, classifier_of_shuffled_labels(whole, rng))
+        figures["randomized_labels"] = _rank_correlation(mean_map, other)
+    figures = {name: float(value) for name, value in figures.items()}
+    passed, verdict, disagreement = _judge(explanation, figures)
+    if disagreement:
+        warnings.warn(disagreement, UserWarning, stacklevel=2)
+    return Faithfulness(points, figures, verdict, passed)
+
+
+def _compare_orders(explanation, curves, truth):
+    """Compute curves by the map's order, a random one and the oracle's, and their areas."""
+    oracle = curves.drops if truth is None else np.tile(truth, (len(explanation), 1))
     orders = {"explanation": explanation.values, "random": None, "oracle": oracle}
-    areas, points = {}, []
+    areas, points, figures = {}, [], {}
     for name, values in orders.items():
         for curve in ("deletion", "insertion"):
-            found = test.curve(values, curve)
+            found = curves.curve(values, curve)
             areas[curve, name] = found.mean(axis=1)
-            points.append(test.summary(curve, name, found))
-    reverse = test.curve(-explanation.values, "deletion").mean()
-
-    figures = {}
+            points.append(curves.table(curve, name, found))
+    reverse = curves.curve(-explanation.values, "deletion").mean()
     if explanation.y is not None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="y_pred contains classes not in y_true")
@@ -193,197 +224,45 @@ def evaluate_explanation(
                 explanation.y, explanation.predictions
             )
     for curve, sign in (("deletion", -1), ("insertion", 1)):
-        own, random, best = (areas[curve, name] for name in ("explanation", "random", "oracle"))
+        own, random, best = (areas[curve, name] for name in orders)
         figures[f"{curve}_area"] = own.mean()
         figures[f"random_{curve}_area"] = random.mean()
         figures[f"oracle_{curve}_area"] = best.mean()
-        gain = test.interval(sign * (own - random))
-        score = test.score(gain, sign * (best - random))
+        gain = curves.interval(sign * (own - random))
+        possible, low, _ = curves.interval(sign * (best - random))
+        # An oracle that is no better than random for certain leaves nothing to be measured by.
+        score = (np.nan,) * 3 if low <= 0 else tuple(value / possible for value in gain)
         for name, found in (("gain", gain), ("score", score)):
             for suffix, value in zip(("", "_low", "_high"), found, strict=True):
                 figures[f"{curve}_{name}{suffix}"] = value
-    figures["polarity"] = reverse - areas["deletion", "explanation"].mean()
-    overall = explanation.values.mean(axis=0)
-    figures["need_correlation"] = _rank_correlation(overall, need)
-    figures["need_top5"] = _top_in_common(overall, need, 5)
-    if n_randomizations:
-        figures["randomized_model"] = _randomized_models(explanation, n_randomizations, rng)
-    if label_randomization:
-        figures["randomized_labels"] = _randomized_labels(explanation, rng)
-    figures = {name: float(value) for name, value in figures.items()}
-    faithful, verdict, disagreement = _judge(explanation, figures)
-    if disagreement:
-        warnings.warn(disagreement, UserWarning, stacklevel=3)
-    return Faithfulness(pd.concat(points, ignore_index=True), figures, verdict, faithful)
-
-
-def randomize_parameters(network, random_state=None):
-    """Copy a network and draw every one of its parameters anew.
-
-    Each tensor (attention projections, norms, class token, positions, all of them) gets
-    normal values with its own mean and standard deviation, so that the signal keeps its size
-    on the way through the layers while all that was learnt is gone. Statistics for
-    standardisation, which are no parameters, stay.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        The network; not changed.
-    random_state : int, RandomState instance or None, default=None
-        Draws the values.
-
-    Returns
-    -------
-    torch.nn.Module
-        The copy.
-    """
-    rng = check_random_state(random_state)
-    network = copy.deepcopy(network)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            spread = float(parameter.std()) if parameter.numel() > 1 else 0.0
-            # What is constant, such as biases that never moved, gets a little spread as well.
-            values = rng.normal(float(parameter.mean()), max(spread, 0.02), parameter.shape)
-            parameter.copy_(torch.as_tensor(values))
-    return network
-
-
-class _Deletion:
-    """Curves over replaced channels: other epochs to take them from, drawn once for all."""
-
-    def __init__(self, explanation, n_repeats, rng):
-        classifier, self.data = explanation.source.classifier, explanation.source.data
-        self.network = classifier.net_.module_
-        targets = explanation.predictions if explanation.targets is None else explanation.targets
-        self.codes = torch.as_tensor(np.searchsorted(explanation.classes, targets))
-        self.subjects = explanation.subjects
-        self.rng = rng
-        substitute = make_substitute(
-            "swap", self.data, subjects=explanation.subjects, random_state=rng
-        )
-        n_chans = self.data.shape[1]
-        everything = list(range(n_chans))
-        self.donors = [substitute(everything, repeat) for repeat in range(n_repeats)]
-        drops, _ = occlude(
-            self.network,
-            self.data,
-            self.codes,
-            substitute=lambda channels, repeat: self.donors[repeat][:, channels],
-            parts={"epoch": lambda signal: signal},
-            sets=[[channel] for channel in everything],
-            n_repeats=n_repeats,
-        )
-        self.drops = drops[..., 0].mean(axis=0)
-        steps = np.geomspace(1, n_chans, min(n_chans, _LARGEST_STEPS)).round().astype(int)
-        self.counts = np.unique([0, *steps])
-
-    def curve(self, values, kind):
-        """Compute the probability of the class, channel count by channel count.
-
-        Channels go by their values, epoch by epoch, or at random where there are none.
-        """
-        found = np.zeros((len(self.data), len(self.counts)))
-        for donor in self.donors:
-            ties = self.rng.random_sample(self.drops.shape)  # equal values go in any order
-            ranks = (
-                rankdata(
-                    ties if values is None else -values - 1e-12 * ties, method="ordinal", axis=1
-                )
-                - 1
-            )
-            for k, count in enumerate(self.counts):
-                own = ranks >= count if kind == "deletion" else ranks < count
-                mixed = np.where(own[:, :, None], self.data, donor)
-                scores = log_odds(predict_logits(self.network, mixed), self.codes)
-                found[:, k] += torch.sigmoid(scores).numpy() / len(self.donors)
-        return found
-
-    def summary(self, curve, order, found):
-        """List the points of a curve with their intervals."""
-        means = np.array([found[rows].mean(axis=0) for rows in self._resample()])
-        low, high = np.percentile(means, [2.5, 97.5], axis=0)
-        return pd.DataFrame(
-            {
-                "curve": curve,
-                "order": order,
-                "n_channels": self.counts,
-                "fraction": self.counts / self.data.shape[1],
-                "mean": found.mean(axis=0),
-                "low": low,
-                "high": high,
-            }
-        )
-
-    def interval(self, gain):
-        """Average over epochs, with a 95 % interval."""
-        means = [gain[rows].mean() for rows in self._resample()]
-        return gain.mean(), *np.percentile(means, [2.5, 97.5])
-
-    def score(self, gain, possible):
-        """Tell how far from random to the oracle a gain and the limits of its interval are."""
-        best, low, _ = self.interval(possible)
-        # An oracle that is no better than random for certain leaves nothing to be measured by.
-        return (np.nan,) * 3 if low <= 0 else tuple(value / best for value in gain)
-
-    def _resample(self):
-        """Draw epochs, or all epochs of drawn subjects, with replacement."""
-        rng = np.random.RandomState(0)  # the same draws for all orders, which are compared
-        subjects = np.arange(len(self.data)) if self.subjects is None else self.subjects
-        members = [np.flatnonzero(subjects == subject) for subject in np.unique(subjects)]
-        if len(members) < 3:
-            members = [np.array([row]) for row in range(len(self.data))]
-        for _ in range(_N_BOOTSTRAP):
-            drawn = rng.randint(len(members), size=len(members))
-            yield np.concatenate([members[one] for one in drawn])
+    figures["lerf_minus_morf"] = reverse - areas["deletion", "explanation"].mean()
+    return pd.concat(points, ignore_index=True), figures
 
 
 def _with_source(explanation, estimator, X):
+    """Add the model and the epochs, where an explanation does not know them."""
     if estimator is None and explanation.source is not None:
-        _refuse_adapting(explanation)
         return explanation
     if estimator is None or X is None:
         raise ValueError(
             "This explanation does not know its model (it was loaded, or joined from several): "
             "pass the fitted estimator and X to evaluate."
         )
-    from skeegformer.explain.explainer import AttentionExplainer
+    from skeegformer.explain.explainer import AttentionExplainer  # which makes explanations
 
-    options = {"correct_only": False, "min_confidence": 0.0, "method": "rollout"}
-    source = AttentionExplainer(**options).explain(estimator, X).source
-    if len(source.data) != len(explanation):
+    X = as_epochs(X) if is_epochs(X) else X
+    if len(X) != len(explanation):
         raise ValueError(
-            f"X has {len(source.data)} epochs, but the explanation {len(explanation)}; pass the "
-            "epochs that were explained."
+            f"X has {len(X)} epochs, but the explanation {len(explanation)}; pass the epochs that "
+            "were explained."
         )
-    explanation = replace(explanation, source=source)
-    _refuse_adapting(explanation)
-    return explanation
+    found = AttentionExplainer().explain(estimator, X, groups=explanation.subjects)
+    return replace(explanation, source=found.source)
 
 
-def _refuse_adapting(explanation):
-    """Channels are deleted from the signal, which would move a subject's mean features."""
-    if getattr(explanation.source.classifier, "adapt", False):
-        raise ValueError(
-            "evaluate deletes channels from the signal, and adapt=True centres features on what is "
-            "left of it: that would not be a test of the explanation. Evaluate one of a classifier "
-            "with adapt=False."
-        )
-
-
-def _rank_correlation(a, b):
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return spearmanr(a, b).statistic
-
-
-def _top_in_common(a, b, k):
-    k = min(k, len(a))
-    return len(set(np.argsort(a)[-k:]) & set(np.argsort(b)[-k:])) / k
-
-
-def _explain_again(explanation, classifier):
-    """Explain the same epochs by the same method with another model."""
-    from skeegformer.explain.explainer import AttentionExplainer
+def _map_by(explanation, classifier):
+    """Explain the same epochs by the same method with another model: the mean over epochs."""
+    from skeegformer.explain.explainer import AttentionExplainer  # which makes explanations
 
     names = AttentionExplainer().get_params()
     settings = {name: explanation.settings[name] for name in names if name in explanation.settings}
@@ -400,96 +279,92 @@ def _explain_again(explanation, classifier):
     ).values.mean(axis=0)
 
 
-def _randomized_models(explanation, n_randomizations, rng):
-    """Correlate the map with those of models whose parameters are random."""
-    few = explanation.select(np.arange(min(len(explanation), 40)))
-    own = few.values.mean(axis=0)
-    found = []
-    for _ in range(n_randomizations):
-        classifier = copy.copy(few.source.classifier)
-        classifier.net_ = copy.copy(classifier.net_)
-        classifier.net_.module_ = randomize_parameters(classifier.net_.module_, rng)
-        found.append(_rank_correlation(own, _explain_again(few, classifier)))
-    return np.mean(found)
+def _rank_correlation(a, b):
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return spearmanr(a, b).statistic
 
 
-def _randomized_labels(explanation, rng):
-    """Correlate the map with that of a model that was trained on shuffled labels."""
-    if explanation.y is None:
-        raise ValueError("label_randomization=True shuffles true labels: pass y to explain.")
-    import mne
-
-    fitted = explanation.source.classifier
-    y = explanation.y.copy()
-    subjects = np.zeros(len(y)) if explanation.subjects is None else explanation.subjects
-    for subject in np.unique(subjects):
-        rows = np.flatnonzero(subjects == subject)
-        y[rows] = rng.permutation(y[rows])
-    classifier = clone(fitted).set_params(sfreq=fitted.sfreq_)
-    X = explanation.source.data
-    if fitted.info_ is not None:  # names and places decide on mirroring and the like
-        X = mne.EpochsArray(np.asarray(X, dtype=float) / 1e6, fitted.info_, verbose="ERROR")
-    classifier.fit(X, y, groups=explanation.subjects)
-    return _rank_correlation(
-        explanation.values.mean(axis=0), _explain_again(explanation, classifier)
-    )
+def _top_in_common(a, b, k):
+    k = min(k, len(a))
+    return len(set(np.argsort(a)[-k:]) & set(np.argsort(b)[-k:])) / k
 
 
 def _judge(explanation, figures):
-    """Say in sentences what the figures mean."""
-    method = METHODS[explanation.method]
-    sentences = []
-    better = True
-    for curve, what in (("deletion", "Removing"), ("insertion", "Inserting")):
-        gain, low, high = (figures[f"{curve}_gain{end}"] for end in ("", "_low", "_high"))
-        better &= low > 0
-        than = "better than" if low > 0 else "worse than" if high < 0 else "no better than"
-        subject = f"{what} channels in the map's order is {than} random"
-        score, low, high = (figures[f"{curve}_score{end}"] for end in ("", "_low", "_high"))
-        if not np.isnan(score):
-            sentences.append(
-                f"{subject} ({score:.2f} of the way to the oracle, 95 % {low:.2f} to {high:.2f})."
-            )
-        elif than == "better than":
-            sentences.append(
-                f"{subject} (by {gain:.2f} in probability), while the order of what each channel "
-                "does alone is not for certain: the model uses channels together."
-            )
-        else:
-            sentences.append(
-                f"{subject}, and the order of what each channel does alone is not better for "
-                "certain: the model does not use single channels, or nothing at all."
-            )
-    same_map = max(figures.get("randomized_model", 0), figures.get("randomized_labels", 0))
-    if same_map >= _SAME_MAP:
-        sentences.append(
-            f"The map hardly depends on what the model learnt: without it, a map with a rank "
-            f"correlation of {same_map:.2f} comes out."
-        )
-    if figures["polarity"] < 0:
-        sentences.append(
-            "The sign is wrong: the class suffers less from losing the highest values than from "
-            "losing the lowest."
-        )
-    disagreement = None
-    correlation = figures["need_correlation"]
-    if correlation < _AGREEMENT:
-        disagreement = (
-            f"The {method.label} map and what the model needs disagree: its rank correlation with "
-            f"permutation importance is {correlation:.2f}, and {figures['need_top5']:.0%} of the "
-            "five most needed channels are among its first five."
-        )
-        sentences.append(disagreement)
+    """Say in sentences what each test found."""
+    sentences, passed = [], {}
     accuracy, n_classes = figures.get("balanced_accuracy"), len(explanation.classes)
     if accuracy is not None and accuracy < 1 / n_classes + 0.05:
-        better = False
         sentences.append(
             f"The model is at chance on these epochs (balanced accuracy {accuracy:.2f}): there is "
             "nothing about the classes to explain."
         )
-    faithful = bool(better and same_map < _SAME_MAP and figures["polarity"] >= 0)
-    return (
-        faithful,
-        " ".join(["Faithful." if faithful else "Not faithful.", *sentences]),
-        (disagreement),
+    for curve, what in (("deletion", "Removing"), ("insertion", "Inserting")):
+        gain, low, high = (figures[f"{curve}_gain{end}"] for end in ("", "_low", "_high"))
+        passed[curve] = low > 0
+        than = "better than" if low > 0 else "worse than" if high < 0 else "no better than"
+        subject = f"{what} channels in the map's order is {than} random"
+        score, low, high = (figures[f"{curve}_score{end}"] for end in ("", "_low", "_high"))
+        if not np.isnan(score):
+            subject += f" ({score:.2f} of the way to the oracle, 95 % {low:.2f} to {high:.2f})"
+        else:
+            subject += (
+                f" (by {gain:.2f} in probability), while the order of what each channel does alone "
+                "is not for certain: the model uses channels together, or nothing at all"
+            )
+        sentences.append(f"{subject}.")
+    passed["sign"] = figures["lerf_minus_morf"] >= 0
+    if not passed["sign"]:
+        sentences.append(
+            "The sign is wrong: the class suffers less from losing the highest values than from "
+            "losing the lowest."
+        )
+    if "randomized_model" in figures:
+        passed["randomization"], sentence = _judge_randomization(figures)
+        sentences.append(sentence)
+    if "randomized_labels" in figures:
+        sentences.append(
+            "The map of a model that was trained on shuffled labels has a rank correlation of "
+            f"{figures['randomized_labels']:.2f} with this one."
+        )
+    label, correlation = METHODS[explanation.method].label, figures["permutation_correlation"]
+    comparison = (
+        f"the rank correlation of the {label} map with permutation importance is "
+        f"{correlation:.2f}, and its first five channels have {figures['permutation_top5']:.0%} of "
+        "the five whose permutation changes most"
+    )
+    disagreement = None
+    if correlation < _AGREEMENT:
+        disagreement = f"Attributions differ by method: {comparison}."
+    sentences.append(disagreement or f"{comparison[0].upper()}{comparison[1:]}.")
+    return {name: bool(one) for name, one in passed.items()}, " ".join(sentences), disagreement
+
+
+def _judge_randomization(figures):
+    """Tell a map that depends on what was learnt from one that follows from the data alone.
+
+    Rank correlations with maps of random models are read against those between such maps: where
+    data alone, such as loud channels, bring about a map, random models agree on it.
+    """
+    same, among = figures["randomized_model"], figures.get("randomized_models", np.nan)
+    loud = figures["amplitude_correlation"]
+    facts = (
+        f"with maps of models with random parameters {same:.2f} (these with each other "
+        f"{among:.2f}), with the channels' amplitudes {loud:.2f}"
+    )
+    if np.isnan(among):
+        facts = (
+            f"with the map of a model with random parameters {same:.2f}, with the channels' "
+            f"amplitudes {loud:.2f}"
+        )
+    if same < _SAME_MAP:
+        return True, f"The map depends on what the model learnt; its rank correlations: {facts}."
+    if same < among:
+        return True, (
+            "Part of the map follows from the data alone, and it is yet unlike those of random "
+            f"models; its rank correlations: {facts}."
+        )
+    return False, (
+        "The map is like those of models that have learnt nothing, so that it shows the data, and "
+        f"not what the model learnt; its rank correlations: {facts}."
     )

@@ -1,4 +1,4 @@
-"""From an explanation to its figures: averages by class, subject, band or layer, and units."""
+"""From an explanation to its figures: averages by class, subject or band, and units."""
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from skeegformer.explain.statistics import bootstrap_intervals, subject_means
 from skeegformer.plotting import (
     ChannelBarDisplay,
     ConnectionDisplay,
+    PatternDisplay,
     TokenMatrixDisplay,
     TopomapDisplay,
 )
@@ -21,8 +22,8 @@ class FiguresMixin:
 
         Parameters
         ----------
-        by : {"class", "subject", "part", "class and part", "layer", None}, default="class"
-            A map for each class, subject, temporal token or band ("part"), or layer; for
+        by : {"class", "subject", "part", "class and part", None}, default="class"
+            A map for each class, subject, temporal token or band ("part"); for
             "class and part" a grid of classes by parts; for None one map of all epochs.
         difference : tuple of (object, object) or None, default=None
             Two classes (or whatever `by` makes maps of): only they are drawn, and the first
@@ -41,7 +42,7 @@ class FiguresMixin:
             If positions are not known, `by` is something else, or the explanation lacks what
             `by` or `difference` asks for.
         """
-        check_one_of("by", by, ("class", "subject", "part", "class and part", "layer", None))
+        check_one_of("by", by, ("class", "subject", "part", "class and part", None))
         if self.info is None:
             raise ValueError(
                 "A topomap needs electrode positions, and the classifier was fitted on data "
@@ -104,7 +105,7 @@ class FiguresMixin:
             factor * means,
             self.ch_names,
             None if intervals is None else factor * np.asarray(intervals, dtype=float),
-            unit=self.unit,
+            unit=_unit(self),
             interval_label=interval_label,
         ).plot(**kwargs)
 
@@ -168,8 +169,42 @@ class FiguresMixin:
             self.info,
             list(means),
             baseline=baseline,
-            unit=self.unit,
+            unit=_unit(self),
         ).plot(**kwargs)
+
+    def plot_patterns(self, n_sources=5, *, ax=None):
+        """Draw filters and patterns of the sources that count most.
+
+        Parameters
+        ----------
+        n_sources : int, default=5
+            Number of sources.
+        ax : matplotlib.axes.Axes, sequence of them or None, default=None
+            See `PatternDisplay.plot`.
+
+        Returns
+        -------
+        PatternDisplay
+            Drawn.
+
+        Raises
+        ------
+        ValueError
+            If the explanation does not know its model, or positions are not known.
+        """
+        found = self.patterns(n_sources)
+        shares = zip(found.shares, found.tokens, strict=True)
+        return PatternDisplay(
+            found.filters,
+            found.patterns,
+            self.info,
+            found.frequencies,
+            found.responses,
+            found.times,
+            found.weights,
+            found.classes,
+            [f"{100 * share:.0f} %, {token}" for share, token in shares],
+        ).plot(ax)
 
     def to_report(self, path=None, *, title=None, faithfulness=None, scores=None, overwrite=False):
         """Put everything on one page: method, scores, maps, connections, tests and versions.
@@ -214,12 +249,17 @@ class FiguresMixin:
 
 def _factor(explanation):
     """Return 100 for shares, which figures show in percent."""
-    return 100.0 if explanation.unit.endswith("(%)") else 1.0
+    return 100.0 if METHODS[explanation.method].is_share else 1.0
+
+
+def _unit(explanation):
+    """Say what figures show."""
+    return f"{explanation.unit} (%)" if _factor(explanation) == 100 else explanation.unit
 
 
 def _scaled(explanation, means, differences):
     """Return what displays of maps take: arrays, titles and units."""
-    factor, unit = _factor(explanation), explanation.unit
+    factor, unit = _factor(explanation), _unit(explanation)
     return {
         "values": factor * np.array(list(means.values())),
         "titles": list(means),
@@ -243,15 +283,6 @@ def _means(explanation, by):
     """Average channel values as `by` says, by title; pairs (class, part) for the grid."""
     if by == "part":
         return explanation.part_means()
-    if by == "layer":
-        if explanation.layer_values is None:
-            raise ValueError(
-                "by='layer' needs a value after each layer, which this explanation by "
-                f"{explanation.method!r} does not have; method='rollout' makes them for networks "
-                "of several layers."
-            )
-        means = explanation.layer_values.mean(axis=0)
-        return {f"layer {k}": mean for k, mean in enumerate(means, 1)}
     if by == "class and part":
         means = _condition_means(explanation, explanation.token_values, "class")
         return {

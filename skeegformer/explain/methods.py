@@ -1,4 +1,4 @@
-"""What each method of explanation measures, and how its values may be read."""
+"""What each method of explanation computes, and how its values may be read."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ class Method:
     ----------
     label : str
         Name for figures.
-    question : {"looks", "uses", "needs"}
-        Where the model looks, what moves its output, or what it needs.
+    family : {"attention", "gradient", "perturbation"}
+        By what it attributes.
     unit : str
-        Unit of the values, for figures.
+        Unit of the values; shares are of 1.
     signed : bool
         Whether a value may be negative: the channel speaks against the class.
     additive : bool
@@ -28,7 +28,7 @@ class Method:
     """
 
     label: str
-    question: str
+    family: str
     unit: str
     signed: bool
     additive: bool
@@ -36,15 +36,19 @@ class Method:
     parts: tuple
     reference: str
 
+    @property
+    def is_share(self):
+        """Whether values are shares of 1, which figures show in percent: bool."""
+        return self.unit.startswith("share")
 
-_SHARE = "share of attention (%)"
+
 _LOG_ODDS = "log odds of the class"
 
 METHODS = {
     "rollout": Method(
         label="attention rollout",
-        question="looks",
-        unit=_SHARE,
+        family="attention",
+        unit="share of attention",
         signed=False,
         additive=False,
         class_specific=False,
@@ -53,8 +57,8 @@ METHODS = {
     ),
     "gradient-rollout": Method(
         label="gradient rollout",
-        question="uses",
-        unit="share of relevance (%)",
+        family="gradient",
+        unit="share of relevance",
         signed=False,
         additive=False,
         class_specific=True,
@@ -63,7 +67,7 @@ METHODS = {
     ),
     "integrated-gradients": Method(
         label="integrated gradients",
-        question="uses",
+        family="gradient",
         unit=_LOG_ODDS,
         signed=True,
         additive=True,
@@ -73,7 +77,7 @@ METHODS = {
     ),
     "occlusion": Method(
         label="occlusion",
-        question="needs",
+        family="perturbation",
         unit=f"drop in {_LOG_ODDS}",
         signed=True,
         additive=False,
@@ -83,7 +87,7 @@ METHODS = {
     ),
     "permutation": Method(
         label="permutation",
-        question="needs",
+        family="perturbation",
         unit=f"drop in {_LOG_ODDS}",
         signed=True,
         additive=False,

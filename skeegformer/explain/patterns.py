@@ -145,6 +145,41 @@ def source_patterns(classifier, data, subjects=None, *, n_sources=5):
     )
 
 
+def explanation_patterns(explanation, n_sources=5):
+    """Compute filters and patterns of the sources that count most in these epochs.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Of a model with sources.
+    n_sources : int, default=5
+        Number of sources.
+
+    Returns
+    -------
+    SourcePatterns
+        The sources, in descending order of their share.
+
+    Raises
+    ------
+    ValueError
+        If the explanation does not know its model.
+    TypeError
+        If the model has no sources.
+    """
+    if explanation.source is None:
+        raise ValueError(
+            "Patterns are computed from the model and its epochs, and this explanation does "
+            "not know them (it was loaded, or joined from several): explain anew."
+        )
+    return source_patterns(
+        explanation.source.classifier,
+        explanation.source.data,
+        explanation.subjects,
+        n_sources=n_sources,
+    )
+
+
 def _patterns(network, data, kernel, temporal):
     """Let channels covary with sources, after the same temporal filter, in units of the signal."""
     covariance = torch.zeros(len(kernel), network.n_chans, dtype=torch.float64)

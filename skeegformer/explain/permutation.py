@@ -2,7 +2,7 @@
 
 import numpy as np
 from sklearn.metrics import check_scoring
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import check_random_state
 
 from skeegformer._validation import (
     as_epochs,
@@ -13,7 +13,8 @@ from skeegformer._validation import (
     is_epochs,
     validate_groups,
 )
-from skeegformer.explain.perturbation import neighborhoods
+from skeegformer.explain._electrodes import neighborhoods
+from skeegformer.explain._perturbation import importance_bunch, shuffled_orders
 
 
 def channel_permutation_importance(
@@ -45,9 +46,10 @@ def channel_permutation_importance(
     n_repeats : int, default=5
         How often each channel is permuted.
     channel_groups : dict of str to list, "neighbors" or None, default=None
-        Channels, by name or index, that are permuted together, such as a region; each
-        channel with its neighbours in the montage (Epochs only); or None for each channel
-        by itself. Channels that know the same hide each other's importance.
+        Channels that are permuted together, such as a region, by name or by place among the EEG
+        channels, from 0 on, as in `ChannelDropper`; each channel with its neighbours in the
+        montage (Epochs only); or None for each channel by itself. Channels with the same
+        information hide each other's importance.
     groups : array-like of shape (n_epochs,) or None, default=None
         Subjects; epochs are then permuted within each one only, so that differences
         between people stay what they are.
@@ -109,63 +111,6 @@ def channel_permutation_importance(
     return importance_bunch(importances, names)
 
 
-def importance_bunch(importances, names):
-    """Summarise importances as scikit-learn does.
-
-    Parameters
-    ----------
-    importances : ndarray of shape (n_sets, n_repeats)
-        Drops of a score.
-    names : list of str
-        Name of each set.
-
-    Returns
-    -------
-    sklearn.utils.Bunch
-        With ``importances``, ``importances_mean``, ``importances_std`` and ``names``.
-    """
-    return Bunch(
-        importances=importances,
-        importances_mean=importances.mean(axis=1),
-        importances_std=importances.std(axis=1),
-        names=names,
-    )
-
-
-def shuffled_orders(n_epochs, groups, seed, n_repeats):
-    """Shuffle epochs again and again, within groups where there are some.
-
-    Parameters
-    ----------
-    n_epochs : int
-        How many there are.
-    groups : ndarray of shape (n_epochs,) or None
-        Subjects.
-    seed : int
-        Equal seeds give equal orders, and those of scikit-learn where there are no groups.
-    n_repeats : int
-        How many orders.
-
-    Returns
-    -------
-    list of ndarray of int of shape (n_epochs,)
-        From which epoch to take, epoch by epoch.
-    """
-    rng = check_random_state(seed)
-    members = [np.arange(n_epochs)]
-    if groups is not None:
-        members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    # Shuffled on and on, never anew: so does scikit-learn.
-    shuffled = [np.arange(len(rows)) for rows in members]
-    order, orders = np.arange(n_epochs), []
-    for _ in range(n_repeats):
-        for rows, positions in zip(members, shuffled, strict=True):
-            rng.shuffle(positions)
-            order[rows] = order[rows][positions]
-        orders.append(order.copy())
-    return orders
-
-
 def _channel_sets(channel_groups, n_chans, epochs):
     """Name the sets of channels that are permuted together, and list their indices."""
     ch_names, picks = None, list(range(n_chans))
@@ -180,14 +125,15 @@ def _channel_sets(channel_groups, n_chans, epochs):
 
         sets = neighborhoods(None if epochs is None else mne.pick_info(epochs.info, picks))
         return own, [[picks[channel] for channel in members] for members in sets]
+    # Numbers count EEG channels, as those of ChannelDropper do; a name may be any channel's.
+    index = dict(enumerate(picks)) | {name: k for k, name in enumerate(ch_names or ())}
     sets = []
     for name, members in channel_groups.items():
-        known = range(n_chans) if ch_names is None else [*ch_names, *range(n_chans)]
-        unknown = [member for member in members if member not in known]
+        unknown = [member for member in members if member not in index]
         if unknown or not len(members):
             what = f"the channel {unknown[0]!r}, which X does not have" if unknown else "no channel"
             raise ValueError(f"channel_groups[{name!r}] names {what}.")
-        sets.append([m if not isinstance(m, str) else ch_names.index(m) for m in members])
+        sets.append([index[member] for member in members])
     return [str(name) for name in channel_groups], sets
 
 

@@ -10,7 +10,7 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 from scipy import stats
-from sklearn.utils import check_random_state
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
 from skeegformer._validation import check_count, check_one_of, name_channels
 
@@ -25,9 +25,9 @@ def subject_means(explanation, by="class", labels="auto"):
     ----------
     explanation : Explanation
         With subjects.
-    by : {"class", "part", None}, default="class"
-        A table for each class, for each part (band or temporal token), or one of
-        everything.
+    by : {"class", "part", None} or array-like of shape (n_epochs,), default="class"
+        A table for each class, for each part (band or temporal token), for each of these labels,
+        such as the group of the epoch's subject, or one of everything.
     labels : {"auto", "true", "predicted"}, default="auto"
         Which label decides on an epoch's class; "auto" takes the true ones where they are
         known.
@@ -62,7 +62,8 @@ def subject_means(explanation, by="class", labels="auto"):
     >>> subject_means(explanation)["left"]["Cz"].tolist()
     [2.0, 7.0]
     """
-    check_one_of("by", by, ("class", "part", None))
+    if isinstance(by, str) or by is None:
+        check_one_of("by", by, ("class", "part", None))
     if explanation.subjects is None:
         raise ValueError("The subjects are not known: pass groups to explain.")
     if not np.isfinite(explanation.token_values).all():
@@ -70,15 +71,20 @@ def subject_means(explanation, by="class", labels="auto"):
     values, subjects = explanation.values, explanation.subjects
     if by is None:
         return _means(values, subjects, explanation)
-    if by == "part":
+    if isinstance(by, str) and by == "part":
         return {
             part: _means(explanation.token_values[:, :, k], subjects, explanation)
             for k, part in enumerate(explanation.parts)
         }
-    y = explanation.labels(labels)
+    if isinstance(by, str):
+        y, known = explanation.labels(labels), explanation.classes
+    else:
+        y = column_or_1d(by)
+        check_consistent_length(y, values)
+        known = np.unique(y)
     return {
         label: _means(values[y == label], subjects[y == label], explanation)
-        for label in explanation.classes
+        for label in known
         if (y == label).any()
     }
 

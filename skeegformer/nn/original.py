@@ -225,8 +225,8 @@ class _Encoder(nn.Module):
         *blocks, last = self.encoder_layers
         for block in blocks:
             x = block(x)
-        # The output network reads the class token alone, but who records may want all tokens.
-        x = last(x, n_queries=None if last.mha.records_all else 1)
+        # The output network reads the class token alone, but who records wants all tokens.
+        x = last(x, n_queries=1 if last.mha.recorder is None else None)
         return self.dropout(self.norm(x[:, 0]))
 
 
@@ -264,8 +264,6 @@ class Attention(nn.Module):
 
     The weights exist as a tensor only while something records them: `recorder` is None,
     or a function that takes the weights, of shape (batch, n_heads, n_queries, n_tokens).
-    `records_all` says whether it wants to see all tokens' queries, or, of the last block,
-    only the class token's.
 
     Parameters
     ----------
@@ -288,7 +286,6 @@ class Attention(nn.Module):
         self.out = nn.Linear(embed_dim, embed_dim)
         self.dropout = nn.Dropout(drop_prob)
         self.recorder = None
-        self.records_all = False
 
     def forward(self, x, n_queries=None):
         """Let tokens gather from all tokens.

@@ -1,31 +1,29 @@
-"""Explanations from what happens when a channel, or a band of it, is taken away."""
+"""Explanations by perturbation: a channel, or a band of it, is replaced."""
 
 import math
 from itertools import pairwise
 
+import mne
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
+from sklearn.utils import Bunch, check_random_state
 
-from skeegformer._validation import (
-    check_one_of,
-)
-from skeegformer.attention import log_odds
-from skeegformer.explain._model import batches, predict_logits
+from skeegformer.explain._electrodes import need_positions
+from skeegformer.explain._model import batches, log_odds, predict_logits
 from skeegformer.nn import EEGTransformer
 
 BANDS = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0)}
 REPLACEMENTS = ("swap", "interpolate", "mean", "zero")
 
 
-def occlude(network, data, codes, *, substitute, parts, sets, n_repeats=1, means=None):
+def occlude(network, data, codes, *, substitute, sets, parts=None, n_repeats=1, means=None):
     """Measure how much the log odds of a class fall when channels are replaced.
 
-    Zeiler and Fergus [1]_, with channels of EEG in the place of patches of an image.
+    Zeiler and Fergus (2014), with channels of EEG in the place of patches of an image.
 
     Parameters
     ----------
-    network : EEGTransformer
+    network : EEGTransformer or OriginalTransformer
         The network.
     data : ndarray of shape (n_epochs, n_chans, n_times)
         Epochs.
@@ -34,10 +32,10 @@ def occlude(network, data, codes, *, substitute, parts, sets, n_repeats=1, means
     substitute : callable
         ``substitute(channels, repeat)`` returns what to put there: (n_epochs, n_channels,
         n_times). See `make_substitute`.
-    parts : dict of str to callable
-        Takes a signal's share of each part. See `make_parts`.
     sets : list of list of int
         The channels that are replaced together.
+    parts : dict of str to callable or None, default=None
+        Takes a signal's share of each part, see `make_parts`; None for the whole signal.
     n_repeats : int, default=1
         How many substitutes are tried.
     means : ndarray of shape (n_epochs, n_images, n_sources, n_windows) or None, default=None
@@ -50,13 +48,9 @@ def occlude(network, data, codes, *, substitute, parts, sets, n_repeats=1, means
         Log odds as they are, minus log odds with the substitute.
     predictions : ndarray of int of shape (n_repeats, n_epochs, n_sets, n_parts)
         Index of the class that is predicted with the substitute.
-
-    References
-    ----------
-    .. [1] Zeiler and Fergus (2014), Visualizing and understanding convolutional networks.
-       ECCV. arXiv:1311.2901
     """
     codes = torch.as_tensor(codes)
+    parts = parts or {"epoch": lambda signal: signal}
     predict = _predict_changed(network, data, means)
     intact = log_odds(predict([0], np.zeros_like(data[:, :1])), codes)
     drops = np.empty((n_repeats, len(data), len(sets), len(parts)))
@@ -90,15 +84,6 @@ class ChangedChannels:
     """Predict epochs again and again, after a change of some channels.
 
     Sources are linear in the channels: only what the changed ones add to them is computed anew.
-
-    Parameters
-    ----------
-    network : EEGTransformer
-        The network.
-    data : ndarray of shape (n_epochs, n_chans, n_times)
-        Epochs as they are.
-    means : ndarray of shape (n_epochs, n_images, n_sources, n_windows) or None
-        What log powers are centred on.
     """
 
     def __init__(self, network, data, means=None):
@@ -108,20 +93,7 @@ class ChangedChannels:
 
     @torch.no_grad()
     def __call__(self, channels, change):
-        """Compute the logits after a change.
-
-        Parameters
-        ----------
-        channels : list of int
-            The channels.
-        change : ndarray of shape (n_epochs, n_channels, n_times)
-            What is added to them.
-
-        Returns
-        -------
-        Tensor of shape (n_epochs, n_outputs)
-            Logits, on the CPU.
-        """
+        """Compute logits after adding (n_epochs, n_channels, n_times) to these channels."""
         network, logits = self.network, []
         known = [None] * len(self.sources)
         if self.means is not None:
@@ -136,37 +108,14 @@ class ChangedChannels:
 
 
 def make_substitute(kind, data, *, info=None, subjects=None, orders=None, random_state=None):
-    """Choose what replaces a channel.
+    """Choose what replaces a channel, as a function of channels and repeat.
 
-    Parameters
-    ----------
-    kind : {"swap", "interpolate", "mean", "zero"}
-        "swap": the same channel in another epoch, of the same subject where subjects are
-        known, so that the signal stays one that the model knows; "interpolate": a spherical
-        spline through all other electrodes, which leaves what neighbours know; "mean": the
-        channel's average over epochs; "zero": nothing.
-    data : ndarray of shape (n_epochs, n_chans, n_times)
-        Epochs.
-    info : mne.Info or None, default=None
-        Electrode positions, for "interpolate".
-    subjects : ndarray of shape (n_epochs,) or None, default=None
-        Subject of each epoch, for "swap".
-    orders : list of ndarray of shape (n_epochs,) or None, default=None
-        For "swap": from which epoch to take, repeat by repeat; None draws them.
-    random_state : int, RandomState instance or None, default=None
-        Draws the orders.
-
-    Returns
-    -------
-    callable
-        ``substitute(channels, repeat)``, see `occlude`.
-
-    Raises
-    ------
-    ValueError
-        If `kind` is unknown, or positions or a second epoch are missing.
+    "swap" takes the channel from another epoch, of the same subject where subjects are known, so
+    that the signal stays one that the model could have met; `orders`, one for each repeat, say from
+    which epoch, and are drawn where there are none. "interpolate" is a spherical spline through all
+    other electrodes, which leaves what neighbours share; "mean" the channel's average over epochs;
+    "zero" nothing.
     """
-    check_one_of("replacement", kind, REPLACEMENTS)
     if kind == "zero":
         return lambda channels, repeat: np.zeros_like(data[:, channels])
     if kind == "mean":
@@ -186,65 +135,25 @@ def make_substitute(kind, data, *, info=None, subjects=None, orders=None, random
     return lambda channels, repeat: data[orders[repeat]][:, channels]
 
 
-def make_parts(kind, *, n_times, n_time_tokens=1, token_length=None, sfreq=None, bands=None):
-    """Divide signals into temporal tokens, or into bands.
-
-    Parameters
-    ----------
-    kind : {"time", "band"}
-        Along what.
-    n_times : int
-        Number of samples.
-    n_time_tokens : int, default=1
-        Number of temporal tokens.
-    token_length : int or None, default=None
-        Samples of each; None divides all among them.
-    sfreq : float or None, default=None
-        Sampling rate in Hz.
-    bands : dict of str to tuple of float, or None, default=None
-        Lower and upper frequency in Hz by name; None for delta, theta, alpha and beta.
-
-    Returns
-    -------
-    dict of str to callable
-        By name, a function that takes from signals of shape (..., n_times) what belongs to
-        the part.
-
-    Raises
-    ------
-    ValueError
-        If the sampling rate is not known, or a band does not lie below half of it.
-    """
-    if kind == "time":
-        length = token_length or n_times // n_time_tokens
-        names = part_names(n_time_tokens, length, sfreq)
-        if n_time_tokens == 1:
-            return {names[0]: lambda signal: signal}
-        return {
-            name: _window(k * length, (k + 1) * length, n_times) for k, name in enumerate(names)
-        }
-    return {name: _band_pass(low, high, sfreq) for name, (low, high) in check_bands(bands, sfreq)}
+def make_parts(kind, network, sfreq, bands=None):
+    """Divide signals into temporal tokens, or bands: functions that take what belongs to each."""
+    if kind == "band":
+        limits = check_bands(bands, sfreq)
+        return {name: _band_pass(low, high, sfreq) for name, (low, high) in limits.items()}
+    names = part_names(network, sfreq)
+    if len(names) == 1:
+        return {names[0]: lambda signal: signal}
+    length = network.token_length
+    return {
+        name: _window(k * length, (k + 1) * length, network.n_times) for k, name in enumerate(names)
+    }
 
 
-def part_names(n_time_tokens, length, sfreq):
-    """Name the temporal tokens by their time in seconds, or by number.
-
-    Parameters
-    ----------
-    n_time_tokens : int
-        Number of temporal tokens.
-    length : int
-        Samples in each.
-    sfreq : float or None
-        Sampling rate in Hz.
-
-    Returns
-    -------
-    tuple of str
-        The names; ``("epoch",)`` where there is a single one.
-    """
-    if n_time_tokens == 1:
+def part_names(network, sfreq):
+    """Name a network's temporal tokens by their time in seconds, or by number."""
+    if isinstance(network, EEGTransformer) or network.n_time_tokens == 1:
         return ("epoch",)
+    n_time_tokens, length = network.n_time_tokens, network.token_length
     if not sfreq:
         return tuple(f"token {k + 1}" for k in range(n_time_tokens))
     edges = [k * length / sfreq for k in range(n_time_tokens + 1)]
@@ -253,20 +162,7 @@ def part_names(n_time_tokens, length, sfreq):
 
 
 def check_bands(bands, sfreq):
-    """Check frequency bands.
-
-    Parameters
-    ----------
-    bands : dict of str to tuple of float, or None
-        Lower and upper frequency in Hz by name; None for delta, theta, alpha and beta.
-    sfreq : float or None
-        Sampling rate in Hz.
-
-    Returns
-    -------
-    list of tuple
-        Name and limits.
-    """
+    """Check that each band has two limits in Hz, below half of the sampling rate."""
     if not sfreq:
         raise ValueError(
             "Bands need a sampling rate, and the classifier was fitted on arrays without one: "
@@ -283,34 +179,37 @@ def check_bands(bands, sfreq):
                 f"The band {name!r} is {limits}, but has to be a lower and a higher frequency "
                 f"between 0 and {sfreq / 2:g} Hz."
             )
-    return list(bands.items())
+    return bands
 
 
-def neighborhoods(info):
-    """Find the neighbours of each electrode.
+def importance_bunch(importances, names):
+    """Summarise drops of a score, of shape (n_sets, n_repeats), as scikit-learn does."""
+    return Bunch(
+        importances=importances,
+        importances_mean=importances.mean(axis=1),
+        importances_std=importances.std(axis=1),
+        names=names,
+    )
 
-    Parameters
-    ----------
-    info : mne.Info
-        Electrode positions.
 
-    Returns
-    -------
-    list of list of int
-        For each channel, itself and its neighbours in the montage (Delaunay triangulation).
+def shuffled_orders(n_epochs, groups, seed, n_repeats):
+    """Shuffle epochs again and again, within groups where there are some: from which epoch to take.
 
-    Raises
-    ------
-    ValueError
-        If positions are not known.
+    Equal seeds give equal orders, and those of scikit-learn where there are no groups.
     """
-    import mne
-
-    _need_positions(info, "Neighbours")
-    adjacency, names = mne.channels.find_ch_adjacency(info, "eeg")
-    order = [names.index(name) for name in info.ch_names]
-    adjacency = adjacency.toarray()[np.ix_(order, order)] | np.eye(len(order), dtype=bool)
-    return [np.flatnonzero(row).tolist() for row in adjacency]
+    rng = check_random_state(seed)
+    members = [np.arange(n_epochs)]
+    if groups is not None:
+        members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    # Shuffled on and on, never anew: so does scikit-learn.
+    shuffled = [np.arange(len(rows)) for rows in members]
+    order, orders = np.arange(n_epochs), []
+    for _ in range(n_repeats):
+        for rows, positions in zip(members, shuffled, strict=True):
+            rng.shuffle(positions)
+            order[rows] = order[rows][positions]
+        orders.append(order.copy())
+    return orders
 
 
 class _Derangements:
@@ -318,17 +217,20 @@ class _Derangements:
 
     def __init__(self, subjects, n_epochs, random_state):
         self._rng = check_random_state(random_state)
+        self._n_epochs = n_epochs
         self._members = [np.arange(n_epochs)]
         if subjects is not None:
-            members = [np.flatnonzero(subjects == subject) for subject in np.unique(subjects)]
-            if min(map(len, members)) > 1:
-                self._members = members
+            self._members = [np.flatnonzero(subjects == name) for name in np.unique(subjects)]
         self._orders = []
 
     def __getitem__(self, repeat):
         while len(self._orders) <= repeat:
-            order = np.empty(sum(map(len, self._members)), dtype=int)
+            order = np.empty(self._n_epochs, dtype=int)
             for members in self._members:
+                if len(members) == 1:  # who has no other epoch takes anybody's
+                    other = self._rng.randint(self._n_epochs - 1)
+                    order[members] = other + (other >= members[0])
+                    continue
                 shuffled = self._rng.permutation(members)
                 order[shuffled] = np.roll(shuffled, 1)
             self._orders.append(order)
@@ -342,8 +244,6 @@ def _window(start, stop, n_times):
 
 
 def _band_pass(low, high, sfreq):
-    import mne
-
     def take(signal):
         filtered = mne.filter.filter_data(
             signal.astype(float), sfreq, low, high, method="iir", verbose="ERROR"
@@ -355,21 +255,7 @@ def _band_pass(low, high, sfreq):
 
 def _spline_weights(info, channels):
     """Return how MNE's spherical spline makes channels of the others: (n_channels, n_chans)."""
-    import mne
-
-    _need_positions(info, "replacement='interpolate'")
+    need_positions(info, "replacement='interpolate'")
     unit = mne.EvokedArray(np.eye(len(info.ch_names)), info.copy(), verbose="ERROR")
     unit.info["bads"] = [info.ch_names[channel] for channel in channels]
     return unit.interpolate_bads(reset_bads=False, verbose="ERROR").data[channels]
-
-
-def _need_positions(info, what):
-    found = info is not None and all(
-        np.isfinite(channel["loc"][:3]).all() and channel["loc"][:3].any()
-        for channel in info["chs"]
-    )
-    if not found:
-        raise ValueError(
-            f"{what} needs electrode positions: fit on Epochs with a montage "
-            "(epochs.set_montage), or give explain an info=."
-        )

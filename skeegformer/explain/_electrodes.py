@@ -1,0 +1,45 @@
+"""Where electrodes are, and which of them are neighbours."""
+
+import mne
+import numpy as np
+from scipy.spatial import QhullError
+
+
+def need_positions(info, what):
+    """Refuse channels whose positions are not all known."""
+    found = info is not None and all(
+        np.isfinite(channel["loc"][:3]).all() and channel["loc"][:3].any()
+        for channel in info["chs"]
+    )
+    if not found:
+        raise ValueError(
+            f"{what} needs electrode positions: fit on Epochs with a montage "
+            "(epochs.set_montage), or give explain an info=."
+        )
+
+
+def adjacency_of(info, what):
+    """Find neighbours by Delaunay triangulation: an array of bool of (n_chans, n_chans)."""
+    need_positions(info, what)
+    kinds = sorted(set(info.get_channel_types()) - {"eeg"})
+    if kinds:
+        raise ValueError(
+            f"{what} needs neighbours on the scalp, but there are channels of the type "
+            f"{', '.join(kinds)}: pick the EEG channels, or say which are neighbours."
+        )
+    try:
+        with mne.utils.use_log_level("ERROR"):
+            adjacency, names = mne.channels.find_ch_adjacency(info, "eeg")
+    except QhullError as error:
+        raise ValueError(
+            f"The neighbours of {len(info.ch_names)} channels cannot be found by triangulation, "
+            "which needs at least 3 that are not in a line: say which are neighbours."
+        ) from error
+    order = [names.index(name) for name in info.ch_names]
+    return adjacency.toarray().astype(bool)[np.ix_(order, order)]
+
+
+def neighborhoods(info):
+    """List for each electrode the indices of itself and its neighbours."""
+    adjacency = adjacency_of(info, "A set of neighbours") | np.eye(len(info.ch_names), dtype=bool)
+    return [np.flatnonzero(row).tolist() for row in adjacency]

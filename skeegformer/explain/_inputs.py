@@ -1,0 +1,99 @@
+"""What an explainer is given: the classifier in an estimator, epochs, labels and channels."""
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_is_fitted
+
+from skeegformer._memmap import MappedEpochs
+from skeegformer._routing import routed_groups
+from skeegformer._validation import as_epochs, is_epochs
+from skeegformer.nn import EEGTransformer, OriginalTransformer
+
+
+def reach_classifier(estimator, X, groups, transform_params):
+    """Take epochs through the steps before the classifier."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    classifier = estimator[-1] if hasattr(estimator, "steps") else estimator
+    if not hasattr(classifier, "predict_proba") or not isinstance(classifier, BaseEstimator):
+        raise TypeError(_refusal(classifier))
+    check_is_fitted(classifier)
+    network = getattr(getattr(classifier, "net_", None), "module_", None)
+    if not isinstance(network, EEGTransformer | OriginalTransformer):
+        raise TypeError(_refusal(classifier))
+    subjects = groups
+    if subjects is None and isinstance(X, MappedEpochs):
+        subjects = X.subjects
+    elif subjects is None and is_epochs(X):
+        X = as_epochs(X)
+        if X.metadata is not None and "subject" in X.metadata:
+            subjects = X.metadata["subject"].to_numpy()
+    if classifier is not estimator and len(estimator.steps) > 1:
+        steps = estimator[:-1]
+        params = {**routed_groups(steps, "transform", groups), **transform_params}
+        X = steps.transform(X, **params)
+    return classifier, X, subjects
+
+
+def check_labels(classifier, y, n_epochs):
+    if y is None:
+        return None
+    y = column_or_1d(y)
+    check_consistent_length(y, range(n_epochs))
+    unknown = np.setdiff1d(y, classifier.classes_)
+    if len(unknown):
+        raise ValueError(
+            f"y holds {unknown.tolist()[0]!r}, which is none of the classes "
+            f"{', '.join(map(repr, classifier.classes_.tolist()))}."
+        )
+    return y
+
+
+def target_codes(target, classifier, predicted, y):
+    """Choose the class whose log odds are explained, epoch by epoch."""
+    is_name = isinstance(target, str)
+    if is_name and target == "predicted":
+        return predicted
+    if is_name and target == "true":
+        if y is None:
+            raise ValueError("target='true' needs the true labels: pass y to explain.")
+        return np.searchsorted(classifier.classes_, y)
+    found = np.flatnonzero(classifier.classes_ == target)
+    if len(found) != 1:
+        classes = ", ".join(map(repr, classifier.classes_.tolist()))
+        raise ValueError(
+            f"target={target!r} is neither 'predicted' nor 'true' nor one of the classes {classes}."
+        )
+    return np.full(len(predicted), found[0])
+
+
+def channels_of(classifier, info):
+    """Take names and positions from `info`, or from what the classifier was fitted on."""
+    fitted = classifier.ch_names_
+    if info is None:
+        return {"ch_names": fitted, "info": classifier.info_}
+    if not hasattr(info, "ch_names"):
+        raise TypeError(f"info is a {type(info).__name__}, but has to be a mne.Info.")
+    import mne
+
+    if isinstance(info, mne.BaseEpochs | mne.io.BaseRaw):
+        info = info.info
+    if fitted is not None and set(fitted) <= set(info.ch_names):
+        info = mne.pick_info(info, [info.ch_names.index(name) for name in fitted])
+    elif fitted is not None or len(info.ch_names) != classifier.n_chans_:
+        raise ValueError(
+            f"info has {len(info.ch_names)} channels, but {classifier.n_chans_} reach the "
+            "classifier; pick the same ones, for example with mne.pick_info."
+        )
+    return {"ch_names": list(info.ch_names), "info": info}
+
+
+def _refusal(classifier):
+    """Say what to explain instead of a classifier that does not attend."""
+    sentence = (
+        f"A {type(classifier).__name__} cannot be explained: pass a fitted "
+        "EEGTransformerClassifier, or a Pipeline that ends with one"
+    )
+    if hasattr(classifier, "classifier_"):
+        return f"{sentence}, which may be this one's classifier_."
+    return f"{sentence}; channel_permutation_importance takes any classifier."
