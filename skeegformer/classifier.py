@@ -231,16 +231,25 @@ class EEGTransformerClassifier(NetworkClassifier):
         tokens = self._centred(tokens[rows], subjects)
         network.usual_tokens.copy_(tokens.double().mean(dim=0))
         if not eeg.is_flat:  # else the features are the samples of one channel
-            self.feature_importances_ = self._importances(tokens, torch.cat(amounts)[rows])
+            self.feature_importances_ = self._importances(
+                tokens, torch.cat(amounts)[rows], subjects
+            )
 
-    def _importances(self, tokens, amounts):
-        """Average the rollout of attention over epochs."""
+    def _importances(self, tokens, amounts, subjects):
+        """Average the rollout of attention over epochs, subject by subject where they are known."""
         network, total = self.net_.module_, 0
-        for batch in zip(tokens.split(_BATCH), amounts.split(_BATCH), strict=True):
+        if subjects is None:
+            batches = torch.arange(len(tokens)).split(_BATCH)
+        else:
+            batches = rows_by_subject(subjects, len(tokens)).values()
+        for rows in batches:
             with record_attention(network) as attention:
-                for what, value in zip(("tokens", "amounts"), batch, strict=True):
-                    network.recorder(what, value)
-            total = total + attention_rollout(attention.values()).double().sum(dim=0)
+                network.recorder("tokens", tokens[rows])
+                network.recorder("amounts", amounts[rows])
+            values = attention.values()
+            if subjects is not None:
+                values = values.within_subjects(subjects[rows])
+            total = total + attention_rollout(values).double().sum(dim=0)
         return (total / total.sum()).numpy()
 
     def _tunable(self, network, data, subjects):

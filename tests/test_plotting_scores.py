@@ -33,8 +33,8 @@ def test_points_are_subjects_and_marks_their_means():
 
 def test_less_error_comes_first_and_bad_input():
     scores = make_scores().drop(columns="balanced_accuracy")
-    panel = plot_scores(scores, "calibration_error")[0]
-    errors = scores.groupby("pipeline")["calibration_error"].mean().sort_values()
+    panel = plot_scores(scores, "brier_score")[0]
+    errors = scores.groupby("pipeline")["brier_score"].mean().sort_values()
     assert [label.get_text() for label in panel.get_yticklabels()] == list(errors.index)
     with pytest.raises(ValueError, match="lack the columns balanced_accuracy"):
         plot_scores(scores)

@@ -16,7 +16,13 @@ from skeegformer.original import OriginalTransformerClassifier
 from skeegformer.preprocessing import MirroredClassifier
 
 CLASSICAL = ("chance", "csp+lda", "ts+lr", "mdm", "bandpower+lda", "fbcsp")
-MIRRORED = ("csp+lda+mirror", "ts+lr+mirror")
+MIRRORED = (
+    "csp+lda+mirror",
+    "ts+lr+mirror",
+    "shallowfbcspnet+mirror",
+    "eegnet+mirror",
+    "eegconformer+mirror",
+)
 BASELINES = (*CLASSICAL, *MIRRORED, *NETWORKS, "eeg-transformer")
 
 
@@ -76,6 +82,9 @@ def make_baseline(name, *, random_state=None, sfreq=None, pass_band=None, **para
     "eeg-transformer"    the network and the training of eeg-transformer [10]_
     ==================== =====================================================================
 
+    "shallowfbcspnet+mirror", "eegnet+mirror" and "eegconformer+mirror" are trained on epochs and
+    their mirror images, too.
+
     References
     ----------
     .. [1] Blankertz et al. (2008), Optimizing spatial filters for robust EEG single-trial
@@ -110,7 +119,9 @@ def make_baseline(name, *, random_state=None, sfreq=None, pass_band=None, **para
     check_one_of("name", name, BASELINES)
     try:
         if name in MIRRORED:
-            return MirroredClassifier(make_baseline(name.removesuffix("+mirror")), **params)
+            options = {"random_state": random_state, "sfreq": sfreq, "pass_band": pass_band}
+            inner = make_baseline(name.removesuffix("+mirror"), **options)
+            return MirroredClassifier(inner, **params)
         if name in NETWORKS:
             return BraindecodeClassifier(name, random_state=random_state, sfreq=sfreq, **params)
         if name == "eeg-transformer":

@@ -51,7 +51,7 @@ def plot_scores(scores, metric="balanced_accuracy", *, ax=None, chance=None):
     scores = scores.assign(**{name: "" for name in _KEYS[:2] if name not in scores})
     scores = scores.groupby(_KEYS, sort=False)[metric].mean().reset_index()
     order = scores.groupby("pipeline")[metric].mean().sort_values(ascending=False).index
-    if "error" in metric or "loss" in metric:
+    if any(word in metric for word in ("error", "loss", "brier")):
         order = order[::-1]
     tasks, kinds = scores["task"].unique(), scores["information"].unique()
     size = 0.75 * max(map(len, order)) / 10 + 2.9 * len(tasks), 1.2 + 0.28 * len(order) * len(kinds)

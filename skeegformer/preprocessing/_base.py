@@ -85,12 +85,15 @@ class SignalTransformer(TransformerMixin, BaseEstimator):
         return self._apply(self._open(X, reset=False))
 
     def _open(self, X, *, reset):
-        told = {"ch_names": "input_ch_names", "sfreq": "sfreq"}
-        told = {name: getattr(self, parameter, None) for name, parameter in told.items()}
-        eeg = validate_signal(self, X, reset=reset, **told)
+        eeg = validate_signal(self, X, reset=reset, **self._told())
         if reset:
             remember_input(self, eeg)
         return eeg
+
+    def _told(self):
+        """Collect what parameters tell of arrays."""
+        told = {"ch_names": "input_ch_names", "sfreq": "sfreq"}
+        return {name: getattr(self, parameter, None) for name, parameter in told.items()}
 
     def _apply(self, eeg):
         if eeg.epochs is not None:

@@ -5,7 +5,6 @@ from fractions import Fraction
 import mne
 import numpy as np
 
-from skeegformer._validation import validate_signal
 from skeegformer.preprocessing._base import SignalTransformer, known_rate, optional_positive
 
 
@@ -55,10 +54,8 @@ class Resampler(SignalTransformer):
         self.sfreq = sfreq
         self.input_sfreq = input_sfreq
 
-    def _open(self, X, *, reset):
-        return validate_signal(
-            self, X, reset=reset, sfreq=self.input_sfreq, same_sfreq=self.sfreq is None
-        )
+    def _told(self):
+        return {"sfreq": self.input_sfreq, "same_sfreq": self.sfreq is None}
 
     def _prepare(self, eeg):
         optional_positive("sfreq", self.sfreq, "no change")
