@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 from numpydoc.validate import validate
+from torch import nn
 
 import skeegformer
 
@@ -28,6 +29,9 @@ def public_objects():
             yield f"{module.name}.{name}"
             if inspect.isclass(value):
                 for method, function in vars(value).items():
+                    # The docstring of a network's module tells the shapes of its steps once.
+                    if issubclass(value, nn.Module) and method != "forward":
+                        continue
                     if inspect.isfunction(function) and not method.startswith("_"):
                         yield f"{module.name}.{name}.{method}"
 

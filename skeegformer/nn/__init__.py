@@ -2,6 +2,7 @@
 
 from skeegformer.nn._tokens import tokens_to_channels
 from skeegformer.nn.original import OriginalTransformer
-from skeegformer.nn.transformer import EEGTransformer, SignedAttention
+from skeegformer.nn.signed_attention import SignedAttention
+from skeegformer.nn.transformer import EEGTransformer
 
 __all__ = ["EEGTransformer", "OriginalTransformer", "SignedAttention", "tokens_to_channels"]

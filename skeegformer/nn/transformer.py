@@ -2,7 +2,12 @@
 
 An epoch goes through five steps, which are methods of `EEGTransformer`::
 
-    prepare -> gather -> tokens -> centre -> read_out
+    epochs    (batch, n_chans, n_times)
+    prepare   (batch, n_chans, n_samples)                       the signal
+    gather    (batch, n_images, n_sources, n_samples)           the sources
+    tokens    (batch, n_images, 2, n_sources, n_windows)
+    centre    (batch, n_images, 2, n_sources, n_windows)        means: (n_sources, n_windows)
+    read_out  (batch, n_outputs)                                the logits
 
 Channels are the tokens of the first attention. Each of its heads attends over them with signs, so
 that what it gathers is the signal of a source and the head is a spatial filter. A source's log
@@ -16,6 +21,8 @@ import torch.nn.functional as F
 from scipy.signal import firwin
 from torch import nn
 
+from skeegformer.nn.signed_attention import SignedAttention
+
 # Signals of twice this rate in Hz or more are brought down: it holds what EEG has below 40 Hz.
 RATE = 80.0
 # Lengths in seconds: of a temporal filter, of a window, and from one window to the next.
@@ -28,9 +35,6 @@ SHIFT = 0.1
 DRIFT = 1.0
 # Temporal filters begin as short oscillations of frequencies in this range, in Hz.
 FREQUENCIES = (4.0, 30.0)
-# Attention starts near zero, so that every head begins as hardly anything, and its logits are
-# multiplied, so that they move fast.
-START, SPEED = 0.05, 3.0
 # Log powers vary by some units and waveforms by less: so both begin with as much to say.
 POWER_GAIN = 0.3
 # Least power, in units of a source's variance, whose logarithm is told from that of silence.
@@ -39,59 +43,6 @@ SILENCE = 1e-6
 MOMENTUM, LEAST_POWER = 0.1, 1e-12
 # Of the standard deviation of other channels: what varies less has been rounded by a filter.
 CONSTANT = 1e-9
-
-
-class SignedAttention(nn.Module):
-    r"""Attention of heads over channels, with signs.
-
-    The weights of a head are the difference of two softmaxes [1]_,
-
-    .. math:: a = \mathrm{softmax}(p) - \mathrm{softmax}(n),
-
-    over the channels and an empty token, so that a head need not attend to anything. p and n are
-    learnt for each head and channel. Absolute values of the weights sum to at most 2.
-
-    Parameters
-    ----------
-    n_heads : int
-        Number of heads.
-    n_filters : int
-        Number of spatial filters, which are such differences, of each head.
-    n_chans : int
-        Number of channels.
-
-    References
-    ----------
-    .. [1] Ye et al. (2024), Differential transformer. arXiv:2410.05258
-    """
-
-    def __init__(self, n_heads, n_filters, n_chans):
-        super().__init__()
-        self.positive = nn.Parameter(START * torch.randn(n_heads, n_filters, n_chans))
-        self.negative = nn.Parameter(START * torch.randn(n_heads, n_filters, n_chans))
-
-    def softmaxes(self):
-        """Compute both softmaxes.
-
-        Returns
-        -------
-        Tensor of shape (2, n_heads, n_filters, n_chans)
-            What is added, and what is subtracted; each sums to less than 1 over channels, and the
-            rest is what the empty token gets.
-        """
-        logits = SPEED * torch.stack([self.positive, self.negative])
-        return F.pad(logits, (0, 1)).softmax(dim=-1)[..., :-1]
-
-    def forward(self):
-        """Compute the weights.
-
-        Returns
-        -------
-        Tensor of shape (n_heads, n_filters, n_chans)
-            The difference of both softmaxes.
-        """
-        positive, negative = self.softmaxes()
-        return positive - negative
 
 
 class EEGTransformer(nn.Module):
@@ -269,35 +220,11 @@ class EEGTransformer(nn.Module):
         return self.read_out(tokens)
 
     def prepare(self, x):
-        """Standardise epochs, and bring them to the rate of the sources.
-
-        Parameters
-        ----------
-        x : Tensor of shape (batch, n_chans, n_times)
-            Epochs.
-
-        Returns
-        -------
-        Tensor of shape (batch, n_chans, n_samples)
-            The signal.
-        """
+        """Standardise epochs, and bring them to the rate of the sources."""
         return self.prepare_change(x - self.mean)
 
     def prepare_change(self, x, channels=slice(None)):
-        """Prepare what is added to some channels, so that sources can be added to likewise.
-
-        Parameters
-        ----------
-        x : Tensor of shape (batch, n_some_chans, n_times)
-            Difference between epochs.
-        channels : index, default=slice(None)
-            Which channels they are.
-
-        Returns
-        -------
-        Tensor of shape (batch, n_some_chans, n_samples)
-            The signal.
-        """
+        """Prepare what is added to some channels, (batch, n_some_chans, n_times)."""
         # Not `if`, which an exported network would not have.
         x = x - torch.where(self.drifts, x.mean(dim=-1, keepdim=True), 0.0)
         x = x * self.scale[channels]
@@ -308,33 +235,14 @@ class EEGTransformer(nn.Module):
         return signal.unflatten(0, x.shape[:2])[:, :, 0]
 
     def kernel(self):
-        """Compute what attention and temporal filters do to the signal together.
-
-        Returns
-        -------
-        Tensor of shape (n_images * n_sources, n_chans, n_taps)
-            Of each head, and then, where there are some, of its mirror image.
-        """
+        """Compose attention and temporal filters: (n_images * n_sources, n_chans, n_taps)."""
         kernel = torch.einsum("hfc,hft->hct", self.attention(), self.temporal)
         if self.pairs is None or self.training:
             return kernel
         return torch.cat([kernel, kernel[:, self.pairs]])
 
     def gather(self, signal, channels=slice(None)):
-        """Gather sources from channels; linear, so that each channel has its part in them.
-
-        Parameters
-        ----------
-        signal : Tensor of shape (batch, n_some_chans, n_samples)
-            From `prepare`.
-        channels : index, default=slice(None)
-            Which channels they are.
-
-        Returns
-        -------
-        Tensor of shape (batch, n_images, n_sources, n_samples)
-            Signals of the sources, and of their mirror images where there are some.
-        """
+        """Gather sources from the signal of all or some channels, a part of each from each."""
         if self.recorder is not None:
             self.recorder("signal", signal)
         kernel = self.kernel()[:, channels]
@@ -342,20 +250,10 @@ class EEGTransformer(nn.Module):
         return sources.unflatten(1, (-1, self.n_sources))
 
     def split(self, weights, signal):
-        """Divide weighted sums over the samples of sources among the channels.
+        """Divide the sums of weights times sources among the channels.
 
-        Parameters
-        ----------
-        weights : Tensor of shape (batch, n_images, n_sources, n_samples)
-            By what each sample is multiplied.
-        signal : Tensor of shape (batch, n_chans, n_samples)
-            From `prepare`.
-
-        Returns
-        -------
-        Tensor of shape (batch, n_images, n_sources, n_chans)
-            What each channel adds to the weighted sum of each source; the sum over channels is
-            that of the source.
+        Weights have the shape of the sources, and the result (batch, n_images, n_sources, n_chans);
+        its sum over channels is that of weights times source over samples.
         """
         kernel, n_samples = self.kernel(), signal.shape[-1]
         signal = F.pad(signal, (kernel.shape[-1] // 2,) * 2)
@@ -365,19 +263,11 @@ class EEGTransformer(nn.Module):
         return total.unflatten(1, weights.shape[1:3])
 
     def amounts(self, signal):
-        """Compute how much each channel adds to each source.
+        """Compute how much channels add to sources: (batch, n_images, n_sources, n_chans).
 
-        Parameters
-        ----------
-        signal : Tensor of shape (batch, n_chans, n_samples)
-            From `prepare`.
-
-        Returns
-        -------
-        Tensor of shape (batch, n_images, n_sources, n_chans)
-            Root mean square over the epoch of what the channel adds, in units of the source's
-            over the training epochs. By convolution's rule it follows from the autocorrelations of
-            kernel and signal, so that no filtered signal is needed.
+        That is the root mean square over the epoch of what the channel adds, in units of the
+        source's over the training epochs. It follows from the autocorrelations of kernel and
+        signal, so that no filtered signal is needed.
         """
         kernel = self.kernel()
         lags = range(min(kernel.shape[-1], signal.shape[-1]))
@@ -391,18 +281,7 @@ class EEGTransformer(nn.Module):
         return power.clamp_min(0).sqrt()
 
     def tokens(self, sources):
-        """Describe sources in windows of time.
-
-        Parameters
-        ----------
-        sources : Tensor of shape (batch, n_images, n_sources, n_samples)
-            From `gather`.
-
-        Returns
-        -------
-        Tensor of shape (batch, n_images, 2, n_sources, n_windows)
-            Log powers, times a constant, and means.
-        """
+        """Describe sources in windows of time, by log powers, times a constant, and means."""
         flat = sources.flatten(0, 1)
         squares = flat.square()
         power = self.source_power
@@ -418,35 +297,11 @@ class EEGTransformer(nn.Module):
         return tokens.unflatten(0, sources.shape[:2])
 
     def centre(self, tokens, means):
-        """Subtract means of log powers; waveforms stay as they are.
-
-        Parameters
-        ----------
-        tokens : Tensor of shape (batch, n_images, 2, n_sources, n_windows)
-            From `tokens`.
-        means : Tensor of shape (n_images, n_sources, n_windows) or (batch, ...)
-            Means of log powers, for all epochs or for each.
-
-        Returns
-        -------
-        Tensor of shape (batch, n_images, 2, n_sources, n_windows)
-            The tokens.
-        """
+        """Subtract means of log powers, of all epochs or of each; waveforms stay as they are."""
         return torch.stack([tokens[:, :, 0] - means, tokens[:, :, 1]], dim=2)
 
     def read_out(self, tokens):
-        """Let the class token attend to the tokens.
-
-        Parameters
-        ----------
-        tokens : Tensor of shape (batch, n_images, 2, n_sources, n_windows)
-            The tokens.
-
-        Returns
-        -------
-        Tensor of shape (batch, n_outputs) or (batch, n_outputs, n_groups)
-            Logits, as `forward` gives them.
-        """
+        """Let the class token attend to the tokens, and give the logits as `forward` does."""
         if self.recorder is not None:
             self.recorder("tokens", tokens)
         tokens = self.drop(tokens).unflatten(3, (self.n_groups, -1))
