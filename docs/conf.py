@@ -16,6 +16,19 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
+# Links to other projects need the internet; where there is none, names are printed as they are.
+if "READTHEDOCS" in os.environ:
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "numpy": ("https://numpy.org/doc/stable", None),
+        "pandas": ("https://pandas.pydata.org/docs", None),
+        "matplotlib": ("https://matplotlib.org/stable", None),
+        "mne": ("https://mne.tools/stable", None),
+        "sklearn": ("https://scikit-learn.org/stable", None),
+        "skorch": ("https://skorch.readthedocs.io/en/stable", None),
+        "torch": ("https://docs.pytorch.org/docs/stable", None),
+    }
 # Every attribute is described in its class; pages of their own would be empty.
 numpydoc_class_members_toctree = False
 numpydoc_show_class_members = False
@@ -49,7 +62,13 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = "skeegformer"
 html_show_sourcelink = False
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+html_theme_options = {
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 10,
+}
+# Pages have no sections of their own in the left column: the text gets its place.
+html_sidebars = {"**": []}
 
 
 def setup(app):
