@@ -144,7 +144,8 @@ def main():
         page = HERE.parent / "docs" / "benchmark.rst"
         write_between_markers(page, "cross-subject", tables(scores, format="rst", **short))
     panels = plot_scores(scores[scores["information"] == "transductive"])
-    panels[0].figure.savefig(RESULTS / "cross_subject_transductive.png", dpi=100, bbox_inches="tight")
+    path = RESULTS / "cross_subject_transductive.png"
+    panels[0].figure.savefig(path, dpi=100, bbox_inches="tight")
 
 
 if __name__ == "__main__":

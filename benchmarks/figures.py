@@ -1,8 +1,9 @@
-"""Draw the figure of the README from real recordings: ``python benchmarks/figures.py``.
+"""Draw the figures of README and documentation from recordings: ``python benchmarks/figures.py``.
 
-Models are trained on some subjects of EEGMMI and explained on the others, in four folds; they adapt
-to those (``adapt=True``) by their unlabelled epochs. Open or closed eyes in the alpha band, and
-imagined movement of the left or right fist in the mu and beta bands.
+Models are trained on some subjects of EEGMMI and explained on the others; they adapt to those
+(``adapt=True``) by their unlabelled epochs. Maps are of all subjects, in four folds: open or closed
+eyes in the alpha band, and imagined movement of the left or right fist in the mu and beta bands.
+Patterns are of one model, for the fists, on the last four subjects.
 """
 
 from pathlib import Path
@@ -28,24 +29,29 @@ PANELS = {
 }
 
 
-def explain(task, band, mirror):
-    """Explain all subjects by models that were trained without them."""
+def explain(task, band, mirror, splits):
+    """Explain subjects by models that were trained without them: an explanation for each split."""
     X, y, metadata = load_eegmmi(task, subjects=SUBJECTS)
     X = X.filter(*band, method="iir", verbose="ERROR").resample(80.0, verbose="ERROR")
-    parts = []
-    for train, test in GroupKFold(4).split(y, y, metadata["subject"]):
+    for train, test in splits(y, y, metadata["subject"]):
         classifier = EEGTransformerClassifier(mirror=mirror, adapt=True, random_state=0)
         classifier.fit(X[train], y[train])
-        parts.append(AttentionExplainer("rollout").explain(classifier, X[test], y[test]))
-        print(task, "fold", len(parts), "of 4", flush=True)
-    return concatenate_explanations(parts)
+        yield AttentionExplainer("rollout").explain(classifier, X[test], y[test])
+        print(task, "explained", len(test), "epochs", flush=True)
+
+
+def last_four(X, y, subjects):
+    """Split off the last four subjects."""
+    test = np.isin(subjects, SUBJECTS[-4:])
+    yield np.flatnonzero(~test), np.flatnonzero(test)
 
 
 def main():
     matplotlib.use("Agg")
     maps, titles = [], []
     for task, (title, band, mirror) in PANELS.items():
-        explanation = explain(task, band, mirror)
+        parts = list(explain(task, band, mirror, GroupKFold(4).split))
+        explanation = concatenate_explanations(parts)
         score = balanced_accuracy_score(explanation.y, explanation.predictions)
         n_subjects = len(np.unique(explanation.subjects))
         title = f"{title}, {len(explanation)} epochs\n{n_subjects} subjects, accuracy {score:.2f}"
@@ -54,6 +60,9 @@ def main():
     display = TopomapDisplay(maps, explanation.info, titles).plot(names=6)
     IMAGES.mkdir(exist_ok=True)
     display.figure_.savefig(IMAGES / "attention_topomaps.png", dpi=120)
+    (explanation,) = explain("fist-imagination", (8.0, 30.0), "auto", last_four)
+    display = explanation.plot_patterns(n_sources=3)
+    display.figure_.savefig(IMAGES / "patterns.png", dpi=100, bbox_inches="tight")
 
 
 if __name__ == "__main__":
