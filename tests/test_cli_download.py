@@ -55,29 +55,20 @@ def test_options_and_what_is_there_already(recorded_subjects, tmp_path, capsys):
         (["--task", "sleep"], "Unknown task 'sleep'; the tasks are baseline-eyes"),
         (["--subjects", "1-4,200"], "Subject 200 does not exist"),
         (["--name", "a/b"], "has to be made of letters"),
+        (["--output", "file"], "file is a file, and no folder to write to"),
+        (["--subjects", "1"], "nowhere"),  # no recordings
     ],
 )
-def test_bad_values(arguments, message, tmp_path, capsys):
-    assert main(["download", *arguments, "--output", str(tmp_path / "out")]) == 2
+def test_bad_values(arguments, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MNE_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.delenv("MNE_DATASETS_EEGBCI_PATH", raising=False)
+    (tmp_path / "file").write_text("mine")
+    assert main(["download", "--output", "out", *arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith("skeegformer: error: ")
     assert message in error
-    assert error.count("\n") == 1
-    assert not list(tmp_path.iterdir())
-
-
-def test_output_that_is_a_file(tmp_path, capsys):
-    (tmp_path / "file").write_text("mine")
-    assert main(["download", "--output", str(tmp_path / "file")]) == 2
-    assert "file is a file, and no folder to write to" in capsys.readouterr().err
-
-
-def test_recordings_that_are_not_there(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("MNE_DATA", str(tmp_path / "nowhere"))
-    monkeypatch.delenv("MNE_DATASETS_EEGBCI_PATH", raising=False)
-    assert main(["download", "--subjects", "1", "--output", str(tmp_path / "out")]) == 2
-    assert "nowhere" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_usage(capsys):

@@ -1,8 +1,16 @@
 """The command ``skeegformer explain``, on runs that ``skeegformer train`` has made."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import yaml
+from mne.filter import filter_data, notch_filter
+from test_io_checkpoints import HYPERPARAMETERS, _make_state, _original, _original_rollout
+from test_io_checkpoints import _save as save_checkpoint
 
 from skeegformer import (
     AttentionExplainer,
@@ -128,7 +136,7 @@ def test_connections_of_both_networks(runs, capsys):
         np.testing.assert_allclose(found.connections, expected.connections, rtol=1e-4, atol=1e-7)
     arguments = ["explain", str(folder / "run-1"), "--connections", "--overwrite"]
     assert main([*arguments, "--method", "gradient-rollout"]) == 2
-    assert "are those of attention: take method='rollout'" in capsys.readouterr().err
+    assert "are those of attention: take --method rollout" in capsys.readouterr().err
 
 
 def test_other_data(runs, tmp_path, capsys):
@@ -144,26 +152,141 @@ def test_other_data(runs, tmp_path, capsys):
     assert found.token_values.shape == (5, 7, 4)
     assert found.y.tolist() == y[few].tolist()
     assert main([*arguments, "--part", "training", "--overwrite"]) == 2
-    assert "belongs to the run's own data" in capsys.readouterr().err
+    assert "tells of 40 epochs of other people" in capsys.readouterr().err
+
+
+def test_a_map_is_put_to_the_test(runs, capsys):
+    run = str(runs[0] / "original")
+    assert main(["explain", run, "--method", "gradient-rollout", "--evaluate"]) == 0
+    shown = capsys.readouterr().out
+    verdict = shown.split("Putting it to the test ...")[1].split("most on")[0]
+    assert "Removing channels" in verdict
+    assert f"The map is {run}/explanation/gradient-rollout-topomap.png" in shown
+
+
+def test_names_that_the_training_did_not_know(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    data, y = rng.normal(size=(40, 6, 100)), np.tile(["a", "b"], 20)
+    metadata = pd.DataFrame({"subject": np.repeat([1, 2, 3, 4], 10)})
+    path = str(write_memmap(data, y, metadata, tmp_path))
+    arguments = ["train", "--data", path, "--drop", "1", "--sfreq", "100", *QUICK]
+    assert main([*arguments, "--output", str(tmp_path), "--name", "mine"]) == 0
+    names = ["--ch-names", "Fz,C3,Cz,C4,Oz,Pz", "--sfreq", "100"]
+    for more, figure in (([], "bars"), ([*names, "--overwrite"], "topomap")):
+        assert main(["explain", str(tmp_path / "mine"), *more]) == 0
+        assert f"rollout-{figure}.png" in capsys.readouterr().out
+    found = Explanation.load(tmp_path / "mine" / "explanation" / "rollout.safetensors")
+    assert found.ch_names == ["Fz", "Cz", "C4", "Oz", "Pz"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["RUN", "OTHER"], "have different networks, and cannot be joined"),
         (["none"], "There is no run none: no such folder"),
         (["none-*"], "There is no run none-*"),
         (["."], "is no run of skeegformer train"),
         (["RUN", "--min-confidence", "2"], "--min-confidence 2.0 is no probability"),
-        (["RUN", "--parts", "band"], "method='rollout' cannot tell bands apart"),
-        (["RUN", "--target", "up", "--method", "integrated-gradients"], "target='up' is neither"),
+        (["RUN", "--parts", "band"], "--method rollout cannot tell bands apart"),
+        (["RUN", "--target", "up", "--method", "integrated-gradients"], "--target up is neither"),
         (["RUN", "--min-confidence", "1", "--overwrite"], "is left with --min-confidence 1.0"),
         (["RUN", "--data", "none.dat", "--overwrite"], "none.dat"),
     ],
 )
 def test_wrong_input_is_a_sentence(arguments, message, runs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    arguments = [str(runs[0] / "run-0") if part == "RUN" else part for part in arguments]
-    assert main(["explain", *arguments]) == 2
+    places = {"RUN": str(runs[0] / "run-0"), "OTHER": str(runs[0] / "original")}
+    assert main(["explain", *(places.get(part, part) for part in arguments)]) == 2
     shown = capsys.readouterr().err
     assert message in shown
     assert "Traceback" not in shown
+
+
+@pytest.fixture
+def lightning(tmp_path, monkeypatch):
+    """Write what the original's scripts leave: an export, and a run of PyTorch Lightning."""
+    monkeypatch.chdir(tmp_path)
+    hp = {**HYPERPARAMETERS, "epoch_length": 100, "sample_rate": 100.0, "high_pass": 4.0}
+    hp |= {"low_pass": 30.0, "notch_freq": 20.0, "stages": ["-1"], "used_data_length": 90}
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        [(s, g, c) for s in (1, 2, 3) for g in (2, -1) for c in hp["conditions"] for _ in range(2)],
+        columns=["subject", "stage", "condition"],
+    )
+    data = (7 * rng.normal(size=(36, 100, 6))).astype("f4")
+    data.tofile("raw-nsamp_36-eplen_100-mine.dat")
+    table.to_csv("label-nsamp_36-eplen_100-mine.csv")
+    hp |= {"data_path": "raw-nsamp_36-eplen_100-mine.dat", "label_path": "gone.csv"}
+    run = tmp_path / "lightning_logs" / "version_0"
+    state = _make_state(hp)
+    save_checkpoint(run / "checkpoints" / "epoch=3-step=120.ckpt", hp=None, state=state)
+    (run / "hparams.yaml").write_text(yaml.safe_dump(hp))
+    used = np.flatnonzero(table["stage"] == -1)
+    subjects = table["subject"][used].astype(str).to_numpy()
+    split = {
+        "train_idx": np.flatnonzero(subjects != "2"),
+        "val_idx": np.flatnonzero(subjects == "2"),
+        "train_subjects": pd.Index(["1", "3"]),
+        "val_subjects": pd.Index(["2"]),
+    }
+    torch.save(split, run / "splits.pt")
+    return run, hp, state, data[used], table["condition"].to_numpy()[used], subjects
+
+
+def test_a_run_of_the_original_is_explained_as_by_its_own_script(lightning, capsys):
+    run, hp, state, x, y, subjects = lightning
+    x = notch_filter(x.astype(float).transpose(0, 2, 1), 100.0, [20.0, 40.0], verbose="ERROR")
+    x = filter_data(x, 100.0, 4.0, 30.0, verbose="ERROR").transpose(0, 2, 1)
+    x = torch.from_numpy(x.astype("f4")[subjects == "2"])
+    logits, attention = _original(state, hp, x)
+    _, rollout = _original_rollout(attention)
+
+    original = ["--convention", "eeg-transformer", "--head-fusion", "max"]
+    assert main(["explain", "lightning_logs/version_0", *original]) == 0
+    assert "there is no map, but bars: lightning_logs" in capsys.readouterr().out
+    found = Explanation.load(run / "explanation" / "rollout.safetensors")
+    order = np.argsort(hp["conditions"])
+    np.testing.assert_allclose(found.probabilities, logits.softmax(1)[:, order], atol=1e-5)
+    assert found.y.tolist() == y[subjects == "2"].tolist()
+    rollout = rollout.reshape(len(x), 4, 3).numpy()  # shares are proportional to its numbers
+    ratio = found.token_values / rollout
+    np.testing.assert_allclose(ratio / ratio.mean(axis=(1, 2), keepdims=True), 1, rtol=1e-4)
+    names = {file.name for file in (run / "explanation").iterdir()}
+    assert "rollout-bars.png" in names
+    assert "rollout-topomap.png" not in names
+
+    # Names make it a map; a checkpoint and other data do as well as a folder.
+    names = ["--ch-names", "Fz,C3,Cz,C4,Oz,Pz", "--overwrite"]
+    checkpoint = str(next(run.glob("checkpoints/*.ckpt")))
+    assert main(["explain", checkpoint, "--data", hp["data_path"], *names, *original]) == 0
+    assert "The map is" in capsys.readouterr().out
+    every = Explanation.load(run / "explanation" / "rollout.safetensors")
+    assert every.ch_names == ["Fz", "Cz", "C4", "Pz"]
+    assert not (run / "explanation" / "rollout-bars.png").exists()
+    np.testing.assert_allclose(every.values[subjects == "2"], found.values, rtol=1e-6)
+
+
+def test_splits_of_the_original_run_nothing_and_have_to_fit(lightning, tmp_path, capsys):
+    run, hp, *_ = lightning
+
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "evil"),)
+
+    split = {"train_idx": np.arange(12), "val_idx": np.arange(12, 18)}
+    torch.save({**split, "val_subjects": Evil()}, run / "splits.pt")
+    assert main(["explain", str(run)]) == 0
+    assert not (tmp_path / "evil").exists()
+    for content, message in (
+        ({"train_idx": np.arange(1, 18, 2), "val_idx": np.arange(0, 18, 2)}, "whole subjects"),
+        ({**split, "val_idx": np.arange(12, 20)}, "whole subjects"),
+        ({"train_idx": Evil(), "val_idx": Evil()}, "splits.pt cannot be read"),
+    ):
+        torch.save(content, run / "splits.pt")
+        assert main(["explain", str(run), "--overwrite"]) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "evil").exists()
+    assert main(["explain", str(run), "--overwrite", "--part", "all"]) == 0
+    Path(hp["data_path"]).unlink()
+    assert main(["explain", str(run), "--overwrite"]) == 2
+    assert "are not there; say where they are: --data FILE" in capsys.readouterr().err

@@ -1,7 +1,6 @@
 """The command ``skeegformer train``, run as a user runs it, on an export like the original's."""
 
 import argparse
-import os
 import re
 import signal
 import subprocess
@@ -21,39 +20,50 @@ from skeegformer import (
     write_memmap,
 )
 from skeegformer.cli import main
-from skeegformer.cli._train_options import OPTIONS, PRESETS, add_options, resolve
-from skeegformer.cli._training_data import load_training_data
-from skeegformer.cli.train import make_classifier, make_steps
+from skeegformer.cli._model import make_classifier, make_steps
+from skeegformer.cli._train_options import (
+    FLAGS,
+    OPTIONS,
+    PRESETS,
+    add_options,
+    read_options,
+    resolve,
+)
+from skeegformer.cli._training_data import describe, load_data
+from skeegformer.cli._training_log import TrainingLog
+from skeegformer.io._encoding import Decoder, Encoder
+from skeegformer.io._format import read_file, write_file
 
-# The options of the original's train.py, each with a value.
+# The options of the original's train.py: another value, its default before 7 November 2022, and
+# since then where it is another. None stands for no default, or for one that is not a parameter.
 ORIGINAL = {
-    "--data-path": "x.dat",
-    "--label-path": "x.csv",
-    "--epoch-length": "64",
-    "--num-channels": "4",
-    "--learning-rate": "0.1",
-    "--early-stopping-patience": "7",
-    "--batch-size": "9",
-    "--val-subject-ratio": "0.4",
-    "--num-tokens": "3",
-    "--embedding-dim": "24",
-    "--num-layers": "5",
-    "--num-heads": "6",
-    "--dropout": "0.11",
-    "--token-dropout": "0.12",
-    "--weight-decay": "0.13",
-    "--noise-scale": "0.14",
-    "--shuffle-tokens": "temporal",
-    "--warmup-steps": "15",
-    "--max-epochs": "16",
-    "--sample-rate": "100",
-    "--notch-freq": "20",
-    "--low-pass": "30",
-    "--high-pass": "2",
-    "--ignore-channels": "1",
-    "--stages": "-1",
-    "--conditions": "a",
-    "--used-data-length": "50",
+    "--data-path": ("x.dat",),
+    "--label-path": ("x.csv",),
+    "--epoch-length": ("64",),
+    "--num-channels": ("4",),
+    "--learning-rate": ("0.1", 5e-3),
+    "--early-stopping-patience": ("7", 100),
+    "--batch-size": ("9", 32, 64),
+    "--val-subject-ratio": ("0.4", 0.15),
+    "--num-tokens": ("3", 4, 1),
+    "--embedding-dim": ("24", 64, 128),
+    "--num-layers": ("5", 3, 5),
+    "--num-heads": ("6", 8),
+    "--dropout": ("0.11", 0.3, 0.0),
+    "--token-dropout": ("0.12", 0.1),
+    "--weight-decay": ("0.13", 0.1, 0.3),
+    "--noise-scale": ("0.14", 0.2),
+    "--shuffle-tokens": ("temporal", "none"),
+    "--warmup-steps": ("15", 500, 1000),
+    "--max-epochs": ("16", 300),
+    "--sample-rate": ("100", None),
+    "--notch-freq": ("20", None),
+    "--low-pass": ("30", None),
+    "--high-pass": ("2", None),
+    "--ignore-channels": ("1", []),
+    "--stages": ("-1", None),
+    "--conditions": ("a", None),
+    "--used-data-length": ("50", None),
 }
 QUICK = ["--n-groups", "2", "--n-heads", "4", "--max-epochs", "3", "--batch-size", "16"]
 QUICK += ["--quiet", "--h-freq", "none"]
@@ -99,22 +109,19 @@ def test_a_run_keeps_everything(trained, export):
     assert "144 epochs of 6 subjects, 4 channels, 64 samples (48 a, 48 b, 48 c)" in shown
     assert "Training on 120 epochs of 5 subjects; held out are 24 epochs of 1 subject. The" in shown
     assert re.search(r"validation: mean balanced accuracy of 1 subject \d\.\d{3}\n", shown)
-    names = {path.name for path in run.iterdir()}
-    assert names == {
+    assert {path.name for path in run.iterdir()} == {
         "config.yaml", "split.csv", "model.safetensors", "history.csv", "scores.csv",
         "curves.png", "confusion.png", "tensorboard",
     }  # fmt: skip
     config = yaml.safe_load((run / "config.yaml").read_text())
-    assert config["options"]["n_heads"] == 4
+    assert (config["options"]["n_heads"], config["options"]["drop"]) == (4, [3])
     assert config["preset"] == "default"
-    assert config["options"]["drop"] == [3]
     assert config["data"]["classes"] == {"a": 48, "b": 48, "c": 48}
     assert config["versions"]["skeegformer"]
 
     split = pd.read_csv(run / "split.csv")
     assert split["part"].value_counts().to_dict() == {"training": 120, "validation": 24}
-    held_out = split.loc[split["part"] == "validation", "subject"].unique()
-    assert len(held_out) == 1
+    assert split.loc[split["part"] == "validation", "subject"].nunique() == 1
     history = pd.read_csv(run / "history.csv")
     assert history["epoch"].tolist() == [1, 2, 3]
     assert (history[["train_loss", "valid_loss", "lr"]] > 0).all(axis=None)
@@ -141,72 +148,131 @@ def test_labels_that_are_numbers_stay_numbers(simulated, tmp_path):
     assert model.mirrored_classes_ == {1: 2, 2: 1}
 
 
-def test_tensorboard_has_scalars_and_matrices(trained):
+def _scalars(folder):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    events = accumulator.EventAccumulator(str(trained[0] / "tensorboard"))
+    events = accumulator.EventAccumulator(str(folder))
     events.Reload()
-    scalars = set(events.Tags()["scalars"])
-    assert {"Loss/train_loss", "Loss/valid_loss"} <= scalars
-    assert {"train_acc", "valid_acc", "lr"} <= {name.split("/")[-1] for name in scalars}
+    return {tag: [e.value for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def test_tensorboard_has_the_history(trained):
+    logged = _scalars(trained[0] / "tensorboard")
     history = pd.read_csv(trained[0] / "history.csv")
-    logged = [event.value for event in events.Scalars("Loss/train_loss")]
-    np.testing.assert_allclose(logged, history["train_loss"], rtol=1e-5)
-    assert events.Tags()["images"] == [
-        "confusion matrix/training",
-        "confusion matrix/validation",
-    ]
+    names = {"train_loss": "Loss/", "valid_loss": "Loss/", "train_acc": "Accuracy/"}
+    names |= {"valid_acc": "Accuracy/", "lr": ""}
+    assert set(logged) == {kind + name for name, kind in names.items()}
+    for name, kind in names.items():
+        np.testing.assert_allclose(logged[kind + name], history[name], rtol=1e-5)
 
 
 def test_equal_options_give_equal_models_and_never_one_folder(trained, export, capsys):
     run, _ = trained
     arguments = ["train", "--config", str(run / "config.yaml"), "--output", str(run.parent)]
     assert main([*arguments, "--name", "mine", "--quiet"]) == 0
-    assert "The run is kept in" in capsys.readouterr().out
     again = run.parent / "mine-2"
     for name in ("history.csv", "scores.csv"):
-        first, second = (pd.read_csv(folder / name) for folder in (run, again))
-        pd.testing.assert_frame_equal(
-            first.drop(columns="dur", errors="ignore"), second.drop(columns="dur", errors="ignore")
-        )
+        tables = [pd.read_csv(folder / name) for folder in (run, again)]
+        pd.testing.assert_frame_equal(*(t.drop(columns="dur", errors="ignore") for t in tables))
     assert not (again / "tensorboard").exists()
 
 
 def test_killed_and_resumed(export, tmp_path, capsys):
     arguments = ["train", "--data", str(export), "--sfreq", "100", *QUICK, "--seed", "3"]
     arguments += ["--max-epochs", "40", "--patience", "40", "--output", str(tmp_path)]
+    arguments += ["--l-freq", "4", "--tensorboard"]
     process = subprocess.Popen(
         [sys.executable, "-m", "skeegformer", *arguments, "--name", "killed"],
         stdout=subprocess.PIPE,
         text=True,
     )
-    history = tmp_path / "killed" / "history.csv"
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
     deadline = time.monotonic() + 120
-    while not (history.exists() and len(pd.read_csv(history)) >= 3):
+    while not (killed / "history.csv").exists() or len(pd.read_csv(killed / "history.csv")) < 3:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert not (tmp_path / "killed" / "model.safetensors").exists()
-    n_before = len(pd.read_csv(history))
-    assert n_before < 40
+    assert not (killed / "model.safetensors").exists()
+    assert len(pd.read_csv(killed / "history.csv")) < 40
+    assert len(list(tmp_path.rglob("raw-*.dat"))) == 1  # the filtered copy
 
-    assert main(["explain", str(tmp_path / "killed")]) == 2
-    assert "has no model yet; finish it first: skeegformer train --resume" in (
-        capsys.readouterr().err
-    )
-    assert main(["train", "--resume", str(tmp_path / "killed"), "--quiet"]) == 0
+    assert main(["explain", str(killed)]) == 2
+    hint = "has no model yet; finish it first: skeegformer train --resume"
+    assert hint in capsys.readouterr().err
+    assert main(["train", "--resume", str(killed), "--quiet"]) == 0
     assert main([*arguments, "--name", "whole"]) == 0
-    models = [load_model(tmp_path / name / "model.safetensors") for name in ("killed", "whole")]
-    states = [model.net_.module_.state_dict() for model in models]
+    states = [
+        load_model(run / "model.safetensors")[-1].net_.module_.state_dict()
+        for run in (killed, whole)
+    ]
     for name, value in states[0].items():
         np.testing.assert_array_equal(value.numpy(), states[1][name].numpy())
-    tables = [pd.read_csv(tmp_path / name / "history.csv") for name in ("killed", "whole")]
-    pd.testing.assert_frame_equal(*(table.drop(columns="dur") for table in tables))
-    assert not (tmp_path / "killed" / "training.safetensors").exists()
+    tables = [pd.read_csv(run / "history.csv").drop(columns="dur") for run in (killed, whole)]
+    pd.testing.assert_frame_equal(*tables)
+    assert _scalars(killed / "tensorboard") == _scalars(whole / "tensorboard")
+    assert sorted(p.name for p in killed.iterdir()) == sorted(p.name for p in whole.iterdir())
+    assert not list(tmp_path.rglob("raw-*.dat"))
     capsys.readouterr()
-    assert main(["train", "--resume", str(tmp_path / "killed")]) == 0
+    assert main(["train", "--resume", str(killed)]) == 0
     assert "is finished" in capsys.readouterr().out
+
+
+def test_a_terminated_run_leaves_no_filtered_copy(export, tmp_path):
+    arguments = ["train", "--data", str(export), "--sfreq", "100", *QUICK, "--h-freq", "20"]
+    arguments += ["--max-epochs", "9999", "--patience", "9999", "--output", str(tmp_path)]
+    process = subprocess.Popen([sys.executable, "-m", "skeegformer", *arguments])
+    while not list(tmp_path.rglob("training.safetensors")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.terminate()
+    assert process.wait() == 128 + signal.SIGTERM
+    assert not list(tmp_path.rglob("raw-*.dat"))
+
+
+def test_a_state_from_a_stranger_cannot_say_what_is_written(export, tmp_path, monkeypatch):
+    """Its file can be edited, with a checksum that fits."""
+    theirs, run = tmp_path / "thesis.docx", tmp_path / "mine"
+    theirs.write_text("precious")
+
+    def fail(self, net, **kwargs):
+        if len(net.history) == 2:
+            raise OSError("the disk is full")
+
+    arguments = ["train", "--data", str(export), "--sfreq", "100", *QUICK, "--name", "mine"]
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingLog, "on_epoch_end", fail)
+        assert main([*arguments, "--output", str(tmp_path)]) == 2
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump(config | {"path": str(theirs)}))
+    state = read_file(run / "training.safetensors", "training", Decoder.decode_all)
+    for name in ("ResumableTraining", "TrainingLog"):
+        state["callbacks"][name] = {"path": str(theirs), "path_": str(theirs)}
+    encoder = Encoder()
+    state = {name: encoder.encode(value) for name, value in state.items()}
+    write_file(run / "training.safetensors", "training", state, encoder.arrays)
+    assert main(["train", "--resume", str(run), "--quiet"]) == 0
+    assert theirs.read_text() == "precious"
+    assert len(pd.read_csv(run / "history.csv")) == 3
+
+
+def test_a_seed_that_is_drawn_is_the_one_that_trains(export, tmp_path, monkeypatch, capsys):
+    plans = []
+    plan = EEGTransformerClassifier._plan
+
+    def note(self, *args):
+        plans.append(plan(self, *args))
+        return plans[-1]
+
+    monkeypatch.setattr(EEGTransformerClassifier, "_plan", note)
+    arguments = ["train", "--data", str(export), "--sample-rate", "100", *QUICK, "--seed", "none"]
+    assert main([*arguments, "--output", str(tmp_path), "--name", "mine"]) == 0
+    assert "To train as eeg-transformer does, without filters, add" in capsys.readouterr().out
+    split = pd.read_csv(tmp_path / "mine" / "split.csv")
+    held_out = np.flatnonzero(split["part"] == "validation")
+    np.testing.assert_array_equal(plans[-1][-1], held_out)
+    config = yaml.safe_load((tmp_path / "mine" / "config.yaml").read_text())
+    assert isinstance(config["options"]["random_state"], int)
 
 
 def _parse(*arguments):
@@ -217,32 +283,35 @@ def _parse(*arguments):
 
 def test_all_options_of_the_original_are_understood_and_documented():
     docs = (Path(__file__).parents[1] / "docs" / "command_line.rst").read_text()
-    for name, value in ORIGINAL.items():
-        (key,) = _parse(name, value)
+    for name, (value, *_) in ORIGINAL.items():
+        (key,) = given = _parse(name, value)
         assert f"``{name}``" in docs
-        assert f"``{OPTIONS[key].flags[0]}``" in docs
-        plain = _parse(OPTIONS[key].flags[0], value)
-        assert plain == _parse(name, value)
+        assert f"``{FLAGS[key]}``" in docs
+        assert _parse(FLAGS[key], value) == given
     assert "``--standardize``" in docs
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_defaults_are_those_of_the_classifier(preset):
-    kind = EEGTransformerClassifier if preset == "default" else OriginalTransformerClassifier
-    made = make_classifier(resolve({}, {}, preset), preset)
-    assert type(made) is kind
+@pytest.mark.parametrize("preset", ["eeg-transformer", "eeg-transformer-2022"])
+def test_presets_are_the_defaults_of_the_original(preset):
+    options = resolve({}, {}, preset)
+    classifier = make_classifier(options, preset)
+    assert make_steps(options, np.zeros((1, 1, 1))) == []
+    kind = OriginalTransformerClassifier
     expected = kind().get_params() | {"early_stopping": True, "random_state": 0}
-    if preset == "eeg-transformer":
-        assert expected["noise"] == 0
-        expected["noise"] = 0.2
-    assert made.get_params() == expected
-    params = kind().get_params()
-    for name, option in OPTIONS.items():
-        if name in params and name not in ("random_state", "sfreq") and option.default is not None:
-            assert option.default == params[name], name
+    for name, (value, *defaults) in ORIGINAL.items():
+        (key,) = _parse(name, value)
+        if defaults:
+            default = defaults[0] if preset.endswith("2022") else defaults[-1]
+            found = classifier.get_params().get(key, options[key])
+            assert found == default, name
+            expected[key] = found
+    assert classifier.get_params() == {name: expected[name] for name in kind().get_params()}
+    assert set(PRESETS[preset]) <= set(OPTIONS)
 
 
 def test_every_option_of_network_and_training_reaches_the_classifier():
+    defaults = EEGTransformerClassifier().get_params() | {"early_stopping": True, "random_state": 0}
+    assert make_classifier(resolve({}, {}, "default")).get_params() == defaults
     words = (
         "--n-groups", "2", "--n-heads", "6", "--n-filters", "3", "--drop-prob", "0.11",
         "--mirror", "a=b", "--adapt", "--max-epochs", "16", "--batch-size", "9", "--lr", "0.1",
@@ -266,132 +335,121 @@ def test_every_option_of_network_and_training_reaches_the_classifier():
 
 
 def test_every_option_of_the_original_reaches_its_classifier():
-    words = [part for name, value in ORIGINAL.items() for part in (name, value)]
+    words = [part for name, (value, *_) in ORIGINAL.items() for part in (name, value)]
     given = _parse(*words, "--class-weight", "none", "--seed", "5", "--device", "auto")
-    classifier = make_classifier(resolve(given, {}, "eeg-transformer"), "eeg-transformer")
-    assert isinstance(classifier, OriginalTransformerClassifier)
-    expected = {
-        "lr": 0.1, "n_iter_no_change": 7, "batch_size": 9, "validation_fraction": 0.4,
-        "n_time_tokens": 3, "embed_dim": 24, "n_layers": 5, "n_heads": 6, "drop_prob": 0.11,
-        "token_drop_prob": 0.12, "weight_decay": 0.13, "noise": 0.14,
-        "shuffle_tokens": "temporal", "warmup_steps": 15, "max_epochs": 16, "sfreq": 100.0,
-        "crop": 50, "random_state": 5, "class_weight": None, "device": "auto",
-        "early_stopping": True,
-    }  # fmt: skip
-    params = classifier.get_params()
+    params = make_classifier(resolve(given, {}, "eeg-transformer"), "eeg-transformer").get_params()
+    expected = {"random_state": 5, "class_weight": None, "device": "auto", "early_stopping": True}
+    for name, (value, *_) in ORIGINAL.items():
+        (key,) = given = _parse(name, value)
+        if key in params:
+            expected |= given
     assert {name: params[name] for name in expected} == expected
     assert set(params) - set(expected) == {"callbacks", "lr_decay", "verbose"}
 
 
-OF_DEFAULT = ("mirror", "adapt", "n_groups", "n_filters")
-OF_ORIGINAL = (
-    "n_time_tokens", "embed_dim", "n_layers", "token_drop_prob", "crop", "noise", "shuffle_tokens",
-    "warmup_steps",
-)  # fmt: skip
-
-
-def test_networks_have_the_options_that_their_classifiers_have():
+def test_an_option_of_the_other_network_is_refused_by_a_sentence(export, tmp_path, capsys):
     ours, theirs = (
         set(kind().get_params())
         for kind in (EEGTransformerClassifier, OriginalTransformerClassifier)
     )
     for name, option in OPTIONS.items():
-        if name in ours | theirs:
-            only = {(True, False): "default", (False, True): "eeg-transformer", (True, True): None}
-            assert option.preset == only[name in ours, name in theirs], name
-    assert tuple(n for n, o in OPTIONS.items() if o.preset == "default") == OF_DEFAULT
-    assert tuple(n for n, o in OPTIONS.items() if o.preset == "eeg-transformer") == OF_ORIGINAL
-
-
-@pytest.mark.parametrize("name", [*OF_DEFAULT, *OF_ORIGINAL])
-def test_an_option_of_the_other_network_is_refused_by_a_sentence(name, export, tmp_path, capsys):
-    own, other = "default", "eeg-transformer"
-    if name in OF_DEFAULT:
-        own, other = other, own
-    flag = OPTIONS[name].flags[0]
-    value = {"mirror": ["none"], "adapt": [], "shuffle_tokens": ["all"]}.get(name, ["1"])
-    arguments = ["--data", str(export), "--sfreq", "100", "--output", str(tmp_path / "runs")]
-    assert main(["train", "--preset", own, *arguments, flag, *value]) == 2
-    shown = capsys.readouterr().err
-    assert f"{flag} is an option of --preset {other}." in shown
-    assert shown.count("\n") == 1
-    content = value[0] if value else True
-    (tmp_path / "options.yaml").write_text(yaml.safe_dump({name: content}))
-    arguments += ["--config", str(tmp_path / "options.yaml")]
-    assert main(["train", "--preset", own, *arguments]) == 2
-    assert f"{flag} is an option of --preset {other}." in capsys.readouterr().err
+        if name not in ours | theirs:
+            continue
+        only = {(1, 0): "default", (0, 1): "eeg-transformer", (1, 1): None}
+        assert option.network == only[name in ours, name in theirs], name
+        if option.network:
+            other = (set(only.values()) - {None, option.network}).pop()
+            value = {"mirror": ["none"], "adapt": True, "shuffle_tokens": "all"}.get(name, 1)
+            (tmp_path / "options.yaml").write_text(yaml.safe_dump({name: value}))
+            arguments = ["--data", str(export), "--output", str(tmp_path / "runs")]
+            arguments += ["--config", str(tmp_path / "options.yaml"), "--preset", other]
+            assert main(["train", *arguments]) == 2
+            shown = capsys.readouterr().err
+            assert f"{FLAGS[name]} is an option of --preset {option.network}" in shown
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_run_of_the_original_is_trained_and_resumed(export, tmp_path, capsys):
     """And its configuration, which lists the options of both networks, can be given again."""
     arguments = ["train", "--preset", "eeg-transformer", "--data", str(export), "--quiet"]
-    sizes = ["--sfreq", "100", "--embed-dim", "8", "--n-heads", "2", "--n-layers", "2"]
+    sizes = ["--embed-dim", "8", "--n-heads", "2", "--n-layers", "2"]
     sizes += ["--max-epochs", "2", "--output", str(tmp_path)]
     assert main([*arguments, *sizes, "--name", "first"]) == 0
-    model = load_model(tmp_path / "first" / "model.safetensors")
+    first = tmp_path / "first"
+    model = load_model(first / "model.safetensors")
     assert isinstance(model, OriginalTransformerClassifier)
-    assert (model.n_layers, model.noise, model.n_time_tokens) == (2, 0.2, 4)
-    config = yaml.safe_load((tmp_path / "first" / "config.yaml").read_text())
-    assert config["preset"] == "eeg-transformer"
-    assert (config["options"]["n_groups"], config["options"]["n_layers"]) == (None, 2)
-    (tmp_path / "first" / "model.safetensors").unlink()
+    assert (model.n_layers, model.noise, model.n_time_tokens) == (2, 0.2, 1)
+    (first / "model.safetensors").unlink()
     capsys.readouterr()
-    assert main(["train", "--resume", str(tmp_path / "first"), "--quiet"]) == 0
-    again = load_model(tmp_path / "first" / "model.safetensors")
+    assert main(["train", "--resume", str(first), "--quiet"]) == 0
+    again = load_model(first / "model.safetensors")
     for name, value in model.net_.module_.state_dict().items():
         np.testing.assert_array_equal(value, again.net_.module_.state_dict()[name])
-    given = ["--config", str(tmp_path / "first" / "config.yaml"), "--output", str(tmp_path)]
-    assert main(["train", "--preset", "eeg-transformer", *given, "--name", "other"]) == 0
+    given = ["--config", str(first / "config.yaml"), "--output", str(tmp_path), "--quiet"]
+    assert main(["train", *given, "--name", "other"]) == 0
     tables = [pd.read_csv(tmp_path / name / "history.csv") for name in ("first", "other")]
     pd.testing.assert_frame_equal(*(table.drop(columns="dur") for table in tables))
 
 
-def test_options_of_the_signal_make_the_steps():
-    given = _parse(
-        "--drop", "Cz", "2", "--l-freq", "2", "--h-freq", "30", "--notch-freq", "20", "--sfreq",
-        "100", "--resample", "50",
-    )  # fmt: skip
-    steps = dict(make_steps(resolve(given, {}, "default")))
+def test_options_of_the_signal_make_the_steps(simulated):
+    X = simulated[0]
+    words = ["--drop", "Cz", "0", "--l-freq", "2", "--h-freq", "30", "--notch-freq", "20"]
+    steps = dict(make_steps(resolve(_parse(*words, "--resample", "80"), {}, "default"), X))
     assert list(steps) == ["drop", "notch", "filter", "resample"]
-    assert steps["drop"].ch_names == ("Cz", 2)
-    assert (steps["filter"].l_freq, steps["filter"].h_freq, steps["filter"].sfreq) == (2, 30, 100)
-    assert steps["resample"].sfreq == 50
-    assert make_steps(resolve(_parse("--h-freq", "none"), {}, "default")) == []
+    assert steps["drop"].ch_names == ("Cz", X.ch_names[0])  # names and places
+    assert (steps["filter"].l_freq, steps["filter"].h_freq) == (2, 30)
+    assert steps["notch"].fit(X).freqs_ == [20, 40, 60]  # harmonics, as the help says
+    assert steps["resample"].sfreq == 80
+    assert make_steps(resolve(_parse("--h-freq", "none"), {}, "default"), X) == []
 
 
 def test_options_of_the_data(export):
     labels = str(export.parent / export.name.replace("raw-", "label-")).replace(".dat", ".csv")
     given = _parse(
         "--data", str(export), "--labels", labels, "--conditions", "a", "b", "--stages", "2",
-        "--subjects", "2-4", "--n-times", "64", "--n-chans", "4",
+        "--subjects", "2-4", "--n-times", "64", "--n-chans", "4", "--ch-names", "C3,Cz C4,Pz",
+        "--sfreq", "100", "--groups", "stage",
     )  # fmt: skip
-    data = load_training_data(resolve(given, {}, "default"))
-    assert data.describe() == {
-        "n_epochs": 24, "n_chans": 4, "n_times": 64, "n_subjects": 3, "classes": {"a": 12, "b": 12},
+    X, y, metadata = load_data(resolve(given, {}, "default"))
+    assert describe(X, y, metadata) == {
+        "n_epochs": 24, "n_chans": 4, "n_times": 64, "n_subjects": 1, "classes": {"a": 12, "b": 12},
     }  # fmt: skip
+    assert X.ch_names == ["C3", "Cz", "C4", "Pz"]
+    assert set(metadata["subject"]) == {"2"}
+
+
+def test_files_of_epochs(simulated, tmp_path, capsys):
+    X, y, metadata, _ = simulated
+    X = X.copy().pick(["C3", "Cz", "C4", "Pz"])
+    paths = []
+    for subject, rows in metadata.groupby("subject").groups.items():
+        part = X[rows]
+        part.metadata = metadata.loc[rows].rename(columns={"subject": "who"})
+        paths.append(str(tmp_path / f"sub-{subject}-epo.fif"))
+        part.save(paths[-1], overwrite=True)
+    arguments = ["train", *QUICK, "--output", str(tmp_path / "runs"), "--data", *paths]
+    assert main(arguments) == 2
+    assert "--groups COLUMN names another" in capsys.readouterr().err
+    assert main([*arguments, "--groups", "who", "--name", "fif", "--drop", "Pz"]) == 0
+    run = tmp_path / "runs" / "fif"
+    split = pd.read_csv(run / "split.csv")
+    assert split["condition"].tolist() == y.tolist()
+    assert split["subject"].tolist() == metadata["subject"].tolist()
+    assert load_model(run / "model.safetensors")[-1].ch_names_ == ["C3", "Cz", "C4"]
+    assert main(["explain", str(run)]) == 0
+    assert "The map is" in capsys.readouterr().out
 
 
 def test_recordings(recorded_subjects):
     given = _parse("--task", "fist-imagination", "--subjects", "1,2", "--window", "1")
-    data = load_training_data(resolve(given, {}, "default"))
-    assert data.describe()["n_times"] == 160
-    assert data.describe()["n_subjects"] == 2
+    told = describe(*load_data(resolve(given, {}, "default")))
+    assert (told["n_times"], told["n_subjects"]) == (160, 2)
     given = _parse("--task", "fist-imagination", "baseline-eyes", "--subjects", "1")
     given["conditions"] = ["left-fist-imag", "eyes-open"]
-    data = load_training_data(resolve(given, {}, "default"))
-    assert sorted(set(data.y)) == ["eyes-open", "left-fist-imag"]
-    assert len(data.X) == len(data.y) == len(data.metadata)
-    assert data.X.get_data().shape[-1] == 320
-
-
-def test_preset_is_the_original():
-    options = resolve({}, {}, "eeg-transformer")
-    classifier = make_classifier(options, "eeg-transformer")
-    assert (classifier.n_layers, classifier.n_heads, classifier.embed_dim) == (3, 8, 64)
-    assert (classifier.warmup_steps, classifier.lr_decay) == (500, 0.995)
-    assert make_steps(options) == []
-    assert set(PRESETS["eeg-transformer"]) <= set(OPTIONS)
+    X, y, metadata = load_data(resolve(given, {}, "default"))
+    assert sorted(set(y)) == ["eyes-open", "left-fist-imag"]
+    assert len(X) == len(y) == len(metadata)
+    assert X.get_data().shape[-1] == 320
 
 
 def test_choices_are_those_of_the_package():
@@ -406,12 +464,10 @@ def test_choices_are_those_of_the_package():
 
 def test_files_of_options(tmp_path):
     config = tmp_path / "options.yaml"
-    config.write_text("task: fist-imagination\nn_heads: 16\nh_freq: none\nsubjects: 1-3\n")
-    from skeegformer.cli.train import _read_options
-
-    options = resolve({"n_heads": 8}, _read_options(config), "default")
+    config.write_text("task: fist-imagination\nn_heads: 16\nh_freq: none\nsubjects: [1-2, 3]\n")
+    options = resolve({"n_heads": 8}, read_options(config)[0], "default")
     assert options["task"] == ["fist-imagination"]
-    assert (options["n_heads"], options["h_freq"]) == (8, None)
+    assert (options["n_heads"], options["h_freq"], options["lr"]) == (8, None, None)
     assert options["subjects"] == [1, 2, 3]
 
 
@@ -420,32 +476,40 @@ def test_files_of_options(tmp_path):
     [
         ([], "Say what to train on: --data FILE for an export"),
         (["--data", "a.dat", "--task", "fist-motion"], "not both"),
-        (["--task", "fist-motion", "--n-chans", "3"], "--n-chans belongs to --data"),
+        (["--task", "fist-motion", "--n-chans", "3"], "--n-chans belongs to an export"),
         (["--task", "fist-motion", "--window", "0"], "--window 0.0 is no length"),
-        (["--task", "nothing"], "--task nothing is unknown; there are baseline-eyes"),
+        (["--task", "nothing"], "Unknown task 'nothing'; the tasks are baseline-eyes"),
         (["--data", "none.dat"], "none.dat"),
-        (["--data", "EXPORT", "--conditions", "d"], "d"),
-        (["--data", "EXPORT", "--conditions", "a"], "There are only epochs of 'a'"),
-        (["--data", "EXPORT", "--n-heads", "0"], "n_heads=0 has to be a whole number"),
+        (["--data", "a.dat", "b.dat"], "--data names 2 files; take one export"),
+        (["EXPORT", "--conditions", "d"], "has no condition 'd'"),
+        (["EXPORT", "--conditions", "a"], "There are only epochs of 'a'"),
+        (["EXPORT", "--n-heads", "0"], "--n-heads 0 has to be a whole number"),
+        (["EXPORT", "--patience", "0"], "--patience 0 has to be a whole number"),
         (
-            ["--data", "EXPORT", "--preset", "eeg-transformer", "--embed-dim", "7"],
-            "n_heads=8 does not divide embed_dim=7",
+            ["EXPORT", "--preset", "eeg-transformer", "--embed-dim", "7"],
+            "--n-heads 8 does not divide --embed-dim 7.",
         ),
-        (["--data", "EXPORT", "--mirror", "left"], "--mirror left is none of auto"),
-        (["--data", "EXPORT", "--drop", "9"], "ch_names has 9, but the 4 channels"),
+        (["EXPORT", "--mirror", "left"], "--mirror left is none of auto"),
+        (["EXPORT", "--drop", "9"], "--drop 9: the 4 channels are 0 to 3."),
+        (["EXPORT", "--drop", "1", "T9"], "--drop T9: raw-"),
+        (["EXPORT", "--ch-names", "a,b,c,d", "--drop", "e"], "--drop e: there is no such channel"),
+        (["EXPORT", "--ch-names", "eegmmi"], "but --ch-names has 64"),
+        (["EXPORT", "--sfreq", "none"], "give --sfreq (--sample-rate), or --h-freq none"),
+        (["EXPORT", "--num-tokens", "2"], "--num-tokens is an option of --preset eeg-transformer"),
+        (["EXPORT", "--learning-rate", "-1"], "--learning-rate -1.0 has to be"),
+        (["EXPORT", "--sample-rate", "none"], "without filters, add --preset eeg-transformer."),
         (
-            ["--data", "EXPORT", "--subjects", "2"],
-            "holds out whole subjects, but there is only one",
+            ["EXPORT", "--validation-fraction", "0.99"],
+            "early stopping cannot hold out --validation-fraction 0.99",
         ),
-        (["--data", "EXPORT", "--output", "EXPORT"], "is a file; name a folder"),
-        (["--data", "EXPORT", "--name", "a/b"], "'a/b' is no name of a folder"),
-        (["--data", "EXPORT", "--config", "none.yaml"], "There is no file none.yaml"),
-        (["--data", "EXPORT", "--config", "BAD"], "is not valid YAML"),
-        (
-            ["--data", "EXPORT", "--config", "UNKNOWN"],
-            "'n_headss', which is no option; n_heads",
-        ),
-        (["--data", "EXPORT", "--device", "cuda:77"], "device='cuda:77' is not available"),
+        (["EXPORT", "--subjects", "2"], "holds out whole subjects, but there is only one"),
+        (["EXPORT", "--output", "FILE"], "is a file; name a folder"),
+        (["EXPORT", "--name", "a/b"], "'a/b' is no name of a folder"),
+        (["EXPORT", "--config", "none.yaml"], "There is no file none.yaml"),
+        (["EXPORT", "--config", "bad.yaml"], "is not valid YAML"),
+        (["EXPORT", "--config", "unknown.yaml"], "'n_headss', which is no option; n_heads"),
+        (["EXPORT", "--config", "wrong.yaml"], "wrong.yaml: argument --n-heads/--num-heads: inv"),
+        (["EXPORT", "--device", "cuda:77"], "--device cuda:77 is not available"),
         (["--resume", "none"], "There is no run none: no such folder"),
         (["--resume", "."], "is no run of skeegformer train"),
         (["--resume", ".", "--lr", "1"], "leave out --lr"),
@@ -455,10 +519,11 @@ def test_wrong_input_is_a_sentence(arguments, message, export, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.yaml").write_text("a: [1\n")
     (tmp_path / "unknown.yaml").write_text("n_headss: 16\n")
-    places = {"EXPORT": str(export), "BAD": "bad.yaml", "UNKNOWN": "unknown.yaml"}
-    rate = ["--sfreq", "100"] if "EXPORT" in arguments else []
-    arguments = [places.get(part, part) for part in arguments]
-    assert main(["train", *arguments, *rate]) == 2
+    (tmp_path / "wrong.yaml").write_text("n_heads: many\n")
+    (tmp_path / "FILE").touch()
+    if arguments[:1] == ["EXPORT"]:
+        arguments = ["--data", str(export), "--sfreq", "100", *arguments[1:]]
+    assert main(["train", *arguments]) == 2
     shown = capsys.readouterr()
     assert message in shown.err
     assert "Traceback" not in shown.err
@@ -474,12 +539,3 @@ def test_changed_data_are_noticed(trained, export, tmp_path, capsys):
         (tmp_path / "run" / name).write_text(text.replace(",a,", ",b,"))
     assert main(["train", "--resume", str(tmp_path / "run")]) == 2
     assert "the data have changed since the run was started" in capsys.readouterr().err
-
-
-def test_folder_that_cannot_be_written_to(export, tmp_path, capsys):
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs").chmod(0o500)
-    if os.access(tmp_path / "runs", os.W_OK):
-        pytest.skip("this user may write everywhere")
-    assert main(["train", "--data", str(export), "--output", str(tmp_path / "runs")]) == 2
-    assert "cannot be written to; name another folder" in capsys.readouterr().err

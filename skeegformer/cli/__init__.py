@@ -20,6 +20,7 @@ def main(argv=None):
         Exit code: 0 when all went well, 2 when the input was at fault.
     """
     args = _parser().parse_args(argv)
+    args.words = sys.argv[1:] if argv is None else argv
     try:
         return args.run(args)
     except (ValueError, OSError) as error:

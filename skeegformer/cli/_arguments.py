@@ -1,26 +1,12 @@
-"""Reading of arguments that several commands take."""
+"""Reading of arguments, and messages, that several commands share."""
 
 import argparse
+import os
+import re
 
 
 def number_list(text):
-    """Read a list such as ``1-8`` or ``1,2,5-9``.
-
-    Parameters
-    ----------
-    text : str
-        What the user wrote.
-
-    Returns
-    -------
-    tuple of int
-        The numbers, once each.
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is no such list.
-    """
+    """Read a list such as ``1-8`` or ``1,2,5-9`` as a tuple of different numbers."""
     numbers = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
@@ -35,23 +21,7 @@ def number_list(text):
 
 
 def recorded(tasks):
-    """List the subjects whose recordings of all tasks are on this machine.
-
-    Parameters
-    ----------
-    tasks : list of str
-        Names of tasks of the benchmark.
-
-    Returns
-    -------
-    list of int
-        The subjects.
-
-    Raises
-    ------
-    ValueError
-        If there are none.
-    """
+    """List the subjects whose recordings of all tasks of the benchmark are on this machine."""
     from skeegformer.evaluation.tasks import recorded_subjects
 
     found = set.intersection(*(set(recorded_subjects(task)) for task in tasks))
@@ -64,35 +34,37 @@ def recorded(tasks):
 
 
 def count(n, noun):
-    """Write how many there are.
-
-    Parameters
-    ----------
-    n : int
-        The number.
-    noun : str
-        Of what, in the singular.
-
-    Returns
-    -------
-    str
-        Such as "1 subject" or "2 subjects".
-    """
+    """Write how many there are, such as "1 subject" or "2 subjects"."""
     return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def check_jobs(jobs):
-    """Refuse a number of processes that does no work.
-
-    Parameters
-    ----------
-    jobs : int
-        What the user wrote.
-
-    Raises
-    ------
-    ValueError
-        If it is 0.
-    """
+    """Refuse a number of processes that does no work."""
     if jobs == 0:
         raise ValueError("--jobs 0 does no work; give a number of processes, or -1.")
+
+
+def draw_into_files():
+    """Keep MNE quiet, also in processes that are started later, and open no windows."""
+    os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
+    import matplotlib
+
+    matplotlib.use("Agg")
+
+
+def name_flags(message, flags):
+    """Write parameters in a message, such as ``n_heads=0``, as the options that set them."""
+
+    def write(match):
+        name = match["name"] or match["alone"]
+        if name not in flags:
+            return match[0]
+        value = match["value"]
+        return flags[name] if value in (None, "True") else f"{flags[name]} {value}"
+
+    return re.sub(
+        r"(?<![\w/.-])(?:(?P<name>\w+)=(?P<quote>['\"]?)(?P<value>[^\s,;]*?)(?P=quote)"
+        r"(?=[.,;:)]*(?:\s|$))|(?P<alone>\w+_\w+)\b(?![=/]))",
+        write,
+        message,
+    )

@@ -1,179 +1,155 @@
-"""The epochs of a training run, from an export or from recordings, always the same ones."""
+"""The epochs of a training run, from an export, files of Epochs or recordings."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from skeegformer.cli._arguments import recorded
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Epochs of one run.
-
-    Attributes
-    ----------
-    X : mne.Epochs or MappedEpochs
-        The epochs; those of an export stay on disk.
-    y : ndarray of str of shape (n_epochs,)
-        Labels.
-    metadata : pandas.DataFrame of shape (n_epochs, n_columns)
-        With the column ``subject``.
-    """
-
-    X: Any
-    y: np.ndarray
-    metadata: Any
-
-    @property
-    def subjects(self):
-        """Subject of each epoch."""
-        return self.metadata["subject"].to_numpy()
-
-    def describe(self):
-        """Say in numbers what there is.
-
-        Returns
-        -------
-        dict
-            Numbers of epochs, channels, samples and subjects, and epochs of each class.
-        """
-        labels, counts = np.unique(self.y, return_counts=True)
-        # MNE would load all of Epochs for their shape.
-        shape = getattr(self.X, "shape", None)
-        n_chans, n_times = shape[1:] if shape else (len(self.X.ch_names), len(self.X.times))
-        return {
-            "n_epochs": len(self.y),
-            "n_chans": int(n_chans),
-            "n_times": int(n_times),
-            "n_subjects": int(self.metadata["subject"].nunique()),
-            "classes": dict(zip(labels.tolist(), counts.tolist(), strict=True)),
-        }
+from skeegformer._memmap import MappedEpochs
+from skeegformer.cli._arguments import count, recorded
 
 
 def name_data(options):
-    """Name a run after its data.
-
-    Parameters
-    ----------
-    options : dict
-        Options of the run.
-
-    Returns
-    -------
-    str
-        A name that a folder may have.
-    """
+    """Name a run after its data."""
     if options["task"]:
         return "-".join(options["task"])
-    stem = Path(options["data"]).stem.removeprefix("raw-")
-    return stem or "run"
+    return Path(options["data"][0]).stem.removeprefix("raw-") or "run"
 
 
 def check_data_options(options):
-    """Refuse options that leave it open which data are meant, before anything is loaded.
-
-    Parameters
-    ----------
-    options : dict
-        Options of the run.
-
-    Raises
-    ------
-    ValueError
-        If there is neither a file nor a task, or both, or an option for the other of them.
-    """
+    """Refuse options that leave it open which data are meant, before anything is loaded."""
     if bool(options["data"]) == bool(options["task"]):
         raise ValueError(
-            "Say what to train on: --data FILE for an export (see skeegformer download), or --task "
-            "TASK for recordings of EEGMMI" + ("; not both." if options["data"] else ".")
+            "Say what to train on: --data FILE for an export (see skeegformer download) or Epochs, "
+            "or --task TASK for recordings of EEGMMI" + ("; not both." if options["data"] else ".")
         )
+    others = ("labels", "stages", "n_times", "n_chans", "sfreq", "ch_names")
+    wrong = [name for name in others if options[name]]
+    if wrong and (options["task"] or _are_epochs(options["data"])):
+        raise ValueError(
+            f"--{wrong[0].replace('_', '-')} belongs to an export; leave it out with "
+            f"{'--task' if options['task'] else 'files of Epochs'}."
+        )
+    if options["task"] and not (options["window"] or 0) > 0:
+        raise ValueError(f"--window {options['window']} is no length of an epoch in seconds.")
+
+
+def load_data(options):
+    """Load the epochs that the options name, with labels, and metadata with their subjects."""
     if options["task"]:
-        wrong = [
-            name for name in ("labels", "stages", "n_times", "n_chans", "sfreq") if options[name]
-        ]
-        if wrong:
-            raise ValueError(
-                f"--{wrong[0].replace('_', '-')} belongs to --data; leave it out with --task."
-            )
-
-
-def load_training_data(options):
-    """Load the epochs that the options name.
-
-    Parameters
-    ----------
-    options : dict
-        Options of the run.
-
-    Returns
-    -------
-    TrainingData
-        The epochs.
-
-    Raises
-    ------
-    ValueError, FileNotFoundError
-        If something is missing, unknown, or too little to train on.
-    """
-    data = _recordings(options) if options["task"] else _export(options)
-    if len(np.unique(data.y)) < 2:
-        only = f"only epochs of {str(data.y[0])!r}" if len(data.y) else "no epochs"
+        X, y, metadata = _recordings(options)
+    elif _are_epochs(options["data"]):
+        X, y, metadata = _epochs(options)
+    else:
+        X, y, metadata = _export(options)
+    if len(np.unique(y)) < 2:
+        only = f"only epochs of {str(y[0])!r}" if len(y) else "no epochs"
         raise ValueError(f"There are {only}; a classifier needs at least two conditions.")
-    return data
+    column = options["groups"] or "subject"
+    if column not in metadata:
+        raise ValueError(
+            f"The epochs have no column {column!r} that tells their subjects, only "
+            f"{', '.join(map(str, metadata)) or 'none'}; --groups COLUMN names another."
+        )
+    return X, y, metadata.assign(subject=metadata[column].to_numpy())
+
+
+def describe(X, y, metadata):
+    """Say in numbers what there is."""
+    labels, counts = np.unique(y, return_counts=True)
+    # MNE would load all of Epochs for their shape.
+    shape = X.shape[1:] if isinstance(X, MappedEpochs) else (len(X.ch_names), len(X.times))
+    return {
+        "n_epochs": len(y),
+        "n_chans": int(shape[0]),
+        "n_times": int(shape[1]),
+        "n_subjects": int(metadata["subject"].nunique()),
+        "classes": dict(zip(labels.tolist(), counts.tolist(), strict=True)),
+    }
+
+
+def tell(X, y, metadata):
+    """Print what there is."""
+    told = describe(X, y, metadata)
+    counts = ", ".join(f"{n} {label}" for label, n in told["classes"].items())
+    print(
+        f"{told['n_epochs']} epochs of {count(told['n_subjects'], 'subject')}, "
+        f"{told['n_chans']} channels, {told['n_times']} samples ({counts})",
+        flush=True,
+    )
+
+
+def read_ch_names(text):
+    """Read names of channels: a list, a file of them, or eegmmi for those of EEGMMI."""
+    from skeegformer.datasets._channels import CH_NAMES
+
+    if text is None or text == "eegmmi":
+        return text and list(CH_NAMES)
+    if Path(text).is_file():
+        text = Path(text).read_text(encoding="utf-8")
+    return text.replace(",", " ").split()
+
+
+def _are_epochs(paths):
+    return all(str(path).endswith((".fif", ".fif.gz")) for path in paths)
 
 
 def _export(options):
     from skeegformer.datasets import load_memmap
 
-    X, y, metadata = load_memmap(
-        options["data"],
-        labels=options["labels"],
-        conditions=options["conditions"],
-        stages=options["stages"],
-        subjects=options["subjects"],
-        n_times=options["n_times"],
-        n_chans=options["n_chans"],
-        sfreq=options["sfreq"],
-    )
-    return TrainingData(X, y, metadata)
+    if len(options["data"]) > 1:
+        raise ValueError(
+            f"--data names {len(options['data'])} files; take one export, or *-epo.fif files only."
+        )
+    names = ("labels", "conditions", "stages", "subjects", "n_times", "n_chans", "sfreq")
+    chosen = {name: options[name] for name in names}
+    return load_memmap(options["data"][0], ch_names=read_ch_names(options["ch_names"]), **chosen)
+
+
+def _epochs(options):
+    import mne
+    import pandas as pd
+
+    parts = [mne.read_epochs(path) for path in options["data"]]
+    tables = [
+        pd.DataFrame(index=range(len(X))) if X.metadata is None else X.metadata for X in parts
+    ]
+    codes = {code: name for X in parts for name, code in X.event_id.items()}
+    if any(codes[code] != name for X in parts for name, code in X.event_id.items()):
+        raise ValueError("The files of --data give one event code different names.")
+    X = mne.concatenate_epochs(parts) if len(parts) > 1 else parts[0]
+    y = np.array([codes[code] for code in X.events[:, 2]])
+    return _choose(X, y, pd.concat(tables, ignore_index=True), options, ("conditions", "subjects"))
 
 
 def _recordings(options):
     from skeegformer import load_eegmmi
     from skeegformer.datasets._channels import SFREQ
+    from skeegformer.datasets._tasks import check_tasks
 
-    window = options["window"]
-    if not window or window <= 0:
-        raise ValueError(f"--window {window} is no length of an epoch in seconds.")
-    tasks = options["task"]
+    names = [task.name for task in check_tasks(options["task"])]
     # Epochs of motor tasks would include the sample at their end, windows at rest do not.
-    at_rest = tasks == ["all"] or "baseline-eyes" in tasks
     X, y, metadata = load_eegmmi(
-        tasks,
-        options["subjects"] or _recorded(tasks),
-        window=window,
-        tmax=None if at_rest else window - 1 / SFREQ,
+        names,
+        options["subjects"] or recorded(names),
+        window=options["window"],
+        tmax=None if "baseline-eyes" in names else options["window"] - 1 / SFREQ,
     )
-    if options["conditions"]:
-        _refuse_unknown("--conditions", options["conditions"], np.unique(y).tolist())
-        chosen = np.flatnonzero(np.isin(y, options["conditions"]))
-        X, y, metadata = X[chosen], y[chosen], metadata.iloc[chosen].reset_index(drop=True)
-    return TrainingData(X, y, metadata)
+    return _choose(X, y, metadata, options, ("conditions",))
 
 
-def _recorded(tasks):
-    """List the subjects whose recordings of all tasks are on this machine."""
-    from skeegformer.datasets._tasks import TASKS
-
-    names = list(TASKS) if tasks == ["all"] else tasks
-    _refuse_unknown("--task", names, [*TASKS, "all"])
-    return recorded(names)
-
-
-def _refuse_unknown(option, names, known):
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ValueError(f"{option} {unknown[0]} is unknown; there are {', '.join(known)}.")
+def _choose(X, y, metadata, options, names):
+    """Keep the epochs that are asked for."""
+    kept = np.ones(len(y), bool)
+    for name in names:
+        if options[name]:
+            column = options["groups"] or "subject"
+            values = y if name == "conditions" else metadata.get(column, np.array([]))
+            values = np.asarray(values).astype(str)
+            wanted = [str(value) for value in options[name]]
+            unknown = set(wanted) - set(values)
+            if unknown:
+                known = ", ".join(np.unique(values).tolist()) or "none"
+                raise ValueError(f"--{name} {min(unknown)} is unknown; there are {known}.")
+            kept &= np.isin(values, wanted)
+    chosen = np.flatnonzero(kept)
+    return X[chosen], y[chosen], metadata.iloc[chosen].reset_index(drop=True)

@@ -1,24 +1,15 @@
 """What is written down while a network is trained: history.csv, and TensorBoard's files."""
 
-import numpy as np
 import pandas as pd
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, TensorBoard
 
-from skeegformer._utils.files import replacing
+from skeegformer.cli._files import write_table
 
 _COLUMNS = ("epoch", "train_loss", "valid_loss", "train_acc", "valid_acc", "lr", "dur")
-_NO_SCALARS = ["epoch", "dur", "event_lr", "train_batch_count", "valid_batch_count"]
-_MATRIX_EVERY = 10  # passes; to draw a figure takes longer than a pass over few data
 
 
 class TrainingLog(Callback):
-    """Record accuracy and learning rate as well, and keep ``history.csv`` up to date.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    """
+    """Record accuracy and learning rate as well, and keep ``history.csv`` up to date."""
 
     def __init__(self, path):
         self.path = path
@@ -40,121 +31,48 @@ class TrainingLog(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         """Write the file."""
-        with replacing(self.path) as path:
-            history_table(net.history).to_csv(path, index=False)
+        write_table(self.path, history_table(net.history))
 
-    on_train_end = on_epoch_end  # early stopping ends a pass before this has its turn
+    on_train_end = on_epoch_end  # early stopping ends an epoch before this has its turn
+
+
+class TensorBoardLog(TensorBoard):
+    """skorch's log of the history, in a folder that an interrupted training may have begun."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        super().__init__(None, keys_ignored=["epoch", "dur"], key_mapper=_tag)
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Open the log before the first epoch; what was logged of it already counts no more."""
+        if self.writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.logged_ = len(net.history) - 1
+            self.writer = SummaryWriter(str(self.folder), purge_step=len(net.history))
+
+    def on_epoch_end(self, net, **kwargs):
+        """Log what has not been logged."""
+        if len(net.history) > self.logged_:
+            super().on_epoch_end(net, **kwargs)
+            self.writer.flush()  # a killed training must not take it along
+            self.logged_ = len(net.history)
+
+    def on_train_end(self, net, **kwargs):
+        """Log what early stopping ended, and close the log."""
+        if self.writer is not None:
+            self.on_epoch_end(net)
+            self.writer.close()
+            self.writer = None  # open files cannot be pickled
+
+
+def _tag(key):
+    """Say where TensorBoard shows a column."""
+    kind = {"loss": "Loss", "acc": "Accuracy"}.get(key.split("_")[-1])
+    return f"{kind}/{key}" if kind else key
 
 
 def history_table(history):
-    """Make a table of a history.
-
-    Parameters
-    ----------
-    history : skorch.history.History
-        Of a training.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each pass.
-    """
+    """Make a table of the training epochs in a history of skorch."""
     rows = [{name: row[name] for name in _COLUMNS if name in row} for row in history]
-    table = pd.DataFrame(rows)
-    return table[[name for name in _COLUMNS if name in table]]
-
-
-class TensorBoardLog(Callback):
-    """Write losses, accuracies, learning rate and confusion matrices for TensorBoard.
-
-    skorch's callback writes what is in the history; the matrices of training and validation
-    come on top, every tenth pass and at the end.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Where to.
-    labels : list of str
-        Names of the classes.
-    """
-
-    def __init__(self, folder, labels):
-        self.folder = folder
-        self.labels = labels
-
-    def on_epoch_begin(self, net, **kwargs):
-        """Open the log before the first pass; what an interrupted training logged is kept."""
-        if not hasattr(self, "writer_"):
-            from skorch.callbacks import TensorBoard
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.writer_ = SummaryWriter(str(self.folder), purge_step=len(net.history))
-            self.scalars_ = TensorBoard(self.writer_, keys_ignored=_NO_SCALARS).initialize()
-            self.logged_ = len(net.history) - 1
-        n_classes = len(self.labels)
-        self.matrices_ = {
-            part: np.zeros((n_classes, n_classes), int) for part in ("training", "validation")
-        }
-
-    def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
-        """Count true and predicted classes."""
-        matrix = self.matrices_["training" if training else "validation"]
-        np.add.at(matrix, (batch[1].cpu().numpy(), y_pred.argmax(dim=1).cpu().numpy()), 1)
-
-    def on_epoch_end(self, net, **kwargs):
-        """Log the pass."""
-        self._log(net, is_last=False)
-
-    def on_train_end(self, net, **kwargs):
-        """Log what is left, and close the log."""
-        if not hasattr(self, "writer_"):
-            return
-        self._log(net, is_last=True)
-        self.writer_.close()
-        del self.writer_, self.scalars_  # open files cannot be pickled
-
-    def _log(self, net, *, is_last):
-        n_passes = len(net.history)
-        if n_passes > self.logged_:  # early stopping ends a pass before this has its turn
-            self.scalars_.on_epoch_end(net)
-            self.logged_ = n_passes
-        if is_last or n_passes % _MATRIX_EVERY == 0:
-            for part, matrix in self.matrices_.items():
-                if matrix.any():
-                    figure = draw_confusion(matrix, self.labels)
-                    self.writer_.add_figure(f"confusion matrix/{part}", figure, n_passes)
-
-
-def draw_confusion(matrix, labels, title=None):
-    """Draw a confusion matrix.
-
-    Parameters
-    ----------
-    matrix : ndarray of shape (n_classes, n_classes)
-        Numbers of epochs by true and predicted class.
-    labels : list of str
-        Names of the classes.
-    title : str or None, default=None
-        Heading.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure: shares of each true class, coloured from 0 to 1.
-    """
-    import matplotlib.pyplot as plt
-    from sklearn.metrics import ConfusionMatrixDisplay
-
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    size = 2.2 + 0.75 * len(labels)
-    figure, ax = plt.subplots(figsize=(size + 0.8, size), layout="constrained")
-    display = ConfusionMatrixDisplay(shares, display_labels=labels)
-    display.plot(ax=ax, cmap="Blues", values_format=".2f", im_kw={"vmin": 0, "vmax": 1})
-    counts = matrix.sum(axis=1)
-    ax.set_yticks(
-        range(len(labels)), [f"{label}\n({n})" for label, n in zip(labels, counts, strict=True)]
-    )
-    ax.set_xticks(range(len(labels)), labels, rotation=30 if len(labels) > 2 else 0)
-    if title:
-        ax.set_title(title, fontsize="medium")
-    return figure
+    return pd.DataFrame(rows, columns=[name for name in _COLUMNS if name in rows[-1]])

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from skeegformer.cli._arguments import count, number_list
+from skeegformer.cli._options import Option, add_options
 
 _DESCRIPTION = """\
 Download recordings of PhysioNet's EEG Motor Movement/Imagery Dataset that are not on this machine
@@ -39,48 +40,18 @@ def _subjects(text):
     return None if text == "all" else number_list(text)
 
 
-# Name, help, and what else argparse is told.
-_OPTIONS = (
-    ("--task", "see below (default: all)", {"nargs": "+", "default": ["all"], "metavar": "TASK"}),
-    (
-        "--subjects",
-        "subjects such as 1-8 or 1,2,5-9, or all 109 of them (default: all)",
-        {"type": _subjects, "metavar": "LIST"},
-    ),
-    (
-        "--output",
-        "folder for the files; made if it is missing (default: %(default)s)",
-        {"type": Path, "default": Path("skeegformer-data"), "metavar": "DIR"},
-    ),
-    ("--name", "last part of the files' names (default: the tasks that were asked for)", {}),
-    (
-        "--window",
-        "length of an epoch, for every task (default: %(default)s)",
-        {"type": float, "default": 2.0, "metavar": "SECONDS"},
-    ),
-    (
-        "--l-freq",
-        "lower limit of the pass band; recordings are filtered before they are cut",
-        {"type": float, "metavar": "HZ"},
-    ),
-    ("--h-freq", "upper limit of the pass band", {"type": float, "metavar": "HZ"}),
-    (
-        "--resample",
-        "new sampling rate (default: 160, as recorded)",
-        {"type": float, "metavar": "HZ"},
-    ),
-    (
-        "--zscore",
-        "give every channel of every epoch mean 0 and standard deviation 1",
-        {"action": "store_true"},
-    ),
-    (
-        "--overwrite",
-        "replace an export of the same name and epoch length that is in DIR already",
-        {"action": "store_true"},
-    ),
-)
-_KEYWORDS = ("window", "l_freq", "h_freq", "resample", "zscore", "name", "overwrite")
+_OPTIONS = [
+    Option("task", "see below (default: all)", default=["all"], many=True),
+    Option("subjects", "such as 1-8 or 1,2,5-9, or all (default: all 109)", type=_subjects),
+    Option("output", "folder for the files", None, Path, Path("skeegformer-data")),
+    Option("name", "last part of the files' names (default: the tasks)"),
+    Option("window", "seconds in an epoch, of every task", type=float, default=2.0),
+    Option("l_freq", "lower edge of a pass band in Hz, before epochs are cut", type=float),
+    Option("h_freq", "upper edge of the pass band in Hz", type=float),
+    Option("resample", "new sampling rate in Hz (default: 160, as recorded)", type=float),
+    Option("zscore", "every channel of every epoch gets mean 0, deviation 1", None, bool, False),
+    Option("overwrite", "replace an export of the same name and length", None, bool, False),
+]
 
 
 def add_parser(commands):
@@ -98,8 +69,7 @@ def add_parser(commands):
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    for name, text, options in _OPTIONS:
-        parser.add_argument(name, help=text, **options)
+    add_options(parser, _OPTIONS)
     parser.set_defaults(run=_run)
 
 
@@ -107,7 +77,7 @@ def _run(args):
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
     from skeegformer import export_memmap, load_memmap
 
-    options = {name: value for name, value in vars(args).items() if name in _KEYWORDS}
+    options = {option.name: getattr(args, option.name) for option in _OPTIONS[3:]}
     task = "all" if args.task == ["all"] else args.task
     try:
         path = export_memmap(task, args.output, args.subjects, verbose=True, **options)

@@ -2,28 +2,25 @@
 
 import argparse
 import glob
-import os
 import re
 from pathlib import Path
 
 import numpy as np
 
 from skeegformer._memmap import MappedEpochs
-from skeegformer._utils.files import replacing
-from skeegformer.cli._arguments import count
-from skeegformer.cli._files import claim_folder
-from skeegformer.cli._run_folder import RunFolder
-from skeegformer.cli._training_data import load_training_data
+from skeegformer.cli import _lightning as lightning
+from skeegformer.cli import _run_folder as folder
+from skeegformer.cli._arguments import count, draw_into_files, name_flags
+from skeegformer.cli._files import claim_folder, write_figure, write_table
+from skeegformer.cli._options import Option, add_options
+from skeegformer.cli._train_options import check_options, resolve
+from skeegformer.cli._training_data import load_data
 
-_METHODS = (
-    "rollout",
-    "gradient-rollout",
-    "integrated-gradients",
-    "occlusion",
-    "permutation",
-)
+_METHODS = ("rollout", "gradient-rollout", "integrated-gradients", "occlusion", "permutation")
 _DESCRIPTION = """\
-Explain the predictions of trained models, run by run, for the epochs that were held out.
+Explain the predictions of trained models, run by run, for the epochs that were held out. A RUN is
+a folder of `skeegformer train`, or a folder (lightning_logs/version_0) or checkpoint (*.ckpt) of
+eeg-transformer. Written are, to RUN/explanation, the explanation, tables, a map and a report.
 """
 _EPILOG = """\
 methods:
@@ -33,22 +30,46 @@ methods:
   occlusion,             what it needs: what is lost without a channel
   permutation
 
-files in RUN/explanation, and of all runs together in DIR where there are several:
-  METHOD.safetensors     the explanation; Explanation.load reads it
-  METHOD-epochs.csv      a row for each epoch: subject, condition, prediction, confidence, and the
-                         value of every channel
-  METHOD-channels.csv    the mean of every channel, over all epochs and in each condition
-  METHOD-topomap.png     a map for each condition; bars where electrodes have no positions
-  METHOD-report.html     all of it on a page, with scores and versions; with --evaluate also how
-                         far the map can be trusted
-
 examples:
   skeegformer explain runs/baseline-eyes
   skeegformer explain runs/fold-* --method gradient-rollout --target true --output maps
-  skeegformer explain runs/mine --method rollout --convention eeg-transformer --head-fusion max
+  skeegformer explain lightning_logs/version_0 --ch-names eegmmi --convention eeg-transformer \\
+      --head-fusion max
 
 Exit code: 0 when all went well, 2 when the input was at fault.
 """
+_EXPLAINER = [
+    Option("method", "see below", default="rollout", choices=_METHODS),
+    Option("target", "class that is explained: predicted, true, or its name", default="predicted"),
+    Option("parts", "what channels are divided into", default="time", choices=("time", "band")),
+    Option("head_fusion", "how heads are fused", default="mean", choices=("mean", "max", "min")),
+    Option(
+        "convention",
+        "how rollout multiplies layers; eeg-transformer: without residual, the last layer first",
+        default="abnar-zuidema",
+        choices=("abnar-zuidema", "eeg-transformer"),
+    ),
+    Option("neighbors", "take neighbouring electrodes away as well", type=bool, default=False),
+    Option("connections", "keep how channels belong together", type=bool, default=False),
+    Option("random_state", "seed of permutations", type=int, default=0, flag="--seed"),
+]
+_OPTIONS = [
+    Option(
+        "part",
+        "which epochs to explain (default: those held out; all of --data, or if none were)",
+        choices=("validation", "training", "all"),
+    ),
+    Option("data", "another export to explain, in place of the run's data"),
+    Option("ch_names", "if a run does not know them: C3,Cz,C4, a file of names, or eegmmi"),
+    Option("sfreq", "sampling rate in Hz, if a run does not know it", "--sample-rate", float),
+    Option("correct_only", "leave out wrong predictions", type=bool, default=False),
+    Option("min_confidence", "least probability of a prediction", type=float, default=0.0),
+    Option("evaluate", "put the map to the test, for minutes", type=bool, default=False),
+    Option(
+        "output", "folder for several runs together", None, Path, Path("skeegformer-explanation")
+    ),
+    Option("overwrite", "replace files that are there already", type=bool, default=False),
+]
 
 
 def add_parser(commands):
@@ -67,156 +88,107 @@ def add_parser(commands):
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "runs", nargs="+", metavar="RUN", help="folders of skeegformer train; patterns are resolved"
-    )
-    parser.add_argument(
-        "--method", choices=_METHODS, default="rollout", help="see below (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--part",
-        choices=("validation", "training", "all"),
-        help="which epochs to explain (default: those held out; all where none were)",
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="FILE",
-        help="another export to explain, all of its epochs, in place of the run's data",
-    )
-    parser.add_argument(
-        "--target",
-        default="predicted",
-        metavar="CLASS",
-        help="class whose log odds are explained: predicted, true, or a condition (default: "
-        "%(default)s)",
-    )
-    parser.add_argument(
-        "--parts",
-        choices=("time", "band"),
-        default="time",
-        help="what a channel's value is divided into (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--head-fusion",
-        choices=("mean", "max", "min"),
-        default="mean",
-        help="how attention heads are fused (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--convention",
-        choices=("abnar-zuidema", "eeg-transformer"),
-        default="abnar-zuidema",
-        help="how rollout multiplies the layers; eeg-transformer gives the numbers of its "
-        "attention.py, which has no residual and another order (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--neighbors",
-        action="store_true",
-        help="occlusion and permutation take neighbouring electrodes away as well",
-    )
-    parser.add_argument(
-        "--correct-only", action="store_true", help="leave out epochs that are predicted wrongly"
-    )
-    parser.add_argument(
-        "--min-confidence",
-        type=float,
-        default=0.0,
-        metavar="P",
-        help="leave out predictions of a lower probability",
-    )
-    parser.add_argument(
-        "--connections",
-        action="store_true",
-        help="keep how channels belong together, for matrices and 3-D figures; a model of --preset "
-        "eeg-transformer needs two blocks",
-    )
-    parser.add_argument(
-        "--evaluate",
-        action="store_true",
-        help="put the explanation to the test: deletion of channels, random models and labels; "
-        "takes a few minutes",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of permutations (default: 0)")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("skeegformer-explanation"),
-        metavar="DIR",
-        help="folder for what several runs give together (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace files that are there already"
-    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="one or many; patterns are resolved")
+    add_options(parser, [*_EXPLAINER, *_OPTIONS])
     parser.set_defaults(run=_run)
 
 
 def _run(args):
-    # In the environment, before MNE is imported.
-    os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
-    import matplotlib
+    draw_into_files()
+    try:
+        return _explain_all(args)
+    except ValueError as error:
+        flags = {option.name: option.flags[0] for option in [*_EXPLAINER, *_OPTIONS]}
+        raise ValueError(name_flags(str(error), flags)) from error
 
-    matplotlib.use("Agg")
+
+def _explain_all(args):
+    import pandas as pd
+
     from skeegformer import AttentionExplainer, concatenate_explanations
 
-    explainer = AttentionExplainer(
-        args.method,
-        target=args.target,
-        parts=args.parts,
-        head_fusion=args.head_fusion,
-        convention=args.convention,
-        residual=args.convention == "abnar-zuidema",
-        neighbors=args.neighbors,
-        connections=args.connections,
-        random_state=args.seed,
-    )
+    parameters = {option.name: getattr(args, option.name) for option in _EXPLAINER}
+    residual = args.convention == "abnar-zuidema"
+    explainer = AttentionExplainer(**parameters, residual=residual)
     explainer._check_parameters()
     if not 0 <= args.min_confidence <= 1:
         raise ValueError(f"--min-confidence {args.min_confidence} is no probability from 0 to 1.")
-    runs = [_finished(path) for path in _find(args.runs)]
-    folders = [run.path / "explanation" for run in runs]
-    if len(runs) > 1:
-        folders.append(args.output)
-    for folder in folders:
-        _claim(folder, args.method, args.overwrite)
-
+    models = {run: _load(run) for run in _find(args.runs)}
+    _refuse_different(models)
+    folders = {
+        run: (run if run.is_dir() else lightning.run_of(run)) / "explanation" for run in models
+    }
+    for path in (*folders.values(), *([args.output] if len(models) > 1 else [])):
+        _claim(path, args.method, args.overwrite)
     found = []
-    for run, folder in zip(runs, folders, strict=False):
-        explanation, epochs = _explain(run, explainer, args)
-        faithfulness = explanation.evaluate(random_state=args.seed) if args.evaluate else None
-        _write(folder, explanation, epochs, faithfulness, f"{run.path.name}: {args.method}", args)
-        found.append((explanation, epochs.assign(run_folder=str(run.path))))
+    for run, model in models.items():
+        explanation, epochs = _explain(run, model, explainer, args)
+        faithfulness = None
+        if args.evaluate:
+            print("Putting it to the test ...", flush=True)
+            faithfulness = explanation.evaluate(random_state=args.random_state)
+            print(faithfulness)
+        _write(folders[run], explanation, epochs, faithfulness, f"{run.name}: {args.method}", args)
+        found.append((explanation, epochs.assign(run_folder=str(run))))
     if len(found) > 1:
-        import pandas as pd
-
         joined = concatenate_explanations([explanation for explanation, _ in found])
         epochs = pd.concat([table for _, table in found], ignore_index=True)
-        title = f"{len(found)} runs: {args.method}"
-        _write(args.output, joined, epochs, None, title, args)
+        _write(args.output, joined, epochs, None, f"{len(found)} runs: {args.method}", args)
     return 0
 
 
 def _find(patterns):
-    """List the folders that are meant; a shell resolves patterns itself, unless quoted."""
+    """List the runs that are meant; a shell resolves patterns itself, unless quoted."""
     paths = []
     for pattern in patterns:
         # Path.glob takes no pattern that begins at the root.
         matches = sorted(glob.glob(pattern)) if re.search(r"[*?\[]", pattern) else [pattern]  # noqa: PTH207
-        folders = [Path(match) for match in matches if Path(match).is_dir()]
-        if not folders:
+        runs = [Path(match) for match in matches]
+        runs = [run for run in runs if run.is_dir() or (run.is_file() and run.suffix == ".ckpt")]
+        if not runs:
             raise ValueError(f"There is no run {pattern}: no such folder.")
-        paths += folders
+        paths += runs
     return list(dict.fromkeys(paths))
 
 
-def _finished(path):
-    """Open a run that has a model."""
-    run = RunFolder.open(path)
-    if not run.is_finished:
+def _load(run):
+    """Load the model of a run, ours or eeg-transformer's."""
+    from skeegformer.io import load_model
+
+    checkpoint = None if (run / folder.CONFIG).is_file() else lightning.find_checkpoint(run)
+    if checkpoint is not None:
+        return load_model(checkpoint)
+    folder.open_run(run)
+    if not (run / folder.MODEL).is_file():
         raise ValueError(
-            f"{path} has no model yet; finish it first: skeegformer train --resume {path}"
+            f"{run} has no model yet; finish it first: skeegformer train --resume {run}"
         )
-    return run
+    return load_model(run / folder.MODEL)
+
+
+def _classifier(model):
+    return model[-1] if hasattr(model, "steps") else model
+
+
+def _refuse_different(models):
+    """Refuse runs whose explanations cannot be joined, before anything is computed."""
+    first = None
+    for run, model in models.items():
+        classifier = _classifier(model)
+        kind = {
+            "networks": type(classifier).__name__,
+            "channels": classifier.ch_names_ or classifier.n_chans_,
+            "classes": classifier.classes_.tolist(),
+            "numbers of temporal tokens": getattr(classifier, "n_time_tokens", None),
+            "numbers of samples": classifier.n_times_,
+        }
+        first = first or (run, kind)
+        for name, value in kind.items():
+            if value != first[1][name]:
+                raise ValueError(
+                    f"{first[0]} and {run} have different {name}, and cannot be joined; explain "
+                    "them one by one."
+                )
 
 
 def _names(method):
@@ -224,44 +196,34 @@ def _names(method):
         "explanation": f"{method}.safetensors",
         "epochs": f"{method}-epochs.csv",
         "channels": f"{method}-channels.csv",
-        "figure": f"{method}-topomap.png",
+        "map": f"{method}-topomap.png",
+        "bars": f"{method}-bars.png",
         "report": f"{method}-report.html",
     }
 
 
-def _claim(folder, method, overwrite):
+def _claim(path, method, overwrite):
     """Make a folder before anything is computed, and refuse to replace what is in it."""
-    claim_folder(folder)
-    taken = [name for name in _names(method).values() if (folder / name).exists()]
+    claim_folder(path)
+    taken = [name for name in _names(method).values() if (path / name).exists()]
     if taken and not overwrite:
         raise ValueError(
-            f"{folder / taken[0]} exists already; pass --overwrite to replace it and the files "
+            f"{path / taken[0]} exists already; pass --overwrite to replace it and the files "
             "beside it."
         )
 
 
-def _explain(run, explainer, args):
+def _explain(run, model, explainer, args):
     """Explain one run; gives the explanation and a table of its epochs."""
-    from skeegformer.io import load_model
-
-    model = load_model(run.model)
-    options = run.read_config()["options"]
-    if args.data is not None:
-        if args.part not in (None, "all"):
-            raise ValueError(f"--part {args.part} belongs to the run's own data, not to --data.")
-        options |= {"data": str(args.data), "task": None, "labels": None, "subjects": None}
-        data = load_training_data(options)
-        chosen = np.arange(len(data.y))
+    if hasattr(model, "original_"):
+        names = args.data, args.ch_names, args.sfreq
+        read, y, metadata, info = lightning.load_original_data(model, *names)
     else:
-        data = load_training_data(options)
-        chosen = _choose(run, data, args.part)
-    if not len(chosen):
-        raise ValueError(f"No epochs of {run.path} are left to explain.")
-    X, y, subjects = data.X[chosen], data.y[chosen], data.subjects[chosen]
-    metadata = data.metadata.iloc[chosen].reset_index(drop=True)
-    if isinstance(X, MappedEpochs):  # an explanation holds its epochs anyway
-        X = X.load() if X.ch_names is None else X.to_epochs(metadata)
-    explanation = explainer.explain(model, X, y, groups=subjects)
+        read, y, metadata, info = _load_data(run, model, args)
+    chosen = _choose(run, model, y, metadata, args)
+    y, metadata = y[chosen], metadata.iloc[chosen].reset_index(drop=True)
+    subjects = metadata["subject"].to_numpy()
+    explanation = explainer.explain(model, read(chosen), y, groups=subjects, info=info)
     table = metadata.assign(
         epoch=chosen,
         condition=y,
@@ -273,64 +235,93 @@ def _explain(run, explainer, args):
         kept &= explanation.predictions == y
     if not kept.any():
         raise ValueError(
-            f"None of {len(y)} epochs of {run.path} is left with --min-confidence "
+            f"None of {len(y)} epochs of {run} is left with --min-confidence "
             f"{args.min_confidence}{' and --correct-only' if args.correct_only else ''}."
         )
     accuracy = float(np.mean(explanation.predictions == y))
     n_subjects = len(np.unique(subjects[kept]))
     print(
-        f"{run.path}: {int(kept.sum())} epochs of {count(n_subjects, 'subject')}, accuracy of all "
+        f"{run}: {int(kept.sum())} epochs of {count(n_subjects, 'subject')}, accuracy of all "
         f"{len(y)} {accuracy:.3f}",
         flush=True,
     )
     return explanation.select(np.flatnonzero(kept)), table[kept].reset_index(drop=True)
 
 
-def _choose(run, data, part):
+def _load_data(run, model, args):
+    """Load the epochs of one of our runs, or others, and find out the channels of its network."""
+    import mne
+
+    config = folder.open_run(run)
+    options = check_options(config["options"], run / folder.CONFIG)
+    options = resolve({}, options, config.get("preset", "default"))
+    if args.data:
+        options |= {"data": [args.data], "task": None, "labels": None, "subjects": None}
+    options |= {name: getattr(args, name) for name in ("ch_names", "sfreq") if getattr(args, name)}
+    X, y, metadata = load_data(options)
+    if not isinstance(X, MappedEpochs):
+        return X.__getitem__, y, metadata, None
+    if X.info is not None and _classifier(model).ch_names_ is not None:
+
+        def read(rows):
+            return X[rows].to_epochs(metadata.iloc[rows].reset_index(drop=True))
+
+        return read, y, metadata, None
+    # Names that the training did not know are those of the channels that were kept.
+    kept = model["drop"].kept_channels_ if "drop" in getattr(model, "named_steps", ()) else None
+    info = X.info if X.info is None or kept is None else mne.pick_info(X.info, kept)
+    return lambda rows: X[rows].load(), y, metadata, info
+
+
+def _choose(run, model, y, metadata, args):
     """Choose the epochs to explain."""
-    held_out = run.read_split(data)
-    if part is None:
-        part = "validation" if held_out.any() else "all"
-    if part == "all":
-        return np.arange(len(data.y))
-    chosen = np.flatnonzero(held_out == (part == "validation"))
+    part = args.part
+    if part == "all" or (part is None and args.data):
+        return np.arange(len(y))
+    if hasattr(model, "original_"):
+        home = run if run.is_dir() else lightning.run_of(run)
+        held_out = lightning.read_held_out(home, metadata["subject"].to_numpy())
+    else:
+        held_out = folder.read_split(run, y, metadata)
+    if part is None and not held_out.any():
+        return np.arange(len(y))
+    chosen = np.flatnonzero(held_out == (part != "training"))
     if not len(chosen):
-        raise ValueError(f"{run.path} held out no epochs; pass --part all.")
+        raise ValueError(f"{run} held out no epochs; pass --part all.")
     return chosen
 
 
-def _write(folder, explanation, epochs, faithfulness, title, args):
+def _write(path, explanation, epochs, faithfulness, title, args):
     """Write all files of an explanation, and print the channels that stand out."""
     import matplotlib.pyplot as plt
     import pandas as pd
 
     from skeegformer.explain.statistics import channel_names
 
-    names = {key: folder / name for key, name in _names(args.method).items()}
+    files = {key: path / name for key, name in _names(args.method).items()}
     channels = channel_names(explanation)
     values = pd.DataFrame(explanation.values, columns=channels)
-    means = pd.DataFrame({"all": values.mean()})
-    for label in explanation.classes:
-        own = epochs["condition"].to_numpy() == label
-        if own.any():
-            means[str(label)] = values[own].mean()
-    means.insert(0, "channel", channels)
+    means = values.groupby(epochs["condition"].astype(str)).mean().T
+    means.insert(0, "all", values.mean())
+    write_table(files["channels"], means.rename_axis("channel").reset_index())
     front = [name for name in ("run_folder", "epoch", "subject") if name in epochs]
     epochs = epochs[[*front, *(name for name in epochs if name not in front)]]
-    table = pd.concat([epochs, values], axis=1)
-
-    explanation.save(names["explanation"], overwrite=args.overwrite)
-    for key, content in (("epochs", table), ("channels", means)):
-        with replacing(names[key]) as path:
-            content.to_csv(path, index=False)
-    has_positions = explanation.info is not None and explanation.positions is not None
-    display = explanation.plot_topomap(by="class") if has_positions else explanation.plot_bars()
-    with replacing(names["figure"]) as path:
-        display.figure_.savefig(path, dpi=150)
-    plt.close(display.figure_)
+    write_table(files["epochs"], pd.concat([epochs, values], axis=1))
+    explanation.save(files["explanation"], overwrite=args.overwrite)
+    for key in ("map", "bars"):  # of an earlier explanation there may be the other one
+        files[key].unlink(missing_ok=True)
+    if explanation.info is not None and explanation.positions is not None:
+        figure, display = files["map"], explanation.plot_topomap(by="class")
+    else:
+        figure, display = files["bars"], explanation.plot_bars()
+    write_figure(figure, display.figure_)
     explanation.to_report(
-        names["report"], title=title, faithfulness=faithfulness, overwrite=args.overwrite
+        files["report"], title=title, faithfulness=faithfulness, overwrite=args.overwrite
     )
     plt.close("all")
-    top = means.sort_values("all", ascending=False)["channel"].iloc[:5]
-    print(f"  most on {', '.join(top)}. Wrote {names['explanation']} and its tables and figures")
+    top = means["all"].sort_values(ascending=False).index[:5]
+    is_map = figure == files["map"]
+    what = "The map is" if is_map else "Without positions there is no map, but bars:"
+    print(f"  most on {', '.join(top)}. {what} {figure}")
+    others = [file.name for key, file in files.items() if key not in ("map", "bars")]
+    print(f"  Beside it: {', '.join(others)}")

@@ -1,40 +1,44 @@
 """``skeegformer train``: from an export or recordings to a model, and on after an interruption."""
 
 import argparse
-import os
+import secrets
 import shutil
+import signal
 import sys
 import warnings
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from skeegformer._memmap import MappedEpochs
-from skeegformer.cli._arguments import count
-from skeegformer.cli._run_folder import RunFolder, read_yaml
-from skeegformer.cli._train_options import OPTIONS, ORIGINAL, PRESETS, add_options, resolve
-from skeegformer.cli._training_data import check_data_options, load_training_data, name_data
+from skeegformer.cli import _options
+from skeegformer.cli import _run_folder as folder
+from skeegformer.cli import _training_data as data
+from skeegformer.cli._arguments import count, draw_into_files, name_flags
+from skeegformer.cli._files import write_figure, write_table
+from skeegformer.cli._model import make_classifier, make_steps
+from skeegformer.cli._options import Option
+from skeegformer.cli._train_options import (
+    FLAGS,
+    OPTIONS,
+    ORIGINAL,
+    PRESETS,
+    add_options,
+    check_options,
+    read_options,
+    resolve,
+)
 
 _DESCRIPTION = """\
-Train the transformer on an export of `skeegformer download`, which stays on disk, or on recordings
-of PhysioNet's EEG Motor Movement/Imagery Dataset (EEGMMI). Subjects are held out, on whose loss
-training stops, and everything about the run is kept in a folder of its own.
+Train the transformer on an export of `skeegformer download`, which stays on disk, on Epochs of MNE
+(*-epo.fif), or on recordings of PhysioNet's EEG Motor Movement/Imagery Dataset (EEGMMI). Subjects
+are held out, on whose loss training stops, and all about the run is kept in a folder of its own.
 """
 _EPILOG = """\
-files of a run, in DIR/NAME:
-  config.yaml         all options, the data in numbers, and versions; can be given to --config
-  split.csv           which epochs trained and which validated
-  model.safetensors   filters and network, for load_model
-  history.csv         loss, accuracy and learning rate of each pass
-  scores.csv          balanced accuracy of each subject, in training and in validation
-  curves.png, confusion.png
-  tensorboard/        with --tensorboard
-  training.safetensors  only until the training ends: what --resume goes on from
-
 examples:
   skeegformer train --task baseline-eyes --subjects 1-8
   skeegformer train --data exports/raw-nsamp_1440-eplen_320-baseline-eyes.dat --drop T9 T10 Iz
-  skeegformer train --task fist-motion fist-imagination --conditions left-fist-imag right-fist-imag
+  skeegformer train --data sub-*-epo.fif --groups participant
   skeegformer train --preset eeg-transformer --data raw-nsamp_1440-eplen_320-mine.dat --name mine
   skeegformer train --config runs/mine/config.yaml --lr 3e-4
   skeegformer train --resume runs/mine
@@ -42,6 +46,22 @@ examples:
 Options have the names of eeg-transformer as well. Exit code: 0 when all went well, 2 when the input
 was at fault, 130 after Ctrl-C.
 """
+
+
+_RUN = [
+    Option("output", "folder of runs", None, Path, Path("runs")),
+    Option("name", "its folder in there (default: after the data); NAME-2 where NAME is taken"),
+    Option("resume", "folder of an interrupted run, to go on with all its options", type=Path),
+    Option("config", "YAML file of options, or another run's config.yaml", type=Path),
+    Option(
+        "preset",
+        "eeg-transformer: network and training of its script, without filters; -2022: as before 7 "
+        "November 2022 (default: that of --config)",
+        choices=tuple(PRESETS),
+    ),
+    Option("tensorboard", "write logs for TensorBoard too", type=bool, default=False),
+    Option("quiet", "no progress bar", type=bool, default=False),
+]
 
 
 def add_parser(commands):
@@ -60,109 +80,114 @@ def add_parser(commands):
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    run = parser.add_argument_group("run")
-    run.add_argument(
-        "--output",
-        type=Path,
-        default=Path("runs"),
-        metavar="DIR",
-        help="where runs are kept (default: runs)",
-    )
-    run.add_argument(
-        "--name",
-        metavar="NAME",
-        help="folder of the run in DIR (default: after the data); where it is taken, NAME-2 and "
-        "so on, so that nothing is overwritten",
-    )
-    run.add_argument(
-        "--resume",
-        type=Path,
-        metavar="RUN",
-        help="go on with an interrupted run, with all its options; it ends with the weights that "
-        "it would have had without the interruption",
-    )
-    run.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="YAML file of options such as 'n_heads: 20', or config.yaml of another run; the "
-        "command line comes first",
-    )
-    run.add_argument(
-        "--preset",
-        choices=tuple(PRESETS),
-        default="default",
-        help="eeg-transformer: the network and training of its own script (default: default)",
-    )
-    run.add_argument(
-        "--tensorboard",
-        action="store_true",
-        help="write logs for TensorBoard too (pip install 'skeegformer[train]')",
-    )
-    run.add_argument("--quiet", action="store_true", help="no progress bar")
+    _options.add_options(parser.add_argument_group("run"), _RUN)
     add_options(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(args):
-    # In the environment, before MNE is imported.
-    os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
-    import matplotlib
-
-    matplotlib.use("Agg")
-    given = {name: value for name, value in vars(args).items() if name in OPTIONS}
+    draw_into_files()
     if args.tensorboard:
-        _need_tensorboard()
-    if args.resume:
-        return _resume(args, given)
-    options = resolve(given, _read_options(args.config), args.preset)
-    check_data_options(options)
-    for name in ("data", "labels"):  # the run is found again from wherever it is asked for
-        options[name] = options[name] and str(Path(options[name]).absolute())
-    classifier = make_classifier(options, args.preset, verbose=not args.quiet)
-    data = load_training_data(options)
-    steps = make_steps(options)
-    _tell_data(data)
-    if options["validation_fraction"] and len(set(data.subjects.tolist())) < 2:
+        try:
+            import torch.utils.tensorboard  # noqa: F401
+        except ImportError as error:
+            raise ValueError(
+                "--tensorboard needs the package tensorboard: pip install 'skeegformer[train]'"
+            ) from error
+    given = {name: value for name, value in vars(args).items() if name in OPTIONS}
+    from_file = read_options(args.config) if args.config else ({}, None)
+    used = {word.split("=")[0] for word in args.words}
+    flags = {name: ([f for f in o.flags if f in used] or o.flags)[0] for name, o in OPTIONS.items()}
+    theirs = used.intersection(flag for o in OPTIONS.values() for flag in o.flags[1:])
+    hint = ""
+    if theirs and not (args.preset or args.resume):
+        hint = f"To train as eeg-transformer does, without filters, add --preset {ORIGINAL}."
+    try:
+        if args.resume:
+            return _resume(args, given)
+        return _begin(args, given, *from_file, hint)
+    except ValueError as error:
+        message = str(error).replace("early_stopping=False", "--validation-fraction 0")
+        message = name_flags(message, flags | {"early_stopping": "early stopping"})
+        for name, flag in flags.items():  # as they were written
+            message = message.replace(f"{FLAGS[name]} ", f"{flag} ")
+        hint = "" if "--preset" in message else hint
+        raise ValueError(f"{message} {hint}".strip()) from error
+
+
+def _begin(args, given, from_file, preset, hint):
+    """Begin a run."""
+    preset = args.preset or preset or "default"
+    options = resolve(given, from_file, preset)
+    data.check_data_options(options)
+    # The run is found again from wherever it is asked for.
+    options["data"] = options["data"] and [_absolute(path) for path in options["data"]]
+    options["labels"] = options["labels"] and _absolute(options["labels"])
+    options["ch_names"] = options["ch_names"] and ",".join(data.read_ch_names(options["ch_names"]))
+    if options["random_state"] is None:
+        options["random_state"] = secrets.randbelow(2**31)
+    make_classifier(options, preset)  # refuses what is out of range before anything is loaded
+    X, y, metadata = data.load_data(options)
+    steps = make_steps(options, X)
+    if options["validation_fraction"] and metadata["subject"].nunique() < 2:
         raise ValueError(
             f"--validation-fraction {options['validation_fraction']} holds out whole subjects, but "
             "there is only one; pass 0 to train on all of it, or take more subjects."
         )
-    held_out = classifier.held_out(data.y, data.subjects)
-    run = RunFolder.create(args.output, args.name or name_data(options))
+    classifier = make_classifier(options, preset, not args.quiet, set(y.tolist()))
+    held_out = classifier.held_out(y, metadata["subject"].to_numpy())
+    if hint:
+        print(hint)
+    data.tell(X, y, metadata)
+    run = folder.create_run(args.output, args.name or data.name_data(options))
+    packages = ("skeegformer", "torch", "skorch", "scikit-learn", "mne", "numpy")
+    config = {
+        "command": "skeegformer train",
+        "preset": preset,
+        "options": options,
+        "data": data.describe(X, y, metadata),
+        "versions": {"python": sys.version.split()[0], **{p: version(p) for p in packages}},
+    }
     try:
-        run.write_split(data, held_out)
-        run.write_config(_config(options, data, args.preset))
-        return _train(run, data, steps, classifier, held_out, args)
+        folder.write_split(run, y, metadata, held_out)
+        folder.write_config(run, config)
+        return _train(run, X, y, metadata, steps, classifier, held_out, args.tensorboard)
     except (ValueError, OSError):
-        if not run.state.exists():  # nothing has been learnt, and there is nothing to resume
-            shutil.rmtree(run.path, ignore_errors=True)
+        if not (run / folder.STATE).exists():  # nothing has been learnt that could be resumed
+            shutil.rmtree(run, ignore_errors=True)
         raise
+
+
+def _absolute(path):
+    return str(Path(path).expanduser().absolute())
 
 
 def _resume(args, given):
     """Go on with a run."""
-    others = sorted(set(given) - {"device"})
-    if others or args.config or args.name or args.preset != "default":
-        option = OPTIONS[others[0]].flags[0] if others else "--config, --name and --preset"
+    others = [FLAGS[name] for name in sorted(set(given) - {"device"})]
+    others += [f"--{name}" for name in ("config", "name", "preset") if getattr(args, name)]
+    if others:
         raise ValueError(
             f"--resume goes on with the options that {args.resume} was started with; leave out "
-            f"{option}."
+            f"{others[0]}."
         )
-    run = RunFolder.open(args.resume)
-    if run.is_finished:
-        print(f"{run.path} is finished: {run.model} is there.")
+    run = args.resume
+    config = folder.open_run(run)
+    if (run / folder.MODEL).is_file():
+        print(f"{run} is finished: {run / folder.MODEL} is there.")
         return 0
-    config = run.read_config()
-    options = resolve({}, config["options"], config["preset"]) | given
-    classifier = make_classifier(options, config["preset"], verbose=not args.quiet)
-    data = load_training_data(options)
-    _tell_data(data)
-    held_out = run.read_split(data)
-    return _train(run, data, make_steps(options), classifier, held_out, args)
+    preset = config.get("preset", "default")
+    options = resolve(given, check_options(config["options"], run / folder.CONFIG), preset)
+    X, y, metadata = data.load_data(options)
+    steps = make_steps(options, X)
+    classifier = make_classifier(options, preset, not args.quiet, set(y.tolist()))
+    data.tell(X, y, metadata)
+    held_out = folder.read_split(run, y, metadata)
+    tensorboard = args.tensorboard or (run / folder.TENSORBOARD).is_dir()
+    return _train(run, X, y, metadata, steps, classifier, held_out, tensorboard)
 
 
-def _train(run, data, steps, classifier, held_out, args):
+def _train(run, X, y, metadata, steps, classifier, held_out, tensorboard):
     """Train in a folder that is prepared."""
     from sklearn.pipeline import Pipeline
 
@@ -170,39 +195,40 @@ def _train(run, data, steps, classifier, held_out, args):
     from skeegformer.cli._training_log import TensorBoardLog, TrainingLog
     from skeegformer.io import save_model
 
-    labels = sorted(set(data.y.tolist()))
-    mirror = getattr(classifier, "mirror", None)
-    if isinstance(mirror, dict):  # of words; labels may be numbers
-        typed = {str(label): label for label in labels}
-        mirror = {typed.get(a, a): typed.get(b, b) for a, b in mirror.items()}
-        classifier.set_params(mirror=mirror)
-    callbacks = [TrainingLog(run.history)]
-    if args.tensorboard:
-        callbacks.append(TensorBoardLog(run.tensorboard, labels))
-    classifier.set_params(callbacks=[*callbacks, ResumableTraining(run.state)])
-    out = f"held out are {_count(data, held_out)}" if held_out.any() else "nobody is held out"
-    print(
-        f"Training on {_count(data, ~held_out)}; {out}. The run is kept in {run.path}", flush=True
-    )
+    subjects = metadata["subject"].to_numpy()
+    callbacks = [TrainingLog(run / folder.HISTORY)]
+    if tensorboard:
+        callbacks.append(TensorBoardLog(run / folder.TENSORBOARD))
+    classifier.set_params(callbacks=[*callbacks, ResumableTraining(run / folder.STATE)])
+    out = "nobody is held out"
+    if held_out.any():
+        out = f"held out are {_count(subjects[held_out])}"
+    print(f"Training on {_count(subjects[~held_out])}; {out}. The run is kept in {run}", flush=True)
     try:
-        with _transformed(steps, data.X, run.path) as X:
-            classifier.fit(X, data.y, data.subjects)
+        with _transformed(steps, X, run / folder.FILTERED) as X:
+            classifier.fit(X, y, subjects)
             classifier.set_params(callbacks=None)
-            scores, matrices = _score(classifier, X, data, held_out, labels)
+            print(f"Scoring {count(len(y), 'epoch')} ...", flush=True)
+            groups = {"groups": subjects} if getattr(classifier, "adapt", False) else {}
+            predictions = classifier.predict(X, **groups)
     except KeyboardInterrupt:
-        print(f"\nTo go on: skeegformer train --resume {run.path}")
+        print(f"\nTo go on: skeegformer train --resume {run}")
         raise
-    _report(run, classifier, scores, matrices, labels)
+    _report(run, classifier, y, predictions, subjects, held_out)
     model = Pipeline([*steps, ("classifier", classifier)]) if steps else classifier
-    save_model(model, run.model)  # the last file: with it the run is finished
-    run.state.unlink(missing_ok=True)
-    print(f"Wrote {run.model} and, beside it, {', '.join(_written(run))}")
+    path = save_model(model, run / folder.MODEL)  # the last file: with it the run is finished
+    (run / folder.STATE).unlink(missing_ok=True)
+    others = sorted(file.name for file in run.iterdir() if file != path)
+    print(f"Wrote {path} and, beside it, {', '.join(others)}")
     return 0
 
 
 @contextmanager
-def _transformed(steps, X, folder):
-    """Fit the steps and apply them; epochs in a file are transformed in parts, into another."""
+def _transformed(steps, X, copy):
+    """Fit the steps and apply them; epochs in a file are transformed in parts, into a copy.
+
+    The copy has one place in the run, so that what a killed training left is replaced.
+    """
     if not steps:
         yield X
     elif isinstance(X, MappedEpochs):
@@ -210,204 +236,70 @@ def _transformed(steps, X, folder):
 
         from skeegformer import load_memmap, write_memmap
 
-        with TemporaryDirectory(prefix=".transformed-", dir=folder) as folder:
+        print(f"Filtering {count(len(X), 'epoch')} ...", flush=True)
+        shutil.rmtree(copy, ignore_errors=True)
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        try:
             steps = Pipeline(steps).fit(X[:1])
-            path = write_memmap(X, [""] * len(X), None, folder, transformer=steps)
-            yield load_memmap(path)[0]
+            yield load_memmap(write_memmap(X, [""] * len(X), None, copy, transformer=steps))[0]
+        finally:
+            signal.signal(signal.SIGTERM, before)
+            shutil.rmtree(copy, ignore_errors=True)
     else:
         for _, step in steps:
             X = step.fit_transform(X)
         yield X
 
 
-def _score(classifier, X, data, held_out, labels):
-    """Score each subject, and count true and predicted classes, in training and validation."""
+def _report(run, classifier, y, predictions, subjects, held_out):
+    """Write and print scores of each subject, and draw figures."""
     import numpy as np
     import pandas as pd
-    from sklearn.metrics import balanced_accuracy_score, confusion_matrix
+    from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, balanced_accuracy_score
 
-    groups = {"groups": data.subjects} if getattr(classifier, "adapt", False) else {}
-    predictions = classifier.predict(X, **groups)
-    rows, matrices = [], {}
-    for part, chosen in (("training", ~held_out), ("validation", held_out)):
-        if not chosen.any():
-            continue
-        matrices[part] = confusion_matrix(data.y[chosen], predictions[chosen], labels=labels)
-        for subject in pd.unique(data.subjects[chosen]):
-            own = chosen & (data.subjects == subject)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of a subject who has not all classes
-                score = balanced_accuracy_score(data.y[own], predictions[own])
-            rows.append(
-                {
-                    "part": part,
-                    "subject": subject,
-                    "n_epochs": int(own.sum()),
-                    "balanced_accuracy": score,
-                    "accuracy": float(np.mean(data.y[own] == predictions[own])),
-                }
-            )
-    return pd.DataFrame(rows), matrices
-
-
-def _report(run, classifier, scores, matrices, labels):
-    """Write tables and figures, and print what came out."""
     from skeegformer import TrainingCurveDisplay
-    from skeegformer.cli._training_log import draw_confusion, history_table
+    from skeegformer.cli._training_log import history_table
 
     history = history_table(classifier.history_)
-    run.write_table("scores.csv", scores)
     display = TrainingCurveDisplay(history).plot()
-    run.write_figure("curves.png", display.figure_)
-    part = "validation" if "validation" in matrices else "training"
-    run.write_figure("confusion.png", draw_confusion(matrices[part], labels, part))
+    write_figure(run / "curves.png", display.figure_)
     best = f", the best of them {display.best_}" if display.best_ else ""
     print(f"{len(history)} epochs of training{best}.")
-    for name, table in scores.groupby("part", sort=False):
-        values = table["balanced_accuracy"]
+    part = np.where(held_out, "validation", "training")
+    table = pd.DataFrame({"part": part, "subject": subjects, "y": y, "predicted": predictions})
+    by_subject = table.groupby(["part", "subject"], sort=False)[["y", "predicted"]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a subject who has not all classes
+        scores = pd.DataFrame(
+            {
+                "n_epochs": by_subject.size(),
+                "balanced_accuracy": by_subject.apply(
+                    lambda t: balanced_accuracy_score(t.y, t.predicted)
+                ),
+                "accuracy": by_subject.apply(lambda t: accuracy_score(t.y, t.predicted)),
+            }
+        ).reset_index()
+    write_table(run / "scores.csv", scores)
+    for name, values in scores.groupby("part")["balanced_accuracy"]:
         spread = f" ± {values.std():.3f}" if len(values) > 1 else ""
         print(
             f"{name}: mean balanced accuracy of {count(len(values), 'subject')} "
             f"{values.mean():.3f}{spread}"
         )
-    if "validation" in matrices:
+    if held_out.any():
         print("Training stopped by the loss of the subjects in validation: on others expect less.")
-
-
-def _written(run):
-    """Name the files of a run, but its model."""
-    names = sorted(path.name for path in run.path.iterdir() if not path.name.startswith("."))
-    return [name for name in names if not name.startswith("model.s")]
-
-
-def make_steps(options):
-    """Make the steps in front of the classifier.
-
-    Parameters
-    ----------
-    options : dict
-        Options of the run.
-
-    Returns
-    -------
-    list of (str, transformer)
-        Unfitted, as a Pipeline takes them; none where the options ask for nothing.
-    """
-    from skeegformer import BandPassFilter, ChannelDropper, NotchFilter, Resampler
-
-    steps = []
-    # Only an export of eeg-transformer needs to be told; others know their rate.
-    sfreq = options["sfreq"]
-    if options["drop"]:
-        steps.append(("drop", ChannelDropper(tuple(options["drop"]))))
-    if options["notch_freq"] is not None:
-        steps.append(("notch", NotchFilter(options["notch_freq"], sfreq=sfreq)))
-    if options["l_freq"] is not None or options["h_freq"] is not None:
-        steps.append(("filter", BandPassFilter(options["l_freq"], options["h_freq"], sfreq=sfreq)))
-    if options["resample"] is not None:
-        steps.append(("resample", Resampler(options["resample"], input_sfreq=sfreq)))
-    return steps
-
-
-def make_classifier(options, preset="default", verbose=False):
-    """Make the classifier.
-
-    Parameters
-    ----------
-    options : dict
-        Options of the run.
-    preset : str, default="default"
-        Which network: ours, or that of eeg-transformer.
-    verbose : bool, default=False
-        Whether it shows a progress bar.
-
-    Returns
-    -------
-    EEGTransformerClassifier or OriginalTransformerClassifier
-        Unfitted, with parameters that were checked.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is out of its range.
-    """
-    from skeegformer import EEGTransformerClassifier, OriginalTransformerClassifier
-
-    kind = OriginalTransformerClassifier if preset == ORIGINAL else EEGTransformerClassifier
-    names = kind().get_params()
-    params = {name: value for name, value in options.items() if name in names}
-    params = {name: value for name, value in params.items() if value is not None}
-    params |= {"sfreq": options["resample"] or options["sfreq"], "verbose": int(verbose)}
-    if not params["validation_fraction"]:
-        del params["validation_fraction"]
-    params["early_stopping"] = "validation_fraction" in params
-    if options["class_weight"] == "none":
-        params["class_weight"] = None
-    if "mirror" in params:
-        params["mirror"] = _mirror(options["mirror"])
-    classifier = kind(**params)
-    classifier._check_parameters()
-    return classifier
-
-
-def _mirror(words):
-    """Read how epochs are mirrored."""
-    words = words if isinstance(words, list) else [words]
-    if words in (["auto"], ["none"], ["same"]):
-        return {"auto": "auto", "none": None, "same": {}}[words[0]]
-    pairs = [word.split("=") for word in words]
-    if not all(len(pair) == 2 and all(pair) for pair in pairs):
-        raise ValueError(
-            f"--mirror {' '.join(words)} is none of auto, none and same, and no pairs of labels "
-            "such as left=right."
-        )
-    return dict(pairs)
-
-
-def _read_options(path):
-    """Read a file of options, which may be the configuration of another run."""
-    if path is None:
-        return {}
-    content = read_yaml(path)
-    return content["options"] if isinstance(content.get("options"), dict) else content
-
-
-def _config(options, data, preset):
-    from importlib.metadata import version
-
-    packages = ("skeegformer", "torch", "skorch", "scikit-learn", "mne", "numpy")
-    return {
-        "command": "skeegformer train",
-        "preset": preset,
-        "options": options,
-        "data": data.describe(),
-        "versions": {
-            "python": sys.version.split()[0],
-            **{package: version(package) for package in packages},
-        },
-    }
-
-
-def _tell_data(data):
-    told = data.describe()
-    counts = ", ".join(f"{n} {label}" for label, n in told["classes"].items())
-    print(
-        f"{told['n_epochs']} epochs of {count(told['n_subjects'], 'subject')}, "
-        f"{told['n_chans']} channels, "
-        f"{told['n_times']} samples ({counts})",
-        flush=True,
+    shown = held_out if held_out.any() else ~held_out
+    display = ConfusionMatrixDisplay.from_predictions(
+        y[shown],
+        predictions[shown],
+        normalize="true",
+        values_format=".2f",
+        cmap="Blues",
+        im_kw={"vmin": 0, "vmax": 1},
     )
+    display.ax_.set_title(f"{count(int(shown.sum()), 'epoch')} in {part[shown][0]}")
+    write_figure(run / "confusion.png", display.figure_)
 
 
-def _count(data, chosen):
-    n_subjects = len(set(data.subjects[chosen].tolist()))
-    return f"{int(chosen.sum())} epochs of {count(n_subjects, 'subject')}"
-
-
-def _need_tensorboard():
-    try:
-        import torch.utils.tensorboard  # noqa: F401
-    except ImportError as error:
-        raise ValueError(
-            "--tensorboard needs the package tensorboard: pip install 'skeegformer[train]'"
-        ) from error
+def _count(subjects):
+    return f"{len(subjects)} epochs of {count(len(set(subjects.tolist())), 'subject')}"

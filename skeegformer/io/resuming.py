@@ -161,10 +161,12 @@ def _restore(net, state):
     net.module_.load_state_dict(state["module"])
     net.optimizer_.load_state_dict(state["optimizer"])
     for name, callback in net.callbacks_:
+        if isinstance(callback, ResumableTraining):  # where to write is nothing a file may say
+            continue
         for attribute, value in state["callbacks"].get(name, {}).items():
             if attribute == "lr_scheduler_":
                 callback.lr_scheduler_.load_state_dict(value)
-            else:
+            elif attribute.endswith("_"):  # parameters, such as paths, stay as they were given
                 setattr(callback, attribute, value)
     for row in state["history"]:
         net.history.new_epoch()

@@ -1,0 +1,67 @@
+"""Options as rows of a table, from which parsers are made."""
+
+import argparse
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a command, with the name of the parameter that it sets.
+
+    `original` is its name in eeg-transformer, `network` the only network that has it.
+    """
+
+    name: str
+    help: str
+    original: str | None = None
+    type: Any = str
+    default: Any = None
+    many: bool = False
+    choices: tuple | None = None
+    flag: str | None = None
+    network: str | None = None
+
+    @property
+    def flags(self):
+        """Our flag, then eeg-transformer's where it has another."""
+        flags = self.flag or "--" + self.name.replace("_", "-"), self.original
+        return [flag for flag in dict.fromkeys(flags) if flag]
+
+
+def add_options(parser, options, *, suppress=False):
+    """Add options to a parser; with `suppress`, those not given are missing from its result."""
+    for option in options:
+        said = option.many or option.default is None or option.type is bool
+        text = option.help if said else f"{option.help} (default: {option.default})"
+        settings = {"dest": option.name, "help": text, "default": option.default}
+        if suppress:
+            settings["default"] = argparse.SUPPRESS
+        if option.type is bool:
+            settings["action"] = argparse.BooleanOptionalAction if suppress else "store_true"
+        else:
+            settings |= {"type": option.type, "choices": option.choices}
+            settings["nargs"] = "+" if option.many else None
+            if not option.choices:
+                settings["metavar"] = option.flags[0].strip("-").upper()
+        parser.add_argument(*option.flags, **settings)
+
+
+def whole(text):
+    """Read a whole number; "none" switches it off."""
+    return None if text == "none" else int(text)
+
+
+def real(text):
+    """Read a number; "none" switches it off."""
+    return None if text == "none" else float(text)
+
+
+def auto_or_whole(text):
+    """Read a whole number, or "auto"."""
+    return text if text == "auto" else int(text)
+
+
+def name_or_place(text):
+    """Read the name of a channel, or its place as a number."""
+    return int(text) if text.isdigit() else text
