@@ -143,7 +143,7 @@ def score(task, args):
         def pipelines(information, task, kind=kind, params=params):
             default = benchmark_pipelines(information, task=task)[OURS][-1].get_params()
             # The preparation is done already: its steps are taken off again.
-            made = make_eeg_pipeline(kind(**{**default, **params}), drop=(), resample=1.0)
+            made = make_eeg_pipeline(kind(**{**default, **params}), resample=1.0)
             return {OURS: unprepared(made)}
 
         yield name, run_folds(pipelines, lambda task: (X, y, groups), task, args)

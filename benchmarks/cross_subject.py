@@ -22,13 +22,14 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from markers import write_between_markers
 from merged import ahead, digits, keep, merged, whole
 from prepared import prepared, unprepared_pipelines
 from variants import parser, run_folds
 
 from skeegformer._utils.files import replacing
 from skeegformer.baselines import BENCHMARK_PIPELINES, INFORMATION
-from skeegformer.evaluation import compare_pipelines, scores_table, write_between_markers
+from skeegformer.evaluation import compare_pipelines, scores_table
 from skeegformer.evaluation.tasks import STANDARD_TASKS
 from skeegformer.plotting import plot_scores
 

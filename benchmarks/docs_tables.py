@@ -9,7 +9,7 @@ copied by hand::
 import re
 from pathlib import Path
 
-from skeegformer.evaluation import write_between_markers
+from markers import write_between_markers
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmark.rst"

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from skeegformer._utils.files import replacing
-from skeegformer.evaluation.tables import averaged_seeds
+from skeegformer.evaluation._subjects import averaged_seeds
 
 
 def finished(result):

@@ -99,7 +99,7 @@ def _measure_online(n_rounds, queue):
     X = rng.normal(size=(64, *SHAPE)).astype(np.float32)
     y = np.arange(64) % 2
     classifier = EEGTransformerClassifier(max_epochs=1, sfreq=160.0, random_state=0).fit(X, y)
-    pipe = make_eeg_pipeline(classifier, drop=())
+    pipe = make_eeg_pipeline(classifier)
     pipe.set_params(bandpassfilter__sfreq=160.0).fit(X, y)
     predictor = StreamPredictor(pipe, step=0.1)
     predictor.push(np.hstack(X[:2]))

@@ -7,28 +7,26 @@ from sklearn.utils.validation import has_fit_parameter
 from skeegformer.classifier import EEGTransformerClassifier
 from skeegformer.preprocessing import BandPassFilter, ChannelDropper, EuclideanAlignment, Resampler
 
-# Electrodes at the edge of the EEGMMI cap; they pick up muscles of the neck and jaw.
-RIM_CHANNELS = ("T9", "T10", "Iz")
-
 
 def make_eeg_pipeline(
     classifier=None,
     *,
-    drop=RIM_CHANNELS,
+    drop=(),
     l_freq=None,
     h_freq=30.0,
     resample=None,
     align=False,
     **params,
 ):
-    """Make a Pipeline that drops channels, filters, perhaps resamples and aligns, and classifies.
+    """Make a Pipeline that filters, perhaps resamples and aligns, and classifies.
 
     Parameters
     ----------
     classifier : estimator or None, default=None
         The last step; None takes an `EEGTransformerClassifier`.
-    drop : sequence of str, default=("T9", "T10", "Iz")
-        Channels to drop; empty for none.
+    drop : sequence of str, default=()
+        Channels to drop, such as ``("T9", "T10", "Iz")``, which pick up muscles of the neck and
+        jaw at the edge of the cap of EEGMMI.
     l_freq, h_freq : float or None, default=None and 30.0
         Pass-band in Hz.
     resample : float or None, default=None
@@ -49,7 +47,7 @@ def make_eeg_pipeline(
     --------
     >>> from skeegformer import make_eeg_pipeline
     >>> [name for name, step in make_eeg_pipeline(random_state=0).steps]
-    ['channeldropper', 'bandpassfilter', 'eegtransformerclassifier']
+    ['bandpassfilter', 'eegtransformerclassifier']
     """
     if classifier is None:
         classifier = EEGTransformerClassifier(**params)

@@ -113,6 +113,21 @@ def test_filter_bank_csp_finds_the_bands(two_bursts):
     np.testing.assert_allclose(features[:, :2], csp.transform(filtered), atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_filter_bank_csp_of_channels_that_depend_on_each_other(two_bursts, dtype):
+    """As after interpolation: two combinations of the others change nothing."""
+    X, y = two_bursts
+    mixed = np.concatenate([X, X[:, [0]] + X[:, [1]], X.mean(axis=1, keepdims=True)], axis=1)
+    mixed = mixed[:, [3, 0, 4, 2, 1]].astype(dtype)
+    bank = FilterBankCSP(sfreq=100.0).fit(mixed, y)
+    assert bank.basis_.shape == (3, 5)
+    alone = FilterBankCSP(sfreq=100.0).fit(X, y)
+    assert alone.basis_ is None
+    np.testing.assert_array_equal(bank.selected_, alone.selected_)
+    np.testing.assert_allclose(bank.transform(mixed), alone.transform(X), rtol=1e-2, atol=1e-2)
+    assert make_baseline("fbcsp", sfreq=100.0).fit(mixed, y).score(mixed, y) > 0.9
+
+
 @pytest.mark.parametrize("Bands, n_all, n_motor", [(FilterBankCSP, 8, 5), (LogBandPower, 5, 3)])
 def test_bands_lie_within_the_pass_band_and_below_half_the_rate(two_bursts, Bands, n_all, n_motor):
     X, y = two_bursts

@@ -35,3 +35,16 @@ def test_cost_counts_every_epoch_seen(mirror):
     groups = metadata["subject"].to_numpy()
     row = cost.measure(classifier, (X, y, groups), X[:5])
     assert (row["n_seen"], row["n_passes"], row["n_predicted"]) == (2 * 36, 2, 5)
+
+
+@pytest.mark.parametrize("mark, end", [("<!-- {} -->\n", ""), (".. {}\n\n", "\n")])
+def test_tables_replace_what_is_between_their_markers(tmp_path, mark, end):
+    write = importlib.import_module("markers").write_between_markers
+    path = tmp_path / ("page.rst" if end else "page.md")
+    first, last = mark.format("a"), mark.format("/a")
+    path.write_text(f"ü\n{first}old\n{end}{last}rest\n")
+    for _ in range(2):
+        write(path, "a", "| new |\n")
+        assert path.read_text() == f"ü\n{first}| new |\n{end}{last}rest\n"
+    with pytest.raises(SystemExit, match="has to have"):
+        write(path, "b", "text")

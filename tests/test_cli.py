@@ -27,6 +27,8 @@ def test_demo_on_simulated_data(tmp_path):
     for name in ("chance", "CSP+LDA", "EEGTransformer"):
         assert re.search(rf"^{re.escape(name)} +0\.\d{{3}}", run.stdout, re.MULTILINE)
     assert "cross-validation: 100%" in run.stderr
+    assert "explanation: 100%" in run.stderr  # of people who were left out
+    assert re.search(r"Highest mean attention: \w+, .* is not tested here", run.stdout)
     folder = tmp_path / "skeegformer-demo"
     assert sorted(path.name for path in folder.iterdir()) == ["scores.csv", "topomap.png"]
     scores = pd.read_csv(folder / "scores.csv")

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, roc_auc_score
-from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, StratifiedGroupKFold
+from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -181,10 +181,3 @@ def test_benchmarks_of_people(people, tmp_path):
     pipelines["calibrated"] = pipelines["strict"]
     with pytest.raises(ValueError, match="nothing to calibrate with"):
         run(information="calibrated")
-
-
-def test_folds_of_scikit_learn_are_taken_as_they_are(people):
-    _, y, groups = people
-    found = split_subjects(list(GroupKFold(4).split(y, y, groups)), y, groups)
-    for (_, test), (_, expected) in zip(found, GroupKFold(4).split(y, y, groups), strict=True):
-        np.testing.assert_array_equal(test, expected)

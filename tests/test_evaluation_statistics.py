@@ -1,4 +1,4 @@
-"""Comparisons and ranks: against published numbers, SciPy, MOABB, brute force and simulations."""
+"""Comparisons: against published numbers, SciPy, MOABB, brute force and simulations."""
 
 from fractions import Fraction
 from itertools import product
@@ -14,7 +14,6 @@ from skeegformer.evaluation.statistics import (
     _holm,
     _signed_rank,
     compare_pipelines,
-    rank_pipelines,
 )
 
 # Table 6 of Demšar (2006): AUC of four variants of C4.5 on 14 data sets.
@@ -157,14 +156,6 @@ def test_lower_brier_score_wins():
     row = compare_pipelines(scores, "reference", metric="brier_score").iloc[0]
     assert (row["wins"], row["losses"]) == (3, 1)
     assert row["difference"] < 0
-    assert rank_best(scores) == "other"
-
-
-def rank_best(scores):
-    third = scores[scores["pipeline"] == "reference"].assign(pipeline="third")
-    third["brier_score"] += 0.1
-    scores = pd.concat([scores, third])
-    return rank_pipelines(scores, metric="brier_score").mean_ranks.index[0]
 
 
 def test_equal_pipelines_and_constant_differences():
@@ -206,23 +197,6 @@ def test_moabbs_meta_analysis_takes_our_scores():
             assert each.loc[(task, pipeline), "d_z"] == pytest.approx(row["smd"])
 
 
-def test_ranks_are_those_of_demsars_example():
-    ranking = rank_pipelines(demsar())
-    published = pd.Series([3.143, 2.000, 2.893, 1.964], index=VARIANTS)
-    found = ranking.mean_ranks[VARIANTS]
-    pd.testing.assert_series_equal(found, published, atol=0.001, check_names=False)
-    assert ranking.critical_difference == pytest.approx(1.25, abs=0.005)
-    assert ranking.cliques == [("C4.5+m+cf", "C4.5+m", "C4.5+cf", "C4.5")]
-    values = demsar().pivot(index="subject", columns="pipeline", values="balanced_accuracy")
-    expected = stats.friedmanchisquare(*values.to_numpy().T).pvalue
-    assert ranking.p_friedman == pytest.approx(expected)
-    assert "C4.5+m+cf is best with mean rank 1.96" in repr(ranking)
-    # At 0.10 C4.5 is worse than both variants with m.
-    ranking = rank_pipelines(demsar(), alpha=0.10)
-    assert ranking.critical_difference == pytest.approx(1.12, abs=0.005)
-    assert ranking.cliques == [("C4.5+m+cf", "C4.5+m", "C4.5+cf"), ("C4.5+cf", "C4.5")]
-
-
 def test_signed_ranks_of_demsars_example():
     """C4.5 against C4.5+m: rank sums 12 and 93 with zeros halved, significant at 0.05."""
     row = compare_pipelines(demsar(), "C4.5").set_index("pipeline").loc["C4.5+m"]
@@ -230,34 +204,19 @@ def test_signed_ranks_of_demsars_example():
     assert row["p_wilcoxon"] < 0.05
 
 
-def test_ranks_of_several_tasks_are_those_of_subject_means():
-    scores = make_scores(4, 10, TASKS[:2])
-    means = scores.groupby(["subject", "pipeline"], sort=False)["balanced_accuracy"].mean()
-    pd.testing.assert_series_equal(
-        rank_pipelines(scores).mean_ranks, rank_pipelines(means.reset_index()).mean_ranks
-    )
-
-
-def test_equal_pipelines_share_their_rank():
-    ranking = rank_pipelines(long({name: np.full(5, 0.5) for name in "ABC"}))
-    assert ranking.mean_ranks.tolist() == [2, 2, 2]
-    assert ranking.p_friedman == 1
-    assert ranking.cliques == [("A", "B", "C")]
-
-
 def test_tables_that_mix_what_cannot_be_compared():
     scores = make_scores(3, 4, kinds=("strict", "transductive"))
-    for function in (lambda s: compare_pipelines(s, "chance"), rank_pipelines):
-        with pytest.raises(ValueError, match="mix 2 kinds of information: strict, transductive"):
-            function(scores)
-        strict = scores[scores["information"] == "strict"]
-        other = strict.assign(protocol="4-fold")
-        with pytest.raises(ValueError, match="mix 2 kinds of protocol"):
-            function(pd.concat([strict, other]))
-        with pytest.raises(ValueError, match="have 12 rows twice, such as pipeline chance"):
-            function(pd.concat([strict, strict]))
-        with pytest.raises(ValueError, match="'CSP.LDA' has no balanced accuracy of S2"):
-            function(strict[(strict["pipeline"] != "CSP+LDA") | (strict["subject"] != 2)])
+    strict = scores[scores["information"] == "strict"]
+    other = strict.assign(protocol="4-fold")
+    gap = strict[(strict["pipeline"] != "CSP+LDA") | (strict["subject"] != 2)]
+    for bad, message in (
+        (scores, "mix 2 kinds of information: strict, transductive"),
+        (pd.concat([strict, other]), "mix 2 kinds of protocol"),
+        (pd.concat([strict, strict]), "have 12 rows twice, such as pipeline chance"),
+        (gap, "'CSP.LDA' has no balanced accuracy of S2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            compare_pipelines(bad, "chance")
 
 
 @pytest.mark.parametrize(
@@ -270,7 +229,6 @@ def test_tables_that_mix_what_cannot_be_compared():
         ({"scores": two([0.1, np.nan])}, "'other' has no balanced accuracy of S1 .* or it is NaN"),
         ({"reference": "CSP"}, "reference='CSP' is no pipeline in the scores; there are 'ref"),
         ({"metric": "kappa"}, "metric='kappa' is not one of 'balanced_accuracy'"),
-        ({"level": 95}, "level=95 is not between 0 and 1; 0.95 is usual"),
         (
             {"scores": two([0.1, 0.2]).query("pipeline == 'reference'")},
             "no pipeline but 'reference' in the scores",
@@ -281,10 +239,3 @@ def test_bad_input(change, message):
     given = {"scores": two([0.1, 0.2, 0.3]), "reference": "reference"} | change
     with pytest.raises(ValueError, match=message):
         compare_pipelines(given.pop("scores"), given.pop("reference"), **given)
-
-
-def test_bad_input_of_ranks():
-    with pytest.raises(ValueError, match="at least 3 pipelines and 2 subjects in all tasks"):
-        rank_pipelines(two([0.1, 0.2, 0.3]))
-    with pytest.raises(ValueError, match="alpha=1 is not between 0 and 1; 0.05 is usual"):
-        rank_pipelines(demsar(), alpha=1)

@@ -1,4 +1,4 @@
-"""Tables: their numbers, three formats that parse, and the markers of files."""
+"""Tables: their numbers, and three formats that parse."""
 
 import re
 from collections import defaultdict
@@ -12,7 +12,6 @@ from skeegformer.evaluation import (
     compare_pipelines,
     scores_table,
     summarize_scores,
-    write_between_markers,
 )
 
 
@@ -200,64 +199,3 @@ def test_bad_input_of_tables():
         scores_table(scores, reference="CSP")
     with pytest.raises(ValueError, match="6 rows twice"):
         scores_table(pd.concat([scores, scores]))
-
-
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_text_between_markers_of_markdown(tmp_path, newline):
-    path = tmp_path / "README.md"
-    before = newline.join(["# ü", "<!-- scores -->", "old", "<!-- /scores -->", "", "end", ""])
-    path.write_bytes(before.encode())
-    path.chmod(0o640)
-    for _ in range(2):  # a second time changes nothing
-        write_between_markers(path, "scores", "| a |\n| b |\n")
-        after = ["# ü", "<!-- scores -->", "| a |", "| b |", "<!-- /scores -->", "", "end", ""]
-        assert path.read_bytes().decode() == newline.join(after)
-    assert path.stat().st_mode & 0o777 == 0o640
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_text_between_markers_of_rst_is_no_comment(tmp_path):
-    path = tmp_path / "guide.rst"
-    path.write_text("Before.\n\n.. scores\n.. /scores\n\nAfter.\n")
-    write_between_markers(path, "scores", scores_table(make_scores(2, 3), format="rst"))
-    write_between_markers(path, "scores", scores_table(make_scores(2, 3), format="rst"))
-    found = parse(path.read_text())
-    assert not found["system_message"]
-    assert len(found["table"]) == 2
-    assert [comment.astext() for comment in found["comment"]] == ["scores", "/scores"]
-    assert found["paragraph"][0].astext() == "Before."
-    assert found["paragraph"][-1].astext() == "After."
-
-
-def test_a_link_stays_a_link(tmp_path):
-    path, link = tmp_path / "README.md", tmp_path / "link.md"
-    path.write_text("<!-- a -->\n<!-- /a -->\n")
-    link.symlink_to(path)
-    write_between_markers(link, "a", "text")
-    assert link.is_symlink()
-    assert path.read_text() == "<!-- a -->\ntext\n<!-- /a -->\n"
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "nothing",
-        "<!-- a -->\n",
-        "<!-- a -->\n<!-- a -->\n<!-- /a -->\n",
-        "<!-- /a -->\n<!-- a -->\n",
-        "x <!-- a -->\n<!-- /a -->\n",
-    ],
-)
-def test_markers_that_are_not_there_once(tmp_path, content):
-    path = tmp_path / "README.md"
-    path.write_text(content)
-    with pytest.raises(ValueError, match=r"README.md has to have the line '<!-- a -->' once, and"):
-        write_between_markers(path, "a", "text")
-    assert path.read_text() == content
-
-
-def test_files_without_markers(tmp_path):
-    with pytest.raises(ValueError, match=r"notes.txt has no markers: its name has to end in .md"):
-        write_between_markers(tmp_path / "notes.txt", "a", "text")
-    with pytest.raises(FileNotFoundError):
-        write_between_markers(tmp_path / "none.md", "a", "text")

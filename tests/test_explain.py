@@ -25,6 +25,7 @@ from skeegformer.attention import attention_gradients, gradient_rollout
 from skeegformer.explain._model import log_odds
 
 SMALL = {"n_groups": 1, "n_heads": 4, "random_state": 0}
+RIM = ("T9", "T10", "Iz")
 
 
 def _original(**params):
@@ -35,14 +36,14 @@ def _original(**params):
 @pytest.fixture(scope="module")
 def fitted(simulated):
     X, y, _, _ = simulated
-    return make_eeg_pipeline(**SMALL, max_epochs=5).fit(X, y)
+    return make_eeg_pipeline(drop=RIM, **SMALL, max_epochs=5).fit(X, y)
 
 
 @pytest.fixture(scope="module")
 def original(simulated):
     """Two blocks, and two temporal tokens of each channel."""
     X, y, _, _ = simulated
-    return make_eeg_pipeline(_original(n_time_tokens=2)).fit(X, y)
+    return make_eeg_pipeline(_original(n_time_tokens=2), drop=RIM).fit(X, y)
 
 
 def test_values_are_the_rollout_of_signed_attention(fitted, simulated):
@@ -80,7 +81,7 @@ def test_values_of_the_original_are_the_normalised_class_row(original, simulated
 def test_channels_are_those_that_reach_the_classifier(fitted, simulated):
     X, y, _, _ = simulated
     explanation = AttentionExplainer().explain(fitted, X, y)
-    kept = [name for name in X.ch_names if name not in ("T9", "T10", "Iz")]
+    kept = [name for name in X.ch_names if name not in RIM]
     assert explanation.ch_names == kept
     expected = [X.info["chs"][X.ch_names.index(name)]["loc"][:3] for name in kept]
     np.testing.assert_array_equal(explanation.positions, expected)

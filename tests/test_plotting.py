@@ -46,7 +46,7 @@ def test_one_map_for_all(explanation):
 def test_the_bright_spot_is_where_the_value_is(explanation):
     """A single high channel shows at its own place: front is up, right is right."""
     for name, (horizontal, vertical) in {"Fpz": (0, 1), "Oz": (0, -1), "T8": (1, 0)}.items():
-        values = np.zeros(61)
+        values = np.zeros(64)
         values[explanation.ch_names.index(name)] = 1.0
         display = TopomapDisplay(values, explanation.info).plot()
         picture = np.ma.filled(display.images_[0].get_array(), 0)

@@ -139,9 +139,6 @@ LINEAR = Classifier(LogisticRegression(max_iter=1000))
 FOREST = Classifier(RandomForestClassifier(20, random_state=0))
 
 
-# --- the same as scikit-learn's for features -------------------------------------------------
-
-
 @pytest.mark.parametrize("estimator", [LINEAR, FOREST], ids=["coef", "importances"])
 @pytest.mark.parametrize("threshold", [None, "mean", "median", "1.25*mean", "0.5 * median", 0.1])
 def test_selects_as_select_from_model(estimator, threshold):
@@ -226,9 +223,6 @@ def test_regressors():
     assert ours.get_support(indices=True).tolist() == [3, 8]
 
 
-# --- known truth, Epochs, pipelines ----------------------------------------------------------
-
-
 def test_finds_the_electrodes_above_the_sources(rhythms):
     X, y, _ = rhythms
     X = BandPassFilter(8.0, 12.0).fit_transform(X)
@@ -301,9 +295,6 @@ def test_the_default_estimator_can_be_repeated():
     assert first.estimator is None
 
 
-# --- what comes out --------------------------------------------------------------------------
-
-
 def test_epochs_keep_other_channels_their_order_and_themselves():
     X, y = named_epochs(stim=True)
     before = X.get_data(copy=True)
@@ -361,9 +352,6 @@ def test_negative_importances_are_less_than_none():
     assert by_size.support_.tolist() == [True, False, True]
 
 
-# --- groups ----------------------------------------------------------------------------------
-
-
 def test_groups_reach_an_estimator_that_takes_them():
     X, y, groups = np.zeros((4, 3, 5)), [0, 1, 0, 1], np.array([1, 1, 2, 2])
     for selection in (ChannelSelector, RecursiveChannelElimination):
@@ -396,9 +384,6 @@ def test_groups_are_routed_to_the_selection_and_into_its_pipeline():
             params={"groups": groups},
         )
     assert np.isfinite(scores).all()
-
-
-# --- where importances come from -------------------------------------------------------------
 
 
 def test_importances_are_read_from_pipelines_searches_and_functions(rhythms):
@@ -530,9 +515,6 @@ def test_a_failed_fit_is_no_fit():
         selector.set_params(threshold=9.0).fit(X, y)
     with pytest.raises(NotFittedError):
         selector.transform(X)
-
-
-# --- scikit-learn's own checks ---------------------------------------------------------------
 
 
 def first_and_only(estimator, X, y):

@@ -1,4 +1,4 @@
-"""Features of frequency bands for the baselines: log power, and filter-bank CSP."""
+"""What classical baselines read of epochs: the signal, log power in bands, filter-bank CSP."""
 
 import numpy as np
 from mne import use_log_level
@@ -16,15 +16,65 @@ from skeegformer.preprocessing._base import known_rate
 CLASSICAL_BANDS = ((1.0, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 20.0), (20.0, 30.0))
 FILTER_BANK = tuple((float(low), float(low + 4)) for low in range(4, 40, 4))
 _WINDOW = 1.0  # seconds, of Welch's method
+# Directions with a smaller share of the largest variance are rounding errors of float32.
+_LEAST_VARIANCE = 1e-11
 
 
-class _BandTransformer(TransformerMixin, BaseEstimator):
-    """What the two share: the door, and the bands that the signal has."""
+class ToMicrovolts(TransformerMixin, BaseEstimator):
+    """Give Epochs to estimators that only take arrays, just as our classifier reads them.
+
+    Epochs become microvolts, of EEG channels alone and in the order of `fit`; arrays stay
+    what they are.
+    """
+
+    def fit(self, X, y=None):
+        """Remember the channels.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or array-like
+            Epochs, or an array of shape (n_epochs, n_chans, n_times).
+        y : array-like of shape (n_epochs,) or None, default=None
+            Labels, for those that use them.
+
+        Returns
+        -------
+        self
+            Itself.
+        """
+        eeg = validate_eeg(self, X, reset=True)
+        remember_input(self, eeg, scale=True)
+        self._fit(eeg, y)
+        return self
+
+    def transform(self, X):
+        """Read epochs.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or array-like
+            Epochs with the channels of `fit`.
+
+        Returns
+        -------
+        ndarray of float64
+            The signal, of shape (n_epochs, n_chans, n_times), or features of it, of shape
+            (n_epochs, n_features).
+        """
+        check_is_fitted(self)
+        return self._features(_in_double(validate_eeg(self, X, reset=False)))
+
+    def _fit(self, eeg, y):
+        pass
+
+    def _features(self, data):
+        return data
 
     def _choose_bands(self, bands, eeg):
+        """Keep the bands that the signal has."""
         nyquist = known_rate(self, eeg) / 2
-        low, high = (0.0, np.inf) if self.pass_band is None else self.pass_band
-        low, high = 0.0 if low is None else low, np.inf if high is None else high
+        low, high = self.pass_band or (None, None)
+        low, high = low or 0.0, high or np.inf
         self.bands_ = [band for band in bands if low <= band[0] and band[1] <= high]
         self.bands_ = [band for band in self.bands_ if band[1] < nyquist]
         if not self.bands_:
@@ -40,8 +90,8 @@ class _BandTransformer(TransformerMixin, BaseEstimator):
         return tags
 
 
-class LogBandPower(_BandTransformer):
-    """Logarithm of the power of each channel in the classical bands.
+class LogBandPower(ToMicrovolts):
+    """Logarithm of the power of each channel in the classical bands, channel by channel.
 
     Bands are delta (1-4 Hz), theta (4-8), alpha or mu (8-13), and low (13-20) and high (20-30)
     beta. Power is averaged over Welch's spectrum, with windows of one second.
@@ -63,44 +113,13 @@ class LogBandPower(_BandTransformer):
         self.pass_band = pass_band
         self.sfreq = sfreq
 
-    def fit(self, X, y=None):
-        """Choose the bands.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs, or an array of shape (n_epochs, n_chans, n_times).
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        LogBandPower
-            Itself.
-        """
-        eeg = validate_eeg(self, X, reset=True)
-        remember_input(self, eeg, scale=True)
+    def _fit(self, eeg, y):
         self._choose_bands(CLASSICAL_BANDS, eeg)
-        return self
 
-    def transform(self, X):
-        """Compute log powers.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs as in `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_epochs, n_chans * n_bands)
-            Log powers, channel by channel.
-        """
-        check_is_fitted(self)
-        eeg = validate_eeg(self, X, reset=False)
+    def _features(self, data):
         n_window = min(self.n_times_, round(_WINDOW * self.sfreq_))
         powers, frequencies = psd_array_welch(
-            eeg.data.astype(np.float64),
+            data,
             self.sfreq_,
             n_fft=n_window,
             n_overlap=n_window // 2,
@@ -115,8 +134,11 @@ class LogBandPower(_BandTransformer):
         return np.log(np.maximum(np.stack(bands, axis=-1), 1e-30)).reshape(len(powers), -1)
 
 
-class FilterBankCSP(_BandTransformer):
-    """Common spatial patterns in bands of 4 Hz, and a choice among their features [1]_.
+class FilterBankCSP(ToMicrovolts):
+    """Common spatial patterns in bands of 4 Hz, and a choice among their log powers [1]_.
+
+    Where channels depend on each other, as after interpolation or an average reference, the filters
+    are found in the space that the channels span.
 
     Parameters
     ----------
@@ -135,6 +157,8 @@ class FilterBankCSP(_BandTransformer):
     ----------
     bands_ : list of (float, float)
         The bands in Hz.
+    basis_ : ndarray of shape (rank, n_chans) or None
+        Orthonormal basis of the space that the channels span; None where that is all of it.
     bank_ : sklearn.pipeline.FeatureUnion
         The filters of each band.
     selected_ : ndarray of int
@@ -152,27 +176,13 @@ class FilterBankCSP(_BandTransformer):
         self.pass_band = pass_band
         self.sfreq = sfreq
 
-    def fit(self, X, y):
-        """Compute spatial filters and choose features.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs, or an array of shape (n_epochs, n_chans, n_times).
-        y : array-like of shape (n_epochs,)
-            Labels.
-
-        Returns
-        -------
-        FilterBankCSP
-            Itself.
-        """
+    def _fit(self, eeg, y):
         check_count("n_components", self.n_components, 1)
         check_count("n_selected", self.n_selected, 1)
-        eeg = validate_eeg(self, X, reset=True)
-        remember_input(self, eeg, scale=True)
         self.classes_, codes = validate_labels(self, y, len(eeg.data))
         self._choose_bands(FILTER_BANK, eeg)
+        data = _in_double(eeg)
+        self.basis_ = _basis(data)
         is_binary = len(self.classes_) == 2
         order = "alternate" if is_binary else "mutual_info"
         self.bank_ = make_union(
@@ -185,7 +195,7 @@ class FilterBankCSP(_BandTransformer):
             )
         )
         with use_log_level("WARNING"):  # as many lines as bands, about their rank
-            features = self.bank_.fit_transform(eeg.data.astype(np.float64), codes)
+            features = self.bank_.fit_transform(self._span(data), codes)
         # The seed is for noise far below the features that keeps them from being equal.
         information = mutual_info_classif(features, codes, random_state=0)
         best = np.argsort(-information, kind="stable")[: self.n_selected]
@@ -193,21 +203,21 @@ class FilterBankCSP(_BandTransformer):
             partners = best ^ 1 if self.n_components % 2 == 0 else best
             best = np.concatenate([best, partners])
         self.selected_ = np.unique(best)
-        return self
 
-    def transform(self, X):
-        """Compute the chosen features.
+    def _features(self, data):
+        return self.bank_.transform(self._span(data))[:, self.selected_]
 
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs as in `fit`.
+    def _span(self, data):
+        return data if self.basis_ is None else self.basis_ @ data
 
-        Returns
-        -------
-        ndarray of shape (n_epochs, n_features)
-            Log powers of the spatially filtered bands.
-        """
-        check_is_fitted(self)
-        data = validate_eeg(self, X, reset=False).data.astype(np.float64)
-        return self.bank_.transform(data)[:, self.selected_]
+
+def _basis(data):
+    """Find the space that channels span; None where no channel depends on the others."""
+    covariance = np.cov(data.transpose(1, 0, 2).reshape(data.shape[1], -1))
+    variances, directions = np.linalg.eigh(np.atleast_2d(covariance))
+    is_spanned = variances > _LEAST_VARIANCE * variances[-1]
+    return None if is_spanned.all() or not is_spanned.any() else directions[:, is_spanned].T
+
+
+def _in_double(eeg):
+    return eeg.data.astype(np.float64)

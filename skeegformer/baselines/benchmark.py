@@ -3,6 +3,7 @@
 from functools import partial
 
 from skeegformer._validation import check_one_of
+from skeegformer.baselines.braindecode import NETWORKS
 from skeegformer.baselines.classifiers import MIRRORED, make_baseline
 from skeegformer.datasets._tasks import TASKS
 from skeegformer.pipeline import make_eeg_pipeline
@@ -72,9 +73,7 @@ def benchmark_pipelines(information, *, task):
     """
     check_one_of("information", information, INFORMATION)
     l_freq, h_freq = pass_band = _task_pass_band(task)
-    prepare = partial(
-        make_eeg_pipeline, drop=(), l_freq=l_freq, h_freq=h_freq, resample=BENCHMARK_SFREQ
-    )
+    prepare = partial(make_eeg_pipeline, l_freq=l_freq, h_freq=h_freq, resample=BENCHMARK_SFREQ)
     pipelines = {}
     for display_name, name in _BENCHMARK.items():
         if name is None:
@@ -86,6 +85,22 @@ def benchmark_pipelines(information, *, task):
             classifier = make_baseline(name, pass_band=pass_band, **params)
             pipelines[display_name] = prepare(classifier, align=information != "strict")
     return pipelines
+
+
+def of_braindecode(pipeline):
+    """Tell whether a pipeline needs the extra ``braindecode``.
+
+    Parameters
+    ----------
+    pipeline : str
+        One of `BENCHMARK_PIPELINES`.
+
+    Returns
+    -------
+    bool
+        Whether it does.
+    """
+    return str(_BENCHMARK[pipeline]).removesuffix("+mirror") in NETWORKS
 
 
 def _task_pass_band(task):

@@ -65,68 +65,45 @@ def _braindecode_models(name):
     return models
 
 
-def _at_least_one(length):
-    return max(1, round(length))
+def _scaled(rate, **lengths):
+    """Turn lengths in the authors' samples into ours."""
+    return {name: max(1, round(length * rate)) for name, length in lengths.items()}
 
 
 def _shallow_lengths(rate, n_times):
-    return {
-        "filter_time_length": _at_least_one(25 * rate),
-        "pool_time_length": _at_least_one(75 * rate),
-        "pool_time_stride": _at_least_one(15 * rate),
-    }
+    return _scaled(rate, filter_time_length=25, pool_time_length=75, pool_time_stride=15)
 
 
 def _deep4_lengths(rate, n_times):
     # One length for all four pools: together they are to span the authors' 3 ** 4 samples.
-    pool = _at_least_one(3 * rate**0.25)
-    # Filter by filter, a sample has become longer by 3 there, and by `pool` here.
-    rates = [rate * (3 / pool) ** n_pools for n_pools in range(4)]
-    first, second, third, fourth = (_at_least_one(10 * rate) for rate in rates)
-    return {
-        "filter_time_length": first,
-        "filter_length_2": second,
-        "filter_length_3": third,
-        "filter_length_4": fourth,
-        "pool_time_length": pool,
-        "pool_time_stride": pool,
-    }
+    lengths = _scaled(rate**0.25, pool_time_length=3, pool_time_stride=3)
+    # Filter by filter, a sample has become longer by 3 there, and by our pool here.
+    names = ("filter_time_length", "filter_length_2", "filter_length_3", "filter_length_4")
+    for n_pools, name in enumerate(names):
+        lengths |= _scaled(rate * (3 / lengths["pool_time_length"]) ** n_pools, **{name: 10})
+    return lengths
 
 
 def _eegnet_lengths(rate, n_times):
-    pool = _at_least_one(4 * rate)
-    pooled_rate = rate * 4 / pool
-    return {
-        "kernel_length": _at_least_one(64 * rate),
-        "pool1_kernel_size": pool,
-        "depthwise_kernel_length": _at_least_one(16 * pooled_rate),
-        "pool2_kernel_size": _at_least_one(8 * pooled_rate),
-    }
+    lengths = _scaled(rate, kernel_length=64, pool1_kernel_size=4)
+    pooled_rate = rate * 4 / lengths["pool1_kernel_size"]
+    return lengths | _scaled(pooled_rate, depthwise_kernel_length=16, pool2_kernel_size=8)
 
 
 def _atcnet_lengths(rate, n_times):
-    pool = _at_least_one(8 * rate)
-    pooled_rate = rate * 8 / pool
-    second_pool = _at_least_one(7 * pooled_rate)
+    lengths = _scaled(rate, conv_block_kernel_length_1=64, conv_block_pool_size_1=8)
+    pool = lengths["conv_block_pool_size_1"]
+    second = {"conv_block_kernel_length_2": 16, "conv_block_pool_size_2": 7}
+    lengths |= _scaled(rate * 8 / pool, **second)
     # The temporal convolutions look back over 7 samples; with more windows than those leave room
     # for, braindecode would shorten everything.
-    n_windows = n_times // pool // second_pool - 6
-    return {
-        "conv_block_kernel_length_1": _at_least_one(64 * rate),
-        "conv_block_pool_size_1": pool,
-        "conv_block_kernel_length_2": _at_least_one(16 * pooled_rate),
-        "conv_block_pool_size_2": second_pool,
-        "n_windows": min(max(1, n_windows), 5),
-    }
+    n_windows = n_times // pool // lengths["conv_block_pool_size_2"] - 6
+    return lengths | {"n_windows": min(max(1, n_windows), 5)}
 
 
 def _ctnet_lengths(rate, n_times):
-    pool = _at_least_one(8 * rate)
-    return {
-        "kernel_size": _at_least_one(64 * rate),
-        "pool_size_1": pool,
-        "pool_size_2": _at_least_one(8 * rate * 8 / pool),
-    }
+    lengths = _scaled(rate, kernel_size=64, pool_size_1=8)
+    return lengths | _scaled(rate * 8 / lengths["pool_size_1"], pool_size_2=8)
 
 
 # The class in braindecode, the sampling rate in Hz that the authors' lengths are meant for, and

@@ -1,16 +1,13 @@
 """The classifiers that ours has to beat, by name."""
 
-import numpy as np
 from mne.decoding import CSP
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import check_one_of, remember_input, validate_eeg
-from skeegformer.baselines.band_features import FilterBankCSP, LogBandPower
+from skeegformer._validation import check_one_of
+from skeegformer.baselines.band_features import FilterBankCSP, LogBandPower, ToMicrovolts
 from skeegformer.baselines.braindecode import NETWORKS, BraindecodeClassifier
 from skeegformer.original import OriginalTransformerClassifier
 from skeegformer.preprocessing import MirroredClassifier
@@ -131,48 +128,6 @@ def make_baseline(name, *, random_state=None, sfreq=None, pass_band=None, **para
         if not params:
             raise
         raise ValueError(f"{', '.join(params)} is no parameter of {name!r}: {error}.") from error
-
-
-class ToMicrovolts(TransformerMixin, BaseEstimator):
-    """Give Epochs to estimators that only take arrays, just as our classifier reads them.
-
-    Epochs become microvolts, of EEG channels alone and in the order of `fit`; arrays stay
-    what they are.
-    """
-
-    def fit(self, X, y=None):
-        """Remember the channels.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or ndarray
-            Epochs, or an array of shape (n_epochs, n_chans, n_times).
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        ToMicrovolts
-            Itself.
-        """
-        remember_input(self, validate_eeg(self, X, reset=True), scale=True)
-        return self
-
-    def transform(self, X):
-        """Read epochs.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or ndarray
-            Epochs with the channels of `fit`.
-
-        Returns
-        -------
-        ndarray of float64 of shape (n_epochs, n_chans, n_times)
-            The signal.
-        """
-        check_is_fitted(self)
-        return validate_eeg(self, X, reset=False).data.astype(np.float64)
 
 
 def _classical_steps(name, random_state, sfreq, pass_band):

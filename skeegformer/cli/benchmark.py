@@ -157,23 +157,21 @@ def _run(args):
     check_jobs(args.jobs)
     tasks = list(_TASKS[:4]) if "all" in args.task else list(dict.fromkeys(args.task))
     cv = _splitter(args.protocol)
-    names = _pipeline_names(args.pipelines, tasks[0])
+    names = _pipeline_names(args.pipelines)
     kinds = list(dict.fromkeys(args.information))
     # In the environment, because it has to reach the processes that train as well.
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
     subjects = {task: _subjects_of(task, args.subjects, cv) for task in tasks}
-    _begin(
-        args.output,
-        {
-            "--task": tasks,
-            "--protocol": args.protocol,
-            "--information": kinds,
-            "--pipelines": names,
-            "--subjects": subjects,
-            "--seeds": list(args.seeds),
-            "--calibration-epochs": args.calibration_epochs,
-        },
-    )
+    settings = {
+        "--task": tasks,
+        "--protocol": args.protocol,
+        "--information": kinds,
+        "--pipelines": names,
+        "--subjects": subjects,
+        "--seeds": list(args.seeds),
+        "--calibration-epochs": args.calibration_epochs,
+    }
+    _begin(args.output, settings)
 
     def load(task):
         X, y, metadata = load_benchmark_task(task, subjects[task])
@@ -204,8 +202,7 @@ def _run(args):
         print(f"\nFinished fits are kept in {args.output}; the same command goes on there.")
         raise
     if len(result.scores):
-        named = isinstance(args.subjects, tuple)
-        _report(result, args.output, {} if named else subjects)
+        _report(result, args.output)
     return 1 if len(result.failures) else 0
 
 
@@ -226,10 +223,10 @@ def _splitter(name):
     )
 
 
-def _pipeline_names(names, task):
+def _pipeline_names(names):
     """Check the names of pipelines, and leave out those of braindecode where it is missing."""
-    from skeegformer.baselines import BENCHMARK_PIPELINES, benchmark_pipelines
-    from skeegformer.baselines.braindecode import BraindecodeClassifier
+    from skeegformer.baselines import BENCHMARK_PIPELINES
+    from skeegformer.baselines.benchmark import of_braindecode
 
     unknown = set(names or ()) - set(BENCHMARK_PIPELINES)
     if unknown:
@@ -238,21 +235,16 @@ def _pipeline_names(names, task):
             f"{', '.join(map(repr, BENCHMARK_PIPELINES))}."
         )
     chosen = [name for name in BENCHMARK_PIPELINES if not names or name in names]
+    borrowed = [name for name in chosen if of_braindecode(name)]
     try:
         import braindecode.models  # noqa: F401
     except Exception:  # not installed; a mismatch of torch and torchaudio raises all kinds
-        made = benchmark_pipelines("strict", task=task)
-        borrowed = [
-            name
-            for name in chosen
-            if any(isinstance(p, BraindecodeClassifier) for p in made[name].get_params().values())
-        ]
         what = f"braindecode: pip install 'skeegformer[braindecode]' for {', '.join(borrowed)}"
         if names and borrowed:
             raise ValueError(f"There is no usable {what}.") from None
         if borrowed:
             print(f"Without {what}.")
-        chosen = [name for name in chosen if name not in borrowed]
+        return [name for name in chosen if name not in borrowed]
     return chosen
 
 
@@ -292,23 +284,16 @@ def _begin(folder, settings):
         file.write_text(json.dumps(settings, indent=1))
 
 
-def _report(result, folder, subjects):
-    """Print the tables and write the files; name the people whose recordings are missing."""
+def _report(result, folder):
+    """Print the tables and write the files."""
     from skeegformer.evaluation import scores_table
-    from skeegformer.evaluation._subjects import name_subjects
-    from skeegformer.evaluation.benchmark import describe_failures
+    from skeegformer.evaluation._subjects import describe_failures
 
-    notes = []
-    for task, there in subjects.items():
-        missing = sorted(set(range(1, 110)) - set(there))
-        if missing:
-            names = f"{name_subjects(missing)} ({len(missing)} subjects)"
-            notes.append(f"{task}: Missing: {names}.")
-    print("\n" + "\n".join([scores_table(result.scores, format="text"), *notes]))
+    print("\n" + scores_table(result.scores, format="text"))
+    table = scores_table(result.scores)
     if len(result.failures):
-        lines = [f"- {' '.join(line.split())}" for line in describe_failures(result.failures)]
-        notes.append("\n".join(["Not in the table, since these fits failed:\n", *lines]))
-    table = "\n".join([scores_table(result.scores), *(f"{note}\n" for note in notes)])
+        lines = [f"- {' '.join(line.split())}\n" for line in describe_failures(result.failures)]
+        table += "\nNot in the table, since these fits failed:\n\n" + "".join(lines)
     csv, markdown = folder / "scores.csv", folder / "table.md"
     with replacing(csv) as path:
         result.scores.to_csv(path, index=False)

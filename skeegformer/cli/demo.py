@@ -21,7 +21,8 @@ def add_parser(commands):
         "demo",
         help="score the transformer across subjects beside CSP+LDA, and draw its attention",
         description="Score chance, CSP+LDA and the transformer on subjects that they were not "
-        "trained on, then draw the transformer's attention over the scalp.",
+        "trained on, then draw where in the epochs of these subjects the transformer's attention "
+        "went.",
     )
     demo.add_argument(
         "--dataset",
@@ -92,6 +93,8 @@ def _run(args):
 
     from skeegformer import (
         AttentionExplainer,
+        concatenate_explanations,
+        cross_subject_explanations,
         cross_subject_scores,
         make_baseline,
         make_eeg_pipeline,
@@ -109,17 +112,21 @@ def _run(args):
         "CSP+LDA": make_eeg_pipeline(make_baseline("csp+lda")),
         "EEGTransformer": transformer,
     }
-    options = {"cv": args.folds, "seeds": args.seed, "n_jobs": args.jobs, "verbose": 1}
-    scores = cross_subject_scores(pipelines, X, y, subjects, **options)
+    options = {"cv": args.folds, "n_jobs": args.jobs, "verbose": 1}
+    scores = cross_subject_scores(pipelines, X, y, subjects, seeds=args.seed, **options)
     print("\n" + scores_table(scores, format="text"), flush=True)
 
-    print("Training on all subjects for the map of attention ...", flush=True)
-    transformer.fit(X, y)
-    explanation = AttentionExplainer().explain(transformer, X, y)
+    print("Training on the same folds again, for maps of the people who were left out ...")
+    explainer = AttentionExplainer()
+    folds = cross_subject_explanations(transformer, X, y, subjects, explainer=explainer, **options)
+    explanation = concatenate_explanations(folds)
     display = explanation.plot_topomap(by="class")
-    display.figure_.suptitle(f"Where the transformer looks: {name}", fontsize=11)
+    display.figure_.suptitle(f"Attention to people not trained on: {name}", fontsize=11)
     top = explanation.feature_importances_.argsort()[::-1][:5]
-    print("It looks most at " + ", ".join(explanation.ch_names[i] for i in top) + ".")
+    print(
+        f"Highest mean attention: {', '.join(explanation.ch_names[i] for i in top)}. Whether that "
+        "is more than chance, and whether the transformer needs them, is not tested here."
+    )
 
     with replacing(csv) as path:
         scores.to_csv(path, index=False)

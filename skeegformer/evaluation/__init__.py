@@ -1,28 +1,21 @@
 """Scores, explanations and benchmarks of subjects that a model has not been trained on."""
 
 from skeegformer.evaluation.benchmark import BenchmarkResult, run_benchmark
-from skeegformer.evaluation.scores import (
-    cross_subject_explanations,
-    cross_subject_scores,
-    summarize_scores,
-)
+from skeegformer.evaluation.scores import cross_subject_explanations, cross_subject_scores
 from skeegformer.evaluation.splitters import FixedSplit
-from skeegformer.evaluation.statistics import Ranking, compare_pipelines, rank_pipelines
-from skeegformer.evaluation.tables import scores_table, write_between_markers
+from skeegformer.evaluation.statistics import compare_pipelines
+from skeegformer.evaluation.tables import scores_table, summarize_scores
 from skeegformer.evaluation.tasks import BENCHMARK_TASKS, load_benchmark_task
 
 __all__ = [
     "BENCHMARK_TASKS",
     "BenchmarkResult",
     "FixedSplit",
-    "Ranking",
     "compare_pipelines",
     "cross_subject_explanations",
     "cross_subject_scores",
     "load_benchmark_task",
-    "rank_pipelines",
     "run_benchmark",
     "scores_table",
     "summarize_scores",
-    "write_between_markers",
 ]

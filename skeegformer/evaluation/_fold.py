@@ -1,6 +1,7 @@
 """One fold: fit on some subjects, score each of the others."""
 
 import time
+import warnings
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -10,28 +11,23 @@ from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import _safe_indexing
+from sklearn.utils.parallel import Parallel, delayed
 
 from skeegformer._memmap import MappedEpochs
 from skeegformer._routing import routed_groups
 from skeegformer._validation import is_epochs
+from skeegformer.evaluation._splitting import has_one_class_each
 
 
-def score_fold(
-    pipeline, X, y, groups, train, test, *, seed, information=None, one_class_each=False
-):
+def score_fold(pipeline, X, y, groups, train, test, *, seed, information=None):
     """Fit on one fold and score each of its test subjects: a row for each.
 
     `information` is what the prediction may know. "strict" hides from all steps which subject a
     test epoch belongs to; "transductive" and "calibrated" predict each test subject separately,
     and its group goes to those steps that ask for it; None does that with all of them together.
     """
-    pipeline = with_seed(pipeline, seed)
-    if not isinstance(pipeline, Pipeline):
-        pipeline = make_pipeline(pipeline)  # knows by which name its step wants the groups
-    X_train = take(X, train)
-    start = time.perf_counter()
-    pipeline.fit(X_train, y[train], **routed_groups(pipeline, "fit", groups[train]))
-    fit_seconds = time.perf_counter() - start
+    pipeline = clone(pipeline).set_params(**dict.fromkeys(seed_names(pipeline), seed))
+    pipeline, fit_seconds = fit_on(pipeline, X, y, groups, train)
 
     own = [test[groups[test] == subject] for subject in np.unique(groups[test])]
     blocks = own if information in ("transductive", "calibrated") else [test]
@@ -51,7 +47,7 @@ def score_fold(
             routed = routed_groups(pipeline, "predict_proba", block_groups)
             proba[block] = pipeline.predict_proba(X_test, **routed)
 
-    score = _score_people if one_class_each else _score_epochs
+    score = _score_people if has_one_class_each(y, groups) else _score_epochs
     scores = score(own, y, predicted, proba, pipeline.classes_)
     return [
         {
@@ -125,9 +121,28 @@ def _brier(truth, proba, classes):
     return float(((proba - (truth[:, None] == classes)) ** 2).sum(axis=1).mean())
 
 
-def with_seed(pipeline, seed):
-    """Clone a pipeline and give it a seed wherever it takes one."""
-    return clone(pipeline).set_params(**dict.fromkeys(seed_names(pipeline), seed))
+def fit_on(pipeline, X, y, groups, rows):
+    """Fit on some epochs; also return how many seconds that took."""
+    if not isinstance(pipeline, Pipeline):
+        pipeline = make_pipeline(pipeline)  # knows by which name its step wants the groups
+    X_train = take(X, rows)
+    start = time.perf_counter()
+    pipeline.fit(X_train, y[rows], **routed_groups(pipeline, "fit", groups[rows]))
+    return pipeline, time.perf_counter() - start
+
+
+def run_all(function, calls, *, n_jobs, then, bar):
+    """Call a function with each of some arguments, perhaps in processes, and `then` with results.
+
+    The results come in the order in which they are ready.
+    """
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
+    with bar, warnings.catch_warnings():
+        # joblib replaces a process that has grown by what torch keeps for itself.
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
+        for result in parallel(delayed(function)(*arguments) for arguments in calls):
+            then(*result)
+            bar.update()
 
 
 def seed_names(pipeline):

@@ -43,9 +43,7 @@ class Fit:
     labels: dict  # task, protocol, information, pipeline, seed, fold
     settings: dict  # all that decides on the scores
     estimator: object
-    train: np.ndarray
-    test: np.ndarray
-    one_class_each: bool
+    split: tuple  # positions of the epochs to train on and to test
 
 
 def load_data(load, task):
@@ -58,13 +56,13 @@ def load_data(load, task):
 def plan_fits(labels, data, cv, pipelines, seeds, n_calibration):
     """List the fits of one task and kind of information, and subjects that have to be left out."""
     kind, groups = labels["information"], data.groups
-    one_class_each = has_one_class_each(data.y, groups)
-    if one_class_each and kind == "calibrated":
+    if not pipelines:
+        raise ValueError(f"There are no pipelines for {kind!r} on {labels['task']!r}.")
+    if kind == "calibrated" and has_one_class_each(data.y, groups):
         raise ValueError(
             "Every subject has epochs of one class only, so there is nothing to calibrate with."
         )
-    if one_class_each:
-        refuse_centring(pipelines)
+    refuse_centring(pipelines, data.y, groups)
     if kind == "strict":
         refuse_alignment(pipelines, "so it is not 'strict'; pass it as 'transductive'.")
     settings = {
@@ -72,24 +70,24 @@ def plan_fits(labels, data, cv, pipelines, seeds, n_calibration):
         "data": data.content,
         "version": skeegformer.__version__,
     }
+    splits = [(train, test, {}) for train, test in split_subjects(cv, data.y, groups)]
+    if kind == "calibrated":
+        splits = [_move_calibration(*split[:2], data, n_calibration) for split in splits]
     fits, failures = [], []
-    for fold, (train, test) in enumerate(split_subjects(cv, data.y, groups)):
-        short = {}
-        if kind == "calibrated":
-            train, test, short = _move_calibration(train, test, data, n_calibration)
-        for name, estimator in pipelines.items():
-            for seed in seeds if seed_names(estimator) else seeds[:1]:
+    for name, estimator in pipelines.items():
+        settings["parameters"] = describe(estimator)
+        for seed in seeds if seed_names(estimator) else seeds[:1]:
+            for fold, (train, test, short) in enumerate(splits):
                 own = labels | {"pipeline": name, "seed": seed, "fold": fold}
                 failures += [own | {"subject": who, "error": why} for who, why in short.items()]
                 if not len(test):
                     continue
-                decides = own | settings | {"parameters": describe(estimator)}
-                decides["train"] = np.unique(groups[train]).tolist()
-                decides["test"] = np.unique(groups[test]).tolist()
-                decides["epochs"] = joblib.hash([train.tolist(), test.tolist()])
-                fits.append(Fit(own, decides, estimator, train, test, one_class_each))
-    order = {name: place for place, name in enumerate(pipelines)}
-    fits.sort(key=lambda fit: (order[fit.labels["pipeline"]], seeds.index(fit.labels["seed"])))
+                sides = {
+                    "train": np.unique(groups[train]).tolist(),
+                    "test": np.unique(groups[test]).tolist(),
+                    "epochs": joblib.hash([train.tolist(), test.tolist()]),
+                }
+                fits.append(Fit(own, own | settings | sides, estimator, (train, test)))
     return fits, failures
 
 

@@ -1,4 +1,4 @@
-"""Which epochs are trained on and which are tested, and what pipelines may know."""
+"""Who is trained on and tested, and what is refused since its scores would mean something else."""
 
 import warnings
 from numbers import Integral
@@ -30,8 +30,45 @@ def check_epochs(X, y, groups, of_task=""):
     return plain_labels("y", y), plain_labels("groups", validate_groups(groups, len(y)))
 
 
+def refuse_alignment(pipelines, reason):
+    """Refuse pipelines that align or centre each subject, by a step or in a search."""
+    for name, estimator in pipelines.items():
+        for parameter, value in _parts(estimator):
+            adapts = parameter.rpartition("__")[2] == "adapt" and isinstance(value, bool | np.bool_)
+            if (adapts and value) or isinstance(value, EuclideanAlignment):
+                how = "adapt=True" if adapts else "EuclideanAlignment"
+                raise ValueError(
+                    f"The pipeline {name!r} aligns test subjects with their own unlabelled epochs "
+                    f"({how}), {reason}"
+                )
+
+
+def refuse_centring(pipelines, y, groups):
+    """Refuse pipelines that align each subject, where every subject has one class only."""
+    if has_one_class_each(y, groups):
+        refuse_alignment(
+            pipelines,
+            "but every subject has epochs of one class only: what distinguishes subjects, and so "
+            "the classes, would be taken away. Leave that step out.",
+        )
+
+
+def _parts(value, parameter=""):
+    """List an estimator, its parameters and, for searches, the values that they may take."""
+    yield parameter, value
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _parts(inner, str(name))
+    elif isinstance(value, list | tuple) or getattr(value, "dtype", None) in (bool, object):
+        for inner in np.ravel(value) if isinstance(value, np.ndarray) else value:
+            yield from _parts(inner, parameter)
+    elif hasattr(value, "get_params") and not isinstance(value, type):
+        for name, inner in value.get_params(deep=False).items():
+            yield from _parts(inner, name)
+
+
 def split_subjects(cv, y, groups):
-    """Split epochs such that nobody is on both sides: a list of pairs of positions.
+    """Split epochs such that nobody is on both sides: pairs of positions.
 
     `cv` is a number of folds over subjects, or what scikit-learn takes. Where every subject has
     one class only, folds of a number are stratified over subjects.
@@ -40,32 +77,24 @@ def split_subjects(cv, y, groups):
     one_class = has_one_class_each(y, groups)
     if len(subjects) < 2:
         raise ValueError(
-            f"Testing on other subjects needs at least 2 of them, but there is only "
+            "Testing on other subjects needs at least 2 of them, but there is only "
             f"{name_subjects(subjects.tolist())}."
         )
     if isinstance(cv, Integral):
         counts = np.unique(y[first], return_counts=True)[1] if one_class else [len(subjects)]
         if not 2 <= cv <= min(counts):
-            of_class = " of each class" if one_class else ""
             raise ValueError(
-                f"cv={cv}: there have to be at least 2 folds, and as many subjects{of_class} as "
-                f"folds, but there are {min(counts)}."
+                f"cv={cv}: there have to be at least 2 folds, and as many subjects"
+                f"{' of each class' * one_class} as folds, but there are {min(counts)}."
             )
-        if one_class:
-            by_subject = StratifiedKFold(int(cv)).split(subjects, y[first])
-            cv = [
-                tuple(np.flatnonzero(np.isin(groups, subjects[side])) for side in sides)
-                for sides in by_subject
-            ]
-        else:
-            cv = GroupKFold(int(cv))
+        cv = GroupKFold(int(cv)) if not one_class else _stratified(int(cv), y, groups)
     splits = list(check_cv(cv).split(np.empty(len(y)), y, groups))
     for train, test in splits:
         both = np.intersect1d(groups[train], groups[test])
         if len(both):
             raise ValueError(f"The splitter puts epochs of subject {both[0]} on both sides.")
-    tested = [test for _, test in splits if len(np.unique(groups[test])) > 1]
-    if one_class and any(len(np.unique(y[test])) < 2 for test in tested):
+    tested = [y[test] for _, test in splits if len(np.unique(groups[test])) > 1]
+    if one_class and any(len(np.unique(labels)) < 2 for labels in tested):
         warnings.warn(
             "Every subject has epochs of one class only, and a fold tests subjects of one class: "
             "pass a number of folds or StratifiedGroupKFold as cv.",
@@ -86,45 +115,13 @@ def cv_name(cv):
         return f"{cv}-fold"
     if isinstance(cv, LeaveOneGroupOut):
         return "leave-one-subject-out"
-    is_plain = isinstance(cv, GroupKFold | StratifiedGroupKFold) and not cv.shuffle
-    if is_plain:
+    if isinstance(cv, GroupKFold | StratifiedGroupKFold) and not cv.shuffle:
         return f"{cv.n_splits}-fold" + ", stratified" * isinstance(cv, StratifiedGroupKFold)
     return str(cv) if hasattr(cv, "split") else "splits as given"
 
 
-def refuse_alignment(pipelines, reason):
-    """Refuse pipelines that align or centre each subject, by a step or in a search."""
-    for name, estimator in pipelines.items():
-        for parameter, value in _parts(estimator):
-            adapts = parameter.rpartition("__")[2] == "adapt" and isinstance(value, bool | np.bool_)
-            if (adapts and value) or isinstance(value, EuclideanAlignment):
-                how = "adapt=True" if adapts else "EuclideanAlignment"
-                raise ValueError(
-                    f"The pipeline {name!r} aligns test subjects with their own unlabelled epochs "
-                    f"({how}), {reason}"
-                )
-
-
-def refuse_centring(pipelines):
-    """Refuse pipelines that align each subject, where every subject has one class only."""
-    refuse_alignment(
-        pipelines,
-        "but every subject has epochs of one class only: what distinguishes subjects, and so the "
-        "classes, would be taken away. Leave that step out.",
-    )
-
-
-def _parts(value, parameter=""):
-    """List an estimator, its parameters and, for searches, the values that they may take."""
-    yield parameter, value
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _parts(inner, str(name))
-    elif isinstance(value, list | tuple) or (
-        isinstance(value, np.ndarray) and value.dtype in (bool, object)
-    ):
-        for inner in np.ravel(value) if isinstance(value, np.ndarray) else value:
-            yield from _parts(inner, parameter)
-    elif hasattr(value, "get_params") and not isinstance(value, type):
-        for name, inner in value.get_params(deep=False).items():
-            yield from _parts(inner, name)
+def _stratified(n_folds, y, groups):
+    """Split subjects of one class each: every fold tests the same share of every class."""
+    subjects, first = np.unique(groups, return_index=True)
+    for sides in StratifiedKFold(n_folds).split(subjects, y[first]):
+        yield tuple(np.flatnonzero(np.isin(groups, subjects[side])) for side in sides)

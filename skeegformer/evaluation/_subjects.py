@@ -148,3 +148,25 @@ def name_subjects(subjects):
 def label_subject(subject):
     """Write the name of a subject: "S7" for a number."""
     return f"S{subject}" if isinstance(subject, (int, np.integer)) else str(subject)
+
+
+def describe_failures(failures):
+    """Say in a line each which fits failed, and why."""
+    return [
+        f"{row.task}, {row.information}, {row.pipeline}, seed {row.seed}, fold {row.fold}"
+        + ("" if pd.isna(row.subject) else f", subject {row.subject}")
+        + f": {row.error}"
+        for row in failures.itertuples()
+    ]
+
+
+def averaged_seeds(rows):
+    """Say over which seeds which pipelines are averaged."""
+    names = {}
+    for pipeline, own in rows.groupby("pipeline", sort=False, observed=True):
+        names.setdefault(tuple(sorted(own["seed"].unique())), []).append(pipeline)
+    several = sorted((seeds for seeds in names if len(seeds) > 1), key=len, reverse=True)
+    return [
+        f"Seeds {', '.join(map(str, seeds))} averaged within subjects ({', '.join(names[seeds])})"
+        for seeds in several
+    ]

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import sklearn
-from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
-from skeegformer._validation import check_count
-from skeegformer.evaluation._fold import limit_threads, one_thread, score_fold, versions
+from skeegformer._validation import check_count, check_one_of
+from skeegformer.evaluation._fold import limit_threads, one_thread, run_all, score_fold, versions
 from skeegformer.evaluation._plan import load_data, plan_fits
 from skeegformer.evaluation._splitting import cv_name
 from skeegformer.evaluation._store import FitStore
-from skeegformer.evaluation._subjects import INFORMATION
+from skeegformer.evaluation._subjects import INFORMATION, describe_failures
 
-KINDS = tuple(INFORMATION)
 LABELS = ("task", "protocol", "information", "pipeline", "seed", "fold")
 COLUMNS = (
     *LABELS,
@@ -46,8 +44,7 @@ class BenchmarkResult:
         those of `run_benchmark`.
     failures : pandas.DataFrame
         A row for every fit that failed, and every subject that cannot be calibrated: which one it
-        was, the sentence (``error``) and where it came from (``traceback``). Empty where all went
-        well.
+        was, the sentence (``error``) and where it came from (``traceback``).
     """
 
     scores: pd.DataFrame
@@ -96,8 +93,9 @@ def run_benchmark(
     store : path-like or None, default=None
         Folder for finished fits, in ``fits.jsonl``. None keeps nothing.
     n_jobs : int, default=1
-        How many processes share the fits; -1 takes one for every core. Not used on a Dask
-        cluster.
+        How many processes share the fits; -1 takes one for every core. Each fit has one thread
+        whatever it is, so that scores do not depend on it. Not used on a Dask cluster, where the
+        calling process alone writes the store.
     verbose : int, default=0
         1 shows a progress bar over all fits, in which those that were finished before count
         as done.
@@ -126,46 +124,30 @@ def run_benchmark(
 
     See Also
     --------
-    cross_subject_scores : One task, without a store.
+    cross_subject_scores : One task, without a store; also says how people of one class each,
+        such as patients and controls, are scored.
 
     Notes
     -----
     **strict.** Nothing of the test subjects is used. `groups` reach those steps that request
     them in `fit`; at prediction they are hidden, and so are the metadata of Epochs, which name
-    the subject: a step that treats each subject by itself would use its unlabelled epochs.
-    Whether a step looks at several test epochs together is for the caller to know.
+    the subject. Whether a step looks at several test epochs together is for the caller to know.
 
     **transductive.** Unlabelled epochs of a test subject may be used, as `EuclideanAlignment`
-    does. Each subject is predicted in a call of its own, so that nothing flows between those of
-    a fold.
+    does. Each subject is predicted in a call of its own.
 
     **calibrated.** The first `n_calibration` epochs of each class of each test subject, in the
     order of X, which has to be that of time, join the training epochs together with their groups,
-    and are not tested. The test subjects of a fold are calibrated together, by one fit; with
-    ``LeaveOneGroupOut()`` each has its own. Since `EuclideanAlignment` keeps the reference of a
-    subject that it saw in `fit`, a subject's calibration epochs alone decide on how its tested
-    ones are aligned, and it is predicted in a call of its own. ``n_train_subjects`` counts the
-    test subjects. One with too few epochs of a class is left out of its fold, and listed as a
-    failure.
+    and are not tested. They alone decide on how the tested ones are aligned. The test subjects of
+    a fold are calibrated together, by one fit; with ``LeaveOneGroupOut()`` each has its own. A
+    subject with too few epochs of a class is left out, and listed as a failure.
 
     The kinds answer different questions, and must not be compared within one table.
-
-    **Patients and controls**, each of one class, are scored as in `cross_subject_scores`.
 
     **What is a finished fit.** Its scores are found again if task, splitter, information, the
     pipeline's name, parameters and metadata requests, the seed, the subjects, the values, labels
     and channels of all epochs of the task and the version of skeegformer are the same. Code is
-    not looked at: of functions that are parameters only the name is known. Take another folder
-    after a change of your own code.
-
-    **In parallel.** Each fit has one thread, whatever `n_jobs` is, so that scores do not depend
-    on it. On a cluster, scores travel to the calling process, which alone writes the store::
-
-        from dask.distributed import Client
-        with Client("scheduler:8786"), joblib.parallel_config("dask"):
-            run_benchmark(...)
-
-    The data are sent to workers once; on one machine they are memory-mapped.
+    not looked at: of functions that are parameters only the name is known.
 
     **Metadata routing** is on while it runs. Steps that want groups have to request them, which
     `make_eeg_pipeline` does with ``align=True``.
@@ -176,12 +158,8 @@ def run_benchmark(
     >>> from skeegformer.evaluation import run_benchmark
     >>> def load(task):
     ...     return make_simulated_eeg(n_subjects=4, n_epochs=20, case=task, random_state=0)[:3]
-    >>> result = run_benchmark(
-    ...     {"strict": {"CSP+LDA": make_baseline("csp+lda")}},
-    ...     load,
-    ...     ["plain", "weak"],
-    ...     cv=2,
-    ... )
+    >>> pipelines = {"strict": {"CSP+LDA": make_baseline("csp+lda")}}
+    >>> result = run_benchmark(pipelines, load, ["plain", "weak"], cv=2)
     >>> result.scores.groupby("task").size().to_dict()
     {'plain': 4, 'weak': 4}
     """
@@ -196,8 +174,6 @@ def run_benchmark(
             data[task] = load_data(load, task)
             for kind in information:
                 made = pipelines(kind, task=task) if callable(pipelines) else pipelines[kind]
-                if not made:
-                    raise ValueError(f"There are no pipelines for {kind!r} on {task!r}.")
                 labels = {"task": task, "protocol": cv_name(cv), "information": kind}
                 planned, failed = plan_fits(labels, data[task], cv, made, seeds, n_calibration)
                 fits += planned
@@ -219,35 +195,13 @@ def run_benchmark(
     return BenchmarkResult(pd.DataFrame(rows, columns=[*COLUMNS, *more]), failures)
 
 
-def describe_failures(failures):
-    """Say in a line each which fits failed, and why.
-
-    Parameters
-    ----------
-    failures : pandas.DataFrame
-        As in `BenchmarkResult`.
-
-    Returns
-    -------
-    list of str
-        The lines.
-    """
-    return [
-        f"{row.task}, {row.information}, {row.pipeline}, seed {row.seed}, fold {row.fold}"
-        + ("" if pd.isna(row.subject) else f", subject {row.subject}")
-        + f": {row.error}"
-        for row in failures.itertuples()
-    ]
-
-
 def _check(pipelines, tasks, information, seeds, n_calibration, n_jobs):
     """Refuse arguments that leave nothing to do, or make no sense."""
     for name, values in (("tasks", tasks), ("information", information), ("seeds", seeds)):
         if not values or len(set(values)) < len(values):
             raise ValueError(f"{name}={values} needs at least one, and each of them once.")
     for kind in information:
-        if kind not in KINDS:
-            raise ValueError(f"information={kind!r} is not one of {', '.join(map(repr, KINDS))}.")
+        check_one_of("information", kind, tuple(INFORMATION))
         if not callable(pipelines) and not pipelines.get(kind):
             raise ValueError(
                 f"There are no pipelines for information {kind!r}; pass pipelines={{{kind!r}: "
@@ -263,52 +217,42 @@ def _check(pipelines, tasks, information, seeds, n_calibration, n_jobs):
 def _run(fits, data, found, store, n_jobs, verbose):
     """Run what is not found yet; add its rows to `found`, and return what failed."""
     failures = []
-    parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
-    results = parallel(
-        delayed(_run_fit)(data[fit.labels["task"]], fit, number)
+    done = {"desc": "benchmark", "unit": "fit", "total": len(fits), "initial": len(found)}
+    bar = tqdm(**done, disable=not verbose)
+
+    def keep(number, rows, error):
+        if error is not None:
+            failures.append(fits[number].labels | error)
+            bar.set_postfix(failed=len(failures))
+            return
+        found[number] = rows
+        if store is not None:
+            store.append(fits[number].settings, rows)
+
+    left = [
+        (data[fit.labels["task"]], fit, number)
         for number, fit in enumerate(fits)
         if number not in found
-    )
-    bar = tqdm(
-        total=len(fits), initial=len(found), desc="benchmark", unit="fit", disable=not verbose
-    )
-    with bar, one_thread(), warnings.catch_warnings():
-        # joblib replaces a process that has grown by what torch keeps for itself.
-        warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
-        try:
-            for number, rows, error in results:
-                if error is None:
-                    found[number] = rows
-                    if store is not None:
-                        store.append(fits[number].settings, rows)
-                else:
-                    failures.append(fits[number].labels | error)
-                    bar.set_postfix(failed=len(failures))
-                bar.update()
-        except BrokenProcessPool as error:
-            kept = f"; {len(found)} finished fits of {len(fits)} are kept in {store.path}"
-            raise RuntimeError(
-                "A process that ran fits has died, mostly for want of memory"
-                f"{kept if store else ''}. Start again with fewer jobs."
-            ) from error
+    ]
+    try:
+        with one_thread():
+            run_all(_run_fit, left, n_jobs=n_jobs, then=keep, bar=bar)
+    except BrokenProcessPool as error:
+        kept = f"; {len(found)} finished fits of {len(fits)} are kept in {store.path}"
+        raise RuntimeError(
+            "A process that ran fits has died, mostly for want of memory"
+            f"{kept if store else ''}. Start again with fewer jobs."
+        ) from error
     return sorted(failures, key=lambda row: [*map(str, row.values())])
 
 
 def _run_fit(data, fit, number):
     """Run one fit, perhaps in another process; an exception becomes a sentence."""
     limit_threads()
+    kind, seed = fit.labels["information"], fit.labels["seed"]
+    epochs = data.X, data.y, data.groups
     try:
-        rows = score_fold(
-            fit.estimator,
-            data.X,
-            data.y,
-            data.groups,
-            fit.train,
-            fit.test,
-            seed=fit.labels["seed"],
-            information=fit.labels["information"],
-            one_class_each=fit.one_class_each,
-        )
+        rows = score_fold(fit.estimator, *epochs, *fit.split, seed=seed, information=kind)
     except Exception as error:
         sentence = f"{type(error).__name__}: {str(error) or 'no message'}"
         return number, None, {"error": sentence, "traceback": traceback.format_exc()}

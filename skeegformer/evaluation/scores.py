@@ -1,23 +1,12 @@
 """Scores and explanations of subjects that a model has not been trained on."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
-from skeegformer._routing import routed_groups
-from skeegformer.evaluation._fold import score_fold, seed_names, take
-from skeegformer.evaluation._splitting import (
-    check_epochs,
-    has_one_class_each,
-    refuse_centring,
-    split_subjects,
-)
-from skeegformer.evaluation._subjects import check_scores, one_row_per_fit, subject_weights
+from skeegformer.evaluation._fold import fit_on, run_all, score_fold, seed_names, take
+from skeegformer.evaluation._splitting import check_epochs, refuse_centring, split_subjects
 from skeegformer.explain import AttentionExplainer
 
 
@@ -106,31 +95,17 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
         )
     y, groups = check_epochs(X, y, groups)
     splits = split_subjects(cv, y, groups)
-    one_class_each = has_one_class_each(y, groups)
-    if one_class_each:
-        refuse_centring(pipelines)
-    runs = [
-        (name, seed, fold)
-        for fold in range(len(splits))
+    refuse_centring(pipelines, y, groups)
+    calls = [
+        ({"pipeline": name, "seed": seed, "fold": fold}, pipeline, X, y, groups, *split)
+        for fold, split in enumerate(splits)
         for name, pipeline in pipelines.items()
         for seed in (seeds if seed_names(pipeline) else seeds[:1])
     ]
-    parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-    results = parallel(
-        delayed(_label_fold)(
-            {"pipeline": name, "seed": seed, "fold": fold},
-            *(pipelines[name], X, y, groups, *splits[fold]),
-            seed=seed,
-            one_class_each=one_class_each,
-        )
-        for name, seed, fold in runs
-    )
-    if verbose:
-        results = tqdm(results, total=len(runs), desc="cross-validation", unit="fit")
-    with warnings.catch_warnings():
-        # joblib replaces a process that has grown by what torch keeps for itself.
-        warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
-        scores = pd.DataFrame([row for rows in results for row in rows])
+    rows = []
+    bar = tqdm(total=len(calls), desc="cross-validation", unit="fit", disable=not verbose)
+    run_all(_score_fold, calls, n_jobs=n_jobs, then=lambda *found: rows.extend(found), bar=bar)
+    scores = pd.DataFrame(rows)
     order = pd.Categorical(scores["pipeline"], categories=list(pipelines), ordered=True)
     scores = scores.assign(pipeline=order).sort_values(["pipeline", "seed", "subject"])
     return scores.astype({"pipeline": str}).reset_index(drop=True)
@@ -155,10 +130,8 @@ def cross_subject_explanations(
         How to explain; None for ``AttentionExplainer("gradient-rollout", target="true")``.
     cv : int, splitter or iterable of splits, default=4
         As in `cross_subject_scores`.
-    n_jobs : int, default=1
-        How many processes share the fits; -1 takes one for every core.
-    verbose : int, default=0
-        1 shows a progress bar.
+    n_jobs, verbose : int, default=1 and 0
+        As in `cross_subject_scores`.
 
     Returns
     -------
@@ -185,72 +158,22 @@ def cross_subject_explanations(
         explainer = AttentionExplainer("gradient-rollout", target="true")
     y, groups = check_epochs(X, y, groups)
     splits = split_subjects(cv, y, groups)
-    if has_one_class_each(y, groups):
-        refuse_centring({"pipeline": pipeline})
-    parallel = Parallel(n_jobs=n_jobs, return_as="generator")
-    found = parallel(
-        delayed(_explain_fold)(pipeline, explainer, X, y, groups, train, test)
-        for train, test in splits
-    )
-    if verbose:
-        found = tqdm(found, total=len(splits), desc="explanation", unit="fold")
-    return list(found)
+    refuse_centring({"pipeline": pipeline}, y, groups)
+    calls = [(fold, pipeline, explainer, X, y, groups, *split) for fold, split in enumerate(splits)]
+    found = {}
+    bar = tqdm(total=len(calls), desc="explanation", unit="fold", disable=not verbose)
+    run_all(_explain_fold, calls, n_jobs=n_jobs, then=found.__setitem__, bar=bar)
+    return [found[fold] for fold in range(len(calls))]
 
 
-def summarize_scores(scores):
-    """Average the scores of each pipeline over subjects.
-
-    Parameters
-    ----------
-    scores : pandas.DataFrame
-        From `cross_subject_scores`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each pipeline, in the order of `scores`: mean and standard deviation of the
-        balanced accuracy over subjects (each subject averaged over seeds first), the worst and
-        the best subject, the numbers of subjects and seeds, and the mean seconds of a `fit`.
-
-    Raises
-    ------
-    ValueError
-        If the scores mix tasks, protocols or kinds of information, or lack columns.
-    """
-    scores = check_scores(scores, one=("task", "protocol", "information"))
-    lacking = [column for column in ("seed", "fold", "fit_seconds") if column not in scores]
-    if lacking:
-        raise ValueError(
-            f"The scores lack the columns {', '.join(lacking)}; a benchmark or "
-            "cross_subject_scores makes them."
-        )
-    subjects = scores.groupby(["pipeline", "subject"], sort=False)["balanced_accuracy"].mean()
-    weighted = subjects.mul(subject_weights(scores), level="subject")
-    by_pipeline = subjects.groupby("pipeline", sort=False)
-    fits = one_row_per_fit(scores).groupby("pipeline", sort=False)
-    return pd.DataFrame(
-        {
-            "mean": weighted.groupby("pipeline", sort=False).mean(),
-            "sd": by_pipeline.std(),
-            "worst": by_pipeline.min(),
-            "best": by_pipeline.max(),
-            "subjects": by_pipeline.size(),
-            "seeds": scores.groupby("pipeline", sort=False)["seed"].nunique(),
-            "fit_seconds": fits["fit_seconds"].mean(),
-        }
-    )
-
-
-def _label_fold(labels, *data, **options):
+def _score_fold(labels, pipeline, X, y, groups, train, test):
     """Score one fold, and say which one it was."""
-    return [labels | row for row in score_fold(*data, **options)]
+    rows = score_fold(pipeline, X, y, groups, train, test, seed=labels["seed"])
+    return [labels | row for row in rows]
 
 
-def _explain_fold(pipeline, explainer, X, y, groups, train, test):
+def _explain_fold(fold, pipeline, explainer, X, y, groups, train, test):
     """Fit on one fold and explain its test subjects."""
-    pipeline = clone(pipeline)
-    if not isinstance(pipeline, Pipeline):
-        pipeline = make_pipeline(pipeline)  # knows by which name its step wants the groups
-    X_train, X_test = take(X, train), take(X, test)
-    pipeline.fit(X_train, y[train], **routed_groups(pipeline, "fit", groups[train]))
-    return clone(explainer).explain(pipeline, X_test, y[test], groups=groups[test])
+    pipeline, _ = fit_on(clone(pipeline), X, y, groups, train)
+    found = clone(explainer).explain(pipeline, take(X, test), y[test], groups=groups[test])
+    return fold, found

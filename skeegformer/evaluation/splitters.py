@@ -7,28 +7,27 @@ import numpy as np
 from skeegformer._validation import validate_groups
 from skeegformer.evaluation._subjects import name_subjects
 
+_TRAIN, _TEST = range(1, 71), range(90, 110)
+
 
 class FixedSplit:
     """One split, always the same: some subjects to train on, others to test.
 
-    The default is the one that foundation models of EEG are compared on for the imagery of
-    four movements in the EEG Motor Movement/Imagery Dataset [1]_: subjects 1 to 70 for training,
-    71 to 89 for validation and 90 to 109 for test.
+    The default is the one that foundation models of EEG are compared on for the imagery of four
+    movements in the EEG Motor Movement/Imagery Dataset [1]_: subjects 1 to 70 for training and 90
+    to 109 for test. Subjects 71 to 89, like all that are in neither set, are left out: there they
+    choose the epoch of training, for which a classifier of this package that stops early holds out
+    some of its training subjects itself.
 
     Parameters
     ----------
-    train, validation, test : iterable, default=1 to 70, 71 to 89 and 90 to 109
-        Subjects of each set; `validation` may be empty.
-    train_on_validation : bool, default=False
-        Whether the validation subjects join the training. They are not used at all otherwise:
-        the field chooses the epoch of training with them, but a classifier of this package that
-        stops early holds out some of its training subjects itself, and a classical Pipeline has
-        nothing to choose.
+    train, test : iterable, default=1 to 70 and 90 to 109
+        Subjects of each set.
 
     Raises
     ------
     ValueError
-        If a subject is in two sets, or none is to train on or to test.
+        If a subject is in both sets, or none is to train on or to test.
 
     References
     ----------
@@ -38,29 +37,17 @@ class FixedSplit:
     Examples
     --------
     >>> from skeegformer.evaluation import FixedSplit
-    >>> splitter = FixedSplit([1, 2], [3], [4])
-    >>> for train, test in splitter.split(None, groups=[4, 3, 2, 1]):
+    >>> for train, test in FixedSplit([1, 2], [4]).split(None, groups=[4, 3, 2, 1]):
     ...     print(train, test)
     [2 3] [0]
     """
 
-    def __init__(
-        self,
-        train=range(1, 71),
-        validation=range(71, 90),
-        test=range(90, 110),
-        *,
-        train_on_validation=False,
-    ):
-        self.sets = {"train": tuple(train), "validation": tuple(validation), "test": tuple(test)}
-        self.train_on_validation = train_on_validation
-        everyone = [subject for subjects in self.sets.values() for subject in subjects]
-        twice = sorted({subject for subject in everyone if everyone.count(subject) > 1})
-        if twice:
-            raise ValueError(
-                f"{name_subjects(twice)} occur twice in the split; name each subject once."
-            )
-        if not self.sets["train"] or not self.sets["test"]:
+    def __init__(self, train=_TRAIN, test=_TEST):
+        self.train, self.test = list(dict.fromkeys(train)), list(dict.fromkeys(test))
+        both = [subject for subject in self.train if subject in self.test]
+        if both:
+            raise ValueError(f"{name_subjects(both)} are to be trained on and tested; choose one.")
+        if not self.train or not self.test:
             raise ValueError("The split needs subjects to train on and subjects to test.")
 
     def get_n_splits(self, X=None, y=None, groups=None):
@@ -96,43 +83,34 @@ class FixedSplit:
         Raises
         ------
         ValueError
-            If no subject of a set is there, or one is in none of the sets.
+            If no subject of a set is there.
 
         Warns
         -----
         UserWarning
-            If some subjects of the split are missing: it goes on with the others, but scores are
-            not comparable with published ones.
+            If some subjects of a set are missing: it goes on with the others, but scores are not
+            comparable with published ones.
         """
         if groups is None:
             raise ValueError("FixedSplit needs groups: the subject of each epoch.")
         groups = validate_groups(groups, len(groups))
         there = np.unique(groups).tolist()
-        for part, subjects in self.sets.items():
-            if subjects and not set(subjects) & set(there):
+        for name, subjects in (("train", self.train), ("test", self.test)):
+            if not set(subjects) & set(there):
                 raise ValueError(
-                    f"The {part} set of the fixed split is empty: it is made of "
+                    f"The {name} set of the fixed split is empty: it is made of "
                     f"{name_subjects(subjects)}, but there are only {name_subjects(there)}."
                 )
-        everyone = [subject for subjects in self.sets.values() for subject in subjects]
-        other = [subject for subject in there if subject not in everyone]
-        if other:
-            raise ValueError(
-                f"The fixed split has no set for {name_subjects(other)}; leave them out."
-            )
-        missing = [subject for subject in everyone if subject not in there]
+        missing = [subject for subject in self.train + self.test if subject not in there]
         if missing:
             warnings.warn(
                 f"The fixed split lacks {name_subjects(missing)} ({len(missing)} subjects); its "
                 "scores are not comparable with those of the whole split.",
                 stacklevel=2,
             )
-        trained = self.sets["train"] + self.train_on_validation * self.sets["validation"]
-        yield tuple(
-            np.flatnonzero([subject in subjects for subject in groups.tolist()])
-            for subjects in (trained, self.sets["test"])
-        )
+        yield tuple(np.flatnonzero(np.isin(groups, sides)) for sides in (self.train, self.test))
 
     def __repr__(self):
-        more = ", trained on validation subjects too" if self.train_on_validation else ""
-        return f"fixed-split{more}"
+        if (self.train, self.test) == (list(_TRAIN), list(_TEST)):
+            return "fixed-split"
+        return f"fixed-split, {name_subjects(self.train)} and {name_subjects(self.test)}"

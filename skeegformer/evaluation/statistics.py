@@ -3,9 +3,6 @@
 Subjects are the units everywhere: the seeds and folds of a subject are averaged first.
 """
 
-from dataclasses import dataclass
-from numbers import Real
-
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -23,7 +20,7 @@ _DECIMALS = 9
 _MANY_SUBJECTS = 14
 
 
-def compare_pipelines(scores, reference, *, metric="balanced_accuracy", level=0.95):
+def compare_pipelines(scores, reference, *, metric="balanced_accuracy"):
     """Compare every pipeline with a reference, paired over subjects.
 
     Parameters
@@ -38,8 +35,6 @@ def compare_pipelines(scores, reference, *, metric="balanced_accuracy", level=0.
         The pipeline that the others are compared with.
     metric : {"balanced_accuracy", "roc_auc", "brier_score"}, default="balanced_accuracy"
         What is compared. Of a Brier score less is better.
-    level : float, default=0.95
-        How often intervals should hold the true value.
 
     Returns
     -------
@@ -49,8 +44,8 @@ def compare_pipelines(scores, reference, *, metric="balanced_accuracy", level=0.
         2 have). Columns:
 
         - ``task``, ``pipeline``, ``reference``, ``n_subjects``;
-        - ``mean``, ``reference_mean``, their ``difference`` and the ends of its t interval,
-          ``low`` and ``high``;
+        - ``mean``, ``reference_mean``, their ``difference`` and the ends of its 95 % t
+          interval, ``low`` and ``high``;
         - ``wins``, ``ties``, ``losses``: subjects for whom the pipeline is better, equal,
           worse;
         - ``p_wilcoxon``: Wilcoxon's signed-rank test, two-sided. Ties share their mean rank;
@@ -63,10 +58,6 @@ def compare_pipelines(scores, reference, *, metric="balanced_accuracy", level=0.
     ValueError
         If kinds of information or protocols are mixed, the reference is missing, pipelines
         do not have equal subjects, there are fewer than 2, or a score is NaN.
-
-    See Also
-    --------
-    rank_pipelines : All pairs instead of one reference.
 
     Notes
     -----
@@ -92,7 +83,6 @@ def compare_pipelines(scores, reference, *, metric="balanced_accuracy", level=0.
     >>> print(f"{row['difference']:.3f}, p = {row['p_wilcoxon']:.4f}")
     0.133, p = 0.0312
     """
-    _check_share("level", level, 0.95)
     tables = complete_tables(check_scores(scores, metric), metric)
     for task, table in tables.items():
         of_task = f" of {task}" if task else ""
@@ -117,7 +107,7 @@ def compare_pipelines(scores, reference, *, metric="balanced_accuracy", level=0.
                 "task": task,
                 "pipeline": pipeline,
                 "reference": reference,
-                **_compare(table[pipeline], table[reference], metric, level),
+                **_compare(table[pipeline], table[reference], metric),
             }
             for pipeline in table.columns.drop(reference)
         ]
@@ -126,111 +116,6 @@ def compare_pipelines(scores, reference, *, metric="balanced_accuracy", level=0.
     if not out:
         raise ValueError(f"There is no pipeline but {reference!r} in the scores to compare.")
     return pd.DataFrame(out)
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Ranking:
-    """The result of `rank_pipelines`.
-
-    Parameters
-    ----------
-    mean_ranks : pandas.Series
-        Mean rank of each pipeline over subjects, from the best on; 1 is best.
-    p_friedman : float
-        Whether the pipelines differ at all (Friedman's test).
-    cliques : list of tuple of str
-        Pipelines that the data cannot tell apart; only groups that are part of no larger one.
-    critical_difference : float
-        How far mean ranks have to be apart by Nemenyi's test.
-    n_subjects : int
-        How many subjects were ranked.
-
-    See Also
-    --------
-    rank_pipelines : Makes them.
-    """
-
-    mean_ranks: pd.Series
-    p_friedman: float
-    cliques: list
-    critical_difference: float
-    n_subjects: int
-
-    def __repr__(self):
-        best, rank = self.mean_ranks.index[0], self.mean_ranks.iloc[0]
-        return (
-            f"{len(self.mean_ranks)} pipelines ranked on {self.n_subjects} subjects: "
-            f"{best} is best with mean rank {rank:.2f}; "
-            f"Friedman's test p = {self.p_friedman:.2g}"
-        )
-
-
-def rank_pipelines(scores, *, metric="balanced_accuracy", alpha=0.05):
-    """Rank pipelines within each subject, and find those that cannot be told apart.
-
-    Friedman's test and Nemenyi's, as in [1]_.
-
-    Parameters
-    ----------
-    scores : pandas.DataFrame
-        As for `compare_pipelines`. Several tasks are averaged first, within each subject
-        that has them all.
-    metric : {"balanced_accuracy", "roc_auc", "brier_score"}, default="balanced_accuracy"
-        What decides on the ranks. Of a Brier score less is better.
-    alpha : float, default=0.05
-        The level of significance.
-
-    Returns
-    -------
-    Ranking
-        Mean ranks, Friedman's test and cliques.
-
-    Raises
-    ------
-    ValueError
-        As in `compare_pipelines`; or if there are fewer than 3 pipelines.
-
-    References
-    ----------
-    .. [1] Demšar (2006), Statistical comparisons of classifiers over multiple data sets.
-       JMLR 7, 1-30.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from skeegformer.evaluation import rank_pipelines
-    >>> scores = pd.DataFrame({
-    ...     "pipeline": ["A", "B", "C"] * 6,
-    ...     "subject": [s for s in range(6) for _ in range(3)],
-    ...     "balanced_accuracy": [0.9, 0.7, 0.5, 0.8, 0.7, 0.6] * 3,
-    ... })
-    >>> ranking = rank_pipelines(scores)
-    >>> ranking
-    3 pipelines ranked on 6 subjects: A is best with mean rank 1.00; Friedman's test p = 0.0025
-    >>> ranking.cliques
-    [('A', 'B'), ('B', 'C')]
-    """
-    _check_share("alpha", alpha, 0.05)
-    table = mean_over_tasks(complete_tables(check_scores(scores, metric), metric))
-    n_subjects, n_pipelines = table.shape
-    if n_pipelines < 3 or n_subjects < 2:
-        raise ValueError(
-            f"Ranks need at least 3 pipelines and 2 subjects in all tasks, but there are "
-            f"{n_pipelines} and {n_subjects}; compare_pipelines compares two pipelines."
-        )
-    values = np.round(table.to_numpy(), _DECIMALS) * (-1 if METRICS[metric][1] else 1)
-    ranks = pd.Series(stats.rankdata(values, axis=1).mean(axis=0), index=list(table.columns))
-    ranks = ranks.sort_values(kind="stable").rename("mean_rank")
-    all_equal = (np.ptp(values, axis=1) == 0).all()
-    critical = stats.studentized_range.isf(alpha, n_pipelines, np.inf) / np.sqrt(2)
-    critical *= np.sqrt(n_pipelines * (n_pipelines + 1) / (6 * n_subjects))
-    return Ranking(
-        mean_ranks=ranks,
-        p_friedman=1.0 if all_equal else float(stats.friedmanchisquare(*values.T).pvalue),
-        cliques=_cliques(ranks, critical),
-        critical_difference=float(critical),
-        n_subjects=n_subjects,
-    )
 
 
 def _holm(p_values):
@@ -261,7 +146,7 @@ def _signed_rank(diffs):
     return float(found.pvalue)
 
 
-def _compare(scores, reference, metric, level):
+def _compare(scores, reference, metric):
     """Compare two pipelines on the same subjects."""
     diffs = np.round((scores - reference).to_numpy(), _DECIMALS)
     better = diffs if METRICS[metric][1] else -diffs
@@ -270,7 +155,7 @@ def _compare(scores, reference, metric, level):
     if all_equal:
         interval, effect = (mean, mean), 0.0 if mean == 0 else float(np.copysign(np.inf, mean))
     else:
-        interval = stats.ttest_1samp(diffs, 0).confidence_interval(level)
+        interval = stats.ttest_1samp(diffs, 0).confidence_interval(0.95)
         effect = mean / diffs.std(ddof=1)
     return {
         "n_subjects": len(diffs),
@@ -285,20 +170,3 @@ def _compare(scores, reference, metric, level):
         "p_wilcoxon": _signed_rank(diffs),
         "d_z": float(effect),
     }
-
-
-def _check_share(name, value, usual):
-    """Refuse what is no level of confidence or significance."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < 1:
-        raise ValueError(f"{name}={value!r} is not between 0 and 1; {usual} is usual.")
-
-
-def _cliques(ranks, critical):
-    """Find runs of neighbours, from the best on, whose mean ranks are not far enough apart."""
-    cliques, reached = [], 0
-    for start, rank in enumerate(ranks):
-        end = int((ranks < rank + critical).sum())
-        if end - start > 1 and end > reached:
-            cliques.append(tuple(ranks.index[start:end]))
-            reached = end
-    return cliques

@@ -1,19 +1,17 @@
 """Tables of scores to read: in a terminal, on GitHub, and in the documentation."""
 
 import re
-import shutil
 import textwrap
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from skeegformer._utils.files import replacing
 from skeegformer._validation import check_one_of
 from skeegformer.evaluation._subjects import (
     INFORMATION,
     METRICS,
+    averaged_seeds,
     check_scores,
     label_subject,
     lacking_subjects,
@@ -26,9 +24,54 @@ from skeegformer.evaluation.statistics import compare_pipelines
 
 _USUAL_REFERENCE = "CSP+LDA"
 _SUBJECTS_PER_ROW = 12
-_MARKERS = {".md": ("<!-- {} -->", "<!-- /{} -->"), ".rst": (".. {}", ".. /{}")}
-# Characters that would be taken for markup.
-_SPECIAL = {"markdown": r"([\\|*_`<])", "rst": r"([\\|*_`])", "text": r"((?!))"}
+# The format of tabulate, and characters that would be taken for markup.
+_FORMATS = {
+    "markdown": ("pipe", r"([\\|*_`<])"),
+    "rst": ("rst", r"([\\|*_`])"),
+    "text": ("simple", r"((?!))"),
+}
+
+
+def summarize_scores(scores, *, metric="balanced_accuracy"):
+    """Average the scores of each pipeline over subjects.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        As for `compare_pipelines`, of one task.
+    metric : {"balanced_accuracy", "roc_auc", "brier_score"}, default="balanced_accuracy"
+        What is averaged. Of a Brier score less is better.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each pipeline, in the order of `scores`: ``mean`` and ``sd`` over subjects (each
+        subject averaged over seeds first), the ``worst`` and the ``best`` subject, the number of
+        ``subjects``, and, where `scores` have them, the mean of the other metrics and of
+        ``fit_seconds``.
+
+    Raises
+    ------
+    ValueError
+        If the scores mix tasks, protocols or kinds of information, or lack columns.
+    """
+    scores = check_scores(scores, metric, one=("task", "protocol", "information"))
+    table = subject_table(scores, metric)
+    ends = (table.min(), table.max()) if METRICS[metric][1] else (table.max(), table.min())
+    columns = {
+        "mean": table.mul(subject_weights(scores), axis=0).mean(),
+        "sd": table.std(),
+        "worst": ends[0],
+        "best": ends[1],
+        "subjects": table.count(),
+    }
+    for other in METRICS:
+        if other in scores and other != metric and scores[other].notna().any():
+            columns[other] = subject_table(scores, other).mean()
+    if "fit_seconds" in scores:
+        fits = one_row_per_fit(scores).groupby("pipeline", sort=False, observed=True)
+        columns["fit_seconds"] = fits["fit_seconds"].mean()
+    return pd.DataFrame(columns).loc[list(table.columns)].rename_axis("pipeline")
 
 
 def scores_table(
@@ -55,7 +98,8 @@ def scores_table(
     Returns
     -------
     str
-        The tables. In Markdown and reStructuredText the best mean is bold.
+        The tables. In Markdown and reStructuredText the best mean is bold, whether or not others
+        differ from it significantly.
 
     Raises
     ------
@@ -64,8 +108,8 @@ def scores_table(
 
     See Also
     --------
+    summarize_scores : The numbers of one task.
     compare_pipelines : The tests behind the table.
-    write_between_markers : Puts the text into a file.
 
     Examples
     --------
@@ -85,7 +129,7 @@ def scores_table(
     Balanced accuracy; mean, SD, worst and best over 3 subjects (S1-S3).
     <BLANKLINE>
     """
-    check_one_of("format", format, tuple(_SPECIAL))
+    check_one_of("format", format, tuple(_FORMATS))
     scores = check_scores(scores, metric, one=())
     names = dict.fromkeys(scores["pipeline"])
     if reference not in (None, "auto", *names):
@@ -93,6 +137,7 @@ def scores_table(
             f"reference={reference!r} is no pipeline in the scores; there are "
             f"{', '.join(map(repr, names))}."
         )
+    reference = _USUAL_REFERENCE if reference == "auto" else reference
     parts, heads = [], set()
     mark = {"markdown": "`", "rst": "``", "text": ""}[format]
     groups = scores.groupby(["task", "protocol", "information"], sort=False)
@@ -100,152 +145,62 @@ def scores_table(
         title = [f"{mark}{task}{mark}" if task else "", protocol, information]
         parts.append(", ".join(filter(None, title)))
         table = subject_table(rows, metric)
-        columns, is_compared = _columns(rows, table, format, reference, metric)
-        parts.append(_render(pd.DataFrame(columns), format))
+        columns = _columns(rows, format, metric) | _compared(rows, table, reference, metric)
+        parts.append(_render(columns, format))
         if by_subject:
-            parts += [_render(frame, format) for frame in _subject_columns(table)]
-        parts.append(_wrap(_note(rows, table, information, metric, is_compared), format))
+            parts += [_render(columns_, format) for columns_ in _subject_columns(table)]
+        parts.append(_wrap(_note(rows, table, information, metric, columns), format))
         heads |= set(columns)
     parts.append(_wrap(_joint_note(scores, heads, format), format))
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def write_between_markers(path, name, text):
-    r"""Put a text between two markers of a file.
-
-    In Markdown the markers are the lines ``<!-- name -->`` and ``<!-- /name -->``, in
-    reStructuredText the comments ``.. name`` and ``.. /name``. What was between them is
-    replaced; the rest of the file stays as it is.
-
-    Parameters
-    ----------
-    path : path-like
-        A file whose name ends in ``.md`` or ``.rst``.
-    name : str
-        The name in the markers.
-    text : str
-        What to put there, such as the result of `scores_table`.
-
-    Raises
-    ------
-    ValueError
-        If the file is of another kind, or does not have the two markers exactly once and in
-        this order; it is not changed then.
-    FileNotFoundError
-        If there is no such file.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> from skeegformer.evaluation import write_between_markers
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder) / "README.md"
-    ...     _ = path.write_text("Scores:\n<!-- scores -->\n<!-- /scores -->\n")
-    ...     write_between_markers(path, "scores", "0.7")
-    ...     print(path.read_text())
-    Scores:
-    <!-- scores -->
-    0.7
-    <!-- /scores -->
-    """
-    path = Path(path).expanduser().resolve()  # what a link points to is replaced, not the link
-    suffix = path.suffix.lower()
-    if suffix not in _MARKERS:
-        raise ValueError(f"{path.name} has no markers: its name has to end in .md or .rst.")
-    # As bytes, since reading as text would change the ends of lines of the whole file.
-    before = path.read_bytes().decode("utf-8")
-    newline = "\r\n" if "\r\n" in before else "\n"
-    first, last = (marker.format(name) for marker in _MARKERS[suffix])
-    marks = [
-        [*re.finditer(rf"^{re.escape(marker)}[ \t]*\r?$", before, re.MULTILINE)]
-        for marker in (first, last)
-    ]
-    if list(map(len, marks)) != [1, 1] or marks[0][0].end() > marks[1][0].start():
-        raise ValueError(
-            f"{path.name} has to have the line {first!r} once, and {last!r} once after it: they "
-            "say where the text goes."
-        )
-    # A comment of reStructuredText ends with an empty line.
-    gap = "\n\n" if suffix == ".rst" else "\n"
-    inside = f"{first}{gap}{text.strip(chr(10))}{gap}".replace("\n", newline)
-    after = before[: marks[0][0].start()] + inside + before[marks[1][0].start() :]
-    with replacing(path) as temporary:
-        temporary.write_bytes(after.encode("utf-8"))
-        shutil.copymode(path, temporary)
-
-
-def averaged_seeds(rows):
-    """Say over which seeds which pipelines are averaged.
-
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-        Scores, with the columns ``pipeline`` and ``seed``.
-
-    Returns
-    -------
-    list of str
-        A sentence for each set of several seeds, without its full stop; none if there is none.
-    """
-    names = {}
-    for pipeline, own in rows.groupby("pipeline", sort=False, observed=True):
-        names.setdefault(tuple(sorted(own["seed"].unique())), []).append(pipeline)
-    several = sorted((seeds for seeds in names if len(seeds) > 1), key=len, reverse=True)
-    return [
-        f"Seeds {', '.join(map(str, seeds))} averaged within subjects ({', '.join(names[seeds])})"
-        for seeds in several
-    ]
-
-
-def _columns(rows, table, format, reference, metric):
-    """Make the columns of one table, and tell whether pipelines were compared."""
-    if reference == "auto":
-        reference = _USUAL_REFERENCE
-    more = METRICS[metric][1]
-    means = table.mul(subject_weights(rows), axis=0).mean()
+def _columns(rows, format, metric):
+    """Write the summary of one table; the best mean is bold."""
+    found = summarize_scores(rows, metric=metric)
     # Whoever lacks a difficult subject is not the best for that.
     lacking = lacking_subjects(rows, metric)
-    candidates = means.drop(list(lacking)) if len(lacking) < len(means) else means
-    top = candidates.max() if more else candidates.min()
-    bold = {
-        name: "**" if name in candidates and mean == top and format != "text" else ""
-        for name, mean in means.items()
-    }
-    worst, best = (table.min(), table.max()) if more else (table.max(), table.min())
+    whole = found["mean"].drop(list(lacking)) if len(lacking) < len(found) else found["mean"]
+    top = whole.max() if METRICS[metric][1] else whole.min()
+    is_bold = (found["mean"] == top) & found.index.isin(whole.index) & (format != "text")
+    means = [_number(mean, 3) for mean in found["mean"]]
     columns = {
-        "pipeline": list(table.columns),
-        "mean": [f"{bold[name]}{_number(mean, 3)}{bold[name]}" for name, mean in means.items()],
-        "SD": [_number(sd, 3) for sd in table.std()],
-        "worst": [_number(one, 2) for one in worst],
-        "best": [_number(one, 2) for one in best],
+        "pipeline": list(found.index),
+        "mean": [
+            f"**{mean}**" if bold else mean for mean, bold in zip(means, is_bold, strict=True)
+        ],
+        "SD": [_number(sd, 3) for sd in found["sd"]],
+        "worst": [_number(one, 2) for one in found["worst"]],
+        "best": [_number(one, 2) for one in found["best"]],
     }
     for column, head in (("roc_auc", "ROC AUC"), ("brier_score", "Brier")):
-        if column in rows and column != metric and rows[column].notna().any():
-            columns[head] = [_number(mean, 3) for mean in subject_table(rows, column).mean()]
-    if "fit_seconds" in rows:
-        fits = one_row_per_fit(rows).groupby("pipeline", sort=False, observed=True)
-        columns["fit s"] = [_seconds(one) for one in fits["fit_seconds"].mean()]
+        if column in found:
+            columns[head] = [_number(mean, 3) for mean in found[column]]
+    if "fit_seconds" in found:
+        columns["fit s"] = [_seconds(one) for one in found["fit_seconds"]]
+    return columns
 
-    # Pipelines are compared on the subjects of the reference, if they have all of them.
+
+def _compared(rows, table, reference, metric):
+    """Compare pipelines on the subjects of the reference, if they have all of them."""
     if reference not in table:
-        return columns, False
+        return {}
     own = rows[rows["subject"].isin(table.index[table[reference].notna()])]
-    compared = own[~own["pipeline"].isin(lacking_subjects(own, metric))]
-    if reference not in set(compared["pipeline"]) or compared["pipeline"].nunique() < 2:
-        return columns, False
-    if compared["subject"].nunique() < 2:
-        return columns, False
-    found = compare_pipelines(compared, reference, metric=metric).set_index("pipeline")
-    found = [found.loc[name] if name in found.index else None for name in table]
-    columns[f"against {reference}"] = [
-        "–" if one is None else "{difference:+.3f} [{low:.3f}, {high:.3f}]".format(**one)
-        for one in found
-    ]
-    columns["p (Holm)"] = [
-        "–" if one is None else "< 0.001" if one["p_holm"] < 0.001 else f"{one['p_holm']:.3f}"
-        for one in found
-    ]
-    return columns, True
+    own = own[~own["pipeline"].isin(lacking_subjects(own, metric))]
+    names = set(own["pipeline"])
+    if reference not in names or len(names) < 2 or own["subject"].nunique() < 2:
+        return {}
+    found = compare_pipelines(own, reference, metric=metric).set_index("pipeline")
+    differences, p_values = [], []
+    for name in table:
+        difference = p_value = "–"
+        if name in found.index:
+            row = found.loc[name]
+            difference = "{difference:+.3f} [{low:.3f}, {high:.3f}]".format(**row)
+            p_value = "< 0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
+        differences.append(difference)
+        p_values.append(p_value)
+    return {f"against {reference}": differences, "p (Holm)": p_values}
 
 
 def _subject_columns(table):
@@ -256,10 +211,10 @@ def _subject_columns(table):
             label_subject(subject): [_number(value, 2) for value in table.loc[subject]]
             for subject in subjects.tolist()
         }
-        yield pd.DataFrame({"pipeline": list(table.columns), **columns})
+        yield {"pipeline": list(table.columns), **columns}
 
 
-def _note(rows, table, information, metric, is_compared):
+def _note(rows, table, information, metric, columns):
     """Say in words what one table shows."""
     name = METRICS[metric][0]
     note = [
@@ -270,7 +225,7 @@ def _note(rows, table, information, metric, is_compared):
         note[0] += f"; {INFORMATION[information]}"
     if "fold" in rows:
         note[0] += f"; {rows['fold'].nunique()} folds"
-    if rows.get("label", pd.Series(dtype=object)).notna().any():
+    if "label" in rows and rows["label"].notna().any():
         note.append("Each subject has one class, is classified once, and classes weigh the same")
     if "seed" in rows:
         note += averaged_seeds(rows)
@@ -278,7 +233,7 @@ def _note(rows, table, information, metric, is_compared):
         f"{pipeline} has no score, or not with each of its seeds, of {name_subjects(subjects)}"
         for pipeline, subjects in lacking_subjects(rows, metric).items()
     ]
-    if is_compared and len(table) < 6:
+    if "p (Holm)" in columns and len(table) < 6:
         note.append(f"With {len(table)} subjects no p can be below 0.05")
     return ". ".join(note) + "."
 
@@ -316,7 +271,7 @@ def _seconds(value):
 
 def _escape(text, format):
     """Put a backslash before what the format would take for markup."""
-    return re.sub(_SPECIAL[format], r"\\\1", text)
+    return re.sub(_FORMATS[format][1], r"\\\1", text)
 
 
 def _wrap(text, format):
@@ -325,14 +280,13 @@ def _wrap(text, format):
     return textwrap.fill(text, 100, break_on_hyphens=False, break_long_words=False)
 
 
-def _render(frame, format):
+def _render(columns, format):
     """Write a table of text: the first column is aligned left, the others right."""
-    frame = frame.assign(pipeline=[_escape(name, format) for name in frame["pipeline"]])
+    columns = columns | {"pipeline": [_escape(name, format) for name in columns["pipeline"]]}
     return tabulate(
-        frame,
-        headers=[_escape(head, format) for head in frame],
-        tablefmt={"markdown": "pipe", "rst": "rst", "text": "simple"}[format],
-        colalign=("left", *["right"] * (frame.shape[1] - 1)),
+        {_escape(head, format): values for head, values in columns.items()},
+        headers="keys",
+        tablefmt=_FORMATS[format][0],
+        colalign=("left", *["right"] * (len(columns) - 1)),
         disable_numparse=True,
-        showindex=False,
     )

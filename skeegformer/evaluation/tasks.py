@@ -15,7 +15,7 @@ BENCHMARK_TASKS = {
 STANDARD_TASKS = tuple(BENCHMARK_TASKS)[:4]
 
 
-def load_benchmark_task(task, subjects=None, *, path=None):
+def load_benchmark_task(task, subjects=None):
     """Load one task of the benchmark, as `load_eegmmi` with its defaults.
 
     Parameters
@@ -25,8 +25,6 @@ def load_benchmark_task(task, subjects=None, *, path=None):
         right fist with that of both fists and both feet.
     subjects : iterable of int or None, default=None
         Subjects, 1 to 109; None for all.
-    path : path-like or None, default=None
-        As in `load_eegmmi`.
 
     Returns
     -------
@@ -52,18 +50,16 @@ def load_benchmark_task(task, subjects=None, *, path=None):
     from skeegformer.datasets import load_eegmmi
 
     check_one_of("task", task, tuple(BENCHMARK_TASKS))
-    return load_eegmmi(list(BENCHMARK_TASKS[task]), subjects, path=path)
+    return load_eegmmi(list(BENCHMARK_TASKS[task]), subjects)
 
 
-def recorded_subjects(task, *, path=None):
+def recorded_subjects(task):
     """List the subjects whose recordings of a task are on this machine.
 
     Parameters
     ----------
     task : str
         One of `BENCHMARK_TASKS`.
-    path : path-like or None, default=None
-        As in `load_eegmmi`.
 
     Returns
     -------
@@ -74,7 +70,7 @@ def recorded_subjects(task, *, path=None):
     from skeegformer.datasets._tasks import N_SUBJECTS
 
     check_one_of("task", task, tuple(BENCHMARK_TASKS))
-    root = data_root(path)
+    root = data_root()
     runs = [run for name in BENCHMARK_TASKS[task] for run in TASKS[name].runs]
     return [
         subject

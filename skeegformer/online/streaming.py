@@ -105,7 +105,7 @@ class StreamPredictor:
     >>> import numpy as np
     >>> from skeegformer import StreamPredictor, make_eeg_pipeline, make_simulated_eeg
     >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, n_epochs=20, random_state=0)
-    >>> pipe = make_eeg_pipeline(drop=(), max_epochs=2, random_state=0).fit(X, y)
+    >>> pipe = make_eeg_pipeline(max_epochs=2, random_state=0).fit(X, y)
     >>> predictor = StreamPredictor(pipe, step=0.5)
     >>> amplifier = np.split(np.hstack(X.get_data()[:2]), 40, axis=1)  # 40 chunks of 0.1 s
     >>> for time, probabilities, label in predictor.predict_stream(amplifier):

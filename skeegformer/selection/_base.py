@@ -5,6 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 import sklearn
 from sklearn.base import clone
+from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, has_fit_parameter
 
@@ -14,25 +15,13 @@ from skeegformer.preprocessing._base import SignalTransformer
 
 # `set_output` is for tables, which 3-D arrays and Epochs are not: hence no wrapping.
 class ChannelSelection(SignalTransformer, auto_wrap_output_keys=None):
-    """A transformer that keeps the channels of ``support_``, which `fit` of a subclass sets."""
+    """A transformer that keeps the channels of ``support_``, which `fit` of a subclass sets.
+
+    A subclass has the parameters `estimator` and `importance_getter`.
+    """
 
     def fit_transform(self, X, y=None, groups=None):
-        """Fit, then keep the chosen channels of X.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
-            As in `fit`.
-        y : array-like of shape (n_epochs,) or None, default=None
-            As in `fit`.
-        groups : array-like of shape (n_epochs,) or None, default=None
-            As in `fit`.
-
-        Returns
-        -------
-        mne.Epochs or ndarray
-            As in `transform`.
-        """
+        """Fit, then keep the chosen channels of X; all parameters are those of `fit`."""
         X = as_epochs(X) if is_epochs(X) else in_memory(X)  # once, not for each of the two
         return self.fit(X, y, groups=groups).transform(X)
 
@@ -93,6 +82,21 @@ class ChannelSelection(SignalTransformer, auto_wrap_output_keys=None):
         names = _check_feature_names_in(self, input_features)
         return names if self._fitted_flat else names[self.support_]
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = get_tags(self._given_or_default()).target_tags.required
+        return tags
+
+    def _start(self, X):
+        """Forget an earlier fit, so that one that fails is no fit, and read X."""
+        vars(self).pop("support_", None)
+        if self.importance_getter != "auto" and not callable(self.importance_getter):
+            raise ValueError(
+                f"importance_getter={self.importance_getter!r} is neither 'auto' nor a function of "
+                "the fitted estimator, X and y."
+            )
+        return self._open(X, reset=True)
+
     def _keep(self, support, eeg):
         self.support_ = support
         self.n_channels_ = int(support.sum())
@@ -100,87 +104,79 @@ class ChannelSelection(SignalTransformer, auto_wrap_output_keys=None):
         if eeg.ch_names is not None:
             self.kept_ch_names_ = np.array(eeg.ch_names)[support].tolist()
 
+    def _given_or_default(self):
+        """Check the estimator; None is the package's own, seeded so that it can be repeated."""
+        estimator = self.estimator
+        if estimator is None:
+            from skeegformer.classifier import EEGTransformerClassifier  # loads torch
 
-def given_or_default(estimator):
-    """Check the estimator; None is the package's own, seeded so that a choice can be repeated."""
-    if estimator is None:
-        from skeegformer.classifier import EEGTransformerClassifier  # loads torch
-
-        return EEGTransformerClassifier(random_state=0)
-    if isinstance(estimator, type) or not hasattr(estimator, "fit"):
-        raise TypeError(
-            f"estimator={estimator!r} cannot be fitted; pass an estimator such as "
-            "EEGTransformerClassifier(), or None for that."
-        )
-    return estimator
-
-
-def check_getter(getter):
-    """Refuse what says nothing about where importances come from."""
-    if getter != "auto" and not callable(getter):
-        raise ValueError(
-            f"importance_getter={getter!r} is neither 'auto' nor a function of the fitted "
-            "estimator, X and y."
-        )
-
-
-def fit_clone(estimator, X, y, groups):
-    """Fit a clone, with groups where they were given and the estimator has a use for them."""
-    estimator = clone(estimator)
-    takes_groups = has_fit_parameter(estimator, "groups") or (
-        sklearn.get_config()["enable_metadata_routing"]
-        and "groups" in get_routing_for_object(estimator).consumes("fit", ["groups"])
-    )
-    if groups is None or not takes_groups:
-        return estimator.fit(X, y)
-    return estimator.fit(X, y, groups=groups)
-
-
-def channel_importances(estimator, getter, X, y, ch_names, n_chans, *, norm_order):
-    """Read the importance of each channel of X from an estimator fitted on X.
-
-    `norm_order` says which norm makes one number of a channel's coefficients for several classes.
-    """
-    if callable(getter):
-        what, values = "importance_getter", getter(estimator, X, y)
-    else:
-        *before, last = _steps(estimator)
-        _refuse_other_channels(before, last, ch_names)
-        attribute = "feature_importances_" if hasattr(last, "feature_importances_") else "coef_"
-        what = f"{attribute} of {type(last).__name__}"
-        if not hasattr(last, attribute):
-            raise ValueError(
-                f"{type(last).__name__} has neither feature_importances_ nor coef_, so it does not "
-                "say which channels matter. Take another estimator, or pass a function of the "
-                "fitted estimator, X and y as importance_getter."
+            return EEGTransformerClassifier(random_state=0)
+        if isinstance(estimator, type) or not hasattr(estimator, "fit"):
+            raise TypeError(
+                f"estimator={estimator!r} cannot be fitted; pass an estimator such as "
+                "EEGTransformerClassifier(), or None for that."
             )
-        values = np.asarray(getattr(last, attribute), dtype=np.float64)
-        if attribute == "coef_":  # their signs are directions, not ranks
-            is_matrix = values.ndim == 2
-            values = np.linalg.norm(values, ord=norm_order, axis=0) if is_matrix else abs(values)
-    values = np.asarray(values, dtype=np.float64)
-    if values.shape != (n_chans,):
-        raise ValueError(
-            f"{what} has shape {values.shape}, but X has {n_chans} channel{'s' * (n_chans > 1)} "
-            "(2-D X is epochs of one). There has to be one number for each: fit with the same "
-            "channels, move steps that change the channels in front of the selection, or pass a "
-            "function as importance_getter."
+        return estimator
+
+    def _fit_clone(self, X, y, groups):
+        """Fit a clone, with groups where they were given and the estimator has a use for them."""
+        estimator = clone(self._given_or_default())
+        takes_groups = has_fit_parameter(estimator, "groups") or (
+            sklearn.get_config()["enable_metadata_routing"]
+            and "groups" in get_routing_for_object(estimator).consumes("fit", ["groups"])
         )
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        raise ValueError(
-            f"{what} is {values[bad[0]]} for {len(bad)} of {n_chans} channels, the first of them "
-            f"{ch_names[bad[0]] if ch_names else bad[0]}; channels cannot be ranked by that."
-        )
-    return values
+        if groups is None or not takes_groups:
+            return estimator.fit(X, y)
+        return estimator.fit(X, y, groups=groups)
+
+    def _importances(self, fitted, X, y, ch_names, n_chans, *, norm_order):
+        """Read the importance of each channel of X from an estimator fitted on X.
+
+        `norm_order` says which norm makes one number of a channel's coefficients for many classes.
+        """
+        if callable(self.importance_getter):
+            what, values = "importance_getter", self.importance_getter(fitted, X, y)
+        else:
+            what, values = _of_estimator(fitted, ch_names, n_chans, norm_order)
+        values = np.asarray(values, dtype=np.float64)
+        if values.shape != (n_chans,):
+            raise ValueError(
+                f"{what} has shape {values.shape}, but X has {n_chans} channel"
+                f"{'s' * (n_chans > 1)} (2-D X is epochs of one). There has to be one number for "
+                "each: fit with the same channels, move steps that change the channels in front "
+                "of the selection, or pass a function as importance_getter."
+            )
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            raise ValueError(
+                f"{what} is {values[bad[0]]} for {len(bad)} of {n_chans} channels, the first of "
+                f"them {ch_names[bad[0]] if ch_names else bad[0]}; channels cannot be ranked by "
+                "that."
+            )
+        return values
 
 
-def _steps(estimator):
-    """List what a Pipeline is made of; any other estimator is its own only step."""
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    if not hasattr(estimator, "steps"):
-        return [estimator]
-    return [step for _, step in estimator.steps if step is not None and step != "passthrough"]
+def _of_estimator(fitted, ch_names, n_chans, norm_order):
+    """Read ``feature_importances_``, or the size of ``coef_``, of the last step."""
+    fitted = getattr(fitted, "best_estimator_", fitted)
+    steps = [step for _, step in getattr(fitted, "steps", [("", fitted)])]
+    *before, last = [step for step in steps if step is not None and step != "passthrough"]
+    _refuse_other_channels(before, last, ch_names)
+    name = type(last).__name__
+    if hasattr(last, "feature_importances_"):
+        return f"feature_importances_ of {name}", last.feature_importances_
+    if not hasattr(last, "coef_"):
+        if n_chans == 1:  # which stays in any case
+            return name, [1.0]
+        raise ValueError(
+            f"{name} has neither feature_importances_ nor coef_, so it does not say which channels "
+            "matter. Take another estimator, or pass a function of the fitted estimator, X and y "
+            "as importance_getter."
+        )
+    values = np.abs(np.asarray(last.coef_, dtype=np.float64))  # signs are directions, not ranks
+    if values.ndim == 2:
+        values = np.linalg.norm(values, ord=norm_order, axis=0)
+    return f"coef_ of {name}", values
 
 
 def _refuse_other_channels(before, last, ch_names):

@@ -3,43 +3,23 @@
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.stats import rankdata
-from sklearn.base import BaseEstimator, clone, is_classifier
-from sklearn.feature_selection import RFE, RFECV
+from sklearn.base import is_classifier
+from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
-from sklearn.utils import column_or_1d, get_tags
+from sklearn.utils import column_or_1d
 from sklearn.utils.metadata_routing import get_routing_for_object
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length
 
 from skeegformer._validation import validate_groups
-from skeegformer.selection._base import (
-    ChannelSelection,
-    as_given,
-    channel_importances,
-    check_getter,
-    count_channels,
-    fit_clone,
-    given_or_default,
-    keep_channels,
-)
-
-
-def _estimator_has(method):
-    def check(self):
-        getattr(self.estimator, method)  # names itself where it is missing
-        return True
-
-    return check
+from skeegformer.selection._base import ChannelSelection, as_given, count_channels, keep_channels
 
 
 class RecursiveChannelElimination(ChannelSelection, auto_wrap_output_keys=None):
     """Take the least important channels away, fit again, and so on.
 
-    Recursive feature elimination [1]_ for channels of Epochs and 3-D arrays, done by
-    :class:`~sklearn.feature_selection.RFE`, and with `cv` by
-    :class:`~sklearn.feature_selection.RFECV`. To predict, put it in front
-    of an estimator in a Pipeline.
+    Recursive feature elimination [1]_, what :class:`~sklearn.feature_selection.RFE`, and with `cv`
+    :class:`~sklearn.feature_selection.RFECV`, are for columns of a table, for channels of Epochs
+    and 3-D arrays. To predict, put it in front of an estimator in a Pipeline.
 
     Parameters
     ----------
@@ -65,29 +45,19 @@ class RecursiveChannelElimination(ChannelSelection, auto_wrap_output_keys=None):
 
     Attributes
     ----------
-    support_ : ndarray of bool of shape (n_chans,)
-        Which channels are kept.
     ranking_ : ndarray of int of shape (n_chans,)
         1 for channels that are kept, 2 for those that went last, and so on.
-    n_channels_ : int
-        How many are kept.
-    kept_ch_names_ : list of str or None
-        Names of the EEG channels that are kept; None where names are not known.
+    support_, n_channels_, kept_ch_names_ : see `ChannelSelector`
+        Which channels are kept, and how many.
     cv_results_ : dict of ndarray
-        Only with `cv` and several channels; an entry per number of channels, fewest first, as a
+        Only with `cv`; an entry per number of channels, fewest first, as a
         DataFrame takes it: ``n_channels``, ``mean_test_score``, ``std_test_score``, and for each
         split k ``split{k}_test_score`` and ``split{k}_ch_names``, a tuple of those left in it (x0,
         x1, ... where names are not known).
     estimator_ : estimator
         Fitted on the channels that are kept.
-    n_chans_ : int
-        Number of EEG channels in `fit`.
-    ch_names_ : list of str or None
-        Their names; None for arrays.
-    n_features_in_ : int
-        Number of channels; of samples where X was 2-D.
-    feature_names_in_ : ndarray of str
-        Channel names, or the column names of a DataFrame; only where there are any.
+    n_chans_, ch_names_, n_features_in_, feature_names_in_ : see `ChannelSelector`
+        The channels of `fit`.
 
     See Also
     --------
@@ -168,50 +138,70 @@ class RecursiveChannelElimination(ChannelSelection, auto_wrap_output_keys=None):
             estimator has no importances, or not one for each channel of X, a score is not
             finite, or the estimator refuses X and y.
         """
-        vars(self).pop("support_", None)  # a fit that fails is no fit, also where there was one
         vars(self).pop("cv_results_", None)
-        check_getter(self.importance_getter)
+        eeg = self._start(X)
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        eeg = self._open(X, reset=True)
-        n_left, step = self._count()
+        n_left = self._check_numbers()
         X, y = as_given(eeg), column_or_1d(y, warn=True)
         check_consistent_length(eeg.data, y)
         groups = validate_groups(groups, len(y))
-        estimator = _OfSomeChannels(
-            given_or_default(self.estimator),
-            self.importance_getter,
-            (X, groups, eeg.ch_names, self.n_chans_),
-        )
-        # What RFE takes for features are the positions of epochs and channels in X.
-        positions = np.arange(len(y) * self.n_chans_).reshape(len(y), self.n_chans_)
-        if self.n_chans_ == 1:  # nothing to take away, which RFE refuses
-            self.estimator_ = estimator.fit(positions, y).fitted_
-            self.ranking_ = np.ones(1, dtype=int)
-        else:
-            options = {"step": step, "importance_getter": "ranks_"}
-            if self.cv is None:
-                search = RFE(estimator, n_features_to_select=n_left, **options)
-            else:
-                splits = self._split(X, y, groups, eeg.subjects)
-                search = RFECV(
-                    estimator,
-                    min_features_to_select=n_left,
-                    cv=splits,
-                    scoring=self.scoring,
-                    **options,
-                )
-            search.fit(positions, y)
-            if self.cv is not None:
-                self.cv_results_ = self._results(search.cv_results_, eeg.ch_names)
-            self.estimator_, self.ranking_ = search.estimator_.fitted_, search.ranking_
-        self._keep(self.ranking_ == 1, eeg)
+        if self.cv is not None:
+            splits = self._split(X, y, groups, eeg.subjects)
+            self.cv_results_ = self._cross_validate(X, y, groups, eeg.ch_names, n_left, splits)
+            best = np.argmax(self.cv_results_["mean_test_score"])  # the fewest of the best
+            n_left = self.cv_results_["n_channels"][best]
+        self.ranking_ = np.ones(self.n_chans_, dtype=int)
+        for support, fitted in self._eliminate(X, y, groups, eeg.ch_names, n_left):
+            self.ranking_ += ~support
+            self.estimator_ = fitted
+        self._keep(support, eeg)
         return self
 
-    def _count(self):
-        """Return how many channels to end with, and how many go at a time."""
+    def _eliminate(self, X, y, groups, ch_names, n_left):
+        """Yield which channels are left and what was fitted on them, down to `n_left`."""
+        step = self.step if self.step >= 1 else int(max(1, self.step * self.n_chans_))
+        support = np.ones(self.n_chans_, dtype=bool)
+        while True:
+            kept = keep_channels(X, ch_names, support)
+            fitted = self._fit_clone(kept, y, groups)
+            yield support.copy(), fitted
+            there = np.flatnonzero(support)
+            if len(there) == n_left:
+                return
+            names = ch_names and [ch_names[channel] for channel in there]
+            importances = self._importances(fitted, kept, y, names, len(there), norm_order=2)
+            n_gone = min(step, len(there) - n_left)
+            support[there[np.argsort(importances, kind="stable")[:n_gone]]] = False
+
+    def _cross_validate(self, X, y, groups, ch_names, n_left, splits):
+        """Score each number of channels on the test part of each split, the fewest first."""
+        names = np.array(ch_names or [f"x{index}" for index in range(self.n_chans_)])
+        found, scores = {}, []
+        for number, (train, test) in enumerate(splits):
+            of_train = None if groups is None else groups[train]
+            own, kept = [], []
+            for support, fitted in self._eliminate(X[train], y[train], of_train, ch_names, n_left):
+                score = check_scoring(fitted, scoring=self.scoring)
+                own.append(score(fitted, keep_channels(X[test], ch_names, support), y[test]))
+                kept.append(tuple(names[support].tolist()))
+            scores.append(own[::-1])
+            found[f"split{number}_test_score"] = np.array(own[::-1])
+            found[f"split{number}_ch_names"] = np.empty(len(kept), dtype=object)
+            found[f"split{number}_ch_names"][:] = kept[::-1]
+        n_channels, mean = np.array([len(one) for one in kept[::-1]]), np.mean(scores, axis=0)
+        if not np.isfinite(mean).all():
+            raise ValueError(
+                f"mean_test_score is {mean.tolist()} for {n_channels.tolist()} channels; take "
+                "another scoring, or a cv whose splits hold every class."
+            )
+        std = np.std(scores, axis=0)
+        return {"n_channels": n_channels, "mean_test_score": mean, "std_test_score": std, **found}
+
+    def _check_numbers(self):
+        """Return how many channels to end with."""
         n_chans, step = self.n_chans_, self.step
         is_number = isinstance(step, Real) and not isinstance(step, bool)
         if not is_number or not (0 < step < 1 or (isinstance(step, Integral) and step >= 1)):
@@ -221,108 +211,23 @@ class RecursiveChannelElimination(ChannelSelection, auto_wrap_output_keys=None):
             )
         if self.cv is None:
             n_channels = 0.5 if self.n_channels is None else self.n_channels
-            return count_channels("n_channels", n_channels, n_chans), step
+            return count_channels("n_channels", n_channels, n_chans)
         if self.n_channels is not None:
             raise ValueError(
                 f"n_channels={self.n_channels!r} and cv are both given, but with cv the score "
                 "decides on the number of channels. Set one of them to None; min_channels is the "
                 "fewest that cv tries."
             )
-        return count_channels("min_channels", self.min_channels, n_chans), step
+        return count_channels("min_channels", self.min_channels, n_chans)
 
     def _split(self, X, y, groups, subjects):
-        splitter = check_cv(self.cv, y, classifier=is_classifier(given_or_default(self.estimator)))
+        splitter = check_cv(self.cv, y, classifier=is_classifier(self._given_or_default()))
         # Others than GroupKFold and its like would warn of groups that nobody has passed.
         if groups is None and get_routing_for_object(splitter).consumes("split", ["groups"]):
             groups = validate_groups(subjects, len(y))
-        return list(splitter.split(X, y, groups))
-
-    def _results(self, results, ch_names):
-        """Name the channels of each split, and refuse scores that decide on nothing."""
-        names = np.array(ch_names or [f"x{index}" for index in range(self.n_chans_)])
-        found = {"n_channels": results["n_features"]}
-        for key, values in results.items():
-            if key.endswith("_test_score"):
-                found[key] = values
-                if not np.isfinite(values).all():
-                    raise ValueError(
-                        f"{key} is {values.tolist()} for {found['n_channels'].tolist()} channels; "
-                        "take another scoring, or a cv whose splits hold every class."
-                    )
-            elif key.endswith("_support"):
-                kept = np.empty(len(values), dtype=object)
-                kept[:] = [tuple(names[mask].tolist()) for mask in values]
-                found[key.replace("_support", "_ch_names")] = kept
-        return found
+        return splitter.split(X, y, groups)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
-
-
-class _OfSomeChannels(BaseEstimator):
-    """Fit an estimator on the epochs and channels at given positions.
-
-    Lets scikit-learn, which knows 2-D tables alone, choose among the channels of 3-D arrays and
-    Epochs: the table has the numbers 0, 1, 2, ..., a row for each epoch and a column for each
-    channel, of which it takes rows and columns away.
-    """
-
-    def __init__(self, estimator, getter, data):
-        self.estimator = estimator
-        self.getter = getter
-        self.data = data  # X, groups, names and number of channels: never copied
-
-    def __sklearn_clone__(self):
-        return _OfSomeChannels(clone(self.estimator), self.getter, self.data)
-
-    def fit(self, positions, y):
-        """Fit on these positions."""
-        _, groups, _, n_chans = self.data
-        groups = None if groups is None else groups[positions[:, 0] // n_chans]
-        self.fitted_ = fit_clone(self.estimator, self._take(positions), y, groups)
-        self.fitted_on_ = positions, y
-        return self
-
-    @property
-    def ranks_(self):
-        """Ranks of the channels, the least important first; RFE asks where it goes on."""
-        (positions, y), names, n_chans = self.fitted_on_, *self.data[2:]
-        channels = positions[0] % n_chans
-        importances = channel_importances(
-            *(self.fitted_, self.getter, self._take(positions), y),
-            names and [names[channel] for channel in channels],
-            len(channels),
-            norm_order=2,
-        )
-        # RFE squares importances; ranks stay in order also where some are negative.
-        return rankdata(importances, method="ordinal")
-
-    def _take(self, positions):
-        X, _, names, n_chans = self.data
-        support = np.isin(np.arange(n_chans), positions[0] % n_chans)
-        return keep_channels(X[positions[:, 0] // n_chans], names, support)
-
-    @property
-    def classes_(self):
-        return self.fitted_.classes_
-
-    @available_if(_estimator_has("predict"))
-    def predict(self, positions):
-        return self.fitted_.predict(self._take(positions))
-
-    @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, positions):
-        return self.fitted_.predict_proba(self._take(positions))
-
-    @available_if(_estimator_has("decision_function"))
-    def decision_function(self, positions):
-        return self.fitted_.decision_function(self._take(positions))
-
-    @available_if(_estimator_has("score"))
-    def score(self, positions, y):
-        return self.fitted_.score(self._take(positions), y)
-
-    def __sklearn_tags__(self):
-        return get_tags(self.estimator)

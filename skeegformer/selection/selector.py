@@ -1,20 +1,9 @@
 """Choice of channels by the importances of one fitted estimator."""
 
-from numbers import Real
-
 import numpy as np
-from sklearn.utils import get_tags
 
 from skeegformer._validation import validate_groups
-from skeegformer.selection._base import (
-    ChannelSelection,
-    as_given,
-    channel_importances,
-    check_getter,
-    count_channels,
-    fit_clone,
-    given_or_default,
-)
+from skeegformer.selection._base import ChannelSelection, as_given, count_channels
 
 
 class ChannelSelector(ChannelSelection, auto_wrap_output_keys=None):
@@ -129,35 +118,27 @@ class ChannelSelector(ChannelSelection, auto_wrap_output_keys=None):
             are, or none; if the estimator has no importances, or not one for each channel of
             X; or if it refuses X and y.
         """
-        vars(self).pop("support_", None)  # a fit that fails is no fit, also where there was one
-        check_getter(self.importance_getter)
+        eeg = self._start(X)
         if self.n_channels is not None and self.threshold is not None:
             raise ValueError(
                 f"n_channels={self.n_channels!r} and threshold={self.threshold!r} are both given; "
                 "set one of them to None."
             )
-        factor, statistic = _parse_threshold(self.threshold)
-        eeg = self._open(X, reset=True)
+        find_threshold = _parse_threshold(self.threshold)
         X, n_chans = as_given(eeg), self.n_chans_
         n_channels = self.n_channels
         if n_channels is not None:
             n_channels = count_channels("n_channels", n_channels, n_chans)
-        groups = validate_groups(groups, len(eeg.data))
-        self.estimator_ = fit_clone(given_or_default(self.estimator), X, y, groups)
-        importances = channel_importances(
-            self.estimator_, self.importance_getter, X, y, eeg.ch_names, n_chans, norm_order=1
-        )
+        self.estimator_ = self._fit_clone(X, y, validate_groups(groups, len(eeg.data)))
+        importances = self._importances(self.estimator_, X, y, eeg.ch_names, n_chans, norm_order=1)
         self.importances_ = importances
         if n_channels is not None:
             best = np.argsort(-importances, kind="stable")[:n_channels]
             self.threshold_ = float(importances[best[-1]])
-            self._keep(np.isin(np.arange(n_chans), best), eeg)
-            return self
-        self.threshold_ = factor
-        if statistic is not None:
-            # The mean of equal numbers can be rounded to more than any of them.
-            self.threshold_ = float(factor * min(statistic(importances), importances.max()))
-        support = importances >= self.threshold_
+            support = np.isin(np.arange(n_chans), best)
+        else:
+            self.threshold_ = float(find_threshold(importances))
+            support = importances >= self.threshold_
         if not support.any():
             best = int(importances.argmax())
             raise ValueError(
@@ -168,27 +149,22 @@ class ChannelSelector(ChannelSelection, auto_wrap_output_keys=None):
         self._keep(support, eeg)
         return self
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = get_tags(given_or_default(self.estimator)).target_tags.required
-        return tags
-
 
 def _parse_threshold(threshold):
-    """Split a threshold into a factor and what it multiplies: mean, median or nothing."""
-    if threshold is None:
-        return 1.0, np.mean
-    if isinstance(threshold, Real) and not isinstance(threshold, bool) and not np.isnan(threshold):
-        return float(threshold), None
-    if isinstance(threshold, str):
-        factor, star, name = threshold.rpartition("*")
-        statistic = {"mean": np.mean, "median": np.median}.get(name.strip())
-        try:
-            if statistic:
-                return (float(factor) if star else 1.0), statistic
-        except ValueError:
-            pass
-    raise ValueError(
-        f"threshold={threshold!r} has to be a number, 'mean', 'median', a multiple of them such as "
-        "'1.25*mean', or None."
-    )
+    """Make a function of the importances of a threshold such as 0.1, "mean" or "1.25*median"."""
+    text = "mean" if threshold is None else str(threshold)
+    factor, _, name = text.rpartition("*")
+    statistic = {"mean": np.mean, "median": np.median}.get(name.strip())
+    try:
+        number = float(factor or 1) if statistic else float(text)
+    except ValueError:
+        number = np.nan
+    if np.isnan(number):
+        raise ValueError(
+            f"threshold={threshold!r} has to be a number, 'mean', 'median', a multiple of them "
+            "such as '1.25*mean', or None."
+        )
+    if statistic is None:
+        return lambda importances: number
+    # The mean of equal numbers can be rounded to more than any of them.
+    return lambda importances: number * min(statistic(importances), importances.max())
