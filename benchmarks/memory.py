@@ -61,27 +61,27 @@ def simulate(folder, megabytes, seed=0):
     """Write epochs with a rhythm that tells the classes apart, block by block."""
     import pandas as pd
 
-    from skeegformer.datasets._memmap_files import ExportWriter
+    from skeegformer.datasets._memmap_files import write_files
 
     rng = np.random.default_rng(seed)
     n_epochs = int(megabytes * 1e6 / (4 * np.prod(SHAPE)))
     rhythm = np.sin(2 * np.pi * 10 * np.arange(SHAPE[1]) / 160)
     ch_names = [f"E{i}" for i in range(SHAPE[0])]
-    with ExportWriter(folder, "simulated", SHAPE[1]) as writer:
+
+    def chunks():
         for start in range(0, n_epochs, 64):
             which = np.arange(start, min(start + 64, n_epochs))
             data = 10 * rng.standard_normal((len(which), *SHAPE), dtype=np.float32)
             data[which % 2 == 0, 8] += 8 * rhythm
-            labels = pd.DataFrame(
-                {
-                    "subject": which * N_SUBJECTS // n_epochs,
-                    "stage": "-1",
-                    "condition": np.where(which % 2 == 0, "rhythm", "noise"),
-                }
-            )
-            writer.write(data, labels, 1e-6)
-        writer.finish(ch_names=ch_names, sfreq=160.0)
-    return writer.data_path
+            labels = {
+                "subject": which * N_SUBJECTS // n_epochs,
+                "stage": "-1",
+                "condition": np.where(which % 2 == 0, "rhythm", "noise"),
+            }
+            yield 1e-6 * data, pd.DataFrame(labels)
+
+    header = {"unit": "V", "channels": {"ch_names": ch_names, "sfreq": 160.0}}
+    return write_files(folder, "simulated", SHAPE[1], chunks(), header)
 
 
 def measure(path, how, params):

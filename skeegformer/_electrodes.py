@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from skeegformer._memmap import MappedEpochs
+from skeegformer._validation import MappedEpochs
 
 # A spherical spline through fewer electrodes is hardly more than their mean.
 _LEAST_ELECTRODES = 4

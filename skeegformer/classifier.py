@@ -7,10 +7,9 @@ import numpy as np
 import torch
 
 from skeegformer._electrodes import can_complete, check_positions, complete
-from skeegformer._memmap import batches_of
 from skeegformer._mirror_images import find_mirror_image
 from skeegformer._subjects import refuse_single_epochs, rows_by_subject, warn_of_unnamed_subjects
-from skeegformer._validation import check_number, check_one_of
+from skeegformer._validation import batches_of, check_number, check_one_of
 from skeegformer.attention import attention_rollout, record_attention
 from skeegformer.nn import EEGTransformer
 from skeegformer.nn.transformer import LEAST_POWER

@@ -7,7 +7,8 @@ from moabb.evaluations import CrossSubjectEvaluation
 from moabb.paradigms import LeftRightImagery
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 
-from skeegformer import EyesParadigm, PhysionetEyes, make_baseline
+from skeegformer import make_baseline
+from skeegformer.datasets import EyesParadigm, PhysionetEyes
 from skeegformer.evaluation import load_benchmark_task, run_benchmark
 
 ROUNDING = 1e-7  # MOABB keeps its results as float32

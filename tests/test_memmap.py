@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
@@ -16,13 +17,13 @@ from skeegformer import (
     ChannelPicker,
     EEGTransformerClassifier,
     EuclideanAlignment,
-    MappedEpochs,
     OriginalTransformerClassifier,
     Resampler,
     load_memmap,
     make_baseline,
     write_memmap,
 )
+from skeegformer.datasets import MappedEpochs
 
 NAMES = ["C3", "C4", "F3", "F4", "O1", "O2"]
 QUICK = {"n_groups": 1, "n_heads": 4, "max_epochs": 2, "random_state": 0}
@@ -76,7 +77,6 @@ def test_values_are_microvolts_of_what_was_written(recording, mapped):
         (np.array([3, 1]), Ellipsis),
         (slice(4), [2, 0]),
         (slice(4), slice(1, 3)),
-        (slice(4), slice(None), slice(None)),
         (slice(4), [2, 0], Ellipsis),
     ],
     ids=repr,
@@ -94,10 +94,9 @@ def test_choosing_is_lazy_and_right(key, mapped):
 
 def test_an_integer_gives_an_epoch(mapped):
     loaded = mapped.load()
-    for index in (0, 7, -1, np.int64(3)):
+    for index in (0, 7, -1, np.int64(3), (2, [1, 0])):
         assert isinstance(mapped[index], np.ndarray)
         np.testing.assert_array_equal(mapped[index], loaded[index])
-    np.testing.assert_array_equal(mapped[2, [1, 0]], loaded[2, [1, 0]])
     np.testing.assert_array_equal(mapped[::-2][3], loaded[::-2][3])
     assert sum(1 for _ in mapped[:5]) == 5
 
@@ -114,18 +113,13 @@ def test_names_and_subjects_follow_the_choice(mapped, recording):
         np.testing.assert_allclose(channel["loc"][:3], before, atol=1e-7)
 
 
-@pytest.mark.parametrize(
-    "key", [[0.5], [[1]], (slice(3), 0, 0), (Ellipsis, 3), Ellipsis, "C3", (1, 2, 3, 4)]
-)
+@pytest.mark.parametrize("key", [[0.5], [[1]], (slice(3), 0, 0), (Ellipsis, 3), Ellipsis, "C3"])
 def test_other_indices_are_refused(key, mapped):
     with pytest.raises(IndexError, match="Epochs in a file are"):
         mapped[key]
-
-
-@pytest.mark.parametrize("key", [200, [200], np.ones(5, dtype=bool)])
-def test_indices_that_are_not_there(key, mapped):
-    with pytest.raises(IndexError):
-        mapped[key]
+    for missing in (200, [200], np.ones(5, dtype=bool)):
+        with pytest.raises(IndexError):
+            mapped[missing]
 
 
 def test_pickles_hold_no_data(mapped):
@@ -137,14 +131,15 @@ def test_pickles_hold_no_data(mapped):
 def test_files_that_do_not_fit(tmp_path):
     path = tmp_path / "epochs.dat"
     np.zeros((4, 10, 3), dtype="<f4").tofile(path)
-    with pytest.raises(ValueError, match="has 480 bytes, but 5 x 10 x 3 values .* have 600"):
-        MappedEpochs(path, (5, 3, 10))
+    for shape, known, message in (
+        ((5, 3, 10), {}, "has 480 bytes, but 5 x 10 x 3 values .* have 600"),
+        ((4, 3, 10), {"ch_names": ["C3", "C4"]}, "has 3 channels, but ch_names has 2"),
+        ((4, 3, 10), {"subjects": [1, 2, 3]}, "has 4 epochs, but subjects has 3"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            MappedEpochs(path, shape, **known)
     with pytest.raises(FileNotFoundError, match="There is no file"):
         MappedEpochs(tmp_path / "other.dat", (4, 3, 10))
-    with pytest.raises(ValueError, match="has 3 channels, but ch_names has 2"):
-        MappedEpochs(path, (4, 3, 10), ch_names=["C3", "C4"])
-    with pytest.raises(ValueError, match="has 4 epochs, but subjects has 3"):
-        MappedEpochs(path, (4, 3, 10), subjects=[1, 2, 3])
     X = MappedEpochs(path, (4, 3, 10), unit="z-score")
     os.truncate(path, 400)
     with pytest.raises(ValueError, match="was shortened after it was opened"):
@@ -245,14 +240,6 @@ def test_missing_electrodes_are_estimated_as_they_are_read(simulated, tmp_path):
     np.testing.assert_allclose(classifier.predict_proba(few), expected, atol=1e-6)
 
 
-def test_fine_tuning_takes_a_file(mapped, recording):
-    y = recording[1]
-    first, second = (EEGTransformerClassifier(**QUICK).fit(mapped, y) for _ in range(2))
-    first.fine_tune(mapped[:20], y[:20], n_steps=2)
-    second.fine_tune(mapped[:20].to_epochs(), y[:20], n_steps=2)
-    np.testing.assert_array_equal(first.predict_proba(mapped), second.predict_proba(mapped))
-
-
 def test_cross_validation(mapped, recording):
     y, groups = recording[1], recording[2]["subject"]
     seen = []
@@ -262,17 +249,9 @@ def test_cross_validation(mapped, recording):
             seen.append(X)
             return super().fit(X, y)
 
-    scores = [
-        cross_val_score(
-            Watching(**QUICK),
-            X,
-            y,
-            groups=groups,
-            cv=GroupKFold(2),
-            error_score="raise",
-        )
-        for X in (mapped, mapped.to_epochs())
-    ]
+    options = {"groups": groups, "cv": GroupKFold(2), "error_score": "raise"}
+    watching = Watching(**QUICK)
+    scores = [cross_val_score(watching, X, y, **options) for X in (mapped, mapped.to_epochs())]
     np.testing.assert_array_equal(*scores)
     assert [type(X) for X in seen[:2]] == [MappedEpochs] * 2  # nothing has loaded them before
 
@@ -318,16 +297,20 @@ def test_explanations_and_scores_take_a_file(mapped, recording):
     assert digest(mapped, y, groups) != digest(mapped[:, ::-1], y, groups)
 
 
-@pytest.mark.parametrize("params", [{}, {"noise": 0.1, "shuffle_tokens": "channels"}], ids=repr)
-def test_the_original_network_takes_a_file(params, mapped, recording):
-    params = params | {"embed_dim": 8, "n_heads": 2, "n_layers": 1, "max_epochs": 1}
-    in_file, in_memory = (
-        OriginalTransformerClassifier(**params, random_state=0).fit(X, recording[1])
-        for X in (mapped, mapped.to_epochs())
+def test_other_training_takes_a_file(mapped, recording):
+    y, epochs = recording[1], mapped.to_epochs()
+    original = OriginalTransformerClassifier(
+        embed_dim=8, n_heads=2, n_layers=1, max_epochs=1, noise=0.1, random_state=0
     )
-    np.testing.assert_array_equal(
-        in_file.predict_proba(mapped), in_memory.predict_proba(mapped.to_epochs())
-    )
+    for fit in (
+        lambda X: clone(original).fit(X, y),
+        lambda X: clone(original).set_params(shuffle_tokens="channels").fit(X, y),
+        lambda X: EEGTransformerClassifier(**QUICK).fit(X, y).fine_tune(X[:20], y[:20], n_steps=2),
+    ):
+        in_file, in_memory = fit(mapped), fit(epochs)
+        np.testing.assert_array_equal(
+            in_file.predict_proba(mapped), in_memory.predict_proba(epochs)
+        )
 
 
 def test_transformed_while_written(mapped, recording, tmp_path):

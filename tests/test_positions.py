@@ -13,11 +13,11 @@ from sklearn.pipeline import make_pipeline
 from skeegformer import (
     AttentionExplainer,
     EEGTransformerClassifier,
-    MappedEpochs,
     make_simulated_eeg,
 )
 from skeegformer._electrodes import spline_weights
 from skeegformer._validation import validate_eeg
+from skeegformer.datasets import MappedEpochs
 
 HALF = slice(None, None, 2)
 EIGHT = ["F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]

@@ -1,8 +1,20 @@
 """Measurement info as text: what JSON can hold of a `mne.Info`, and a montage needs."""
 
+from functools import lru_cache
+
 import numpy as np
 
 _LANDMARKS = ("nasion", "lpa", "rpa")
+
+
+@lru_cache(maxsize=1)
+def electrode_montage():
+    """Return the positions of the 10-05 system, under whichever name this MNE knows them."""
+    import mne
+
+    # MNE 1.13 renamed the montage and deprecates the name that earlier versions need.
+    renamed = "colin27_1005" in mne.channels.get_builtin_montages()
+    return mne.channels.make_standard_montage("colin27_1005" if renamed else "standard_1005")
 
 
 def describe_info(info):

@@ -4,22 +4,35 @@ Functions here return what they have checked and change nothing; estimators reme
 to know of its input by `remember_input`.
 """
 
-from skeegformer._memmap import VOLTS_TO_MICROVOLTS
 from skeegformer._validation._eeg import EEGData, remember_input, validate_eeg, validate_signal
 from skeegformer._validation._epochs import as_epochs, eeg_picks, in_memory, is_epochs
 from skeegformer._validation._labels import plain_labels, validate_groups, validate_labels
+from skeegformer._validation._memmap import (
+    BATCH,
+    VOLTS_TO_MICROVOLTS,
+    MappedEpochs,
+    batches_of,
+    read_rows,
+)
 from skeegformer._validation._parameters import (
+    check_band,
     check_count,
     check_number,
     check_one_of,
     name_channels,
+    optional_positive,
+    positive,
     validate_ch_names,
 )
 
 __all__ = [
+    "BATCH",
     "VOLTS_TO_MICROVOLTS",
     "EEGData",
+    "MappedEpochs",
     "as_epochs",
+    "batches_of",
+    "check_band",
     "check_count",
     "check_number",
     "check_one_of",
@@ -27,7 +40,10 @@ __all__ = [
     "in_memory",
     "is_epochs",
     "name_channels",
+    "optional_positive",
     "plain_labels",
+    "positive",
+    "read_rows",
     "remember_input",
     "validate_ch_names",
     "validate_eeg",

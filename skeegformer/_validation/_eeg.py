@@ -15,7 +15,6 @@ from scipy import sparse
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from skeegformer._memmap import BATCH, VOLTS_TO_MICROVOLTS, MappedEpochs, batches_of
 from skeegformer._validation._epochs import (
     as_epochs,
     eeg_picks,
@@ -24,6 +23,7 @@ from skeegformer._validation._epochs import (
     refuse_channels,
     refuse_mixture,
 )
+from skeegformer._validation._memmap import BATCH, VOLTS_TO_MICROVOLTS, MappedEpochs, batches_of
 from skeegformer._validation._parameters import validate_ch_names
 
 

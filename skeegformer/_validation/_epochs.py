@@ -4,7 +4,7 @@ import mne
 import numpy as np
 import pandas as pd
 
-from skeegformer._memmap import MappedEpochs
+from skeegformer._validation._memmap import MappedEpochs
 
 
 def is_epochs(X):

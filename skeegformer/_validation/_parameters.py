@@ -59,3 +59,32 @@ def validate_ch_names(ch_names, parameter):
             f"{parameter} has channels that occur twice: {', '.join(twice)}; name each one once."
         )
     return ch_names
+
+
+def positive(parameter, value):
+    """Refuse what is no frequency above 0."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < np.inf:
+        raise ValueError(f"{parameter} is {value!r}, but has to be a number above 0, in Hz.")
+    return float(value)
+
+
+def optional_positive(parameter, value, meaning_of_none):
+    """Refuse what is no frequency above 0, unless it is None."""
+    try:
+        return None if value is None else positive(parameter, value)
+    except ValueError as error:
+        raise ValueError(f"{error} None means {meaning_of_none}.") from None
+
+
+def check_band(l_freq, h_freq):
+    """Refuse limits that are not above 0, or leave nothing between them.
+
+    MNE would take an upper limit of 0 for another filter, and an empty band for a band stop.
+    """
+    optional_positive("l_freq", l_freq, "no lower limit")
+    optional_positive("h_freq", h_freq, "no upper limit")
+    if l_freq is not None and h_freq is not None and l_freq >= h_freq:
+        raise ValueError(
+            f"l_freq ({l_freq:g} Hz) has to be below h_freq ({h_freq:g} Hz), or else the pass band "
+            "is empty; to remove a band use NotchFilter."
+        )

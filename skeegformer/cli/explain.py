@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skeegformer._memmap import MappedEpochs
+from skeegformer._validation import MappedEpochs
 from skeegformer.cli import _lightning as lightning
 from skeegformer.cli import _run_folder as folder
 from skeegformer.cli._arguments import count, draw_into_files, name_flags

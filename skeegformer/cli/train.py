@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from skeegformer._memmap import MappedEpochs
+from skeegformer._validation import MappedEpochs
 from skeegformer.cli import _options
 from skeegformer.cli import _run_folder as folder
 from skeegformer.cli import _training_data as data

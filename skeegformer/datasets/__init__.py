@@ -15,6 +15,7 @@ _HOMES = {
     "export_memmap": "memmap",
     "write_memmap": "memmap",
     "load_memmap": "memmap",
+    "MappedEpochs": "memmap",
 }
 
 __all__ = list(_HOMES)

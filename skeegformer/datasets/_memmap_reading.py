@@ -9,21 +9,17 @@ import mne
 import numpy as np
 import pandas as pd
 
-from skeegformer._memmap import MappedEpochs
-from skeegformer._utils.info import make_info
+from skeegformer._utils.info import electrode_montage, make_info
+from skeegformer._validation import MappedEpochs
 from skeegformer.datasets._memmap_files import (
-    AXES,
     FORMAT,
     UNKNOWN,
     VERSION,
     file_checksum,
     file_stem,
+    finish_interrupted,
     sister,
 )
-from skeegformer.preprocessing._sides import electrode_montage
-
-_LAYOUT = AXES, "float32", "little"
-_STEM = re.compile(r"nsamp_(?P<n_epochs>\d+)-eplen_(?P<n_times>\d+)(?P<norm>-norm)?-(?P<name>.+)")
 
 
 def load_memmap(
@@ -37,7 +33,6 @@ def load_memmap(
     n_chans=None,
     sfreq=None,
     ch_names=None,
-    unit=None,
     verify=False,
 ):
     """Open an export; epochs stay in the file until they are needed.
@@ -59,9 +54,6 @@ def load_memmap(
     ch_names : sequence of str or None, default=None
         Names of the channels, for files without a header. Those of the 10-05 system get their
         positions.
-    unit : str or None, default=None
-        What the values of files without a header are. None takes volts, as the original writes
-        them, or z-scores where the name says ``-norm``.
     verify : bool, default=False
         Whether the files are compared with their checksums, for which all is read once.
 
@@ -88,16 +80,14 @@ def load_memmap(
     export_memmap : Writes recordings of EEGMMI.
     write_memmap : Writes other epochs, and has an example.
     """
-    path = find_data(path)
-    header, table = read_header(path), read_labels(path, labels)
+    path = _find_data(path)
+    header, table = _read_header(path), _read_labels(path, labels)
     if verify:
-        check_files(path, header)
-    shape = find_shape(path, header, len(table), n_times, n_chans)
-    ch_names, sfreq, info = find_info(path, header, ch_names, sfreq)
-    if header is not None:
-        unit = agreed("unit", unit, header["unit"], f"the header of {path.name}")
-    elif unit is None:
-        unit = "z-score" if "-norm-" in path.name else "V"
+        _check_files(path, header)
+    shape = _find_shape(path, header, len(table), n_times, n_chans)
+    ch_names, sfreq, info = _find_info(path, header, ch_names, sfreq)
+    unit = "z-score" if "-norm-" in path.name else "V"  # as the original writes them
+    unit = unit if header is None else header["unit"]
     chosen = np.ones(len(table), dtype=bool)
     for column, wanted in (("condition", conditions), ("stage", stages), ("subject", subjects)):
         if wanted is not None:
@@ -106,25 +96,20 @@ def load_memmap(
         raise ValueError(f"{path.name} has no epoch with all of what is asked for together.")
     is_known = not (table["subject"] == UNKNOWN).all()
     # Another table of labels may have other types than the one that the header describes.
-    types = header.get("label_types") if header is not None and labels is None else None
-    table = restore_types(table, types)
+    table = _restore_types(table, None if labels is not None else (header or {}).get("label_types"))
+    subjects = table["subject"].to_numpy() if is_known else None
     X = MappedEpochs(
-        path,
-        shape,
-        unit=unit,
-        ch_names=ch_names,
-        sfreq=sfreq,
-        info=info,
-        subjects=table["subject"].to_numpy() if is_known else None,
+        path, shape, unit=unit, ch_names=ch_names, sfreq=sfreq, info=info, subjects=subjects
     )
     y = table["condition"].to_numpy()
     y = y.astype(str) if y.dtype == object else y
     return X[chosen], y[chosen], table[chosen].reset_index(drop=True)
 
 
-def find_data(path):
+def _find_data(path):
     """Find the data file that a path means: the file itself, or the only one in a folder."""
     path = Path(path).expanduser()
+    finish_interrupted(path if path.is_dir() else path.parent)
     if path.is_dir():
         found = sorted(path.glob("raw-*.dat"))
         if not found:
@@ -138,7 +123,7 @@ def find_data(path):
     return path
 
 
-def read_header(path):
+def _read_header(path):
     """Read the header of a data file; None where there is none, as for exports of the original."""
     file = sister(path, "head")
     if not file.is_file():
@@ -158,16 +143,10 @@ def read_header(path):
             f"{file} has format {header['version']}, and this version of skeegformer reads up to "
             f"{VERSION}: update it (pip install --upgrade skeegformer)."
         )
-    layout = header.get("axes"), header.get("dtype"), header.get("byte_order")
-    if layout != _LAYOUT:
-        raise ValueError(
-            f"{file} says that the values are {layout[1]}, {layout[2]}-endian, by {layout[0]}; "
-            f"only float32, little-endian, by {AXES} can be read."
-        )
     return header
 
 
-def read_labels(path, file=None):
+def _read_labels(path, file=None):
     """Read the table of labels beside a data file, or another one, all columns as text."""
     where = ". Keep both in one folder." if file is None else "."
     file = sister(path, "label") if file is None else Path(file)
@@ -186,7 +165,7 @@ def read_labels(path, file=None):
     return labels
 
 
-def restore_types(labels, types):
+def _restore_types(labels, types):
     """Give columns of text the types of the numbers that they were written from.
 
     Where no header tells, subjects are numbers if all are whole ones without leading zeros.
@@ -202,17 +181,17 @@ def restore_types(labels, types):
     return labels.assign(**typed)
 
 
-def find_shape(path, header, n_labels, n_times, n_chans):
+def _find_shape(path, header, n_labels, n_times, n_chans):
     """Return (n_epochs, n_chans, n_times) of a data file; refuse sources that disagree."""
     if header is not None:
         n_epochs, known_times, known_chans = header["shape"]
     else:
-        named = _STEM.fullmatch(file_stem(path, "raw"))
-        n_epochs = n_labels if named is None else int(named["n_epochs"])
-        known_times, known_chans = None if named is None else int(named["n_times"]), None
+        named = re.match(r"nsamp_(\d+)-eplen_(\d+)-", file_stem(path))
+        n_epochs = n_labels if named is None else int(named[1])
+        known_times, known_chans = None if named is None else int(named[2]), None
     source = f"{'the name' if header is None else 'the header'} of {path.name}"
-    n_times = agreed("n_times", n_times, known_times, source)
-    n_chans = agreed("n_chans", n_chans, known_chans, source)
+    n_times = _agreed("n_times", n_times, known_times, source)
+    n_chans = _agreed("n_chans", n_chans, known_chans, source)
     if n_epochs != n_labels:
         raise ValueError(
             f"{path.name} has {n_epochs} epochs, but {sister(path, 'label').name} has labels of "
@@ -235,13 +214,13 @@ def find_shape(path, header, n_labels, n_times, n_chans):
     return n_epochs, n_chans, n_times
 
 
-def find_info(path, header, ch_names, sfreq):
+def _find_info(path, header, ch_names, sfreq):
     """Return names of the channels, their rate and an Info, each where it is known."""
     described = {} if header is None else header["channels"]
     given = None if ch_names is None else list(ch_names)
     source = f"the header of {path.name}"
-    ch_names = agreed("ch_names", given, described.get("ch_names"), source)
-    sfreq = agreed("sfreq", sfreq, described.get("sfreq"), source)
+    ch_names = _agreed("ch_names", given, described.get("ch_names"), source)
+    sfreq = _agreed("sfreq", sfreq, described.get("sfreq"), source)
     if ch_names is None or sfreq is None:
         return ch_names, sfreq, None
     if "positions" in described:
@@ -256,14 +235,14 @@ def find_info(path, header, ch_names, sfreq):
     return ch_names, sfreq, info
 
 
-def agreed(name, given, known, source):
+def _agreed(name, given, known, source):
     """Return what a file tells, or else what the user says; refuse that both differ."""
     if given is not None and known is not None and given != known:
         raise ValueError(f"{name}={given!r}, but {source} says {known!r}; leave it out.")
     return given if known is None else known
 
 
-def check_files(path, header):
+def _check_files(path, header):
     """Refuse a data file and its labels that have changed since they were written."""
     if header is None:
         raise ValueError(

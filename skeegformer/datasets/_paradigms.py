@@ -1,13 +1,15 @@
 """The MOABB paradigms that filter, resample and cut the recordings."""
 
+from dataclasses import dataclass
+
 import mne
 import numpy as np
 from moabb.paradigms.base import BaseParadigm
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from skeegformer._validation import check_band, optional_positive
 from skeegformer.datasets._recordings import PhysioMI, PhysionetEyes
 from skeegformer.datasets._tasks import TASKS, check_times
-from skeegformer.preprocessing._base import check_band, optional_positive
 
 
 class _EEGMMIParadigm(BaseParadigm):
@@ -39,14 +41,13 @@ class _EEGMMIParadigm(BaseParadigm):
 class EyesParadigm(_EEGMMIParadigm):
     """MOABB paradigm: open against closed eyes in windows that do not overlap.
 
-    Each recording is filtered, resampled and cut from its beginning into windows of equal length.
+    Each recording is filtered (MNE's default FIR filter, zero phase), resampled and cut from its
+    beginning into windows of equal length.
 
     Parameters
     ----------
-    fmin : float or None
-        Lower edge of the pass band in Hz; None for none.
-    fmax : float or None
-        Upper edge of the pass band in Hz; None for none.
+    fmin, fmax : float or None
+        Edges of the pass band in Hz; None for none.
     window : float
         Length of a window in seconds. At 160 Hz, 2 s are exactly 320 samples.
     events : list of str or None
@@ -73,10 +74,6 @@ class EyesParadigm(_EEGMMIParadigm):
     See Also
     --------
     PhysionetEyes : The dataset that this paradigm is for.
-
-    Notes
-    -----
-    The filter is MNE's default FIR filter with zero phase, on the whole recording.
 
     Examples
     --------
@@ -106,16 +103,8 @@ class EyesParadigm(_EEGMMIParadigm):
         check_times(tmin, tmax, window)
         if tmin < 0:
             raise ValueError(f"tmin={tmin} s lies before the recording; it must be 0 or later.")
-        super().__init__(
-            fmin,
-            fmax,
-            events=events,
-            tmin=tmin,
-            tmax=tmax,
-            channels=channels,
-            resample=resample,
-            scorer=scorer,
-        )
+        options = {"events": events, "channels": channels, "resample": resample, "scorer": scorer}
+        super().__init__(fmin, fmax, tmin=tmin, tmax=tmax, **options)
         self.window = window
 
     @property
@@ -124,18 +113,7 @@ class EyesParadigm(_EEGMMIParadigm):
         return [PhysionetEyes()]
 
     def is_valid(self, dataset):
-        """Return whether a dataset holds whole runs at rest with the classes asked for.
-
-        Parameters
-        ----------
-        dataset : moabb.datasets.base.BaseDataset
-            The dataset.
-
-        Returns
-        -------
-        bool
-            Whether it can be used with this paradigm.
-        """
+        """Return whether a dataset holds whole runs at rest with the classes asked for."""
         labels = set(self.events or TASKS["baseline-eyes"].labels)
         return dataset.paradigm == "rstate" and labels <= set(dataset.event_id)
 
@@ -178,13 +156,13 @@ class _Step(TransformerMixin, BaseEstimator):
         return True
 
 
+@dataclass(eq=False, repr=False)
 class _PrepareRecording(_Step):
     """Filter and resample a continuous recording."""
 
-    def __init__(self, fmin, fmax, sfreq):
-        self.fmin = fmin
-        self.fmax = fmax
-        self.sfreq = sfreq
+    fmin: float | None
+    fmax: float | None
+    sfreq: float | None
 
     def transform(self, raw):
         """Return the recording, filtered and resampled in place."""
@@ -196,15 +174,15 @@ class _PrepareRecording(_Step):
         return raw
 
 
+@dataclass(eq=False, repr=False)
 class _CutWindows(_Step):
     """Cut a recording, which belongs to one condition, into windows that do not overlap."""
 
-    def __init__(self, event_id, window, tmin, tmax, channels):
-        self.event_id = event_id
-        self.window = window
-        self.tmin = tmin
-        self.tmax = tmax
-        self.channels = channels
+    event_id: dict
+    window: float
+    tmin: float
+    tmax: float | None
+    channels: list | None
 
     def transform(self, raw):
         """Return the windows."""
@@ -223,14 +201,14 @@ class _CutWindows(_Step):
         return _epochs(raw, events, self.event_id, 0.0, (length - 1) / sfreq, self.channels)
 
 
+@dataclass(eq=False, repr=False)
 class _CutCues(_Step):
     """Cut one epoch per cue from a recording."""
 
-    def __init__(self, event_id, tmin, tmax, closed):
-        self.event_id = event_id
-        self.tmin = tmin
-        self.tmax = tmax
-        self.closed = closed
+    event_id: dict
+    tmin: float
+    tmax: float
+    closed: bool
 
     def transform(self, raw):
         """Return the epochs of the cues."""

@@ -7,10 +7,10 @@ import numpy as np
 from moabb.datasets import PhysionetMI
 from moabb.datasets.base import BaseDataset
 
+from skeegformer._utils.info import electrode_montage
 from skeegformer.datasets._channels import SFREQ
 from skeegformer.datasets._files import data_root, fetch, recording_path
 from skeegformer.datasets._tasks import N_SUBJECTS, TASKS, event_id
-from skeegformer.preprocessing._sides import electrode_montage
 
 
 class _Recordings:
@@ -63,9 +63,8 @@ class _Recordings:
 class PhysionetEyes(_Recordings, BaseDataset):
     """Resting recordings with open and with closed eyes, as a MOABB dataset.
 
-    The first two runs of the EEG Motor Movement/Imagery Dataset [1]_, [2]_: one minute at rest
-    with open eyes, and one with closed eyes, from each of 109 subjects, with 64 electrodes at
-    160 Hz. MOABB's ``PhysionetMI`` leaves them out. Use it with `EyesParadigm`.
+    The first two runs of the EEG Motor Movement/Imagery Dataset (see `load_eegmmi`): one minute at
+    rest with open eyes, and one with closed eyes. MOABB's ``PhysionetMI`` leaves them out.
 
     Parameters
     ----------
@@ -74,9 +73,7 @@ class PhysionetEyes(_Recordings, BaseDataset):
     sessions : iterable of int or None
         As in every MOABB dataset; there is a single session, 0.
     path : path-like or None
-        Folder that contains ``MNE-eegbci-data``; None for the one in MNE's settings
-        ``MNE_DATASETS_EEGBCI_PATH`` or ``MNE_DATA``, else ``~/mne_data``. Missing recordings
-        are downloaded into it from PhysioNet; nothing is downloaded when all are present.
+        Folder that contains ``MNE-eegbci-data``, as for `load_eegmmi`.
 
     See Also
     --------
@@ -85,18 +82,8 @@ class PhysionetEyes(_Recordings, BaseDataset):
 
     Notes
     -----
-    What is downloaded is compared with PhysioNet's checksums; ``load_eegmmi(..., verify=True)``
-    compares files that were there before. Trailing padding is cut off. Subjects 88, 92 and 100,
-    recorded at 128 Hz, are resampled to 160 Hz. The runs are called "1" (open) and "2" (closed),
+    Files and signals are those of `load_eegmmi`. The runs are called "1" (open) and "2" (closed),
     as on PhysioNet.
-
-    References
-    ----------
-    .. [1] Schalk, G., McFarland, D. J., Hinterberger, T., Birbaumer, N., & Wolpaw, J. R. (2004).
-       BCI2000: a general-purpose brain-computer interface (BCI) system. IEEE Transactions on
-       Biomedical Engineering, 51(6), 1034-1043. https://doi.org/10.1109/TBME.2004.827072
-    .. [2] Goldberger, A. L., et al. (2000). PhysioBank, PhysioToolkit, and PhysioNet.
-       Circulation, 101(23), e215-e220. https://doi.org/10.1161/01.CIR.101.23.e215
 
     Examples
     --------

@@ -6,8 +6,8 @@ import mne
 import numpy as np
 import pandas as pd
 
+from skeegformer._utils.info import electrode_montage
 from skeegformer.datasets._channels import CH_NAMES, SFREQ
-from skeegformer.preprocessing._sides import electrode_montage
 
 _DEPTH = 0.8  # of a source, as a fraction of the way from the centre of the head to the scalp
 _N_BACKGROUND = 200  # dipoles, more than electrodes, so that the background has full rank

@@ -54,19 +54,13 @@ class SimulatedTruth:
         13-30 Hz) and electrodes, relative to the largest cell.
     class_bands : pandas.DataFrame of shape (n_classes, n_bands)
         Which share of the power of each class's sources lies in each band.
-    is_source : ndarray of bool of shape (n_chans,)
-        Whether an electrode lies above a source of any class.
-    is_distractor : ndarray of bool of shape (n_chans,)
-        Whether an electrode carries nothing but loud noise.
-    is_line_noise : ndarray of bool of shape (n_chans,)
-        Whether an electrode has no contact and carries the mains and noise of its own.
+    is_source, is_distractor, is_line_noise, is_redundant, is_suppressor : ndarray of bool
+        Whether each electrode, of shape (n_chans,), lies above a source, carries nothing but loud
+        noise, has no contact and carries the mains and noise of its own, is a copy of one above a
+        source plus a little noise, or carries only what makes the rhythm of a class, at another
+        electrode, strong in one epoch and weak in the next.
     is_blink : ndarray of bool of shape (n_chans,)
         Whether an electrode sees blinks at more than half their size.
-    is_redundant : ndarray of bool of shape (n_chans,)
-        Whether an electrode is a copy of one above a source, plus a little noise.
-    is_suppressor : ndarray of bool of shape (n_chans,)
-        Whether an electrode carries only what makes the rhythm of a class, at another electrode,
-        strong in one epoch and weak in the next.
     is_useless : ndarray of bool of shape (n_chans,)
         Whether a model does better to ignore an electrode: it is a distractor, has line noise
         or blinks, and its relevance is below 0.1.

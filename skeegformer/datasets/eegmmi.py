@@ -60,10 +60,8 @@ def load_eegmmi(
     window : float
         ``"baseline-eyes"``: length in seconds of the windows, which do not overlap. Motor tasks
         without ``"baseline-eyes"`` do not use it.
-    l_freq : float or None
-        Lower edge of the pass band in Hz; None for none.
-    h_freq : float or None
-        Upper edge of the pass band in Hz; None for none.
+    l_freq, h_freq : float or None
+        Edges of the pass band in Hz; None for none.
     resample : float or None
         Sampling frequency in Hz of the result; None for 160 Hz.
     return_epochs : bool
@@ -140,40 +138,55 @@ def load_eegmmi(
     >>> metadata.groupby(["subject", "run"]).size().tolist()  # doctest: +SKIP
     [30, 30, 30, 30]
     """
-    tasks = check_tasks(task)
-    subjects = check_subjects(subjects)
+    tasks, subjects = check_tasks(task), check_subjects(subjects)
     paradigms = _make_paradigms(tasks, tmin, tmax, window, (l_freq, h_freq), resample)
     root = fetch_tasks(tasks, subjects, path, verify=verify)
-
-    parts = Parallel(n_jobs=n_jobs)(
-        delayed(_load_subject)(task, subject, paradigm, root, return_epochs)
-        for task, paradigm in zip(tasks, paradigms, strict=True)
-        for subject in subjects
-    )
-    start = 0.0 if tasks == [TASKS["baseline-eyes"]] else tmin
-    with mne.use_log_level("WARNING"):
-        return _join(parts, start, return_epochs)
+    options = {"tmin": tmin, "return_epochs": return_epochs, "n_jobs": n_jobs}
+    return _load_subjects(tasks, subjects, paradigms, root, **options)
 
 
-def _make_paradigms(tasks, tmin, tmax, window, band, resample):
-    """Return one paradigm per task, such that all epochs have the same length."""
+def _make_paradigms(tasks, tmin, tmax, window, band, resample, *, exact=False):
+    """Return one paradigm per task, such that all epochs have the same length.
+
+    It is that of a window for `exact` ones, or where there are windows at rest.
+    """
     check_times(tmin, tmax, window)
-    rest = any(task.is_rest for task in tasks)
-    if rest and len(tasks) == 1:
+    if [task.is_rest for task in tasks] == [True]:
         return [EyesParadigm(*band, window=window, tmin=tmin, tmax=tmax, resample=resample)]
-    if not rest:
+    if not exact and not any(task.is_rest for task in tasks):
         tmax = _MOTOR_TMAX if tmax is None else tmax
         check_times(tmin, tmax, window)
         return [CueParadigm(*band, tmin=tmin, tmax=tmax, resample=resample)] * len(tasks)
     if tmax is not None and not np.isclose(tmax - tmin, window):
         raise ValueError(
-            f"tmin={tmin} s and tmax={tmax} s make epochs of {tmax - tmin:g} s, but the windows "
-            f"of 'baseline-eyes' last window={window} s, and all epochs must be equally long. "
-            "Leave tmax out, change `window`, or load 'baseline-eyes' on its own."
+            f"tmin={tmin} s and tmax={tmax} s make epochs of {tmax - tmin:g} s, but all epochs "
+            f"must be equally long, and windows last window={window} s. Leave tmax out, change "
+            "`window`, or load 'baseline-eyes' on its own."
         )
     eyes = EyesParadigm(*band, window=window, resample=resample)
     cued = CueParadigm(*band, tmin=tmin, tmax=tmin + window, closed=False, resample=resample)
     return [eyes if task.is_rest else cued for task in tasks]
+
+
+def _load_subjects(tasks, subjects, paradigms, root, *, tmin, return_epochs=True, n_jobs=1):
+    """Load recordings that are there, task by task and subject by subject, and join them."""
+    parts = Parallel(n_jobs=n_jobs)(
+        delayed(_load_subject)(task, subject, paradigm, root, return_epochs)
+        for task, paradigm in zip(tasks, paradigms, strict=True)
+        for subject in subjects
+    )
+    blocks, labels, tables = zip(*parts, strict=True)
+    y = np.concatenate(labels)
+    metadata = pd.concat(tables, ignore_index=True)
+    if not return_epochs:
+        return np.concatenate(blocks), y, metadata
+    # Windows at rest have no cue to count from, but MNE joins only epochs whose times agree.
+    start = 0.0 if tasks == [TASKS["baseline-eyes"]] else tmin
+    with mne.use_log_level("WARNING"):
+        blocks = [block.shift_time(start, relative=False) for block in blocks]
+        X = mne.concatenate_epochs(blocks, verbose="ERROR")
+    X.metadata = metadata.copy()
+    return X, y, metadata
 
 
 def _load_subject(task, subject, paradigm, root, return_epochs):
@@ -185,17 +198,3 @@ def _load_subject(task, subject, paradigm, root, return_epochs):
     with mne.use_log_level("WARNING"):  # else a dozen lines for every run
         X, y, metadata = paradigm.get_data(dataset, return_epochs=return_epochs)
     return X, y, metadata.assign(task=task.name)
-
-
-def _join(parts, start, return_epochs):
-    """Join the parts into one X, one y and one metadata; epochs start at `start` seconds."""
-    blocks, labels, tables = zip(*parts, strict=True)
-    y = np.concatenate(labels)
-    metadata = pd.concat(tables, ignore_index=True)
-    if not return_epochs:
-        return np.concatenate(blocks), y, metadata
-    # Windows at rest have no cue to count from, but MNE joins only epochs whose times agree.
-    blocks = [block.shift_time(start, relative=False) for block in blocks]
-    X = mne.concatenate_epochs(blocks, verbose="ERROR")
-    X.metadata = metadata.copy()
-    return X, y, metadata

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from skeegformer._utils.info import electrode_montage
 from skeegformer._validation import check_count, check_one_of
 from skeegformer.datasets._channels import CH_NAMES, SFREQ
 from skeegformer.datasets._simulation import draw_subjects, make_streams, record
 from skeegformer.datasets._simulation_truth import SimulatedTruth, draw_channels, make_truth
-from skeegformer.preprocessing._sides import electrode_montage
 
 __all__ = ["SIMULATED_CASES", "SimulatedTruth", "make_simulated_eeg"]
 
@@ -154,8 +154,7 @@ def make_simulated_eeg(
     Returns
     -------
     X : mne.EpochsArray or ndarray of shape (n_subjects * n_epochs, 64, n_times)
-        The epochs, subject by subject, classes in random order. ``n_times`` is
-        ``duration * sfreq``.
+        The epochs, subject by subject, classes in random order.
     y : ndarray of str of shape (n_subjects * n_epochs,)
         The labels.
     metadata : pandas.DataFrame of shape (n_subjects * n_epochs, 3)
@@ -228,14 +227,9 @@ def _to_epochs(X, y, metadata, sfreq):
     """Return microvolts as epochs in volts, with positions, events and metadata."""
     info = mne.create_info(list(CH_NAMES), sfreq, "eeg")
     info.set_montage(electrode_montage())
-    event_id = {label: code for code, label in enumerate(dict.fromkeys(np.sort(y).tolist()), 1)}
-    events = np.column_stack(
-        [
-            np.arange(len(y)) * X.shape[-1],
-            np.zeros(len(y), int),
-            [event_id[label] for label in y.tolist()],
-        ]
-    )
+    labels, codes = np.unique(y, return_inverse=True)
+    events = np.column_stack([np.arange(len(y)) * X.shape[-1], 0 * codes, codes + 1])
+    event_id = {label: code for code, label in enumerate(labels.tolist(), 1)}
     return mne.EpochsArray(
         1e-6 * X, info, events, event_id=event_id, metadata=metadata.copy(), verbose="ERROR"
     )
@@ -253,17 +247,31 @@ def _complete(design):
         label: tuple(dict.fromkeys([*names, *design.evoked[label]]))
         for label, names in design.sources.items()
     }
-    named = [name for names in design.electrodes.values() for name in names]
-    design.named = list(dict.fromkeys(named))
+    design.named = list(dict.fromkeys(sum(design.electrodes.values(), ())))
     design.rhythms = [(label, name) for label, names in design.sources.items() for name in names]
-    design.frequencies = dict.fromkeys(design.sources, design.frequency)
-    design.mean_frequency = design.frequency
-    if isinstance(design.frequency, Mapping):
-        design.frequencies = {str(label): peak for label, peak in design.frequency.items()}
-    _check_frequencies(design)
-    if isinstance(design.frequency, Mapping):
-        design.mean_frequency = float(np.mean(list(design.frequency.values())))
-    _check_together(design)
+    design.mean_frequency, design.frequencies = _check_frequencies(design)
+    for is_wrong, problem in (
+        (
+            any(design.evoked.values()) and design.latency >= design.duration,
+            f"latency={design.latency} s does not lie within epochs of {design.duration} s.",
+        ),
+        (
+            design.n_line_noise and design.line_freq >= design.sfreq / 2,
+            f"line_freq={design.line_freq} Hz is not below half of sfreq={design.sfreq} Hz.",
+        ),
+        (
+            design.n_suppressors and not design.rhythms,
+            f"n_suppressors={design.n_suppressors}, but no class has a rhythm; name its "
+            "electrode in sources.",
+        ),
+        (
+            design.n_redundant and not design.named,
+            f"n_redundant={design.n_redundant}, but no class has a source that could be copied; "
+            "name one in sources or evoked.",
+        ),
+    ):
+        if is_wrong:
+            raise ValueError(problem)
     return design
 
 
@@ -280,21 +288,21 @@ def _check_sources(sources, evoked):
         str(label): (names,) if isinstance(names, str) else tuple(names)
         for label, names in sources.items()
     }
-    given = "sources names" if evoked is None else "sources and evoked together name"
     evoked = {} if evoked is None else evoked
-    for entry in evoked.values() if isinstance(evoked, Mapping) else [evoked]:
-        if not isinstance(entry, Mapping):
-            raise ValueError(
-                f"evoked has {entry!r} where a dict of electrode to peak in microvolts was "
-                'expected; write for example evoked={"target": {"Pz": 8.0}, "standard": {}}.'
-            )
-        for name, peak in entry.items():
-            if not isinstance(peak, Real) or not np.isfinite(peak):
-                raise ValueError(f"evoked gives {name} {peak!r}; a peak is a number of microvolts.")
+    entries = list(evoked.values()) if isinstance(evoked, Mapping) else [None]
+    if not all(isinstance(entry, Mapping) for entry in entries) or not all(
+        isinstance(peak, Real) and np.isfinite(peak) for entry in entries for peak in entry.values()
+    ):
+        raise ValueError(
+            f"evoked={evoked!r} is not a dict of class to a dict of electrode to peak in "
+            'microvolts, such as {"target": {"Pz": 8.0}, "standard": {}}.'
+        )
     evoked = {str(label): dict(entry) for label, entry in evoked.items()}
     labels = list(dict.fromkeys([*sources, *evoked]))
     if len(labels) < 2:
-        raise ValueError(f"{given} {len(labels)} class(es); two or more are needed.")
+        raise ValueError(
+            f"sources and evoked name {len(labels)} class(es); two or more are needed."
+        )
     for parameter, part in (("sources", sources), ("evoked", evoked)):
         unknown = [name for names in part.values() for name in names if name not in CH_NAMES]
         if unknown:
@@ -307,20 +315,12 @@ def _check_sources(sources, evoked):
 
 def _check_numbers(design):
     """Refuse numbers outside their ranges, and counts that leave a class without data."""
-    counts = {"n_subjects": 1, "n_epochs": len(design.sources)}
-    counts |= dict.fromkeys(("n_distractors", "n_line_noise", "n_redundant", "n_suppressors"), 0)
-    for name, least in counts.items():
+    counts = {"n_subjects": 1, "n_epochs": len(design.sources), "n_distractors": 0}
+    for name, least in {**counts, "n_line_noise": 0, "n_redundant": 0, "n_suppressors": 0}.items():
         check_count(name, getattr(design, name), least)
     above = ("sfreq", "duration", "background", "latency", "line_freq")
-    for name in (
-        *above,
-        "snr",
-        "variability",
-        "slope",
-        "alpha_snr",
-        "blink_rate",
-        "distractor_gain",
-    ):
+    others = ("snr", "variability", "slope", "alpha_snr", "blink_rate", "distractor_gain")
+    for name in above + others:
         value = getattr(design, name)
         is_number = isinstance(value, Real) and np.isfinite(value)
         if not is_number or value < 0 or (name in above and not value):
@@ -329,8 +329,10 @@ def _check_numbers(design):
 
 
 def _check_frequencies(design):
-    """Refuse peaks that the sampling frequency cannot hold, and classes left out."""
-    peaks = design.frequencies
+    """Return the mean peak and that of each class; refuse what sfreq cannot hold."""
+    is_dict = isinstance(design.frequency, Mapping)
+    given = design.frequency if is_dict else dict.fromkeys(design.sources, design.frequency)
+    peaks = {str(label): peak for label, peak in given.items()}
     expected = {label for label, _ in design.rhythms}
     if not expected <= set(peaks) <= set(design.sources) or not peaks:
         raise ValueError(
@@ -339,34 +341,10 @@ def _check_frequencies(design):
             "or a single number."
         )
     highest = design.sfreq / 2 - _MARGIN
-    for label, peak in peaks.items():
+    for peak in peaks.values():
         if not isinstance(peak, Real) or not _MARGIN < peak < highest:
-            of_class = f"[{label!r}]" if isinstance(design.frequency, Mapping) else ""
             raise ValueError(
-                f"frequency{of_class}={peak} Hz; at sfreq={design.sfreq} Hz the rhythm must lie "
+                f"frequency={design.frequency} Hz; at sfreq={design.sfreq} Hz rhythms must lie "
                 f"between {_MARGIN} and {highest} Hz."
             )
-
-
-def _check_together(design):
-    """Refuse what is right by itself but not together."""
-    if any(design.evoked.values()) and design.latency >= design.duration:
-        raise ValueError(
-            f"latency={design.latency} s, but epochs last duration={design.duration} s; the peak "
-            "has to lie within them."
-        )
-    if design.n_line_noise and design.line_freq >= design.sfreq / 2:
-        raise ValueError(
-            f"line_freq={design.line_freq} Hz, but at sfreq={design.sfreq} Hz there is nothing "
-            f"from {design.sfreq / 2} Hz on; raise sfreq."
-        )
-    if design.n_suppressors and not design.rhythms:
-        raise ValueError(
-            f"n_suppressors={design.n_suppressors}, but no class has a rhythm for them; "
-            "name its electrode in sources."
-        )
-    if design.n_redundant and not design.named:
-        raise ValueError(
-            f"n_redundant={design.n_redundant}, but no class has a source that could be copied; "
-            "name one in sources or evoked."
-        )
+    return float(np.mean(list(peaks.values()))) if is_dict else design.frequency, peaks

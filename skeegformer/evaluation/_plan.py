@@ -6,8 +6,7 @@ import joblib
 import numpy as np
 
 import skeegformer
-from skeegformer._memmap import MappedEpochs
-from skeegformer._validation import as_epochs, is_epochs
+from skeegformer._validation import MappedEpochs, as_epochs, is_epochs
 from skeegformer.evaluation._fold import seed_names
 from skeegformer.evaluation._splitting import (
     check_epochs,

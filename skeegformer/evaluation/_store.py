@@ -11,9 +11,8 @@ import joblib
 import numpy as np
 from sklearn.utils.metadata_routing import get_routing_for_object
 
-from skeegformer._memmap import MappedEpochs
 from skeegformer._utils.info import describe_info
-from skeegformer._validation import as_epochs, is_epochs
+from skeegformer._validation import MappedEpochs, as_epochs, is_epochs
 
 
 class FitStore:

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skeegformer._memmap import batches_of
-from skeegformer._validation import check_one_of
+from skeegformer._validation import batches_of, check_one_of
 from skeegformer.nn._tokens import tokens_to_channels
 
 SHUFFLES = ("none", "channels", "temporal", "all")

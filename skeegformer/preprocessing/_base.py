@@ -1,12 +1,10 @@
 """What the transformers share: the door, giving back what came in, and checks of parameters."""
 
-from numbers import Real
-
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import remember_input, validate_signal
+from skeegformer._validation import positive, remember_input, validate_signal
 
 
 class SignalTransformer(TransformerMixin, BaseEstimator):
@@ -43,14 +41,12 @@ class SignalTransformer(TransformerMixin, BaseEstimator):
         return self
 
     def fit_transform(self, X, y=None):
-        """Fit, then transform X.
+        """Fit and transform X.
 
         Parameters
         ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
+        X, y
             As in `fit`.
-        y : None
-            Ignored.
 
         Returns
         -------
@@ -143,32 +139,3 @@ def known_rate(estimator, eeg, parameter="sfreq"):
             f"{parameter}, the rate of X in Hz, or pass Epochs."
         )
     return positive(parameter, eeg.sfreq)
-
-
-def positive(parameter, value):
-    """Refuse what is no frequency above 0."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < np.inf:
-        raise ValueError(f"{parameter} is {value!r}, but has to be a number above 0, in Hz.")
-    return float(value)
-
-
-def optional_positive(parameter, value, meaning_of_none):
-    """Refuse what is no frequency above 0, unless it is None."""
-    try:
-        return None if value is None else positive(parameter, value)
-    except ValueError as error:
-        raise ValueError(f"{error} None means {meaning_of_none}.") from None
-
-
-def check_band(l_freq, h_freq):
-    """Refuse limits that are not above 0, or leave nothing between them.
-
-    MNE would take an upper limit of 0 for another filter, and an empty band for a band stop.
-    """
-    optional_positive("l_freq", l_freq, "no lower limit")
-    optional_positive("h_freq", h_freq, "no upper limit")
-    if l_freq is not None and h_freq is not None and l_freq >= h_freq:
-        raise ValueError(
-            f"l_freq ({l_freq:g} Hz) has to be below h_freq ({h_freq:g} Hz), or else the pass band "
-            "is empty; to remove a band use NotchFilter."
-        )

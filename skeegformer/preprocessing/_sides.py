@@ -1,11 +1,10 @@
 """Left and right: partners of channels, and classes that turn into each other."""
 
 import re
-from functools import lru_cache
 
-import mne
 import numpy as np
 
+from skeegformer._utils.info import electrode_montage
 from skeegformer._validation import validate_ch_names
 
 # What recordings put around the name of an electrode: "EEG C3-Ref", "EEG C3-LE", "C3..".
@@ -142,14 +141,6 @@ def partner_order(pairs, names):
 def is_own_image(order):
     """Tell whether each channel is its own partner, so that mirroring changes nothing."""
     return bool((order == np.arange(len(order))).all())
-
-
-@lru_cache(maxsize=1)
-def electrode_montage():
-    """Return the positions of the 10-05 system, under whichever name this MNE knows them."""
-    # MNE 1.13 renamed the montage and deprecates the name that earlier versions need.
-    renamed = "colin27_1005" in mne.channels.get_builtin_montages()
-    return mne.channels.make_standard_montage("colin27_1005" if renamed else "standard_1005")
 
 
 def _pairs_by_name(names, places):

@@ -46,14 +46,8 @@ class EuclideanAlignment(SignalTransformer):
         not told who the subjects are.
     whiteners_ : dict of {group: ndarray of shape (n_chans, n_chans)}
         Inverse square roots of the references.
-    n_chans_ : int
-        Number of EEG channels in `fit`.
-    ch_names_ : list of str or None
-        Their names; None for arrays.
-    n_features_in_ : int
-        Number of channels; of samples where X was 2-D.
-    feature_names_in_ : ndarray of str
-        Channel names, or the column names of a DataFrame; only where there are any.
+    n_chans_, ch_names_, sfreq_, n_features_in_, feature_names_in_
+        Channels, rate and features of what `fit` has seen; None or missing where not known.
 
     See Also
     --------
@@ -75,14 +69,13 @@ class EuclideanAlignment(SignalTransformer):
     `scoring`, since scorers predict without groups; otherwise all epochs of a test fold are one
     subject. With Epochs that have the metadata column nothing needs to be passed.
 
-    **What is used.** A subject seen in `fit` keeps the reference from `fit`, also when other
-    epochs of that subject are transformed. A subject not seen is aligned with its own epochs
-    given to `transform`, all at once and unlabelled: this is *transductive*. Its result for an
-    epoch depends on which others came along, and scores hold for applications in which a new
-    user's unlabelled epochs can be collected first. With few of them, and above all with a
-    single one, the reference is noisy and contains what is to be decoded: part of the
-    difference between classes is whitened away. Some twenty epochs or more are a sound choice,
-    from each class about as many as in training; else align with a calibration recording.
+    **What is used.** A subject seen in `fit` keeps the reference from `fit`. A subject not seen is
+    aligned with its own epochs given to `transform`, all at once and unlabelled: this is
+    *transductive*. Its result for an epoch depends on which others came along, and scores hold for
+    applications in which a new user's unlabelled epochs can be collected first. With few of them
+    the reference is noisy and contains what is to be decoded. Some twenty epochs or more are a
+    sound choice, from each class about as many as in training; else align with a calibration
+    recording.
 
     If `fit` was told groups and `transform` is not, all epochs of that call are one unseen
     subject. If `fit` was not told either, all its epochs are one subject, whose reference
@@ -116,6 +109,8 @@ class EuclideanAlignment(SignalTransformer):
     True
     """
 
+    _works_on_single_epochs = False
+
     def __init__(self, shrinkage="auto"):
         self.shrinkage = shrinkage
 
@@ -136,13 +131,8 @@ class EuclideanAlignment(SignalTransformer):
         Returns
         -------
         self
-            The fitted transformer.
-
-        Raises
-        ------
-        ValueError
-            If there is not one group per epoch, a subject's signal is zero throughout, or
-            `shrinkage` is not allowed.
+            The fitted transformer. A ValueError is raised if there is not one group per epoch, or
+            the signal of a subject is zero throughout.
         """
         self._learn(self._open(X, reset=True), groups)
         return self
@@ -152,11 +142,7 @@ class EuclideanAlignment(SignalTransformer):
 
         Parameters
         ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
-            As in `fit`.
-        y : None
-            Ignored.
-        groups : array-like of shape (n_epochs,) or None, default=None
+        X, y, groups : object
             As in `fit`.
 
         Returns
@@ -184,12 +170,6 @@ class EuclideanAlignment(SignalTransformer):
         -------
         mne.Epochs or ndarray
             New Epochs for Epochs; for an array an array of the same shape and floating type.
-
-        Raises
-        ------
-        ValueError
-            If X does not agree with what was fitted, there is not one group per epoch, or the
-            signal of an unseen subject is zero throughout.
         """
         check_is_fitted(self)
         return self._align(self._open(X, reset=False), groups)

@@ -55,14 +55,8 @@ class ChannelDropper(_ChannelSelector):
         Names of the channels that are left; None where names are not known.
     kept_channels_ : list of int
         Places of the EEG channels that are left.
-    n_chans_ : int
-        Number of EEG channels in `fit`.
-    ch_names_ : list of str or None
-        Their names; None where they are not known.
-    n_features_in_ : int
-        Number of channels; of samples where X was 2-D.
-    feature_names_in_ : ndarray of str
-        Channel names, or the column names of a DataFrame; only where there are any.
+    n_chans_, ch_names_, sfreq_, n_features_in_, feature_names_in_
+        Channels, rate and features of what `fit` has seen; None or missing where not known.
 
     See Also
     --------
@@ -125,14 +119,8 @@ class ChannelPicker(_ChannelSelector):
         Names of the channels that are kept; None where names are not known.
     kept_channels_ : list of int
         Places of the EEG channels that are kept.
-    n_chans_ : int
-        Number of EEG channels in `fit`.
-    ch_names_ : list of str or None
-        Their names; None where they are not known.
-    n_features_in_ : int
-        Number of channels; of samples where X was 2-D.
-    feature_names_in_ : ndarray of str
-        Channel names, or the column names of a DataFrame; only where there are any.
+    n_chans_, ch_names_, sfreq_, n_features_in_, feature_names_in_
+        Channels, rate and features of what `fit` has seen; None or missing where not known.
 
     See Also
     --------
@@ -147,9 +135,6 @@ class ChannelPicker(_ChannelSelector):
     array([[[3., 3.],
             [1., 1.]]])
     """
-
-    def __init__(self, ch_names=None, *, input_ch_names=None):
-        super().__init__(ch_names, input_ch_names=input_ch_names)
 
     def _choose(self, names, eeg):
         if self.ch_names is None:

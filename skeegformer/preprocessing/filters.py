@@ -3,12 +3,8 @@
 import mne
 import numpy as np
 
-from skeegformer.preprocessing._base import (
-    SignalTransformer,
-    check_band,
-    known_rate,
-    positive,
-)
+from skeegformer._validation import check_band, positive
+from skeegformer.preprocessing._base import SignalTransformer, known_rate
 
 # Half of MNE's order rings for a shorter time, which short epochs need.
 NOTCH_DESIGN = {"order": 2, "ftype": "butter", "output": "sos"}
@@ -33,16 +29,8 @@ class BandPassFilter(SignalTransformer):
 
     Attributes
     ----------
-    n_chans_ : int
-        Number of EEG channels in `fit`.
-    ch_names_ : list of str or None
-        Their names; None for arrays.
-    sfreq_ : float or None
-        Sampling rate in `fit` in Hz.
-    n_features_in_ : int
-        Number of channels; of samples where X was 2-D.
-    feature_names_in_ : ndarray of str
-        Channel names, or the column names of a DataFrame; only where there are any.
+    n_chans_, ch_names_, sfreq_, n_features_in_, feature_names_in_
+        Channels, rate and features of what `fit` has seen; None or missing where not known.
 
     See Also
     --------
@@ -123,16 +111,8 @@ class NotchFilter(SignalTransformer):
     ----------
     freqs_ : list of float
         The frequencies that are removed, in Hz.
-    n_chans_ : int
-        Number of EEG channels in `fit`.
-    ch_names_ : list of str or None
-        Their names; None for arrays.
-    sfreq_ : float or None
-        Sampling rate in `fit` in Hz.
-    n_features_in_ : int
-        Number of channels; of samples where X was 2-D.
-    feature_names_in_ : ndarray of str
-        Channel names, or the column names of a DataFrame; only where there are any.
+    n_chans_, ch_names_, sfreq_, n_features_in_, feature_names_in_
+        Channels, rate and features of what `fit` has seen; None or missing where not known.
 
     See Also
     --------

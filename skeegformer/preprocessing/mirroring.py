@@ -58,14 +58,8 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Index of each channel's partner on the other side; None where nothing is mirrored.
     mirrored_classes_ : dict or None
         The label that each label becomes in a mirror image; None where nothing is mirrored.
-    n_chans_ : int
-        Number of EEG channels in `fit`.
-    ch_names_ : list of str or None
-        Their names; None where they are not known.
-    n_features_in_ : int
-        Number of channels; of samples where X was 2-D.
-    feature_names_in_ : ndarray of str
-        Channel names, or the column names of a DataFrame; only where there are any.
+    n_chans_, ch_names_, sfreq_, n_features_in_, feature_names_in_
+        Channels, rate and features of what `fit` has seen; None or missing where not known.
 
     See Also
     --------
@@ -77,9 +71,6 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     mirror images are the mirror images of aligned epochs. A mirror image belongs to the subject of
     its epoch: `groups` passed to `fit` are doubled and reach the classifier where it takes them,
     and the metadata of Epochs are copied.
-
-    Brains and tasks are not symmetric to the last detail, but across subjects the gain by twice
-    as many epochs outweighs that for motor imagery.
 
     Examples
     --------
@@ -119,9 +110,8 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a channel has no partner, the names of channels are not known, all are on the
-            midline but labels are exchanged, `swap` does not fit the classes, X is empty or not
-            finite, or the classifier has no `predict_proba`.
+            If a channel has no partner or no name, all are on the midline but labels are
+            exchanged, `swap` does not fit the classes, or the classifier has no `predict_proba`.
         """
         if isinstance(self.classifier, type) or not hasattr(self.classifier, "predict_proba"):
             raise ValueError(

@@ -5,7 +5,8 @@ from fractions import Fraction
 import mne
 import numpy as np
 
-from skeegformer.preprocessing._base import SignalTransformer, known_rate, optional_positive
+from skeegformer._validation import optional_positive
+from skeegformer.preprocessing._base import SignalTransformer, known_rate
 
 
 class Resampler(SignalTransformer):
@@ -20,17 +21,8 @@ class Resampler(SignalTransformer):
 
     Attributes
     ----------
-    n_chans_ : int
-        Number of EEG channels in `fit`.
-    ch_names_ : list of str or None
-        Their names; None for arrays.
-    sfreq_ : float or None
-        Sampling rate in `fit` in Hz. Unless `sfreq` is None, later input may have another:
-        all of it is brought to `sfreq`.
-    n_features_in_ : int
-        Number of channels; of samples where X was 2-D.
-    feature_names_in_ : ndarray of str
-        Channel names, or the column names of a DataFrame; only where there are any.
+    n_chans_, ch_names_, sfreq_, n_features_in_, feature_names_in_
+        Channels, rate and features of what `fit` has seen; None or missing where not known.
 
     See Also
     --------
@@ -39,7 +31,8 @@ class Resampler(SignalTransformer):
     Notes
     -----
     Each epoch is resampled by itself, with a polyphase filter that also removes what would
-    alias, to ``round(n_times * sfreq / input_sfreq)`` samples, at least one.
+    alias, to ``round(n_times * sfreq / input_sfreq)`` samples, at least one. Later input may have
+    another rate than that of `fit`, unless `sfreq` is None.
 
     Examples
     --------

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from skeegformer._memmap import read_rows
+from skeegformer._validation import read_rows
 
 # Of each subject in a training batch whose log powers are centred on their subject's mean.
 EPOCHS_OF_A_SUBJECT = 8

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from skeegformer._memmap import MappedEpochs
+from skeegformer._validation import MappedEpochs
 
 
 class StandardizedNetwork(nn.Module):

@@ -13,8 +13,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state, column_or_1d
 from skorch.helper import predefined_split
 
-from skeegformer._memmap import MappedEpochs
 from skeegformer._validation import (
+    MappedEpochs,
     check_number,
     remember_input,
     validate_eeg,

@@ -5,11 +5,12 @@ from functools import partial
 from numbers import Integral
 from pathlib import Path
 
+import mne
 import numpy as np
+import pandas as pd
 
 VOLTS_TO_MICROVOLTS = 1e6
 BATCH = 32  # epochs that are in memory at the same time
-_ALL = slice(None)
 
 
 class MappedEpochs:
@@ -41,18 +42,10 @@ class MappedEpochs:
 
     Attributes
     ----------
-    path : pathlib.Path
-        The file.
+    path, unit, ch_names, sfreq, info
+        As the parameters.
     shape : tuple of (int, int, int)
         ``(n_epochs, n_chans, n_times)`` of what is chosen.
-    unit : str
-        What the values in the file are.
-    ch_names : list of str or None
-        Names of the channels.
-    sfreq : float or None
-        Sampling rate in Hz.
-    info : mne.Info or None
-        Measurement info of the channels.
     subjects : ndarray of shape (n_epochs,) or None
         The subject of each epoch that is chosen.
 
@@ -63,24 +56,18 @@ class MappedEpochs:
     ValueError
         If the size of the file, or the number of names or subjects, does not agree with `shape`.
 
-    See Also
-    --------
-    load_memmap : Reads a whole export, with labels and metadata.
-
     Examples
     --------
     >>> import tempfile
     >>> from pathlib import Path
     >>> import numpy as np
-    >>> from skeegformer import MappedEpochs
+    >>> from skeegformer.datasets import MappedEpochs
     >>> folder = tempfile.TemporaryDirectory()
     >>> path = Path(folder.name, "epochs.dat")
     >>> np.zeros((10, 320, 3), dtype="<f4").tofile(path)  # epochs, samples, channels
     >>> X = MappedEpochs(path, (10, 3, 320), ch_names=["C3", "Cz", "C4"], sfreq=160.0)
-    >>> X[[0, 4, 2]].shape
-    (3, 3, 320)
-    >>> X[0].shape, X[0].dtype
-    ((3, 320), dtype('float32'))
+    >>> X[[0, 4, 2]].shape, X[0].shape
+    ((3, 3, 320), (3, 320))
     >>> folder.cleanup()
     """
 
@@ -137,27 +124,25 @@ class MappedEpochs:
     def __getitem__(self, key):
         """Choose epochs, and perhaps channels, as an array does: X[epochs], X[epochs, channels]."""
         parts = key if isinstance(key, tuple) else (key,)
-        key, channels, *rest = (*(part for part in parts if part is not Ellipsis), _ALL, _ALL)
-        if parts[0] is Ellipsis or not all(_is_all(part) for part in rest):
+        if len(parts) > 1 and parts[-1] is Ellipsis:
+            parts = parts[:-1]
+        if len(parts) > 2:
             raise IndexError(
                 "Epochs in a file are indexed by epochs, and perhaps channels: X[epochs, "
                 "channels]. Load them for anything else: X.load()[...]."
             )
+        key, channels = (*parts, slice(None))[:2]
         if isinstance(key, Integral):
             return self.read(np.arange(len(self))[[key]])[0][channels]
         chosen = _choose(len(self), key)
         out = copy.copy(self)
         out._rows, out.shape = self._rows[chosen], (len(chosen), *self.shape[1:])
         out.subjects = None if self.subjects is None else self.subjects[chosen]
-        if _is_all(channels):
+        if len(parts) == 1:
             return out
         picks = _choose(self.shape[1], channels)
         names = None if self.ch_names is None else [self.ch_names[i] for i in picks]
-        info = self.info
-        if info is not None:
-            import mne
-
-            info = mne.pick_info(info, picks)
+        info = None if self.info is None else mne.pick_info(self.info, picks)
         return out.with_channels(partial(np.take, indices=picks, axis=1), names, info, len(picks))
 
     def read(self, indices):
@@ -202,7 +187,10 @@ class MappedEpochs:
         return self.load().astype(self.dtype if dtype is None else dtype, copy=False)
 
     def to_epochs(self, metadata=None):
-        """Load what is chosen as Epochs.
+        """Load what is chosen as Epochs, in volts.
+
+        Values whose unit is not volts are taken for microvolts, so that a classifier gets the same
+        numbers from these Epochs as from `self`.
 
         Parameters
         ----------
@@ -213,18 +201,8 @@ class MappedEpochs:
         Returns
         -------
         mne.EpochsArray
-            In volts. Values whose unit is not volts are taken for microvolts, so that a
-            classifier gets the same numbers from these Epochs as from `self`.
-
-        Raises
-        ------
-        ValueError
-            If names of channels or the sampling rate are not known, or metadata has another
-            number of rows.
+            The epochs. A ValueError is raised where names of channels or the rate are not known.
         """
-        import mne
-        import pandas as pd
-
         if self.ch_names is None or self.sfreq is None:
             raise ValueError(
                 f"Epochs need the names of the channels and the sampling rate, and "
@@ -271,10 +249,6 @@ class MappedEpochs:
         out = copy.copy(self)
         out.subjects = None
         return out
-
-
-def _is_all(key):
-    return isinstance(key, slice) and key == _ALL
 
 
 def _choose(n, key):
