@@ -153,8 +153,7 @@ def draw(task, explanations, tests, folder):
         label = METHOD_LABELS[method]
         text.append(
             f".. figure:: images/{stem}_{method}.png\n\n   {label[0].upper()}{label[1:]}, "
-            f"{task}; white dots: channels of significant clusters. "
-            + " ".join(test.summary.split())
+            f"{task}; white dots: channels of significant clusters. " + " ".join(repr(test).split())
         )
     bars = explanations["integrated-gradients"].plot_bars(regions=True)
     bars.figure_.savefig(folder / f"{stem}_bars.png", dpi=120)

@@ -16,7 +16,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import binomtest, t
 
 from skeegformer import make_simulated_eeg
-from skeegformer.explain import Explanation, compare_conditions
+from skeegformer.explain import Explanation
 
 RESULTS = Path(__file__).parent / "results"
 CLASSES = np.array(["left", "right"])
@@ -64,8 +64,7 @@ def measure(kind, threshold, n_runs, n_permutations, info, root):
     alarms, uncorrected = 0, 0
     for run in range(n_runs):
         rng = np.random.default_rng(run)  # every run can be repeated by itself
-        test = compare_conditions(
-            simulate(kind, info, root, rng),
+        test = simulate(kind, info, root, rng).compare(
             *CLASSES,
             alpha=ALPHA,
             threshold=threshold,
@@ -99,7 +98,7 @@ def main():
     root = np.linalg.cholesky(covariance + 1e-6 * np.eye(len(positions)))
 
     lines = [
-        f"`compare_conditions` where the conditions do not differ: {N_SUBJECTS} subjects, 64 "
+        f"`explanation.compare` where the conditions do not differ: {N_SUBJECTS} subjects, 64 "
         f"electrodes, noise correlated over 4 cm, {args.permutations} permutations, "
         f"alpha = {ALPHA}. Rate of runs with a significant cluster, its 95 % interval, and p of a "
         "binomial test that it is above alpha; beside it the rate of runs in which a t test "

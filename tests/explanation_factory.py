@@ -1,9 +1,11 @@
 """Explanations of known values, for tests of what is made of them."""
 
 import numpy as np
+from sklearn.utils import Bunch
 
 from skeegformer import Explanation
 
+TIMES = ("0.00-0.67 s", "0.67-1.33 s", "1.33-2.00 s")
 _ROWS = "Fp1 Fpz Fp2 F7 F3 Fz F4 F8 T7 C3 Cz C4 T8 CP3 CP4 P7 P3 Pz P4 P8 O1 Oz O2"
 CH_NAMES = _ROWS.split()
 
@@ -41,4 +43,31 @@ def make_explanation(method="rollout", *, parts=("epoch",), part_kind="time", na
         part_kind=part_kind,
         subjects=np.repeat([3, 5, 8, 9], 6),
         connections=connections + np.eye(n_chans) / 2,
+    )
+
+
+def full_explanation(info):
+    """Return one with every field but the model, of 12 epochs and three classes."""
+    rng = np.random.default_rng(0)
+    info = info.copy()
+    info["bads"] = ["Fp1"]
+    n_epochs, n_chans, classes = 12, len(info["ch_names"]), np.array(["feet", "left", "right"])
+    return Explanation(
+        token_values=rng.normal(size=(n_epochs, n_chans, len(TIMES))),
+        probabilities=rng.dirichlet(np.ones(3), size=n_epochs).astype(np.float32),
+        classes=classes,
+        y=np.repeat(classes, 4),
+        ch_names=list(info["ch_names"]),
+        info=info,
+        method="integrated-gradients",
+        parts=TIMES,
+        targets=rng.choice(classes, n_epochs),
+        subjects=np.tile([1, 2, 3, 4], 3),
+        connections=rng.normal(size=(n_epochs, n_chans, n_chans)).astype(np.float32),
+        permutation=Bunch(
+            importances=rng.normal(size=(n_chans, 5)),
+            importances_mean=rng.normal(size=n_chans),
+            names=list(info["ch_names"]),
+        ),
+        settings={"method": "integrated-gradients", "n_repeats": np.int64(5), "bands": None},
     )

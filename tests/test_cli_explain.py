@@ -114,10 +114,9 @@ def test_what_the_original_kept(runs, tmp_path, capsys):
         convention="eeg-transformer",
         head_fusion="max",
         residual=False,
-        correct_only=True,
-        min_confidence=0.5,
     )
-    expected = explainer.explain(model, X.to_epochs(metadata), y)
+    everything = explainer.explain(model, X.to_epochs(metadata), y)
+    expected = everything.select(correct=True, min_confidence=0.5)
     found = Explanation.load(run / "explanation" / "rollout.safetensors")
     np.testing.assert_allclose(found.values, expected.values, rtol=1e-5)
     assert (found.predictions == found.y).all()

@@ -6,51 +6,21 @@ import matplotlib.pyplot as plt
 import mne
 import numpy as np
 import pytest
+from explanation_factory import TIMES, full_explanation
 from scipy.special import logit
-from sklearn.utils import Bunch
 
-from skeegformer.explain import Explanation
-from skeegformer.explain.explanation import Source
-from skeegformer.explain.export import (
-    to_dataframe,
-    to_evoked,
-    to_shap,
-)
+from skeegformer.explain._source import Source
 
-N_EPOCHS, N_CHANS, N_PARTS = 12, 64, 3
-TIMES = ("0.00-0.67 s", "0.67-1.33 s", "1.33-2.00 s")
+N_EPOCHS, N_CHANS, N_PARTS = 12, 64, len(TIMES)
 
 
 @pytest.fixture
 def explanation(simulated):
-    """Make one with every field but the model, of three classes."""
-    rng = np.random.default_rng(0)
-    info = simulated[0].info.copy()
-    info["bads"] = ["Fp1"]
-    classes = np.array(["feet", "left", "right"])
-    return Explanation(
-        token_values=rng.normal(size=(N_EPOCHS, N_CHANS, N_PARTS)),
-        probabilities=rng.dirichlet(np.ones(3), size=N_EPOCHS).astype(np.float32),
-        classes=classes,
-        y=np.repeat(classes, 4),
-        ch_names=list(info["ch_names"]),
-        info=info,
-        method="integrated-gradients",
-        parts=TIMES,
-        targets=rng.choice(classes, N_EPOCHS),
-        subjects=np.tile([1, 2, 3, 4], 3),
-        connections=rng.normal(size=(N_EPOCHS, N_CHANS, N_CHANS)).astype(np.float32),
-        permutation=Bunch(
-            importances=rng.normal(size=(N_CHANS, 5)),
-            importances_mean=rng.normal(size=N_CHANS),
-            names=list(info["ch_names"]),
-        ),
-        settings={"method": "integrated-gradients", "n_repeats": np.int64(5), "bands": None},
-    )
+    return full_explanation(simulated[0].info)
 
 
 def test_every_value_is_in_the_table(explanation):
-    frame = to_dataframe(explanation)
+    frame = explanation.to_dataframe()
     assert frame.columns.tolist() == [
         *("epoch", "subject", "label", "prediction", "confidence", "target"),
         *("channel", "part", "value"),
@@ -71,13 +41,13 @@ def test_every_value_is_in_the_table(explanation):
 
 def test_what_is_not_known_is_none_in_the_table(explanation):
     bare = replace(explanation, y=None, subjects=None, targets=None, ch_names=None, info=None)
-    frame = to_dataframe(bare)
+    frame = bare.to_dataframe()
     assert frame[["subject", "label", "target"]].isna().all(axis=None)
     assert frame["channel"].iloc[3] == "channel 1"
 
 
 def test_evoked_has_the_means_and_can_be_drawn(explanation):
-    evoked = to_evoked(explanation)
+    evoked = explanation.to_evoked()
     assert list(evoked) == ["feet", "left", "right"]
     left = evoked["left"]
     np.testing.assert_array_equal(left.data, explanation.token_values[4:8].mean(axis=0))
@@ -103,34 +73,26 @@ def test_evoked_has_the_means_and_can_be_drawn(explanation):
 
 def test_evoked_of_bands_and_of_single_parts(explanation):
     bands = replace(explanation, parts=("theta", "alpha", "beta"), part_kind="band")
-    evoked = to_evoked(bands, by=None)
+    evoked = bands.to_evoked(by=None)
     assert evoked.times.tolist() == [0, 1, 2]
     assert (evoked.comment, evoked.nave) == ("all epochs", N_EPOCHS)
     np.testing.assert_array_equal(evoked.data.T, list(bands.part_means().values()))
     whole = replace(explanation, token_values=explanation.token_values[..., :1], parts=("epoch",))
-    evoked = to_evoked(whole)["right"]
+    evoked = whole.to_evoked()["right"]
     np.testing.assert_array_equal(evoked.data[:, 0], whole.class_means()["right"])
     evoked.plot_topomap(times=[0], show=False)
     plt.close("all")
     with pytest.raises(ValueError, match="pass Epochs, or give explain an info="):
-        to_evoked(replace(explanation, info=None))
+        replace(explanation, info=None).to_evoked()
     with pytest.raises(ValueError, match="by='part' is not one of 'class', None"):
-        to_evoked(explanation, by="part")
-
-
-def test_evoked_survives_a_file_of_mne(explanation, tmp_path):
-    evoked = to_evoked(explanation)["left"]
-    evoked.save(tmp_path / "left-ave.fif")
-    found = mne.read_evokeds(tmp_path / "left-ave.fif")[0]
-    np.testing.assert_allclose(found.data, evoked.data, rtol=1e-6)
-    np.testing.assert_allclose(found.times, evoked.times, atol=1e-5)
+        explanation.to_evoked(by="part")
 
 
 def test_shap_adds_up_to_the_log_odds_and_can_be_drawn(explanation):
     shap = pytest.importorskip("shap")
     data = np.random.default_rng(0).normal(size=(N_EPOCHS, N_CHANS, 50)).astype(np.float32)
     explanation = replace(explanation, source=Source(None, data))
-    found = to_shap(explanation)
+    found = explanation.to_shap()
     codes = np.searchsorted(explanation.classes, explanation.targets)
     expected = logit(explanation.probabilities[np.arange(N_EPOCHS), codes].astype(float))
     np.testing.assert_allclose(found.base_values + found.values.sum(axis=1), expected, rtol=1e-5)
@@ -138,14 +100,14 @@ def test_shap_adds_up_to_the_log_odds_and_can_be_drawn(explanation):
     np.testing.assert_allclose(found.data, np.linalg.norm(data, axis=-1) / np.sqrt(50), rtol=1e-6)
     assert found.feature_names == explanation.ch_names
 
-    divided = to_shap(explanation, parts=True)
+    divided = explanation.to_shap(parts=True)
     assert divided.shape == divided.data.shape == (N_EPOCHS, N_CHANS * N_PARTS)
     assert divided.feature_names[4] == f"{explanation.ch_names[1]}, {TIMES[1]}"
     np.testing.assert_array_equal(divided.values[:, 4], explanation.token_values[:, 1, 1])
     np.testing.assert_allclose(divided.base_values, found.base_values)
     np.testing.assert_array_equal(divided.data[:, 4], found.data[:, 1])
 
-    for values in (found, to_shap(replace(explanation, source=None))):
+    for values in (found, replace(explanation, source=None).to_shap()):
         shap.plots.beeswarm(values, show=False, max_display=5)
         names = [label.get_text() for label in plt.gca().get_yticklabels()]
         top = explanation.ch_names[np.abs(explanation.values).mean(axis=0).argmax()]
@@ -159,28 +121,24 @@ def test_shap_of_a_probability_that_rounds_to_one(explanation):
     pytest.importorskip("shap")
     sure = np.tile(np.array([1, 1e-20, 0], dtype=np.float32), (N_EPOCHS, 1))
     sure = replace(explanation, probabilities=sure, targets=np.full(N_EPOCHS, "feet"))
-    found = to_shap(sure)
+    found = sure.to_shap()
     np.testing.assert_allclose(
         found.base_values + found.values.sum(axis=1), 20 * np.log(10), rtol=1e-6
     )
     for label in ("left", "right"):
-        unlikely = to_shap(replace(sure, targets=np.full(N_EPOCHS, label)))
+        unlikely = replace(sure, targets=np.full(N_EPOCHS, label)).to_shap()
         assert np.isfinite(unlikely.base_values).all()
 
 
 @pytest.mark.parametrize(
-    "method, reason",
+    "changes, reason",
     [
-        ("rollout", "those of attention rollout do not add up.*shares of attention"),
-        ("gradient-rollout", "shares of relevance"),
-        ("occlusion", "counted in all of them or in none.*method='integrated-gradients'"),
+        ({"method": "rollout"}, "those of attention rollout do not add up.*shares of attention"),
+        ({"method": "gradient-rollout"}, "shares of relevance"),
+        ({"method": "occlusion"}, "counted in all of them or in none.*method='integrated-gradie"),
+        ({"targets": None}, "targets are None"),
     ],
 )
-def test_shap_is_refused_where_values_do_not_add_up(explanation, method, reason):
+def test_shap_is_refused_where_values_do_not_add_up(explanation, changes, reason):
     with pytest.raises(ValueError, match=reason):
-        to_shap(replace(explanation, method=method))
-
-
-def test_shap_needs_the_explained_classes(explanation):
-    with pytest.raises(ValueError, match="targets are None"):
-        to_shap(replace(explanation, targets=None))
+        replace(explanation, **changes).to_shap()

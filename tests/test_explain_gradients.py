@@ -9,7 +9,6 @@ from skeegformer import (
     AttentionExplainer,
     EEGTransformer,
     EEGTransformerClassifier,
-    OriginalTransformerClassifier,
 )
 from skeegformer.attention import attention_gradients, gradient_rollout
 from skeegformer.explain._gradients import integrated_gradients, source_contributions
@@ -119,7 +118,7 @@ def test_gradient_rollout_against_jacobians_by_hand():
         for layer, gradient in zip(weights, gradients, strict=True):
             expected = expected + (gradient * layer).clamp(min=0).mean(dim=0) @ expected
 
-    attn, grads, _ = attention_gradients(network, x, lambda logits: log_odds(logits, code))
+    attn, grads = attention_gradients(network, x, lambda logits: log_odds(logits, code))
     torch.testing.assert_close(attn[0], torch.stack(weights))
     torch.testing.assert_close(grads[0], torch.stack(gradients), rtol=1e-5, atol=1e-8)
     relevance = gradient_rollout(attn, grads)[0]
@@ -130,7 +129,7 @@ def test_gradient_rollout_against_jacobians_by_hand():
     np.testing.assert_allclose(found["connections"][0], expected[1:, 1:], rtol=1e-6)
 
 
-def test_frozen_parameters_and_modes_stay_as_they_are():
+def test_frozen_parameters_stay_as_they_are():
     network = _original().train()
     for parameter in network.parameters():
         parameter.requires_grad_(False)
@@ -139,7 +138,6 @@ def test_frozen_parameters_and_modes_stay_as_they_are():
         attention_gradients(network, x, lambda logits: logits[:, 0])
     assert network.training
     assert all(parameter.grad is None for parameter in network.parameters())
-    assert all(block.mha.recorder is None for block in network.encoder.encoder_layers)
 
 
 @pytest.mark.parametrize("adapted", [False, True])
@@ -317,26 +315,10 @@ def test_integrated_gradients_of_a_linear_model_are_weights_times_samples():
     assert model.training
 
 
-def test_log_odds():
-    logits = torch.randn(5, 4, dtype=torch.float64)
-    codes = torch.tensor([0, 1, 2, 3, 0])
-    p = torch.softmax(logits, dim=1)[torch.arange(5), codes]
-    torch.testing.assert_close(log_odds(logits, codes), torch.log(p / (1 - p)))
-
-
 @pytest.fixture(scope="module")
 def fitted(simulated):
     X, y, _, _ = simulated
     return EEGTransformerClassifier(n_groups=1, n_heads=4, max_epochs=8, random_state=0).fit(X, y)
-
-
-@pytest.fixture(scope="module")
-def original(simulated):
-    X, y, _, _ = simulated
-    return OriginalTransformerClassifier(
-        embed_dim=16, n_heads=4, n_layers=1, n_time_tokens=2, max_epochs=2, early_stopping=False,
-        random_state=0,
-    ).fit(X, y)  # fmt: skip
 
 
 def test_integrated_gradients_add_up_to_what_the_classifier_says(fitted, simulated):
@@ -353,19 +335,6 @@ def test_integrated_gradients_add_up_to_what_the_classifier_says(fitted, simulat
     np.testing.assert_allclose(explanation.values.sum(axis=1), change, rtol=1e-3, atol=1e-4)
 
 
-def test_tokens_of_the_original_add_up_to_what_it_says(original, simulated):
-    X, y, _, _ = simulated
-    explanation = AttentionExplainer("integrated-gradients").explain(original, X[:12], y[:12])
-    assert explanation.parts == ("0.00-1.00 s", "1.00-2.00 s")
-    assert explanation.settings["completeness_error"] < 1e-3
-    network = original.net_.module_
-    start = network.average_epoch().expand(64, 320)
-    start = network(start).detach().numpy()
-    sign = np.where(explanation.targets == original.classes_[1], 1, -1)
-    change = sign * (original.decision_function(X[:12]) - (start[1] - start[0]))
-    np.testing.assert_allclose(explanation.values.sum(axis=1), change, rtol=2e-3, atol=1e-4)
-
-
 def test_target_decides_the_sign(fitted, simulated):
     """With two classes, what speaks for one speaks against the other."""
     X, y, _, _ = simulated
@@ -378,14 +347,6 @@ def test_target_decides_the_sign(fitted, simulated):
     np.testing.assert_array_equal(true.targets, y[:8])
 
 
-def test_what_gradients_refuse(fitted, simulated):
-    X, _, _, _ = simulated
-    with pytest.raises(ValueError, match="target='true' needs the true labels"):
-        AttentionExplainer("gradient-rollout", target="true").explain(fitted, X[:4])
-    with pytest.raises(ValueError, match="target='up' is neither 'predicted' nor 'true'"):
-        AttentionExplainer("gradient-rollout", target="up").explain(fitted, X[:4])
-    for method in ("rollout", "gradient-rollout", "integrated-gradients", "permutation"):
-        with pytest.raises(ValueError, match=f"'{method}' cannot tell bands apart; .*for occlusi"):
-            AttentionExplainer(method, parts="band").explain(fitted, X[:4])
+def test_there_has_to_be_a_gradient_for_every_weight():
     with pytest.raises(ValueError, match="gradients .*; there has to be a gradient"):
         gradient_rollout(torch.ones(1, 1, 1, 3, 3), torch.ones(1, 1, 1, 2, 2))

@@ -13,7 +13,6 @@ from skeegformer import (
     OriginalTransformerClassifier,
     make_simulated_eeg,
 )
-from skeegformer.explain.patterns import source_patterns
 
 
 def _fitted(case):
@@ -22,7 +21,8 @@ def _fitted(case):
     train = subjects <= 6
     classifier = EEGTransformerClassifier(max_epochs=20, random_state=0).fit(X[train], y[train])
     data = X[~train].get_data(units="uV").astype(np.float32)
-    return classifier, data, subjects[~train], truth
+    explanation = AttentionExplainer().explain(classifier, data, groups=subjects[~train])
+    return classifier, explanation, truth
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def suppressed():
 
 def test_patterns_are_where_sources_are_seen_and_filters_where_heads_listen(suppressed):
     """The suppressors help to see the rhythms, which are not seen there."""
-    classifier, data, subjects, truth = suppressed
-    found = source_patterns(classifier, data, subjects, n_sources=4)
+    _, explanation, truth = suppressed
+    found = explanation.patterns(n_sources=4)
     assert np.all(np.diff(found.shares) <= 0)
     for source in range(4):
         gain = truth.gain.loc[found.classes[source]]
@@ -53,8 +53,8 @@ def test_patterns_are_where_sources_are_seen_and_filters_where_heads_listen(supp
 
 
 def test_potentials_are_told_by_the_mean():
-    classifier, data, subjects, truth = _fitted("phase-locked")
-    found = source_patterns(classifier, data, subjects, n_sources=2)
+    _, explanation, truth = _fitted("phase-locked")
+    found = explanation.patterns(n_sources=2)
     assert list(found.tokens) == ["mean", "mean"]
     for source in range(2):
         gain = truth.gain.loc[found.classes[source]]
@@ -63,9 +63,9 @@ def test_potentials_are_told_by_the_mean():
 
 def test_filters_and_patterns_number_by_number(suppressed):
     """The kernel is spatial times temporal filter; patterns covary with what it gathers."""
-    classifier, data, subjects, _ = suppressed
-    data = data[:6]
-    found = source_patterns(classifier, data, subjects[:6], n_sources=3)
+    classifier, explanation, _ = suppressed
+    few = explanation.select(range(6))
+    data, found = few.source.data, few.patterns(n_sources=3)
     network = classifier.net_.module_
     assert np.all((found.fits > 0.5) & (found.fits <= 1))
     kernels = network.kernel()[: network.n_sources].detach().double().numpy()
@@ -96,8 +96,8 @@ def test_filters_and_patterns_number_by_number(suppressed):
 
 
 def test_weights_are_those_of_the_class_token(suppressed):
-    classifier, data, subjects, _ = suppressed
-    found = source_patterns(classifier, data, subjects, n_sources=40)
+    classifier, explanation, _ = suppressed
+    found = explanation.patterns(n_sources=40)
     network = classifier.net_.module_
     weights = (network.class_weight[1] - network.class_weight[0]).detach().numpy()
     weights = weights.swapaxes(0, 1) / network.n_groups
@@ -110,12 +110,9 @@ def test_weights_are_those_of_the_class_token(suppressed):
     assert found.times[0] == pytest.approx((network.window - 1) / 2 / network.rate)
 
 
-def test_patterns_of_an_explanation(suppressed):
-    classifier, data, subjects, _ = suppressed
-    explanation = AttentionExplainer().explain(classifier, data, groups=subjects)
-    expected = source_patterns(classifier, data, subjects, n_sources=2)
-    found = explanation.patterns(n_sources=2)
-    np.testing.assert_array_equal(found.patterns, expected.patterns)
+def test_figures_of_patterns(suppressed):
+    _, explanation, _ = suppressed
+    expected = explanation.patterns(n_sources=2)
     display = explanation.plot_patterns(2)
     np.testing.assert_array_equal(display.patterns, expected.patterns)
     assert display.titles[0] == f"{100 * expected.shares[0]:.0f} %, log power"
@@ -128,4 +125,4 @@ def test_what_has_no_sources():
     original = OriginalTransformerClassifier(max_epochs=1, n_time_tokens=1, random_state=0)
     original.fit(X, [0, 1] * 4)
     with pytest.raises(TypeError, match="OriginalTransformer has no sources"):
-        source_patterns(original, X)
+        AttentionExplainer().explain(original, X).patterns()

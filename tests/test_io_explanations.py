@@ -5,40 +5,19 @@ from dataclasses import replace
 import mne
 import numpy as np
 import pytest
+from explanation_factory import full_explanation
 from sklearn.utils import Bunch
 
 from skeegformer.explain import Explanation
-from skeegformer.explain.explanation import FIELDS, Source
+from skeegformer.explain._source import Source
+from skeegformer.explain.explanation import FIELDS
 
-N_EPOCHS, N_CHANS = 12, 64
+N_EPOCHS = 12
 
 
 @pytest.fixture
 def explanation(simulated):
-    """Make one with every field but the model, of three classes."""
-    rng = np.random.default_rng(0)
-    info = simulated[0].info.copy()
-    info["bads"] = ["Fp1"]
-    classes = np.array(["feet", "left", "right"])
-    return Explanation(
-        token_values=rng.normal(size=(N_EPOCHS, N_CHANS, 3)),
-        probabilities=rng.dirichlet(np.ones(3), size=N_EPOCHS).astype(np.float32),
-        classes=classes,
-        y=np.repeat(classes, 4),
-        ch_names=list(info["ch_names"]),
-        info=info,
-        method="integrated-gradients",
-        parts=("0.00-0.67 s", "0.67-1.33 s", "1.33-2.00 s"),
-        targets=rng.choice(classes, N_EPOCHS),
-        subjects=np.tile([1, 2, 3, 4], 3),
-        connections=rng.normal(size=(N_EPOCHS, N_CHANS, N_CHANS)).astype(np.float32),
-        permutation=Bunch(
-            importances=rng.normal(size=(N_CHANS, 5)),
-            importances_mean=rng.normal(size=N_CHANS),
-            names=list(info["ch_names"]),
-        ),
-        settings={"method": "integrated-gradients", "n_repeats": np.int64(5), "bands": None},
-    )
+    return full_explanation(simulated[0].info)
 
 
 @pytest.fixture

@@ -210,7 +210,7 @@ def test_names_are_no_formulas(tmp_path):
 
 def test_bad_requests():
     one = make_explanation()
-    with pytest.raises(ValueError, match="by='class' gives left, right"):
+    with pytest.raises(ValueError, match="by='class' gives: left, right"):
         one.plot_topomap(difference=("left", "up"))
     with pytest.raises(ValueError, match="compares 'left' with itself"):
         one.plot_topomap(difference=("left", "left"))

@@ -53,22 +53,13 @@ def test_bars_and_intervals_are_those_of_the_explanation():
 @pytest.mark.parametrize("subjects", [None, np.ones(24)])
 def test_bootstrap_over_epochs_where_there_are_no_subjects_to_draw(subjects):
     one = replace(make_explanation(), subjects=subjects)
-    display = one.plot_bars(n_top=None, n_resamples=20_000)
+    display = one.plot_bars(n_top=None)
     assert "over 24 epochs" in display.ax_.get_xlabel()
     error = 100 * one.values.std(axis=0, ddof=1) / np.sqrt(24)
     widths = np.ptp(ends(display), axis=1)
     np.testing.assert_allclose(
         widths, 2 * stats.t.ppf(0.975, 23) * error[display.order_], rtol=0.08
     )
-
-
-def test_given_intervals_are_scaled_like_the_values():
-    one = make_explanation()
-    means = one.values.mean(axis=0)
-    given = np.column_stack([means - 0.01, means + 0.03])
-    display = one.plot_bars(intervals=given, interval_label="range")
-    np.testing.assert_allclose(ends(display), 100 * given[display.order_])
-    assert display.ax_.get_xlabel() == "share of attention (%)\nlines: range"
 
 
 def test_one_epoch_has_no_interval():
@@ -131,5 +122,3 @@ def test_bad_input():
         ChannelBarDisplay([1.0, 2.0]).plot(n_top=0)
     with pytest.raises(ValueError, match="level=95 is not between 0 and 1"):
         make_explanation().plot_bars(level=95)
-    with pytest.raises(ValueError, match="intervals='sem' is not one of 'bootstrap'"):
-        make_explanation().plot_bars(intervals="sem")

@@ -26,8 +26,8 @@ from skeegformer import (
     load_eegmmi,
     make_eeg_pipeline,
     make_simulated_eeg,
-    seed_stability,
 )
+from skeegformer.explain import seed_stability
 
 recorded = Path(os.environ.get("MNE_DATA", "."), "MNE-eegbci-data").is_dir()
 if recorded:
@@ -101,7 +101,7 @@ explanation.plot_topomap(by="class", difference=("eyes-closed", "eyes-open"), ma
 # others.
 
 for name, seeds in by_seed.items():
-    print(f"{name}: {seed_stability([one.select(label='eyes-closed') for one in seeds])}\n")
+    print(f"{name}:\n{seed_stability([one.select(label='eyes-closed') for one in seeds])}\n")
 
 # %%
 # The lower they are, the more seeds should be averaged, and the more a statement should be about

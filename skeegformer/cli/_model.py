@@ -1,6 +1,6 @@
 """The steps and the classifier that the options of ``skeegformer train`` describe."""
 
-from skeegformer._memmap import MappedEpochs
+from skeegformer._validation import MappedEpochs
 from skeegformer.cli._train_options import ORIGINAL
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skeegformer._memmap import MappedEpochs
+from skeegformer._validation import MappedEpochs
 from skeegformer.cli._arguments import count, recorded
 
 

@@ -296,10 +296,8 @@ def _write(path, explanation, epochs, faithfulness, title, args):
     import matplotlib.pyplot as plt
     import pandas as pd
 
-    from skeegformer.explain.statistics import channel_names
-
     files = {key: path / name for key, name in _names(args.method).items()}
-    channels = channel_names(explanation)
+    channels = explanation.channel_names
     values = pd.DataFrame(explanation.values, columns=channels)
     means = values.groupby(epochs["condition"].astype(str)).mean().T
     means.insert(0, "all", values.mean())

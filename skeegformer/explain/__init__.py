@@ -1,20 +1,14 @@
 """Attributions by attention, gradients and perturbation, their tests and statistics."""
 
 from skeegformer.explain._randomization import randomize_parameters
-from skeegformer.explain.clusters import ClusterTest, compare_conditions
-from skeegformer.explain.concatenation import concatenate_explanations
+from skeegformer.explain._statistics import bootstrap_intervals, seed_stability
+from skeegformer.explain.clusters import ClusterTest
 from skeegformer.explain.explainer import AttentionExplainer
-from skeegformer.explain.explanation import Explanation
-from skeegformer.explain.faithfulness import Faithfulness, evaluate_explanation
+from skeegformer.explain.explanation import Explanation, concatenate_explanations
+from skeegformer.explain.faithfulness import Faithfulness
 from skeegformer.explain.methods import METHODS
 from skeegformer.explain.patterns import SourcePatterns
 from skeegformer.explain.permutation import channel_permutation_importance
-from skeegformer.explain.statistics import (
-    SeedStability,
-    bootstrap_intervals,
-    seed_stability,
-    subject_means,
-)
 
 __all__ = [
     "AttentionExplainer",
@@ -22,14 +16,10 @@ __all__ = [
     "Explanation",
     "Faithfulness",
     "METHODS",
-    "SeedStability",
     "SourcePatterns",
     "bootstrap_intervals",
     "channel_permutation_importance",
-    "compare_conditions",
     "concatenate_explanations",
-    "evaluate_explanation",
     "randomize_parameters",
     "seed_stability",
-    "subject_means",
 ]

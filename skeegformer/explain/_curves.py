@@ -6,7 +6,12 @@ import torch
 from scipy.stats import rankdata
 
 from skeegformer.explain._model import log_odds, predict_logits
-from skeegformer.explain._perturbation import make_substitute, occlude
+from skeegformer.explain._perturbation import (
+    derangements,
+    make_substitute,
+    occlude,
+    rows_by_subject,
+)
 
 _N_BOOTSTRAP = 1000
 _LARGEST_STEPS = 12
@@ -22,18 +27,14 @@ class Curves:
         self.means, self.subjects, self.rng = source.means, explanation.subjects, rng
         targets = explanation.predictions if explanation.targets is None else explanation.targets
         self.codes = torch.as_tensor(np.searchsorted(explanation.classes, targets))
-        substitute = make_substitute("swap", self.data, subjects=self.subjects, random_state=rng)
-        n_chans = self.data.shape[1]
-        channels = list(range(n_chans))
-        self.donors = [substitute(channels, repeat) for repeat in range(n_repeats)]
+        n_epochs, n_chans, _ = self.data.shape
+        orders = derangements(n_epochs, self.subjects, n_repeats, rng)
+        self.donors = [self.data[order] for order in orders]
         drops, _ = occlude(
-            self.network,
-            self.data,
-            self.codes,
-            substitute=lambda channels, repeat: self.donors[repeat][:, channels],
-            sets=[[channel] for channel in channels],
+            *(self.network, self.data, self.codes, self.means),
+            substitute=make_substitute("swap", self.data, orders=orders),
+            sets=[[channel] for channel in range(n_chans)],
             n_repeats=n_repeats,
-            means=self.means,
         )
         self.drops = drops[..., 0].mean(axis=0)
         steps = np.geomspace(1, n_chans, min(n_chans, _LARGEST_STEPS)).round().astype(int)
@@ -58,28 +59,19 @@ class Curves:
 
     def table(self, curve, order, found):
         """List the points of a curve with their intervals."""
-        low, high = self.interval(found)[1:]
-        return pd.DataFrame(
-            {
-                "curve": curve,
-                "order": order,
-                "n_channels": self.counts,
-                "fraction": self.counts / self.data.shape[1],
-                "mean": found.mean(axis=0),
-                "low": low,
-                "high": high,
-            }
-        )
+        mean, low, high = self.interval(found)
+        points = {"curve": curve, "order": order, "n_channels": self.counts}
+        points["fraction"] = self.counts / self.data.shape[1]
+        return pd.DataFrame({**points, "mean": mean, "low": low, "high": high})
 
     def interval(self, values):
         """Average over epochs, with a 95 % interval: epochs of drawn subjects, or drawn epochs."""
-        rng = np.random.RandomState(0)  # the same draws for all orders, which are compared
-        subjects = np.arange(len(self.data)) if self.subjects is None else self.subjects
-        members = [np.flatnonzero(subjects == subject) for subject in np.unique(subjects)]
+        members = rows_by_subject(self.subjects, len(values))
         if len(members) < 3:
-            members = list(np.arange(len(self.data))[:, None])
-        means = []
-        for _ in range(_N_BOOTSTRAP):
-            drawn = rng.randint(len(members), size=len(members))
-            means.append(values[np.concatenate([members[one] for one in drawn])].mean(axis=0))
+            members = np.arange(len(values))[:, None]
+        sums = np.array([values[rows].sum(axis=0) for rows in members])
+        counts = np.array([len(rows) for rows in members])
+        # The same draws for all orders, which are compared.
+        drawn = np.random.RandomState(0).randint(len(members), size=(_N_BOOTSTRAP, len(members)))
+        means = (sums[drawn].sum(axis=1).T / counts[drawn].sum(axis=1)).T
         return values.mean(axis=0), *np.percentile(means, [2.5, 97.5], axis=0)

@@ -5,7 +5,7 @@ import numpy as np
 from scipy.spatial import QhullError
 
 
-def need_positions(info, what):
+def check_positions(info, what):
     """Refuse channels whose positions are not all known."""
     found = info is not None and all(
         np.isfinite(channel["loc"][:3]).all() and channel["loc"][:3].any()
@@ -18,9 +18,9 @@ def need_positions(info, what):
         )
 
 
-def adjacency_of(info, what):
+def find_adjacency(info, what):
     """Find neighbours by Delaunay triangulation: an array of bool of (n_chans, n_chans)."""
-    need_positions(info, what)
+    check_positions(info, what)
     kinds = sorted(set(info.get_channel_types()) - {"eeg"})
     if kinds:
         raise ValueError(
@@ -41,5 +41,5 @@ def adjacency_of(info, what):
 
 def neighborhoods(info):
     """List for each electrode the indices of itself and its neighbours."""
-    adjacency = adjacency_of(info, "A set of neighbours") | np.eye(len(info.ch_names), dtype=bool)
+    adjacency = find_adjacency(info, "A set of neighbours") | np.eye(len(info.ch_names), dtype=bool)
     return [np.flatnonzero(row).tolist() for row in adjacency]

@@ -3,8 +3,7 @@
 import numpy as np
 import torch
 
-from skeegformer.explain._model import BATCH_SIZE, batches, log_odds
-from skeegformer.explain._rollout import batches_with, tokens_of
+from skeegformer.explain._model import BATCH_SIZE, batches, log_odds, tokens_of
 from skeegformer.nn import EEGTransformer
 from skeegformer.nn.transformer import POWER_GAIN
 
@@ -34,7 +33,8 @@ def source_contributions(network, data, codes, means=None, *, batch_size=BATCH_S
     difference, or to 0.05 where that is smaller.
     """
     found, errors = [], []
-    for x, code, known in batches_with(network, data, codes, means, batch_size):
+    network.eval()
+    for x, code, known in batches(network, data, codes, means, batch_size=batch_size):
         signal = network.prepare(x)
         with torch.no_grad():
             tokens = tokens_of(network, network.gather(signal), known)

@@ -1,25 +1,38 @@
 """What an explainer is given: the classifier in an estimator, epochs, labels and channels."""
 
+import mne
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from skeegformer._routing import routed_groups
-from skeegformer._validation import MappedEpochs, as_epochs, is_epochs
+from skeegformer._validation import (
+    MappedEpochs,
+    as_epochs,
+    is_epochs,
+    validate_eeg,
+    validate_groups,
+)
 from skeegformer.nn import EEGTransformer, OriginalTransformer
 
 
-def reach_classifier(estimator, X, groups, transform_params):
-    """Take epochs through the steps before the classifier."""
+def read_epochs(estimator, X, groups, transform_params):
+    """Take epochs through the steps before the classifier: classifier, array and subjects."""
     estimator = getattr(estimator, "best_estimator_", estimator)
     classifier = estimator[-1] if hasattr(estimator, "steps") else estimator
-    if not hasattr(classifier, "predict_proba") or not isinstance(classifier, BaseEstimator):
-        raise TypeError(_refusal(classifier))
-    check_is_fitted(classifier)
+    can_be = hasattr(classifier, "predict_proba") and isinstance(classifier, BaseEstimator)
+    if can_be:
+        check_is_fitted(classifier)
     network = getattr(getattr(classifier, "net_", None), "module_", None)
-    if not isinstance(network, EEGTransformer | OriginalTransformer):
-        raise TypeError(_refusal(classifier))
+    if not can_be or not isinstance(network, EEGTransformer | OriginalTransformer):
+        instead = "; channel_permutation_importance takes any classifier"
+        if hasattr(classifier, "classifier_"):
+            instead = ", which may be this one's classifier_"
+        raise TypeError(
+            f"A {type(classifier).__name__} cannot be explained: pass a fitted "
+            f"EEGTransformerClassifier, or a Pipeline that ends with one{instead}."
+        )
     subjects = groups
     if subjects is None and isinstance(X, MappedEpochs):
         subjects = X.subjects
@@ -31,10 +44,12 @@ def reach_classifier(estimator, X, groups, transform_params):
         steps = estimator[:-1]
         params = {**routed_groups(steps, "transform", groups), **transform_params}
         X = steps.transform(X, **params)
-    return classifier, X, subjects
+    data = validate_eeg(classifier, X, reset=False).data
+    return classifier, data, validate_groups(subjects, len(data))
 
 
 def check_labels(classifier, y, n_epochs):
+    """Check that there is one of the classifier's labels for each epoch."""
     if y is None:
         return None
     y = column_or_1d(y)
@@ -50,10 +65,9 @@ def check_labels(classifier, y, n_epochs):
 
 def target_codes(target, classifier, predicted, y):
     """Choose the class whose log odds are explained, epoch by epoch."""
-    is_name = isinstance(target, str)
-    if is_name and target == "predicted":
+    if isinstance(target, str) and target == "predicted":
         return predicted
-    if is_name and target == "true":
+    if isinstance(target, str) and target == "true":
         if y is None:
             raise ValueError("target='true' needs the true labels: pass y to explain.")
         return np.searchsorted(classifier.classes_, y)
@@ -73,8 +87,6 @@ def channels_of(classifier, info):
         return {"ch_names": fitted, "info": classifier.info_}
     if not hasattr(info, "ch_names"):
         raise TypeError(f"info is a {type(info).__name__}, but has to be a mne.Info.")
-    import mne
-
     if isinstance(info, mne.BaseEpochs | mne.io.BaseRaw):
         info = info.info
     if fitted is not None and set(fitted) <= set(info.ch_names):
@@ -85,14 +97,3 @@ def channels_of(classifier, info):
             "classifier; pick the same ones, for example with mne.pick_info."
         )
     return {"ch_names": list(info.ch_names), "info": info}
-
-
-def _refusal(classifier):
-    """Say what to explain instead of a classifier that does not attend."""
-    sentence = (
-        f"A {type(classifier).__name__} cannot be explained: pass a fitted "
-        "EEGTransformerClassifier, or a Pipeline that ends with one"
-    )
-    if hasattr(classifier, "classifier_"):
-        return f"{sentence}, which may be this one's classifier_."
-    return f"{sentence}; channel_permutation_importance takes any classifier."

@@ -20,23 +20,32 @@ def predict(classifier, data, subjects):
     return logits, (raw - centred)[:, :, 0].numpy()
 
 
+@torch.no_grad()
 def predict_logits(network, data, means=None):
     """Compute the logits of epochs, in evaluation mode, centred on known means if there are any."""
     network.eval()
-    with torch.no_grad():
-        if means is None:
-            return torch.cat([network(x).cpu() for x in batches(network, data)])
-        both = batches(network, data, means)
-        return torch.cat([network(x, means=known).cpu() for x, known in both])
+    if means is None:
+        return torch.cat([network(x).cpu() for x in batches(network, data)])
+    both = batches(network, data, means)
+    return torch.cat([network(x, means=known).cpu() for x, known in both])
 
 
 def batches(network, *arrays, batch_size=BATCH_SIZE):
-    """Cut arrays into batches on the network's device; tuples where there are several."""
+    """Cut arrays into batches on the network's device, tuples of several; None stays None."""
     device = next(network.parameters()).device
-    tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
-    for batch in zip(*(tensor.split(batch_size) for tensor in tensors), strict=True):
-        batch = tuple(part.to(device) for part in batch)
+    for start in range(0, len(arrays[0]), batch_size):
+        rows = slice(start, start + batch_size)
+        batch = tuple(
+            None if array is None else torch.as_tensor(np.ascontiguousarray(array[rows])).to(device)
+            for array in arrays
+        )
         yield batch if len(batch) > 1 else batch[0]
+
+
+def tokens_of(network, sources, means):
+    """Describe sources in windows of time, centred where means are known."""
+    tokens = network.tokens(sources)
+    return tokens if means is None else network.centre(tokens, means)
 
 
 def log_odds(logits, codes):

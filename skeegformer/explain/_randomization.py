@@ -2,30 +2,31 @@
 
 import copy
 
+import mne
 import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from skeegformer.explain._model import batches
+from skeegformer.explain._perturbation import rows_by_subject
 from skeegformer.nn import EEGTransformer
 
 
 def randomize_parameters(network, data=None, random_state=None):
     """Copy a network and draw every one of its parameters anew.
 
-    Each tensor (attention projections, norms, class token, positions, all of them) gets
-    normal values with its own mean and standard deviation, so that the signal keeps its size
-    on the way through the layers while all that was learnt is gone. How signals are standardised
-    stays. What an `EEGTransformer` has learnt of its sources, their power and their usual tokens,
-    is forgotten, and measured anew where there are epochs.
+    Each tensor gets normal values with its own mean and standard deviation, so that the signal
+    keeps its size on the way through the layers. How signals are standardised stays. What an
+    `EEGTransformer` has learnt of its sources, their power and their usual tokens, is measured anew
+    where there are epochs.
 
     Parameters
     ----------
     network : torch.nn.Module
         The network; not changed.
     data : ndarray of shape (n_epochs, n_chans, n_times) or None, default=None
-        Epochs to measure the random sources on; None leaves them as in a new network.
+        Epochs to measure the random sources on.
     random_state : int, RandomState instance or None, default=None
         Draws the values.
 
@@ -47,13 +48,11 @@ def randomize_parameters(network, data=None, random_state=None):
         network.source_power.fill_(1)
         network.usual_tokens.zero_()
         if data is not None:
-            sources = [network.gather(network.prepare(x))[:, 0] for x in batches(network, data)]
-            powers = torch.cat([one.square().mean(dim=-1) for one in sources])
+            sources = [network.gather(network.prepare(x)) for x in batches(network, data)]
+            powers = torch.cat([one[:, 0].square().mean(dim=-1) for one in sources])
             network.source_power.copy_(powers.mean(dim=0).clamp_min(torch.finfo().tiny))
-            tokens = [
-                network.tokens(network.gather(network.prepare(x))) for x in batches(network, data)
-            ]
-            network.usual_tokens.copy_(torch.cat(tokens).mean(dim=0))
+            tokens = torch.cat([network.tokens(one) for one in sources])
+            network.usual_tokens.copy_(tokens.mean(dim=0))
     return network
 
 
@@ -66,30 +65,20 @@ def randomized_classifier(explanation, random_state):
     classifier.net_.module_ = network
     if source.means is not None:
         powers = classifier._raw_tokens(source.data)[:, :, 0].double()
-        classifier.subject_means_ = {
-            name: powers[rows].mean(dim=0).float().numpy()
-            for name, rows in _rows_by_subject(explanation)
-        }
+        rows = rows_by_subject(explanation.subjects, len(powers))
+        names = [None] if explanation.subjects is None else np.unique(explanation.subjects).tolist()
+        means = [powers[one].mean(dim=0).float().numpy() for one in rows]
+        classifier.subject_means_ = dict(zip(names, means, strict=True))
     return classifier
 
 
 def classifier_of_shuffled_labels(explanation, rng):
     """Train a clone of the explained classifier on labels that are shuffled within subjects."""
-    import mne
-
     fitted, X = explanation.source.classifier, explanation.source.data
     y = explanation.y.copy()
-    for _, rows in _rows_by_subject(explanation):
+    for rows in rows_by_subject(explanation.subjects, len(y)):
         y[rows] = rng.permutation(y[rows])
     if fitted.info_ is not None:  # names and places decide on mirroring and the like
         X = mne.EpochsArray(np.asarray(X, dtype=float) / 1e6, fitted.info_, verbose="ERROR")
     classifier = clone(fitted).set_params(sfreq=fitted.sfreq_)
     return classifier.fit(X, y, groups=explanation.subjects)
-
-
-def _rows_by_subject(explanation):
-    """List subjects, or None for all, and where their epochs are."""
-    subjects = explanation.subjects
-    if subjects is None:
-        return [(None, np.arange(len(explanation)))]
-    return [(name, np.flatnonzero(subjects == name)) for name in np.unique(subjects).tolist()]

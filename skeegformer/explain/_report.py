@@ -1,16 +1,16 @@
-"""Everything about an explanation on one page."""
+"""The method of `Explanation` that puts everything on one page."""
 
 import html
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.util import find_spec
 
+import mne
 import numpy as np
 import pandas as pd
 from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, balanced_accuracy_score
 
 from skeegformer._utils.files import check_output_file, replacing
-from skeegformer._validation import name_channels
 from skeegformer.explain.methods import METHODS
 from skeegformer.plotting._electrodes import usable_electrodes
 
@@ -27,36 +27,53 @@ _N_CHANNELS = 10  # in the table of the most important ones
 _LONGEST = 300  # letters of a setting
 
 
-def explanation_report(explanation, path, *, title, faithfulness, scores, overwrite):
-    """Make the page; see `Explanation.to_report`."""
-    import mne
+def to_report(self, path=None, *, title=None, faithfulness=None, scores=None, overwrite=False):
+    """Put everything on one page: method, scores, maps, connections, tests and versions.
 
+    Parameters
+    ----------
+    path : path-like or None, default=None
+        Where to write the page (``.html``), which loads nothing from outside.
+    title : str or None, default=None
+        Title of the page; None names the method.
+    faithfulness : Faithfulness, True or None, default=None
+        What `evaluate` found; True evaluates now.
+    scores : pandas.DataFrame or None, default=None
+        Scores to show as a table, beside those on the explained epochs.
+    overwrite : bool, default=False
+        Whether an existing file is replaced.
+
+    Returns
+    -------
+    mne.Report
+        The page, to which more can be added.
+
+    Raises
+    ------
+    FileExistsError, ValueError, TypeError
+        If the file exists, `path` does not end in ``.html``, or `scores` is no DataFrame.
+    """
     if path is not None:
         path = check_output_file(path, (".html", ".htm"), overwrite)
     if scores is not None and not isinstance(scores, pd.DataFrame):
         raise TypeError(f"scores is a {type(scores).__name__}, but has to be a pandas.DataFrame.")
-    method = METHODS[explanation.method]
-    report = mne.Report(title=title or f"Explanation by {method.label}", verbose="ERROR")
-    _add_summary(report, explanation, method)
+    if faithfulness is True:
+        faithfulness = self.evaluate(random_state=0)
+    label = METHODS[self.method].label
+    report = mne.Report(title=title or f"Explanation by {label}", verbose="ERROR")
+    _add_summary(report, self)
     if scores is not None:
-        _add_html(report, _table(scores), "Scores handed in", "Scores")
-    _add_scores(report, explanation)
-    if _has_places(explanation.info):
-        _add_maps(report, explanation)
-        if explanation.connections is not None:
-            _add_connections(report, explanation)
-    else:
-        said = "There is no map: it needs at least 3 channels with known positions."
-        _add_html(report, _text(said), "Values by class", "Topomaps")
+        _add(report, _table(scores), "Scores handed in", "Scores")
+    _add_scores(report, self)
+    _add_maps(report, self)
     if faithfulness is not None:
         section = "Faithfulness"
-        _add_html(
-            report, _text(faithfulness.verdict), "Is the explanation true of the model?", section
-        )
-        _add_figure(report, faithfulness.plot().figure_, "Deletion and insertion", section)
+        verdict = _text(faithfulness.verdict)
+        _add(report, verdict, "Is the explanation true of the model?", section)
+        _add(report, faithfulness.plot().figure_, "Deletion and insertion", section)
         figures = {name: f"{value:.3g}" for name, value in faithfulness.figures.items()}
-        _add_html(report, _pairs(figures), "Figures", section)
-    _add_settings(report, explanation)
+        _add(report, _pairs(figures), "Figures", section)
+    _add_settings(report, self)
     if path is not None:
         with replacing(path) as temporary:
             report.save(temporary, open_browser=False, overwrite=True, verbose="ERROR")
@@ -64,11 +81,11 @@ def explanation_report(explanation, path, *, title, faithfulness, scores, overwr
     return report
 
 
-def _add_summary(report, explanation, method):
-    n_epochs, n_chans, n_parts = explanation.token_values.shape
-    labels, subjects = explanation.labels(), explanation.subjects
+def _add_summary(report, explanation):
+    method, subjects = METHODS[explanation.method], explanation.subjects
     kind = "true" if explanation.y is not None else "predicted"
-    counts = [f"{label} ({np.sum(labels == label)})" for label in explanation.classes]
+    counts = [f"{label} ({np.sum(explanation.labels() == label)})" for label in explanation.classes]
+    n_epochs, n_chans, n_parts = explanation.token_values.shape
     rows = {
         "Method": method.label,
         "Paper": method.reference,
@@ -80,21 +97,19 @@ def _add_summary(report, explanation, method):
         "Channels": n_chans,
         "Parts of a channel": "none" if n_parts == 1 else ", ".join(map(str, explanation.parts)),
     }
-    _add_html(report, _pairs(rows), "What was explained", "Summary")
-    largest = pd.DataFrame(
-        {
-            "Channel": name_channels(explanation.ch_names, n_chans),
-            "Share of all channels (%)": 100 * explanation.feature_importances_,
-        }
-    ).nlargest(_N_CHANNELS, "Share of all channels (%)")
-    _add_html(report, _table(largest), "Most important channels", "Summary")
+    _add(report, _pairs(rows), "What was explained", "Summary")
+    share = "Share of all channels (%)"
+    importances = 100 * explanation.feature_importances_
+    largest = pd.DataFrame({"Channel": explanation.channel_names, share: importances})
+    table = _table(largest.nlargest(_N_CHANNELS, share))
+    _add(report, table, "Most important channels", "Summary")
 
 
 def _add_scores(report, explanation):
     title = "Scores on the explained epochs"
     if explanation.y is None:
         said = "The true labels of the explained epochs are not known: pass y to explain."
-        _add_html(report, _text(said), title, "Scores")
+        _add(report, _text(said), title, "Scores")
         return
     parts = {"all": explanation}
     if explanation.subjects is not None:
@@ -113,78 +128,68 @@ def _add_scores(report, explanation):
         f"Chance is {1 / len(explanation.classes):.3f} for balanced accuracy. Only epochs of "
         "subjects that the model has not seen in training tell how well it will do."
     )
-    _add_html(report, _text(said) + _table(rows), title, "Scores")
-    # A dollar sign would start a formula.
-    names = [str(label).replace("$", r"\$") for label in explanation.classes]
+    _add(report, _text(said) + _table(rows), title, "Scores")
     display = ConfusionMatrixDisplay.from_predictions(
         explanation.y,
         explanation.predictions,
         labels=explanation.classes,
-        display_labels=names,
+        # A dollar sign would start a formula.
+        display_labels=[str(label).replace("$", r"\$") for label in explanation.classes],
         cmap="Blues",
         colorbar=False,
     )
     display.figure_.set_layout_engine("constrained")
-    _add_figure(report, display.figure_, "Confusion matrix", "Scores")
-
-
-def _has_places(info):
-    try:
-        usable_electrodes(info)
-    except ValueError:
-        return False
-    return True
+    _add(report, display.figure_, "Confusion matrix", "Scores")
 
 
 def _add_maps(report, explanation):
-    kinds = {"class": "Values by class"}
+    try:
+        usable_electrodes(explanation.info)
+    except ValueError:
+        said = "There is no map: it needs at least 3 channels with known positions."
+        _add(report, _text(said), "Values by class", "Topomaps")
+        return
+    _add(report, explanation.plot_topomap("class").figure_, "Values by class", "Topomaps")
     if len(explanation.parts) > 1:
-        kinds["part"] = {"time": "Values by time", "band": "Values by band"}[explanation.part_kind]
-    for by, title in kinds.items():
-        _add_figure(report, explanation.plot_topomap(by).figure_, title, "Topomaps")
-
-
-def _add_connections(report, explanation):
+        title = {"time": "Values by time", "band": "Values by band"}[explanation.part_kind]
+        _add(report, explanation.plot_topomap("part").figure_, title, "Topomaps")
+    if explanation.connections is None:
+        return
     display = explanation.plot_connections()
     section = "Connections"
-    _add_figure(report, display.figure_, "Strongest connections between channels", section)
-    if find_spec("plotly") is None:
-        page = _text('For a head to turn around, install plotly: pip install "skeegformer[viz]".')
-    else:
+    _add(report, display.figure_, "Strongest connections between channels", section)
+    page = _text('For a head to turn around, install plotly: pip install "skeegformer[viz]".')
+    if find_spec("plotly") is not None:
         # In a frame of its own, what runs in it cannot touch the report.
         page = (
             f'<iframe title="Connections" srcdoc="{html.escape(display.to_html())}" '
             'sandbox="allow-scripts allow-downloads" '
             'style="width: 100%; height: 820px; border: 0"></iframe>'
         )
-    _add_html(report, page, "Connections on a head to turn around", section)
+    _add(report, page, "Connections on a head to turn around", section)
 
 
 def _add_settings(report, explanation):
     section = "Settings"
     if explanation.settings:
-        _add_html(report, _pairs(explanation.settings), "Explainer", section)
+        _add(report, _pairs(explanation.settings), "Explainer", section)
     if explanation.source is not None:
         parameters = explanation.source.classifier.get_params(deep=False)
-        _add_html(report, _pairs(parameters), "Classifier", section)
+        _add(report, _pairs(parameters), "Classifier", section)
     versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    _add_html(report, _pairs(versions), "Versions", section)
+    versions |= {package: version(package) for package in _PACKAGES}
+    _add(report, _pairs(versions), "Versions", section)
 
 
-def _add_html(report, page, title, section):
-    report.add_html(page, title, section=section, tags=(section.lower(),))
-
-
-def _add_figure(report, figure, title, section):
+def _add(report, content, title, section):
+    """Add a page of HTML, or a figure, which is closed."""
     import matplotlib.pyplot as plt
 
-    report.add_figure(figure, title, section=section, tags=(section.lower(),))
-    plt.close(figure)
+    if isinstance(content, str):
+        report.add_html(content, title, section=section, tags=(section.lower(),))
+        return
+    report.add_figure(content, title, section=section, tags=(section.lower(),))
+    plt.close(content)
 
 
 def _text(text):
@@ -193,16 +198,11 @@ def _text(text):
 
 def _pairs(rows):
     """Write names and values as a table."""
-    texts = [
-        value if isinstance(value, str) else repr(value) for value in map(_plain, rows.values())
-    ]
+    # The repr of NumPy's scalars names their type.
+    values = [value.item() if isinstance(value, np.generic) else value for value in rows.values()]
+    texts = [value if isinstance(value, str) else repr(value) for value in values]
     short = [text if len(text) <= _LONGEST else text[:_LONGEST] + " ..." for text in texts]
     return _table(pd.DataFrame({"": list(rows), " ": short}), header=False)
-
-
-def _plain(value):
-    """Unwrap NumPy's scalars, whose repr names their type."""
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _table(frame, header=True):

@@ -1,4 +1,4 @@
-"""Explanations by attention: rollout, and rollout weighted by gradients."""
+"""Attributions by attention: rollout, and rollout weighted by gradients."""
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from skeegformer.attention import (
     gradient_rollout,
     record_attention,
 )
-from skeegformer.explain._model import BATCH_SIZE, batches, log_odds, predict
+from skeegformer.explain._model import BATCH_SIZE, batches, log_odds, predict, tokens_of
 from skeegformer.nn import EEGTransformer
 
 # All attention weights of an OriginalTransformer take some megabytes an epoch: few fit into caches.
@@ -35,7 +35,7 @@ def check_connections(network, method, convention):
         )
 
 
-def explain_rollout(classifier, data, subjects, connections, head_fusion, residual, convention):
+def explain_rollout(classifier, data, subjects, connections, **options):
     """Explain by attention alone: the logits, their means, and what was found, of one pass."""
     network = classifier.net_.module_
     if isinstance(network, EEGTransformer):
@@ -46,10 +46,9 @@ def explain_rollout(classifier, data, subjects, connections, head_fusion, residu
             values = values.within_subjects(subjects)
         found = {"token_values": attention_rollout(values).double().numpy()[:, :, None]}
         if connections:
-            found["connections"] = values.connections().numpy()
+            found["connections"] = values.connections.numpy()
         return logits, means, found
 
-    options = {"head_fusion": head_fusion, "residual": residual, "convention": convention}
     logits, rows, matrices = [], [], []
     for x in batches(network, data, batch_size=_SMALL_BATCH):
         with torch.no_grad(), record_attention(network) as attention:
@@ -58,7 +57,7 @@ def explain_rollout(classifier, data, subjects, connections, head_fusion, residu
         rows.append(attention_rollout(weights, output="class", **options))
         if connections:
             # The rows of channels in the last block are read by nobody.
-            read = weights if convention == "eeg-transformer" else weights[:, :-1]
+            read = weights if options["convention"] == "eeg-transformer" else weights[:, :-1]
             matrices.append(attention_rollout(read, **options))
     return torch.cat(logits), None, _by_channel(network, rows, matrices)
 
@@ -70,10 +69,8 @@ def explain_gradient_rollout(network, data, codes, means, connections):
         return {"token_values": _shares(relevance)[:, :, None]}
     rows, matrices = [], []
     for x, code in batches(network, data, codes, batch_size=_SMALL_BATCH):
-        weights, gradients, _ = attention_gradients(
-            network, x, lambda logits, code=code: log_odds(logits, code)
-        )
-        relevance = gradient_rollout(weights, gradients).cpu()
+        found = attention_gradients(network, x, lambda logits, code=code: log_odds(logits, code))
+        relevance = gradient_rollout(*found).cpu()
         rows.append(relevance[:, 0, 1:])
         if connections:
             matrices.append(relevance)
@@ -88,7 +85,8 @@ def signed_gradient_rollout(network, data, codes, means=None, *, batch_size=BATC
     log powers are centred on; returns an array of shape (n_epochs, n_chans).
     """
     rows = []
-    for x, code, known in batches_with(network, data, codes, means, batch_size):
+    network.eval()
+    for x, code, known in batches(network, data, codes, means, batch_size=batch_size):
         signal = network.prepare(x)
         with torch.enable_grad():
             sources = network.gather(signal).requires_grad_()
@@ -98,20 +96,6 @@ def signed_gradient_rollout(network, data, codes, means=None, *, batch_size=BATC
             relevance = network.split(gradients, signal).clamp_min(0)
         rows.append(relevance.mean(dim=(1, 2)).cpu())
     return torch.cat(rows).double().numpy()
-
-
-def tokens_of(network, sources, means):
-    """Describe sources in windows of time, centred where means are known."""
-    tokens = network.tokens(sources)
-    return tokens if means is None else network.centre(tokens, means)
-
-
-def batches_with(network, data, codes, means, batch_size):
-    """Go through epochs, their classes, and their means where there are some."""
-    network.eval()
-    arrays = (data, codes) if means is None else (data, codes, means)
-    for x, code, *known in batches(network, *arrays, batch_size=batch_size):
-        yield x, code, known[0] if known else None
 
 
 def _by_channel(network, rows, matrices):

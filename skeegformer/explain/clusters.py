@@ -1,48 +1,44 @@
-"""Whether two conditions differ, over subjects and the scalp: cluster permutation."""
+"""Whether two conditions differ, over subjects and the scalp: cluster permutation by MNE."""
 
 import warnings
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+import mne
 import numpy as np
 import pandas as pd
+from scipy import stats
+from scipy.sparse import coo_array
 from scipy.special import comb
+from sklearn.utils import check_random_state
 
 from skeegformer._validation import check_count, check_one_of
-from skeegformer.explain._cluster_permutation import (
-    check_adjacency,
-    check_threshold,
-    find_clusters,
-    independent_t,
-    paired_t,
-)
-from skeegformer.explain._electrodes import adjacency_of
-from skeegformer.explain.statistics import ROUNDING, channel_names, subject_means
+from skeegformer.explain._electrodes import find_adjacency
+from skeegformer.explain._statistics import ROUNDING, subject_means
+
+# Where all subjects differ by the same amount t would be infinite, and so would be clusters.
+_LARGEST_T = 1000.0
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ClusterTest:
-    """The result of `compare_conditions`.
+    """The result of `Explanation.compare`; printing it says in plain words what was found.
 
     Parameters
     ----------
     conditions : tuple of two labels
         What was compared.
     difference : ndarray of shape (n_chans,)
-        Mean over subjects of the first minus the second condition, in the unit of the
-        values.
+        Mean over subjects of the first minus the second condition.
     t_values : ndarray of shape (n_chans,)
-        t statistic of each channel, paired or of independent samples.
+        t statistic of each channel, paired or of independent samples, at most 1000.
     clusters : ndarray of bool of shape (n_clusters, n_chans)
-        The channels of each cluster, by rising p. Of threshold-free enhancement, each
-        channel is one.
+        The channels of each cluster, by rising p; a single one of threshold-free enhancement.
     p_values : ndarray of shape (n_clusters,)
         Of each cluster, corrected for the search over all channels.
     mask : ndarray of bool of shape (n_chans,)
         Channels of the clusters with p of at most alpha.
-    adjacency : ndarray of bool of shape (n_chans, n_chans)
-        Which channels are neighbours.
     paired : bool
         Whether the same subjects have both conditions, or others each.
     n_subjects : int
@@ -51,22 +47,12 @@ class ClusterTest:
         The channels.
     alpha : float
         Level of the test.
-    tail : {-1, 0, 1}
-        Direction of the test.
     threshold : float or dict
-        The t from which a channel belongs to a cluster, or start and step of threshold-free
-        enhancement.
+        The t from which a channel belongs to a cluster, or what was asked for.
     n_permutations : int
-        How many sign flips, or divisions into two groups, were compared, the data's own among
-        them.
-    exact : bool
-        Whether these are all there are.
+        How many permutations were compared, the data's own among them.
     smallest_possible_p : float
         The p of data that no permutation can outdo.
-
-    See Also
-    --------
-    compare_conditions : Makes them, and says what such a test can claim.
     """
 
     conditions: tuple
@@ -75,49 +61,40 @@ class ClusterTest:
     clusters: np.ndarray
     p_values: np.ndarray
     mask: np.ndarray
-    adjacency: np.ndarray
     paired: bool
     n_subjects: int
     ch_names: list
     alpha: float
-    tail: int
     threshold: Any
     n_permutations: int
-    exact: bool
     smallest_possible_p: float
 
-    @property
-    def summary(self):
-        """What was found, in plain words: str."""
+    def __repr__(self):
         first, second = self.conditions
         kind = "sign flips" if self.paired else "divisions into groups"
-        design = (
-            "who have both, paired" if self.paired else "each in one group, independent samples"
-        )
-        many = f"{'all ' if self.exact else ''}{self.n_permutations} {kind}"
-        lines = [
+        design = "who have both, paired" if self.paired else "in two groups, independent samples"
+        said = (
             f"{first} against {second}: cluster permutation test over {self.n_subjects} subjects "
-            f"({design}) and {len(self.ch_names)} channels ({many}, alpha = {self.alpha:g})."
-        ]
+            f"({design}) and {len(self.ch_names)} channels ({self.n_permutations} {kind}, "
+            f"alpha = {self.alpha:g}).\n"
+        )
         if self.mask.any():
-            lines += [f"The conditions differ (p = {self.p_values[0]:.2g}).", *self._findings()]
-            lines.append(
+            findings = "\n".join(self._findings())
+            return (
+                f"{said}The conditions differ (p = {self.p_values[0]:.2g}).\n{findings}\n"
                 "That they differ is what was tested; which channels make up a cluster depends on "
                 "the threshold and is no finding about place or extent."
             )
-            return "\n".join(lines)
+        reason = "no channel's t reaches the threshold"
         if len(self.p_values):
-            lines.append(f"No difference was found (smallest p = {self.p_values[0]:.2g}).")
-        else:
-            lines.append("No difference was found: no channel's t reaches the threshold.")
+            reason = f"smallest p = {self.p_values[0]:.2g}"
+        said += f"No difference was found: {reason}.\n"
         if self.smallest_possible_p > self.alpha:
-            lines.append(_cannot_find(self.n_subjects, self.smallest_possible_p, self.alpha))
-        lines.append("That is no evidence that the conditions are the same.")
-        return "\n".join(lines)
+            said += f"{_cannot_find(self.n_subjects, self.smallest_possible_p, self.alpha)}\n"
+        return f"{said}That is no evidence that the conditions are the same."
 
     def _findings(self):
         """Say of each significant cluster which way it differs, and where."""
-        first, second = self.conditions
         significant = self.p_values <= self.alpha
         clusters, p_values = self.clusters[significant], self.p_values[significant]
         if isinstance(self.threshold, dict):  # a channel each: one line for each direction
@@ -125,27 +102,20 @@ class ClusterTest:
             groups = [signs == sign for sign in (1, -1) if (signs == sign).any()]
             p_values = [p_values[group].min() for group in groups]
             clusters = [clusters[group].any(axis=0) for group in groups]
-        lines = []
         for cluster, p in zip(clusters, p_values, strict=True):
-            higher = first if self.difference[cluster].mean() > 0 else second
+            higher = self.conditions[0 if self.difference[cluster].mean() > 0 else 1]
             order = np.flatnonzero(cluster)
             order = order[np.argsort(-np.abs(self.t_values[order]))]
             names = ", ".join(self.ch_names[i] for i in order)
-            lines.append(f"  higher for {higher} (p = {p:.2g}): {names}")
-        return lines
-
-    def __repr__(self):
-        return self.summary
+            yield f"  higher for {higher} (p = {p:.2g}): {names}"
 
 
-def compare_conditions(
-    explanation,
+def compare(
+    self,
     a,
     b,
     *,
     by="class",
-    labels="auto",
-    paired=None,
     alpha=0.05,
     n_permutations=2048,
     threshold=None,
@@ -157,24 +127,17 @@ def compare_conditions(
 
     Cluster permutation test [1]_ over subjects: neighbouring channels whose t passes a threshold
     form a cluster, its mass is the sum of their t, and is compared with the largest mass that
-    arises by permutation. Where the same subjects have both conditions, t is paired, and the signs
-    of whole subjects' differences are flipped; of two groups of subjects, t is that of independent
-    samples, and subjects are divided anew. The rate of false alarms over all channels together is
-    at most alpha.
+    arises by permutation, so that the rate of false alarms over all channels is at most alpha.
+    Where subjects have both conditions, t is paired, and the signs of whole subjects' differences
+    are flipped; where nobody has both, two groups are compared by the t of independent samples,
+    and subjects are divided anew.
 
     Parameters
     ----------
-    explanation : Explanation
-        With subjects and, unless `adjacency` is given, electrode positions.
     a, b : object
         Two classes, two parts, or two of the labels.
     by : {"class", "part"} or array-like of shape (n_epochs,), default="class"
-        What `a` and `b` are; an array has a label for each epoch, such as the group of its subject.
-    labels : {"auto", "true", "predicted"}, default="auto"
-        Which label decides on an epoch's class; see `subject_means`.
-    paired : bool or None, default=None
-        Whether subjects are compared with themselves, or one group of subjects with another. None
-        pairs, unless nobody has both conditions; the summary says what was done.
+        What `a` and `b` are; see `subject_means`.
     alpha : float, default=0.05
         Level of the test.
     n_permutations : int, default=2048
@@ -187,8 +150,7 @@ def compare_conditions(
     tail : {-1, 0, 1}, default=0
         1 looks for channels higher for `a`, -1 for those lower, 0 for both.
     adjacency : array-like or sparse of shape (n_chans, n_chans) or None, default=None
-        Which channels are neighbours; None takes the montage's, by Delaunay triangulation
-        of the electrodes (`mne.channels.find_ch_adjacency`).
+        Which channels are neighbours; None takes those of `mne.channels.find_ch_adjacency`.
     random_state : int, RandomState instance or None, default=None
         Decides on the permutations, where not all are taken.
 
@@ -200,9 +162,8 @@ def compare_conditions(
     Raises
     ------
     ValueError
-        If conditions are unknown or the same, subjects, labels or positions are not known,
-        there are fewer than 2 subjects (in each group), somebody is in both groups, or a parameter
-        is out of its range.
+        If conditions are unknown or the same, subjects or positions are not known,
+        there are fewer than 2 subjects (in each group), or a parameter is out of its range.
 
     Warns
     -----
@@ -214,9 +175,7 @@ def compare_conditions(
     -----
     A significant cluster says that the conditions differ. It does not say that they differ
     at each of its channels, or nowhere else: no channel was tested by itself [3]_. Shares
-    of attention add up to one, so that a rise in one place is a fall in others. The paired test
-    takes each subject's difference to be symmetric about zero where there is no effect, and the
-    other one takes both groups to be distributed alike.
+    of attention add up to one, so that a rise in one place is a fall in others.
 
     References
     ----------
@@ -227,45 +186,37 @@ def compare_conditions(
     .. [3] Sassenhagen and Draschkow (2019), Cluster-based permutation tests of MEG/EEG data
        do not establish significance of effect latency or location. Psychophysiology 56.
        doi:10.1111/psyp.13335
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skeegformer.explain import Explanation
-    >>> from skeegformer.explain import compare_conditions
-    >>> values = np.random.default_rng(0).normal(size=(20, 4, 1))
-    >>> values[::2, :2] += 3  # the first two channels of every other epoch
-    >>> explanation = Explanation(
-    ...     token_values=values,
-    ...     probabilities=np.tile([[0.9, 0.1], [0.1, 0.9]], (10, 1)),
-    ...     classes=np.array(["left", "right"]),
-    ...     y=np.array(["left", "right"] * 10),
-    ...     ch_names=["C3", "C1", "C2", "C4"],
-    ...     info=None,
-    ...     method="integrated-gradients",
-    ...     subjects=np.repeat(np.arange(10), 2),
-    ... )
-    >>> row = np.eye(4, k=1) + np.eye(4, k=-1)
-    >>> test = compare_conditions(explanation, "left", "right", adjacency=row)
-    >>> test.mask.tolist()
-    [True, True, False, False]
     """
     check_one_of("tail", tail, (-1, 0, 1))
     if not isinstance(alpha, Real) or not 0 < alpha < 1:
         raise ValueError(f"alpha={alpha!r} is not between 0 and 1; 0.05 is usual.")
     check_count("n_permutations", n_permutations, int(np.ceil(1 / alpha)))
-    first, second, paired = _samples(explanation, a, b, by, labels, paired)
-    sizes = len(first), len(second)
-    n_subjects = sizes[0] if paired else sum(sizes)
-    threshold = check_threshold(threshold, n_subjects - (1 if paired else 2), tail)
+    first, second, paired = _samples(self, a, b, by)
+    n_subjects = len(first) if paired else len(first) + len(second)
+    if threshold is None:
+        tails = 2 if tail == 0 else 1
+        threshold = float(stats.t.isf(0.05 / tails, n_subjects - (1 if paired else 2)))
+    if not (isinstance(threshold, Real) and 0 < threshold < np.inf) and (
+        not isinstance(threshold, dict) or set(threshold) != {"start", "step"}
+    ):
+        raise ValueError(
+            f"threshold={threshold!r} is not an absolute t above 0, a dict such as "
+            "{'start': 0, 'step': 0.2}, or None."
+        )
+    n_chans = first.shape[1]
     if adjacency is None:
-        adjacency = adjacency_of(explanation.info, "A test of clusters")
-    adjacency = check_adjacency(adjacency, first.shape[1])
+        adjacency = find_adjacency(self.info, "A test of clusters")
+    adjacency = getattr(adjacency, "toarray", lambda: np.asarray(adjacency))().astype(bool)
+    if adjacency.shape != (n_chans, n_chans) or (adjacency != adjacency.T).any():
+        raise ValueError(
+            f"adjacency has shape {adjacency.shape}, but has to be symmetric and of shape "
+            f"({n_chans}, {n_chans}): a row and a column for each channel."
+        )
     if paired:
         n_possible = 2 ** (n_subjects - (tail == 0))
     else:  # exchanging groups of equal size turns the sign alone
-        n_possible = comb(n_subjects, sizes[0], exact=True)
-        n_possible //= 2 if tail == 0 and sizes[0] == sizes[1] else 1
+        n_possible = comb(n_subjects, len(first), exact=True)
+        n_possible //= 2 if tail == 0 and len(first) == len(second) else 1
     if 1 / n_possible > alpha:
         warnings.warn(_cannot_find(n_subjects, 1 / n_possible, alpha), stacklevel=2)
 
@@ -273,38 +224,54 @@ def compare_conditions(
     scale = ROUNDING * np.maximum(np.abs(x).max(axis=0), np.abs(z).max(axis=0))
     if paired:
         x -= z
-        x[np.abs(x) <= scale] = 0.0
-        samples, statistic = [x], paired_t
+        samples = [np.where(np.abs(x) <= scale, 0.0, x)]
     else:
-        x, z = (np.where(np.abs(one - x[0]) <= scale, x[0], one) for one in (x, z))
-        samples, statistic = [x, z], independent_t
+        samples = [np.where(np.abs(one - x[0]) <= scale, x[0], one) for one in (x, z)]
     # MNE wants negative thresholds of a lower tail; turning the data round is the same test.
     turned = samples if tail >= 0 else [-one for one in samples]
-    clusters, p_values = find_clusters(
-        turned, statistic, adjacency, threshold, n_permutations, abs(tail), random_state
-    )
-    exact = paired and n_possible <= n_permutations
+    run = mne.stats.permutation_cluster_1samp_test if paired else mne.stats.permutation_cluster_test
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="No clusters found")
+        _, clusters, p_values, _ = run(
+            turned[0] if paired else turned,
+            threshold=threshold,
+            n_permutations=n_permutations,
+            tail=abs(tail),
+            stat_fun=_t_values,
+            adjacency=coo_array(adjacency),
+            out_type="mask",
+            buffer_size=None,
+            seed=check_random_state(random_state),
+            verbose="ERROR",
+        )
+    order = np.argsort(p_values, kind="stable")
+    clusters = np.reshape(clusters, (-1, n_chans)).astype(bool)[order]
+    p_values = np.asarray(p_values)[order]
     return ClusterTest(
         conditions=(a, b),
         difference=first.to_numpy().mean(axis=0) - second.to_numpy().mean(axis=0),
-        t_values=statistic(*samples),
+        t_values=_t_values(*samples),
         clusters=clusters,
         p_values=p_values,
         mask=clusters[p_values <= alpha].any(axis=0),
-        adjacency=adjacency,
         paired=paired,
         n_subjects=n_subjects,
-        ch_names=channel_names(explanation),
+        ch_names=self.channel_names,
         alpha=alpha,
-        tail=tail,
         threshold=threshold,
         n_permutations=min(n_possible, n_permutations) if paired else n_permutations,
-        exact=exact,
         smallest_possible_p=1 / min(n_possible, n_permutations),
     )
 
 
-def _samples(explanation, a, b, by, labels, paired):
+def _t_values(*samples):
+    """Compute the t of each channel, of one sample or of two; 0 where nothing differs."""
+    test = mne.stats.ttest_1samp_no_p if len(samples) == 1 else mne.stats.ttest_ind_no_p
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(test(*samples)).clip(-_LARGEST_T, _LARGEST_T)
+
+
+def _samples(explanation, a, b, by):
     """Return the tables of two conditions, of subjects that have both or one, and which it is."""
     if isinstance(by, str):
         check_one_of("by", by, ("class", "part"))
@@ -315,18 +282,11 @@ def _samples(explanation, a, b, by, labels, paired):
         check_one_of(name, condition, known)
     if a == b:
         raise ValueError(f"a and b are both {a!r}: choose two conditions to compare.")
-    tables = subject_means(explanation, by=by, labels=labels)
-    nobody = pd.DataFrame(columns=channel_names(explanation), dtype=float)
+    tables = subject_means(explanation, by=by)
+    nobody = pd.DataFrame(columns=explanation.channel_names, dtype=float)
     first, second = tables.get(a, nobody), tables.get(b, nobody)
     both = first.index.intersection(second.index)
-    if paired is None:
-        paired = len(both) > 0 or min(len(first), len(second)) == 0
-    if not paired:
-        if len(both):
-            raise ValueError(
-                f"Subjects {', '.join(map(str, both))} have epochs of both {a!r} and {b!r}, and "
-                "are no independent samples: compare with paired=True."
-            )
+    if not len(both) and min(len(first), len(second)):
         if min(len(first), len(second)) < 2:
             raise ValueError(
                 f"{len(first)} subjects have epochs of {a!r} and {len(second)} others of {b!r}; a "

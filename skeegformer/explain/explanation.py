@@ -7,14 +7,21 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skeegformer._validation import check_one_of, name_channels
-from skeegformer.explain.clusters import compare_conditions
-from skeegformer.explain.export import to_dataframe, to_evoked, to_shap
-from skeegformer.explain.faithfulness import evaluate_explanation
-from skeegformer.explain.figures import FiguresMixin
+from skeegformer.explain._exports import to_dataframe, to_evoked, to_shap
+from skeegformer.explain._figures import (
+    plot_bars,
+    plot_connections,
+    plot_matrix,
+    plot_patterns,
+    plot_topomap,
+)
+from skeegformer.explain._report import to_report
+from skeegformer.explain._source import Source
+from skeegformer.explain._statistics import confidence_intervals, subject_means
+from skeegformer.explain.clusters import compare
+from skeegformer.explain.faithfulness import evaluate
 from skeegformer.explain.methods import METHODS
-from skeegformer.explain.patterns import explanation_patterns
-from skeegformer.explain.source import Source
-from skeegformer.explain.statistics import bootstrap_intervals, subject_means
+from skeegformer.explain.patterns import patterns
 from skeegformer.io._explanations import load_fields, save_fields
 
 # What has one entry for every epoch, and so is indexed together.
@@ -22,7 +29,7 @@ PER_EPOCH = ("token_values", "probabilities", "y", "targets", "subjects", "conne
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Explanation(FiguresMixin):
+class Explanation:
     """What a classifier made of each channel, epoch by epoch.
 
     Made by `AttentionExplainer.explain`.
@@ -30,8 +37,7 @@ class Explanation(FiguresMixin):
     Parameters
     ----------
     token_values : ndarray of shape (n_epochs, n_chans, n_parts)
-        A value for every part of every channel. Parts are the channel's temporal tokens,
-        or frequency bands.
+        A value for every part of every channel: its temporal tokens, or frequency bands.
     probabilities : ndarray of shape (n_epochs, n_classes)
         What the classifier predicted for these epochs.
     classes : ndarray of shape (n_classes,)
@@ -49,13 +55,11 @@ class Explanation(FiguresMixin):
     part_kind : {"time", "band"}, default="time"
         What the parts are.
     targets : ndarray of shape (n_epochs,) or None, default=None
-        The class whose score was explained in each epoch; None for methods that are the
-        same for all classes.
+        The class whose score was explained, for methods that are not the same for all classes.
     subjects : ndarray of shape (n_epochs,) or None, default=None
         The subject of each epoch, where known.
     connections : ndarray of shape (n_epochs, n_chans, n_chans) or None, default=None
-        How much each channel (row, query) has taken from each channel (column, key) when the
-        class token reads it, where it was asked for.
+        What each channel (row) takes from each channel (column), where it was asked for.
     permutation : sklearn.utils.Bunch or None, default=None
         For the method "permutation": ``importances`` of shape (n_chans, n_repeats),
         ``importances_mean`` and ``importances_std``, as scikit-learn has them.
@@ -63,6 +67,26 @@ class Explanation(FiguresMixin):
         The explainer's parameters, and figures of its computation.
     source : Source or None, default=None
         Model and epochs; not saved.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skeegformer.explain import Explanation
+    >>> explanation = Explanation(
+    ...     token_values=np.array([[[0.75], [0.25]]]),
+    ...     probabilities=np.array([[0.9, 0.1]]),
+    ...     classes=np.array(["left", "right"]),
+    ...     y=np.array(["left"]),
+    ...     ch_names=["C3", "C4"],
+    ...     info=None,
+    ...     method="rollout",
+    ... )
+    >>> explanation
+    <Explanation | rollout, 1 epochs, 2 channels x 1 temporal token, most on C3, C4>
+    >>> explanation.to_dataframe()[["label", "prediction", "channel", "value"]]
+      label prediction channel  value
+    0  left       left      C3   0.75
+    1  left       left      C4   0.25
     """
 
     token_values: np.ndarray
@@ -81,14 +105,20 @@ class Explanation(FiguresMixin):
     settings: dict = field(default_factory=dict)
     source: Source | None = None
 
-    evaluate = evaluate_explanation
+    evaluate = evaluate
     subject_means = subject_means
-    confidence_intervals = bootstrap_intervals
-    compare = compare_conditions
-    patterns = explanation_patterns
+    confidence_intervals = confidence_intervals
+    compare = compare
+    patterns = patterns
+    plot_topomap = plot_topomap
+    plot_bars = plot_bars
+    plot_matrix = plot_matrix
+    plot_connections = plot_connections
+    plot_patterns = plot_patterns
     to_dataframe = to_dataframe
     to_evoked = to_evoked
     to_shap = to_shap
+    to_report = to_report
 
     def __len__(self):
         return len(self.token_values)
@@ -109,6 +139,11 @@ class Explanation(FiguresMixin):
         return self.probabilities.max(axis=1)
 
     @property
+    def channel_names(self):
+        """Names of the channels, by number where names are not known: list of str."""
+        return name_channels(self.ch_names, self.token_values.shape[1])
+
+    @property
     def positions(self):
         """Electrode positions in metres, in MNE's head coordinates: (n_chans, 3), or None."""
         if self.info is None:
@@ -123,17 +158,13 @@ class Explanation(FiguresMixin):
 
     @property
     def feature_importances_(self):
-        """One non-negative number per channel, of sum 1: (n_chans,).
-
-        The mean over epochs. Of signed methods, what channels speak against the class
-        in the mean counts as 0.
-        """
+        """The mean over epochs as shares of 1, where below 0 counts as 0: (n_chans,)."""
         importances = self.values.mean(axis=0).clip(min=0)
         total = importances.sum()
         return importances / total if total > 0 else importances
 
     def class_means(self, labels="auto"):
-        """Average the values of the epochs of each class; shares are of 1, 0.02 for 2 %.
+        """Average the values of the epochs of each class.
 
         Parameters
         ----------
@@ -144,11 +175,6 @@ class Explanation(FiguresMixin):
         -------
         dict
             For each class that occurs, an ndarray of shape (n_chans,).
-
-        Raises
-        ------
-        ValueError
-            If true labels are asked for and were not given.
         """
         y = self.labels(labels)
         return {label: self.values[y == label].mean(axis=0) for label in self.classes if label in y}
@@ -176,11 +202,6 @@ class Explanation(FiguresMixin):
         -------
         ndarray of shape (n_epochs,)
             The labels.
-
-        Raises
-        ------
-        ValueError
-            If true labels are asked for and are not known.
         """
         check_one_of("labels", labels, ("auto", "true", "predicted"))
         if labels == "predicted" or (labels == "auto" and self.y is None):
@@ -232,10 +253,15 @@ class Explanation(FiguresMixin):
             raise ValueError(f"min_confidence={min_confidence} is not a probability.")
         keep &= self.confidences >= min_confidence
         if not keep.any():
-            raise ValueError(_nothing_left(self))
-        changes = {
-            name: getattr(self, name)[keep] for name in PER_EPOCH if getattr(self, name) is not None
-        }
+            known = ""
+            if self.y is not None:
+                known = f", {np.mean(self.predictions == self.y):.0%} of predictions are correct"
+            raise ValueError(
+                f"No epoch of {len(self)} is left: the highest confidence is "
+                f"{self.confidences.max():.2f}{known}."
+            )
+        known = [name for name in PER_EPOCH if getattr(self, name) is not None]
+        changes = {name: getattr(self, name)[keep] for name in known}
         if self.source is not None:
             changes["source"] = self.source.select(keep)
         if not keep.all():
@@ -245,16 +271,16 @@ class Explanation(FiguresMixin):
     def save(self, path, *, overwrite=False):
         """Save everything but model and epochs as one file, in which nothing is executed.
 
-        What puts an explanation to the test needs the model, and has to be computed before.
+        Of `info`, names, types, rate, bad channels, positions and fiducials are kept, and of
+        objects among the settings, their text. What puts an explanation to the test needs the
+        model, and has to be computed before.
 
         Parameters
         ----------
         path : str or pathlib.Path
             Where to, with the ending ``.safetensors``.
         overwrite : bool, default=False
-            Whether a file that is there may be replaced. It is there or replaced as a whole, also
-            when saving is interrupted. Of `info`, names, types, rate, bad channels, positions and
-            fiducials are kept, and of objects among the settings, their text.
+            Whether a file that is there may be replaced, as a whole.
 
         Returns
         -------
@@ -267,25 +293,6 @@ class Explanation(FiguresMixin):
             If labels are of a type that cannot be saved, or the ending is another one.
         OSError
             If there is such a file, or it cannot be written.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> import numpy as np
-        >>> from skeegformer.explain import Explanation
-        >>> explanation = Explanation(
-        ...     token_values=np.array([[[0.75], [0.25]]]),
-        ...     probabilities=np.array([[0.9, 0.1]]),
-        ...     classes=np.array(["left", "right"]),
-        ...     y=None,
-        ...     ch_names=["C3", "C4"],
-        ...     info=None,
-        ...     method="rollout",
-        ... )
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = explanation.save(f"{folder}/explanation.safetensors")
-        ...     Explanation.load(path)
-        <Explanation | rollout, 1 epochs, 2 channels x 1 temporal token, most on C3, C4>
         """
         values = {name: getattr(self, name) for name in FIELDS if name != "source"}
         return save_fields(values, path, overwrite=overwrite)
@@ -307,15 +314,14 @@ class Explanation(FiguresMixin):
         Raises
         ------
         FileNotFoundError, ValueError
-            If there is no such file, or it is no explanation, is incomplete or was changed since,
-            or comes from a version that is not understood here.
+            If there is no such file, or it is no explanation, incomplete, changed or too new.
         """
         return cls(**load_fields(path))
 
     def __repr__(self):
         n_epochs, n_chans, n_parts = self.token_values.shape
-        every = name_channels(self.ch_names, n_chans)
-        names = [every[i] for i in np.argsort(self.feature_importances_)[::-1][:3]]
+        order = np.argsort(self.feature_importances_)[::-1]
+        names = [self.channel_names[i] for i in order[:3]]
         kind = {"time": "temporal token", "band": "band"}[self.part_kind]
         return (
             f"<Explanation | {self.method}, {n_epochs} epochs, {n_chans} channels x "
@@ -327,13 +333,35 @@ class Explanation(FiguresMixin):
 FIELDS = tuple(part.name for part in fields(Explanation))
 
 
-def _nothing_left(explanation):
-    """Say why no epoch may be left."""
-    known = ""
-    if explanation.y is not None:
-        correct = np.mean(explanation.predictions == explanation.y)
-        known = f", {correct:.0%} of predictions are correct"
-    highest = explanation.confidences.max()
-    return (
-        f"No epoch of {len(explanation)} is left: the highest confidence is {highest:.2f}{known}."
-    )
+def concatenate_explanations(explanations):
+    """Join explanations of different epochs, for example of the test subjects of each fold.
+
+    Parameters
+    ----------
+    explanations : list of Explanation
+        By one method, of the same channels, parts and classes.
+
+    Returns
+    -------
+    Explanation
+        Of all epochs; it knows no model.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to join, or they do not belong together.
+    """
+    explanations = list(explanations)
+    if not explanations:
+        raise ValueError("There are no explanations to join.")
+    first = explanations[0]
+    for name in ("method", "ch_names", "parts", "part_kind", "classes"):
+        found = [getattr(explanation, name) for explanation in explanations]
+        if any(not np.array_equal(value, found[0]) for value in found):
+            raise ValueError(f"The explanations differ in {name}, and cannot be joined.")
+    joined = {}
+    for name in PER_EPOCH:
+        values = [getattr(explanation, name) for explanation in explanations]
+        known = all(value is not None for value in values)
+        joined[name] = np.concatenate(values) if known else None
+    return replace(first, **joined, permutation=None, source=None)

@@ -1,7 +1,10 @@
 """Whether an explanation is true of the model that it explains."""
 
+import copy
 import warnings
 from dataclasses import dataclass, replace
+from inspect import signature
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -10,12 +13,17 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.utils import check_random_state
 
 from skeegformer._validation import as_epochs, check_count, is_epochs
+from skeegformer.explain._attribute import attribute
 from skeegformer.explain._curves import Curves
+from skeegformer.explain._inputs import read_epochs
+from skeegformer.explain._model import predict
 from skeegformer.explain._randomization import (
     classifier_of_shuffled_labels,
     randomized_classifier,
 )
+from skeegformer.explain._source import Source
 from skeegformer.explain.methods import METHODS
+from skeegformer.plotting import FaithfulnessDisplay
 
 # Rank correlations from here on: maps of a model that has learnt nothing are like the map, and
 # the order of single channels' effects agrees with it.
@@ -82,8 +90,6 @@ class Faithfulness:
         FaithfulnessDisplay
             Drawn.
         """
-        from skeegformer.plotting import FaithfulnessDisplay
-
         return FaithfulnessDisplay(self.curves, verdict=self.verdict).plot(**kwargs)
 
     def __repr__(self):
@@ -92,8 +98,8 @@ class Faithfulness:
         return "\n".join([self.verdict, *lines])
 
 
-def evaluate_explanation(
-    explanation,
+def evaluate(
+    self,
     estimator=None,
     X=None,
     *,
@@ -109,26 +115,21 @@ def evaluate_explanation(
     Channels are replaced, most important first (deletion), or put into another epoch
     (insertion) [1]_ [2]_; the probability of the explained class has to fall, or rise,
     faster than with a random order. The map has to change when the model's parameters, or
-    the labels that it learns, are random [3]_, and is compared with what single channels do when
-    they are permuted.
+    the labels that it learns, are random [3]_, and is compared with what single channels do.
 
     Parameters
     ----------
-    explanation : Explanation
-        What to test.
     estimator, X : optional
         Model and epochs for an explanation that was loaded from a file; the others remember
         theirs. `X` as it was given to `AttentionExplainer.explain`, with the same subjects.
     truth : array-like of shape (n_chans,) or None, default=None
         Known importance of each channel; its order becomes the oracle.
     n_repeats : int, default=3
-        How many other epochs (of the same subject where known) channels are taken from;
-        the random order is another one for each.
+        How many other epochs (of the same subject where known) channels are taken from.
     n_randomizations : int, default=3
         How many models with random parameters; 0 leaves that test out.
     label_randomization : bool, default=False
-        Whether a clone of the classifier is trained on the explained epochs with shuffled
-        labels (within subjects where known). Takes as long as `fit`.
+        Whether a clone of the classifier is trained on shuffled labels of the explained epochs.
     max_epochs : int, default=100
         How many epochs maps are tested on, drawn at random; the cost grows with them.
     random_state : int, RandomState instance or None, default=None
@@ -160,7 +161,7 @@ def evaluate_explanation(
     check_count("n_repeats", n_repeats, 1)
     check_count("n_randomizations", n_randomizations, 0)
     check_count("max_epochs", max_epochs, 2)
-    whole = _with_source(explanation, estimator, X)
+    whole = _with_source(self, estimator, X)
     rng = check_random_state(random_state)
     if len(whole) < 2:
         raise ValueError(
@@ -172,27 +173,29 @@ def evaluate_explanation(
     explanation = whole
     if len(whole) > max_epochs:
         explanation = whole.select(rng.permutation(len(whole))[:max_epochs])
-    n_chans = explanation.values.shape[1]
+    mean_map = explanation.values.mean(axis=0)
     if truth is not None:
         truth = np.asarray(truth, dtype=float)
-        if truth.shape != (n_chans,):
+        if truth.shape != mean_map.shape:
             raise ValueError(
-                f"truth has shape {truth.shape}, but there are {n_chans} channels, one number each."
+                f"truth has shape {truth.shape}, but there are {len(mean_map)} channels, one "
+                "number each."
             )
 
     curves = Curves(explanation, n_repeats, rng)
     points, figures = _compare_orders(explanation, curves, truth)
-    mean_map, drops = explanation.values.mean(axis=0), curves.drops.mean(axis=0)
+    drops = curves.drops.mean(axis=0)
     figures["permutation_correlation"] = _rank_correlation(mean_map, drops)
-    figures["permutation_top5"] = _top_in_common(mean_map, drops, 5)
+    k = min(5, len(drops))
+    common = set(np.argsort(mean_map)[-k:]) & set(np.argsort(drops)[-k:])
+    figures["permutation_top5"] = len(common) / k
     if n_randomizations:
         models = [randomized_classifier(whole, rng) for _ in range(n_randomizations)]
         maps = [_map_by(explanation, model) for model in models]
         figures["randomized_model"] = np.mean([_rank_correlation(mean_map, one) for one in maps])
         if n_randomizations > 1:
-            pairs = zip(*np.triu_indices(len(maps), k=1), strict=True)
             figures["randomized_models"] = np.mean(
-                [_rank_correlation(maps[i], maps[j]) for i, j in pairs]
+                [_rank_correlation(one, other) for one, other in combinations(maps, 2)]
             )
         amplitudes = explanation.source.data.std(axis=2).mean(axis=0)
         figures["amplitude_correlation"] = _rank_correlation(mean_map, amplitudes)
@@ -248,46 +251,36 @@ def _with_source(explanation, estimator, X):
             "This explanation does not know its model (it was loaded, or joined from several): "
             "pass the fitted estimator and X to evaluate."
         )
-    from skeegformer.explain.explainer import AttentionExplainer  # which makes explanations
-
     X = as_epochs(X) if is_epochs(X) else X
     if len(X) != len(explanation):
         raise ValueError(
             f"X has {len(X)} epochs, but the explanation {len(explanation)}; pass the epochs that "
             "were explained."
         )
-    found = AttentionExplainer().explain(estimator, X, groups=explanation.subjects)
-    return replace(explanation, source=found.source)
+    classifier, data, subjects = read_epochs(estimator, X, explanation.subjects, {})
+    source = Source(copy.copy(classifier), data, predict(classifier, data, subjects)[1])
+    return replace(explanation, source=source)
 
 
 def _map_by(explanation, classifier):
     """Explain the same epochs by the same method with another model: the mean over epochs."""
-    from skeegformer.explain.explainer import AttentionExplainer  # which makes explanations
-
-    names = AttentionExplainer().get_params()
-    settings = {name: explanation.settings[name] for name in names if name in explanation.settings}
-    settings |= {"correct_only": False, "min_confidence": 0.0, "connections": False}
+    settings = explanation.settings | {"method": explanation.method, "connections": False}
     if isinstance(settings.get("random_state"), str):  # of a generator only its name is kept
         settings["random_state"] = 0
-    explainer = AttentionExplainer(**(settings | {"method": explanation.method}))
-    return explainer.explain(
+    options = {name: settings[name] for name in signature(attribute).parameters if name in settings}
+    fields, _ = attribute(
         classifier,
         explanation.source.data,
         explanation.y,
-        groups=explanation.subjects,
-        info=explanation.info,
-    ).values.mean(axis=0)
+        explanation.subjects,
+        {"ch_names": explanation.ch_names, "info": explanation.info},
+        **options,
+    )
+    return fields["token_values"].sum(axis=-1).mean(axis=0)
 
 
 def _rank_correlation(a, b):
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return spearmanr(a, b).statistic
-
-
-def _top_in_common(a, b, k):
-    k = min(k, len(a))
-    return len(set(np.argsort(a)[-k:]) & set(np.argsort(b)[-k:])) / k
+    return 0.0 if np.ptp(a) == 0 or np.ptp(b) == 0 else spearmanr(a, b).statistic
 
 
 def _judge(explanation, figures):
@@ -303,16 +296,14 @@ def _judge(explanation, figures):
         gain, low, high = (figures[f"{curve}_gain{end}"] for end in ("", "_low", "_high"))
         passed[curve] = low > 0
         than = "better than" if low > 0 else "worse than" if high < 0 else "no better than"
-        subject = f"{what} channels in the map's order is {than} random"
         score, low, high = (figures[f"{curve}_score{end}"] for end in ("", "_low", "_high"))
-        if not np.isnan(score):
-            subject += f" ({score:.2f} of the way to the oracle, 95 % {low:.2f} to {high:.2f})"
-        else:
-            subject += (
-                f" (by {gain:.2f} in probability), while the order of what each channel does alone "
+        detail = f"({score:.2f} of the way to the oracle, 95 % {low:.2f} to {high:.2f})"
+        if np.isnan(score):
+            detail = (
+                f"(by {gain:.2f} in probability), while the order of what each channel does alone "
                 "is not for certain: the model uses channels together, or nothing at all"
             )
-        sentences.append(f"{subject}.")
+        sentences.append(f"{what} channels in the map's order is {than} random {detail}.")
     passed["sign"] = figures["lerf_minus_morf"] >= 0
     if not passed["sign"]:
         sentences.append(
@@ -347,24 +338,22 @@ def _judge_randomization(figures):
     data alone, such as loud channels, bring about a map, random models agree on it.
     """
     same, among = figures["randomized_model"], figures.get("randomized_models", np.nan)
-    loud = figures["amplitude_correlation"]
-    facts = (
-        f"with maps of models with random parameters {same:.2f} (these with each other "
-        f"{among:.2f}), with the channels' amplitudes {loud:.2f}"
-    )
-    if np.isnan(among):
-        facts = (
-            f"with the map of a model with random parameters {same:.2f}, with the channels' "
-            f"amplitudes {loud:.2f}"
-        )
+    each_other = "" if np.isnan(among) else f" (these with each other {among:.2f})"
     if same < _SAME_MAP:
-        return True, f"The map depends on what the model learnt; its rank correlations: {facts}."
-    if same < among:
-        return True, (
+        found = "The map depends on what the model learnt"
+    elif same < among:
+        found = (
             "Part of the map follows from the data alone, and it is yet unlike those of random "
-            f"models; its rank correlations: {facts}."
+            "models"
         )
-    return False, (
-        "The map is like those of models that have learnt nothing, so that it shows the data, and "
-        f"not what the model learnt; its rank correlations: {facts}."
+    else:
+        found = (
+            "The map is like those of models that have learnt nothing, so that it shows the data, "
+            "and not what the model learnt"
+        )
+    passed = same < _SAME_MAP or same < among
+    return passed, (
+        f"{found}; its rank correlations: with maps of models with random parameters "
+        f"{same:.2f}{each_other}, with the channels' amplitudes "
+        f"{figures['amplitude_correlation']:.2f}."
     )

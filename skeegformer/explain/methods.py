@@ -15,26 +15,23 @@ class Method:
         By what it attributes.
     unit : str
         Unit of the values; shares are of 1.
+    reference : str
+        The paper.
     signed : bool
         Whether a value may be negative: the channel speaks against the class.
     additive : bool
         Whether the values of an epoch add up to what the model says of it.
     class_specific : bool
         Whether values belong to one class; the others are the same for every class.
-    parts : tuple of str
-        Along what a channel's value may be divided: temporal tokens, or frequency bands.
-    reference : str
-        The paper.
     """
 
     label: str
     family: str
     unit: str
-    signed: bool
-    additive: bool
-    class_specific: bool
-    parts: tuple
     reference: str
+    signed: bool = False
+    additive: bool = False
+    class_specific: bool = True
 
     @property
     def is_share(self):
@@ -42,57 +39,40 @@ class Method:
         return self.unit.startswith("share")
 
 
-_LOG_ODDS = "log odds of the class"
-
 METHODS = {
     "rollout": Method(
-        label="attention rollout",
-        family="attention",
-        unit="share of attention",
-        signed=False,
-        additive=False,
+        "attention rollout",
+        "attention",
+        "share of attention",
+        "Abnar and Zuidema (2020), arXiv:2005.00928",
         class_specific=False,
-        parts=("time",),
-        reference="Abnar and Zuidema (2020), arXiv:2005.00928",
     ),
     "gradient-rollout": Method(
-        label="gradient rollout",
-        family="gradient",
-        unit="share of relevance",
-        signed=False,
-        additive=False,
-        class_specific=True,
-        parts=("time",),
-        reference="Chefer, Gur and Wolf (2021), arXiv:2103.15679",
+        "gradient rollout",
+        "gradient",
+        "share of relevance",
+        "Chefer, Gur and Wolf (2021), arXiv:2103.15679",
     ),
     "integrated-gradients": Method(
-        label="integrated gradients",
-        family="gradient",
-        unit=_LOG_ODDS,
+        "integrated gradients",
+        "gradient",
+        "log odds of the class",
+        "Sundararajan, Taly and Yan (2017), arXiv:1703.01365",
         signed=True,
         additive=True,
-        class_specific=True,
-        parts=("time",),
-        reference="Sundararajan, Taly and Yan (2017), arXiv:1703.01365",
     ),
     "occlusion": Method(
-        label="occlusion",
-        family="perturbation",
-        unit=f"drop in {_LOG_ODDS}",
+        "occlusion",
+        "perturbation",
+        "drop in log odds of the class",
+        "Zeiler and Fergus (2014), arXiv:1311.2901",
         signed=True,
-        additive=False,
-        class_specific=True,
-        parts=("time", "band"),
-        reference="Zeiler and Fergus (2014), arXiv:1311.2901",
     ),
     "permutation": Method(
-        label="permutation",
-        family="perturbation",
-        unit=f"drop in {_LOG_ODDS}",
+        "permutation",
+        "perturbation",
+        "drop in log odds of the class",
+        "Breiman (2001), doi:10.1023/A:1010933404324",
         signed=True,
-        additive=False,
-        class_specific=True,
-        parts=(),
-        reference="Breiman (2001), doi:10.1023/A:1010933404324",
     ),
 }

@@ -67,17 +67,11 @@ class SourcePatterns:
 
 
 @torch.no_grad()
-def source_patterns(classifier, data, subjects=None, *, n_sources=5):
-    """Compute filters and patterns of the sources that count most.
+def patterns(self, n_sources=5):
+    """Compute filters and patterns of the sources that count most in these epochs.
 
     Parameters
     ----------
-    classifier : EEGTransformerClassifier
-        Fitted.
-    data : ndarray of shape (n_epochs, n_chans, n_times)
-        Epochs as they enter the network.
-    subjects : ndarray of shape (n_epochs,) or None, default=None
-        Whose epochs they are.
     n_sources : int, default=5
         Number of sources.
 
@@ -88,9 +82,17 @@ def source_patterns(classifier, data, subjects=None, *, n_sources=5):
 
     Raises
     ------
+    ValueError
+        If the explanation does not know its model.
     TypeError
-        If the classifier's network has no sources.
+        If the model has no sources.
     """
+    if self.source is None:
+        raise ValueError(
+            "Patterns are computed from the model and its epochs, and this explanation does "
+            "not know them (it was loaded, or joined from several): explain anew."
+        )
+    classifier, data, subjects = self.source.classifier, self.source.data, self.subjects
     network = classifier.net_.module_.eval()
     if not isinstance(network, EEGTransformer):
         raise TypeError(
@@ -102,7 +104,7 @@ def source_patterns(classifier, data, subjects=None, *, n_sources=5):
     values = attention.values()
     if subjects is not None:
         values = values.within_subjects(subjects)
-    shares = values.source_shares().sum(dim=1).mean(dim=0)
+    shares = values.source_shares.sum(dim=1).mean(dim=0)
     order = shares.argsort(descending=True)[:n_sources]
     size = network.source_power.sqrt()[: network.n_sources, None, None]
     kernel = (network.kernel()[: network.n_sources] / size)[order].cpu()
@@ -114,8 +116,8 @@ def source_patterns(classifier, data, subjects=None, *, n_sources=5):
     response = torch.fft.rfft(temporal, n=2 * (_N_FREQUENCIES - 1)).abs()
     gain = response.amax(dim=1, keepdim=True)
     temporal, spatial = temporal / gain, spatial * gain
-    patterns = _patterns(network, data, kernel, temporal.to(kernel.dtype))
-    largest = patterns.gather(1, patterns.abs().argmax(dim=1, keepdim=True))
+    seen = _covariances(network, data, kernel, temporal.to(kernel.dtype))
+    largest = seen.gather(1, seen.abs().argmax(dim=1, keepdim=True))
     sign = torch.where(largest < 0, -1.0, 1.0)
 
     weights = values.class_weight[0].clone()[:, :, order].transpose(0, 2)  # source, kind, class
@@ -134,7 +136,7 @@ def source_patterns(classifier, data, subjects=None, *, n_sources=5):
     return SourcePatterns(
         shares=shares[order].numpy(),
         filters=(spatial * sign * network.scale[:, 0].cpu()).numpy(),
-        patterns=(patterns * sign).numpy(),
+        patterns=(seen * sign).numpy(),
         frequencies=np.linspace(0, network.rate / 2, _N_FREQUENCIES),
         responses=(response / gain).numpy(),
         times=middles / network.rate,
@@ -145,42 +147,7 @@ def source_patterns(classifier, data, subjects=None, *, n_sources=5):
     )
 
 
-def explanation_patterns(explanation, n_sources=5):
-    """Compute filters and patterns of the sources that count most in these epochs.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        Of a model with sources.
-    n_sources : int, default=5
-        Number of sources.
-
-    Returns
-    -------
-    SourcePatterns
-        The sources, in descending order of their share.
-
-    Raises
-    ------
-    ValueError
-        If the explanation does not know its model.
-    TypeError
-        If the model has no sources.
-    """
-    if explanation.source is None:
-        raise ValueError(
-            "Patterns are computed from the model and its epochs, and this explanation does "
-            "not know them (it was loaded, or joined from several): explain anew."
-        )
-    return source_patterns(
-        explanation.source.classifier,
-        explanation.source.data,
-        explanation.subjects,
-        n_sources=n_sources,
-    )
-
-
-def _patterns(network, data, kernel, temporal):
+def _covariances(network, data, kernel, temporal):
     """Let channels covary with sources, after the same temporal filter, in units of the signal."""
     covariance = torch.zeros(len(kernel), network.n_chans, dtype=torch.float64)
     variance = torch.zeros(len(kernel), 1, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Explanations for other tools: pandas, MNE and shap."""
+"""Methods of `Explanation` that hand it to other tools: pandas, MNE and shap."""
 
 import re
 
@@ -8,7 +8,6 @@ import pandas as pd
 from skeegformer._utils.info import describe_info, make_info
 from skeegformer._validation import check_one_of
 from skeegformer.explain.methods import METHODS
-from skeegformer.explain.statistics import channel_names
 
 _NOT_ADDITIVE = {
     "attention": "they are shares of attention, which sum to one whatever the model predicts",
@@ -18,13 +17,8 @@ _NOT_ADDITIVE = {
 }
 
 
-def to_dataframe(explanation):
+def to_dataframe(self):
     """Make a long table of all values.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        What to list.
 
     Returns
     -------
@@ -33,47 +27,28 @@ def to_dataframe(explanation):
         ``subject``, ``label`` (the true one), ``prediction``, ``confidence`` (probability
         of the prediction), ``target`` (the class that was explained), ``channel``, ``part``
         and ``value``, a share of 1 or log odds. What is not known is None.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skeegformer.explain import Explanation
-    >>> from skeegformer.explain.export import to_dataframe
-    >>> explanation = Explanation(
-    ...     token_values=np.array([[[0.75], [0.25]]]),
-    ...     probabilities=np.array([[0.9, 0.1]]),
-    ...     classes=np.array(["left", "right"]),
-    ...     y=np.array(["left"]),
-    ...     ch_names=["C3", "C4"],
-    ...     info=None,
-    ...     method="rollout",
-    ... )
-    >>> to_dataframe(explanation)[["label", "prediction", "channel", "value"]]
-      label prediction channel  value
-    0  left       left      C3   0.75
-    1  left       left      C4   0.25
     """
-    n_epochs, n_chans, n_parts = explanation.token_values.shape
+    n_epochs, n_chans, n_parts = self.token_values.shape
     unknown = np.full(n_epochs, None, dtype=object)
     per_epoch = {
         "epoch": np.arange(n_epochs),
-        "subject": explanation.subjects,
-        "label": explanation.y,
-        "prediction": explanation.predictions,
-        "confidence": explanation.confidences,
-        "target": explanation.targets,
+        "subject": self.subjects,
+        "label": self.y,
+        "prediction": self.predictions,
+        "confidence": self.confidences,
+        "target": self.targets,
     }
     columns = {
         name: np.repeat(unknown if values is None else values, n_chans * n_parts)
         for name, values in per_epoch.items()
     }
-    columns["channel"] = np.tile(np.repeat(channel_names(explanation), n_parts), n_epochs)
-    columns["part"] = np.tile(np.array(explanation.parts), n_epochs * n_chans)
-    columns["value"] = explanation.token_values.ravel()
+    columns["channel"] = np.tile(np.repeat(self.channel_names, n_parts), n_epochs)
+    columns["part"] = np.tile(np.array(self.parts), n_epochs * n_chans)
+    columns["value"] = self.token_values.ravel()
     return pd.DataFrame(columns)
 
 
-def to_evoked(explanation, by="class", labels="auto"):
+def to_evoked(self, by="class"):
     """Hand the mean values to MNE, so that all of its plots can draw them.
 
     The values stay what they are, shares of 1 or log odds. MNE takes them for volts and
@@ -82,66 +57,40 @@ def to_evoked(explanation, by="class", labels="auto"):
 
     Parameters
     ----------
-    explanation : Explanation
-        With channels whose names are known.
     by : {"class", None}, default="class"
         A mean for each class, or one of all epochs.
-    labels : {"auto", "true", "predicted"}, default="auto"
-        Which label decides on an epoch's class; "auto" takes the true ones where they are
-        known.
 
     Returns
     -------
     dict of mne.EvokedArray, or mne.EvokedArray
         For each class that occurs, with the class as ``comment``, or one. Parts lie along
         the time axis: temporal tokens at their centres in seconds from the start of the
-        epoch, others at 0, 1, 2, ... Names, positions and bad channels (which MNE's plots
-        leave out) are those of the explanation.
+        epoch, others at 0, 1, 2, ... Bad channels are left out by MNE's plots.
 
     Raises
     ------
     ValueError
-        If channels are not known, or `by` or `labels` cannot be met.
-
-    Examples
-    --------
-    >>> import mne
-    >>> import numpy as np
-    >>> from skeegformer.explain import Explanation
-    >>> from skeegformer.explain.export import to_evoked
-    >>> explanation = Explanation(
-    ...     token_values=np.array([[[0.5, 0.25], [0.125, 0.125]]]),
-    ...     probabilities=np.array([[0.9, 0.1]]),
-    ...     classes=np.array(["left", "right"]),
-    ...     y=np.array(["left"]),
-    ...     ch_names=["C3", "C4"],
-    ...     info=mne.create_info(["C3", "C4"], 160.0, "eeg"),
-    ...     method="rollout",
-    ...     parts=("0.00-1.00 s", "1.00-2.00 s"),
-    ... )
-    >>> evoked = to_evoked(explanation)["left"]
-    >>> evoked.times.tolist()
-    [0.5, 1.5]
+        If channels are not known.
     """
     check_one_of("by", by, ("class", None))
-    if explanation.info is None:
+    if self.info is None:
         raise ValueError(
             "An Evoked needs to know its channels, and the classifier was fitted on arrays: pass "
             "Epochs, or give explain an info=."
         )
-    first, rate = _part_times(explanation)
-    info = make_info({**describe_info(explanation.info), "sfreq": rate})
+    first, rate = _part_times(self)
+    info = make_info({**describe_info(self.info), "sfreq": rate})
     if by is None:
-        return _make_evoked(explanation.token_values, info, first, "all epochs")
-    y = explanation.labels(labels)
+        return _make_evoked(self.token_values, info, first, "all epochs")
+    y = self.labels()
     return {
-        label: _make_evoked(explanation.token_values[y == label], info, first, str(label))
-        for label in explanation.classes
+        label: _make_evoked(self.token_values[y == label], info, first, str(label))
+        for label in self.classes
         if (y == label).any()
     }
 
 
-def to_shap(explanation, parts=False):
+def to_shap(self, parts=False):
     """Hand the values to shap, for its plots.
 
     Only for methods whose values add up: those of an epoch and its base value make the log
@@ -149,8 +98,6 @@ def to_shap(explanation, parts=False):
 
     Parameters
     ----------
-    explanation : Explanation
-        By a method that is additive, such as "integrated-gradients".
     parts : bool, default=False
         Whether every part of a channel is a feature of its own.
 
@@ -174,14 +121,14 @@ def to_shap(explanation, parts=False):
     .. [1] Lundberg and Lee (2017), A unified approach to interpreting model predictions.
        NeurIPS. arXiv:1705.07874
     """
-    method = METHODS[explanation.method]
+    method = METHODS[self.method]
     if not method.additive:
         able = ", ".join(repr(name) for name, other in METHODS.items() if other.additive)
         raise ValueError(
             f"shap adds values up, and those of {method.label} do not add up to what the model "
             f"says: {_NOT_ADDITIVE[method.family]}. Explain with method={able}."
         )
-    if explanation.targets is None:
+    if self.targets is None:
         raise ValueError(
             "shap needs to know which class each epoch's values explain, and targets are None."
         )
@@ -192,16 +139,16 @@ def to_shap(explanation, parts=False):
             'to_shap needs shap, which is not installed: pip install "skeegformer[shap]".'
         ) from error
 
-    values, names, data = explanation.values, channel_names(explanation), None
-    if explanation.source is not None:
-        data = np.sqrt(np.mean(np.square(explanation.source.data, dtype=float), axis=-1))
+    values, names, data = self.values, self.channel_names, None
+    if self.source is not None:
+        data = np.sqrt(np.mean(np.square(self.source.data, dtype=float), axis=-1))
     if parts:
-        values = explanation.token_values.reshape(len(explanation), -1)
-        names = [f"{name}, {part}" for name in names for part in explanation.parts]
-        data = None if data is None else np.repeat(data, len(explanation.parts), axis=1)
+        values = self.token_values.reshape(len(self), -1)
+        names = [f"{name}, {part}" for name in names for part in self.parts]
+        data = None if data is None else np.repeat(data, len(self.parts), axis=1)
     return shap.Explanation(
         values=values,
-        base_values=_log_odds(explanation) - values.sum(axis=1),
+        base_values=_log_odds(self) - values.sum(axis=1),
         data=data,
         feature_names=names,
     )

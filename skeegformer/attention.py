@@ -1,0 +1,400 @@
+"""Recording the attention of a network, and what follows from it channel by channel."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from skeegformer._validation import check_one_of
+from skeegformer.nn import EEGTransformer
+from skeegformer.nn.original import Attention
+
+HEAD_FUSIONS = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}
+CONVENTIONS = ("abnar-zuidema", "eeg-transformer")
+
+
+@contextmanager
+def record_attention(estimator):
+    """Record the attention of every forward pass inside a with block.
+
+    The network is in evaluation mode until the block ends; what it computes stays the same.
+
+    Parameters
+    ----------
+    estimator : EEGTransformerClassifier, Pipeline or torch.nn.Module
+        A fitted classifier, a Pipeline that ends with one, a search over them, or a network.
+
+    Yields
+    ------
+    object
+        Its ``values()`` are detached, on the CPU, and in the order in which the epochs
+        were seen. Of an `EEGTransformer` they are `SignedAttentionValues`; of an
+        `OriginalTransformer` a Tensor of shape (n_epochs, n_layers, n_heads, n_tokens, n_tokens),
+        rows query and columns key, token 0 the class token: some megabytes for each epoch.
+
+    Raises
+    ------
+    TypeError, sklearn.exceptions.NotFittedError
+        If there is no network with attention in `estimator`, or it is not fitted.
+    RuntimeError
+        If the network is being recorded already, or values are asked for and nothing was recorded.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skeegformer import EEGTransformer, record_attention
+    >>> network = EEGTransformer(n_chans=3, n_outputs=2, n_times=100, n_groups=1).eval()
+    >>> with record_attention(network) as attention:
+    ...     logits = network(torch.randn(5, 3, 100))
+    >>> attention.values().signed.shape
+    torch.Size([1, 20, 4, 3])
+    >>> torch.allclose(attention.values().logits, logits, atol=1e-5)
+    True
+    """
+    network = _find_network(estimator)
+    record = _AttentionRecord(network)
+    with _listening(network, record.take):
+        yield record
+
+
+class _AttentionRecord:
+    """What `record_attention` collects, batch by batch."""
+
+    def __init__(self, network):
+        self._network = network
+        self._amounts, self._tokens = [], []
+        self._layers, self._weights = [], []
+        self._n_layers = len(_attention_layers(network))
+        is_signed = isinstance(network, EEGTransformer)
+        self.take = self._take_signed if is_signed else self._take_weights
+
+    def values(self):
+        """Join the batches, in the order in which the epochs were seen."""
+        if self._tokens:
+            return self._signed_values()
+        if not self._weights:
+            raise RuntimeError(
+                "No attention was recorded: call predict, predict_proba or the module inside the "
+                "with block."
+            )
+        # A single batch is not copied.
+        return self._weights[0] if len(self._weights) == 1 else torch.cat(self._weights)
+
+    def _signed_values(self):
+        network = self._network
+        images = [(slice(None), slice(None))]
+        if network.pairs is not None:
+            images.append((network.pairs, network.swapped))
+        weight = torch.stack([network.class_weight[classes] for _, classes in images])
+        bias = torch.stack([network.class_bias[classes] for _, classes in images])
+        softmaxes = network.attention.softmaxes()
+        values = SignedAttentionValues(
+            *torch.stack([softmaxes[..., channels] for channels, _ in images], dim=1),
+            torch.cat(self._amounts),
+            torch.cat(self._tokens),
+            network.usual_tokens,
+            weight / (len(images) * network.n_groups),
+            bias.mean(dim=(0, 2)),
+        )
+        return SignedAttentionValues(*(one.detach().cpu() for one in vars(values).values()))
+
+    @torch.no_grad()
+    def _take_signed(self, _, what, value):
+        if what == "signal":
+            what, value = "amounts", self._network.amounts(value)
+        (self._amounts if what == "amounts" else self._tokens).append(value.cpu())
+
+    def _take_weights(self, layer, weights):
+        if layer == 0:
+            self._layers = []  # a pass that failed half-way leaves nothing behind
+        self._layers.append(weights.detach().cpu())
+        if len(self._layers) == self._n_layers:
+            self._weights.append(torch.stack(self._layers, dim=1))
+
+
+@dataclass(frozen=True, eq=False)
+class SignedAttentionValues:
+    """What an `EEGTransformer` computed the logits of some epochs with.
+
+    Parameters
+    ----------
+    positive, negative : Tensor of shape (n_images, n_sources, n_filters, n_chans)
+        Both softmaxes of the attention over channels, of each head and its mirror image, if any.
+    amounts : Tensor of shape (n_epochs, n_images, n_sources, n_chans)
+        Root mean square of what each channel adds to a source, relative to the source's.
+    tokens : Tensor of shape (n_epochs, n_images, 2, n_sources, n_windows)
+        Log powers and means of the sources, as the class token attends to them.
+    usual_tokens : Tensor of shape (n_images, 2, n_sources, n_windows) or (n_epochs, ...)
+        Their averages over the training epochs, or over those of the same subject.
+    class_weight : Tensor of shape (n_images, n_outputs, 2, n_sources, n_windows)
+        Attention of the class token to the tokens, for each class.
+    class_bias : Tensor of shape (n_outputs,)
+        What is added.
+    """
+
+    positive: torch.Tensor
+    negative: torch.Tensor
+    amounts: torch.Tensor
+    tokens: torch.Tensor
+    usual_tokens: torch.Tensor
+    class_weight: torch.Tensor
+    class_bias: torch.Tensor
+
+    @property
+    def signed(self):
+        """The attention over channels: the difference of both softmaxes."""
+        return self.positive - self.negative
+
+    @property
+    def logits(self):
+        """The logits of the network, from what was recorded: (n_epochs, n_outputs)."""
+        weighted = torch.einsum("eikhw,iokhw->eo", self.tokens, self.class_weight)
+        return weighted + self.class_bias
+
+    def within_subjects(self, subjects):
+        """Compare epochs with those of the same subject: what differs between people is usual.
+
+        Parameters
+        ----------
+        subjects : array-like of shape (n_epochs,)
+            Whose epochs they are. Somebody's only one stays compared with the training epochs.
+
+        Returns
+        -------
+        SignedAttentionValues
+            The same, with `usual_tokens` of each epoch.
+        """
+        names, whose, counts = np.unique(subjects, return_inverse=True, return_counts=True)
+        sums = self.tokens.new_zeros(len(names), *self.tokens.shape[1:], dtype=torch.float64)
+        sums.index_add_(0, torch.as_tensor(whose), self.tokens.double())
+        counts = torch.as_tensor(counts).view(-1, *[1] * (sums.ndim - 1))
+        usual = torch.where(counts > 1, (sums / counts).to(self.tokens.dtype), self.usual_tokens)
+        return replace(self, usual_tokens=usual[whose])
+
+    @property
+    def contributions(self):
+        """What sources add to the usual logits: (n_epochs, n_images, n_sources, n_outputs)."""
+        unusual = self.tokens - self.usual_tokens
+        added = torch.einsum("eikhw,iokhw->eiho", unusual, self.class_weight)
+        return added - added.mean(dim=-1, keepdim=True)
+
+    @property
+    def source_shares(self):
+        """Norms of the contributions, as shares of 1: (n_epochs, n_images, n_sources)."""
+        return _shares(self.contributions.norm(dim=-1), dims=(1, 2))
+
+    @property
+    def channel_shares(self):
+        """Amounts, as shares of a source's: (n_epochs, n_images, n_sources, n_chans)."""
+        return _shares(self.amounts, dims=(3,))
+
+    @property
+    def connections(self):
+        """What two channels give to the same sources: (n_epochs, n_chans, n_chans)."""
+        shares = self.channel_shares
+        return torch.einsum("eih,eihc,eihd->ecd", self.source_shares, shares, shares)
+
+
+def attention_rollout(
+    attn, head_fusion="mean", residual=True, convention="abnar-zuidema", output="tokens"
+):
+    r"""Multiply attention through the layers: how much each token takes from each input token.
+
+    Of an `EEGTransformer`, whose weights have signs, attention is measured by what is moved [2]_:
+    the class token takes from a source h the share :math:`\rho_h` of the norms of all sources'
+    contributions to the logits, compared with the usual epoch (see
+    `SignedAttentionValues.within_subjects`); the source takes from channel c the share
+    :math:`\varepsilon_{hc}` of the root mean squares of what channels add. The rollout of channel
+    c is :math:`\sum_h \rho_h \varepsilon_{hc}`, whatever the other parameters are.
+
+    Of an `OriginalTransformer` it follows Abnar and Zuidema [1]_: heads are fused, the residual
+    connection enters as half an identity, rows are normalised, and layers multiplied in order.
+
+    Parameters
+    ----------
+    attn : SignedAttentionValues or Tensor of shape (batch, n_layers, n_heads, n_tokens, n_tokens)
+        Attention, as `record_attention` gives it.
+    head_fusion : {"mean", "max", "min"}, default="mean"
+        How heads are fused.
+    residual : bool, default=True
+        Whether the residual connection is taken into account.
+    convention : {"abnar-zuidema", "eeg-transformer"}, default="abnar-zuidema"
+        The second reproduces the numbers of eeg-transformer, whose own default was
+        ``head_fusion="max"``: layers in reverse order (``A_1 A_2 ... A_L``), no residual, rows
+        not normalised after fusing, and the class row divided by the maximum over the batch.
+    output : {"tokens", "class"}, default="tokens"
+        Token to token, or only what the class token takes from the other tokens.
+
+    Returns
+    -------
+    Tensor
+        Of shape (batch, n_tokens, n_tokens), whose rows sum to 1 (not with "eeg-transformer"), or
+        (batch, n_tokens - 1), without what the class token takes from itself. Of an
+        `EEGTransformer` always (n_epochs, n_chans); rows sum to 1.
+
+    References
+    ----------
+    .. [1] Abnar and Zuidema (2020), Quantifying attention flow in transformers. ACL.
+       arXiv:2005.00928
+    .. [2] Kobayashi et al. (2020), Attention is not only a weight: analyzing transformers with
+       vector norms. EMNLP. arXiv:2004.10102
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skeegformer import attention_rollout
+    >>> attn = torch.softmax(torch.randn(8, 2, 4, 65, 65), dim=-1)
+    >>> attention_rollout(attn).shape
+    torch.Size([8, 65, 65])
+    """
+    if isinstance(attn, SignedAttentionValues):
+        return torch.einsum("eih,eihc->ec", attn.source_shares, attn.channel_shares)
+    check_one_of("head_fusion", head_fusion, tuple(HEAD_FUSIONS))
+    check_one_of("convention", convention, CONVENTIONS)
+    check_one_of("output", output, ("tokens", "class"))
+    layers = HEAD_FUSIONS[head_fusion](_check_attention("attn", attn), dim=2)
+    is_original = convention == "eeg-transformer"
+    if not is_original:
+        if head_fusion != "mean":  # a mean of rows that sum to 1 sums to 1
+            layers = layers / layers.sum(dim=-1, keepdim=True)
+        if residual:
+            layers = layers / 2
+            layers.diagonal(dim1=-2, dim2=-1).add_(0.5)
+        layers = layers.flip(1)
+    first, *others = layers.unbind(dim=1)
+    # The class token's row of a product follows from its row of the first factor.
+    product = first[:, :1] if output == "class" else first
+    for layer in others:
+        product = product @ layer
+    if output == "tokens":
+        return product
+    row = product[:, 0, 1:]
+    return row / row.max() if is_original else row
+
+
+def gradient_rollout(attn, gradients):
+    """Relevance of each token for a class, from attention and its gradient.
+
+    Follows Chefer, Gur and Wolf [1]_: starting from the identity, every layer adds
+    ``mean_h((gradient * A)+) R`` to the relevance R of an `OriginalTransformer`.
+
+    Parameters
+    ----------
+    attn, gradients : Tensor of shape (batch, n_layers, n_heads, n_tokens, n_tokens)
+        What `attention_gradients` returns.
+
+    Returns
+    -------
+    Tensor of shape (batch, n_tokens, n_tokens)
+        Non-negative relevance; the first row without its first entry is the class token's.
+
+    References
+    ----------
+    .. [1] Chefer, Gur and Wolf (2021), Generic attention-model explainability for
+       interpreting bi-modal and encoder-decoder transformers. ICCV. arXiv:2103.15679
+    """
+    attn = _check_attention("attn", attn)
+    gradients = _check_attention("gradients", gradients)
+    if attn.shape != gradients.shape:
+        raise ValueError(
+            f"attn has shape {tuple(attn.shape)}, but gradients {tuple(gradients.shape)}; there "
+            "has to be a gradient for every weight."
+        )
+    relevance = torch.eye(attn.shape[-1], dtype=attn.dtype, device=attn.device)
+    for layer, gradient in zip(attn.unbind(dim=1), gradients.unbind(dim=1), strict=True):
+        relevance = relevance + (gradient * layer).clamp_min(0).mean(dim=1) @ relevance
+    return relevance
+
+
+def attention_gradients(network, x, score):
+    """Compute attention weights of an `OriginalTransformer`, and the gradient of a score.
+
+    Parameters
+    ----------
+    network : OriginalTransformer
+        Evaluated without dropout and left as it was.
+    x : Tensor of shape (batch, n_chans, n_times)
+        Epochs.
+    score : callable
+        Takes the logits, of shape (batch, n_outputs), and returns a score per epoch.
+
+    Returns
+    -------
+    weights, gradients : Tensor of shape (batch, n_layers, n_heads, n_tokens, n_tokens)
+        The attention, and the gradient of each epoch's score.
+    """
+    layers = []
+
+    def take(layer, weights):
+        if not weights.requires_grad:  # the parameters may be frozen
+            weights.requires_grad_()
+        layers.append(weights)
+
+    with torch.enable_grad(), _listening(network, take):
+        gradients = torch.autograd.grad(score(network(x)).sum(), layers)
+    return torch.stack(layers, dim=1).detach(), torch.stack(gradients, dim=1)
+
+
+def _find_network(estimator):
+    """Find the network in a search, a Pipeline, a fitted classifier, a skorch net or itself."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    estimator = estimator[-1] if hasattr(estimator, "steps") else estimator
+    if isinstance(estimator, BaseEstimator):
+        check_is_fitted(estimator)
+    module = getattr(estimator, "net_", estimator)
+    module = getattr(module, "module_", module)
+    if not isinstance(module, torch.nn.Module):
+        raise TypeError(
+            f"There is no network in {type(estimator).__name__}; pass a fitted "
+            "EEGTransformerClassifier, a Pipeline that ends with one, or a torch module."
+        )
+    return module
+
+
+def _attention_layers(network):
+    """List modules with a recorder: an `EEGTransformer` itself, or the attention of each block."""
+    if isinstance(network, EEGTransformer):
+        return [network]
+    layers = [layer for layer in network.modules() if isinstance(layer, Attention)]
+    if not layers:
+        raise TypeError(f"{type(network).__name__} has no attention layers to record.")
+    return layers
+
+
+@contextmanager
+def _listening(network, take):
+    """Hand what every layer computes to ``take(layer, *what)``, in evaluation mode."""
+    layers = _attention_layers(network)
+    if any(layer.recorder is not None for layer in layers):
+        raise RuntimeError("This network's attention is being recorded already.")
+    modes = {part: part.training for part in network.modules()}
+    try:
+        network.eval()
+        for index, layer in enumerate(layers):
+            layer.recorder = lambda *what, index=index: take(index, *what)
+        yield
+    finally:
+        for layer in layers:
+            layer.recorder = None
+        for part, training in modes.items():
+            part.training = training
+
+
+def _check_attention(name, attn):
+    attn = torch.as_tensor(attn)
+    if attn.ndim != 5 or attn.shape[-1] != attn.shape[-2]:
+        raise ValueError(
+            f"{name} has shape {tuple(attn.shape)}, but has to be (batch, n_layers, n_heads, "
+            "n_tokens, n_tokens)."
+        )
+    return attn
+
+
+def _shares(values, dims):
+    """Divide values by their sum over some axes; where all are 0, each has the same share."""
+    total = values.sum(dim=dims, keepdim=True)
+    n = torch.ones_like(values).sum(dim=dims, keepdim=True)
+    return torch.where(total > 0, values / total.clamp_min(torch.finfo(values.dtype).tiny), 1 / n)

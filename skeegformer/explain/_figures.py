@@ -1,0 +1,239 @@
+"""Methods of `Explanation` that draw: averages by class, subject or part, and their units."""
+
+import numpy as np
+
+from skeegformer._validation import check_one_of
+from skeegformer.explain._statistics import bootstrap_intervals, subject_means
+from skeegformer.explain.methods import METHODS
+from skeegformer.plotting import (
+    ChannelBarDisplay,
+    ConnectionDisplay,
+    PatternDisplay,
+    TokenMatrixDisplay,
+    TopomapDisplay,
+)
+
+
+def plot_topomap(self, by="class", *, difference=None, **kwargs):
+    """Draw the values over the scalp; shares in percent, as all figures show them.
+
+    Parameters
+    ----------
+    by : {"class", "subject", "part", "class and part", None}, default="class"
+        A map for each class, subject, temporal token or band ("part"); for
+        "class and part" a grid of classes by parts; for None one map of all epochs.
+    difference : tuple of (object, object) or None, default=None
+        Two of them: only they are drawn, and the first minus the second.
+    **kwargs : dict
+        See `TopomapDisplay.plot`: ``mask``, ``names``, ``vlim``, ``ax``, ...
+
+    Returns
+    -------
+    TopomapDisplay
+        With the figure in ``figure_`` and the axes in ``axes_``.
+
+    Raises
+    ------
+    ValueError
+        If what is needed is not known: positions, subjects, or the conditions of `difference`.
+    """
+    check_one_of("by", by, ("class", "subject", "part", "class and part", None))
+    if self.info is None:
+        raise ValueError(
+            "A topomap needs electrode positions, and the classifier was fitted on data "
+            "without them: pass Epochs with a montage (epochs.set_montage), or give explain "
+            "an info=."
+        )
+    if by == "class and part":
+        means, differences = (
+            {
+                (title, part): mean[:, k]
+                for title, mean in maps.items()
+                for k, part in enumerate(self.parts)
+            }
+            for maps in _means(self, self.token_values, "class", difference)
+        )
+    else:
+        means, differences = _means(self, self.values, by, difference)
+    return TopomapDisplay(**_maps(self, means, differences), info=self.info).plot(**kwargs)
+
+
+def plot_bars(self, *, level=0.95, random_state=0, **kwargs):
+    """Draw a bar with a bootstrap interval for each channel: the mean over subjects.
+
+    Intervals are those of `confidence_intervals`; with fewer than three subjects, or where they
+    are not known, epochs are drawn in their place. For a single class use
+    ``explanation.select(label=...).plot_bars()``, for other intervals a `ChannelBarDisplay`.
+
+    Parameters
+    ----------
+    level : float, default=0.95
+        Coverage of the intervals.
+    random_state : int, RandomState instance or None, default=0
+        Seed of the bootstrap.
+    **kwargs : dict
+        See `ChannelBarDisplay.plot`: ``n_top``, ``regions``, ``ax``.
+
+    Returns
+    -------
+    ChannelBarDisplay
+        Drawn.
+    """
+    units, kind = self.values, "epochs"
+    if self.subjects is not None and len(np.unique(self.subjects)) >= 3:
+        units, kind = subject_means(self, by=None).to_numpy(), "subjects"
+    means, intervals, label = units.mean(axis=0), None, None
+    if len(units) >= 3:
+        table = bootstrap_intervals(units, level=level, random_state=random_state)
+        intervals = _factor(self) * table[["low", "high"]].to_numpy()
+        label = f"{100 * level:g} % bootstrap interval over {len(units)} {kind}"
+    return ChannelBarDisplay(
+        _factor(self) * means, self.ch_names, intervals, unit=_unit(self), interval_label=label
+    ).plot(**kwargs)
+
+
+def plot_matrix(self, by=None, *, difference=None, **kwargs):
+    """Draw the connections between channels as matrices, ordered by region.
+
+    Parameters
+    ----------
+    by : {"class", "subject", None}, default=None
+        A matrix for each class or subject, or one for all epochs.
+    difference : tuple of (object, object) or None, default=None
+        Two of the classes or subjects: only they are drawn, and the first minus the second.
+    **kwargs : dict
+        See `TokenMatrixDisplay.plot`: ``diagonal``, ``names``, ``vlim``, ``ax``, ...
+
+    Returns
+    -------
+    TokenMatrixDisplay
+        Drawn.
+    """
+    check_one_of("by", by, ("class", "subject", None))
+    means, differences = _means(self, _connections(self), by, difference)
+    maps = _maps(self, means, differences)
+    return TokenMatrixDisplay(**maps, ch_names=self.ch_names).plot(**kwargs)
+
+
+def plot_connections(self, by="class", *, baseline="channel", **kwargs):
+    """Draw the strongest connections between channels on a head.
+
+    Parameters
+    ----------
+    by : {"class", "subject", None}, default="class"
+        A head for each class or subject, or one for all epochs.
+    baseline : {"channel", "condition", None}, default="channel"
+        What is subtracted; see `ConnectionDisplay`.
+    **kwargs : dict
+        See `ConnectionDisplay.plot`: ``top``, ``threshold``, ``names``, ``ax``.
+
+    Returns
+    -------
+    ConnectionDisplay
+        Drawn; its ``to_html`` writes an interactive page.
+    """
+    check_one_of("by", by, ("class", "subject", None))
+    means, _ = _means(self, _connections(self), by)
+    maps = _factor(self) * np.array(list(means.values()))
+    display = ConnectionDisplay(maps, self.info, list(means), baseline=baseline, unit=_unit(self))
+    return display.plot(**kwargs)
+
+
+def plot_patterns(self, n_sources=5, *, ax=None):
+    """Draw filters and patterns of the sources that count most.
+
+    Parameters
+    ----------
+    n_sources : int, default=5
+        Number of sources.
+    ax : matplotlib.axes.Axes, sequence of them or None, default=None
+        See `PatternDisplay.plot`.
+
+    Returns
+    -------
+    PatternDisplay
+        Drawn.
+    """
+    found = self.patterns(n_sources)
+    shares = zip(found.shares, found.tokens, strict=True)
+    return PatternDisplay(
+        found.filters,
+        found.patterns,
+        self.info,
+        found.frequencies,
+        found.responses,
+        found.times,
+        found.weights,
+        found.classes,
+        [f"{100 * share:.0f} %, {token}" for share, token in shares],
+    ).plot(ax)
+
+
+def _factor(explanation):
+    """Return 100 for shares, which figures show in percent."""
+    return 100.0 if METHODS[explanation.method].is_share else 1.0
+
+
+def _unit(explanation):
+    return f"{explanation.unit} (%)" if _factor(explanation) == 100 else explanation.unit
+
+
+def _maps(explanation, means, differences):
+    """Return what displays of maps take: arrays, titles and units."""
+    factor, unit = _factor(explanation), _unit(explanation)
+    return {
+        "values": factor * np.array(list(means.values())),
+        "titles": list(means),
+        "unit": unit,
+        "differences": factor * np.array(list(differences.values())) if differences else None,
+        "difference_titles": list(differences),
+        "difference_unit": "difference (% points)" if factor == 100 else f"difference in {unit}",
+        "signed": METHODS[explanation.method].signed,
+    }
+
+
+def _connections(explanation):
+    if explanation.connections is None:
+        raise ValueError(
+            "This explanation has no connections between channels: make it by "
+            "AttentionExplainer(connections=True)."
+        )
+    return explanation.connections
+
+
+def _means(explanation, values, by, difference=None):
+    """Average values of shape (n_epochs, ...) by condition, and subtract two of them, by title.
+
+    Titles say of classes that they are predicted, where the true ones are not known.
+    """
+    form = "{}"
+    if by is None:
+        means = {f"all {len(values)} epochs": values.mean(axis=0)}
+    elif by == "part":
+        means = explanation.part_means()
+    else:
+        labels = explanation.labels() if by == "class" else explanation.subjects
+        if labels is None:
+            raise ValueError(
+                "by='subject' needs to know the subject of each epoch, and this explanation does "
+                "not: give explain groups=, or Epochs whose metadata have a column 'subject'."
+            )
+        names = explanation.classes if by == "class" else np.unique(labels)
+        means = {str(name): values[labels == name].mean(axis=0) for name in names if name in labels}
+        if by == "subject":
+            form = "subject {}"
+        elif explanation.y is None:
+            form = "{} (predicted)"
+    differences = {}
+    if difference is not None:
+        pair = [difference] if isinstance(difference, str) else [str(one) for one in difference]
+        if len(pair) != 2 or not set(pair) <= set(means):
+            raise ValueError(
+                f"difference={difference!r} has to be a pair of what by={by!r} gives: "
+                f"{', '.join(means)}."
+            )
+        if pair[0] == pair[1]:
+            raise ValueError(f"difference={difference!r} compares {pair[0]!r} with itself.")
+        means = {name: means[name] for name in pair}
+        differences = {" − ".join(pair): means[pair[0]] - means[pair[1]]}
+    return {form.format(name): mean for name, mean in means.items()}, differences
