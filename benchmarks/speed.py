@@ -106,7 +106,7 @@ def _measure_online(n_rounds, queue):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
-        program = export_network(classifier, Path(folder) / "network.pt2", format="torch")
+        program = export_network(classifier, Path(folder) / "network.pt2")
         network = torch.export.load(program).module()
         session = onnxruntime.InferenceSession(
             export_network(classifier, Path(folder) / "network.onnx"), options

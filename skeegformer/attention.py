@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skeegformer._validation import check_one_of
 from skeegformer.nn import EEGTransformer
+from skeegformer.nn._recording import recording
 from skeegformer.nn.original import Attention
 
 HEAD_FUSIONS = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}
@@ -333,7 +335,7 @@ def attention_gradients(network, x, score):
             weights.requires_grad_()
         layers.append(weights)
 
-    with torch.enable_grad(), _listening(network, take):
+    with torch.inference_mode(False), torch.enable_grad(), _listening(network, take):
         gradients = torch.autograd.grad(score(network(x)).sum(), layers)
     return torch.stack(layers, dim=1).detach(), torch.stack(gradients, dim=1)
 
@@ -373,12 +375,9 @@ def _listening(network, take):
     modes = {part: part.training for part in network.modules()}
     try:
         network.eval()
-        for index, layer in enumerate(layers):
-            layer.recorder = lambda *what, index=index: take(index, *what)
-        yield
+        with recording({layer: partial(take, index) for index, layer in enumerate(layers)}):
+            yield
     finally:
-        for layer in layers:
-            layer.recorder = None
         for part, training in modes.items():
             part.training = training
 

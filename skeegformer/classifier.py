@@ -6,16 +6,20 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 
-from skeegformer._electrodes import can_complete, check_positions, complete
-from skeegformer._mirror_images import find_mirror_image
-from skeegformer._subjects import refuse_single_epochs, rows_by_subject, warn_of_unnamed_subjects
 from skeegformer._validation import batches_of, check_number, check_one_of
 from skeegformer.attention import attention_rollout, record_attention
 from skeegformer.nn import EEGTransformer
 from skeegformer.nn.transformer import LEAST_POWER
+from skeegformer.preprocessing._interpolation import can_complete, check_positions, complete
+from skeegformer.preprocessing._mirror_images import find_mirror_image
 from skeegformer.preprocessing.mirroring import partner_order
 from skeegformer.training import NetworkClassifier, network_estimator
-from skeegformer.training._batches import EpochDataset
+from skeegformer.training._batches import (
+    EpochDataset,
+    refuse_single_epochs,
+    rows_by_subject,
+    warn_of_unnamed_subjects,
+)
 from skeegformer.training._net import check_finite
 
 # Epochs worked on at once in prediction.
@@ -28,10 +32,9 @@ _LITTLE_DECAY = 0.01
 class EEGTransformerClassifier(NetworkClassifier):
     """Transformer on raw EEG with channels as tokens, as a scikit-learn classifier.
 
-    Takes `mne.Epochs` as they are, arrays, or `MappedEpochs` that stay in their file, at the
-    end of a :class:`~sklearn.pipeline.Pipeline` or alone. The network is `EEGTransformer`, after
-    eeg-transformer [1]_: its heads attend over the channels with signs, and a class token attends
-    over what they gather; skorch trains it with AdamW, a linear warm-up and a cosine schedule.
+    The network is `EEGTransformer`, after eeg-transformer [1]_: its heads attend over the channels
+    with signs, and a class token attends over what they gather. Takes `mne.Epochs` as they are,
+    arrays, or `MappedEpochs`; see `NetworkClassifier` for the training.
 
     Parameters
     ----------
@@ -114,12 +117,6 @@ class EEGTransformerClassifier(NetworkClassifier):
     (3, 2)
     >>> classifier.feature_importances_.shape
     (64,)
-
-    Every second electrode, for a classifier that was trained with all of them:
-
-    >>> classifier = EEGTransformerClassifier(positions="electrode", max_epochs=5, random_state=0)
-    >>> classifier.fit(X, y).predict_proba(X[:3].pick(X.ch_names[::2])).shape
-    (3, 2)
     """
 
     mirror: dict | str | None = "auto"
@@ -158,9 +155,7 @@ class EEGTransformerClassifier(NetworkClassifier):
         self.mirror_pairs_, self.mirrored_classes_ = image
         pairs, swapped = self._mirror_image() or (None, None)
         return EEGTransformer, {
-            "n_chans": self.n_chans_,
-            "n_outputs": len(self.classes_),
-            "n_times": self.n_times_,
+            **self._shape(),
             "sfreq": self.sfreq_,
             "n_groups": self.n_groups,
             "n_heads": self.n_heads,
@@ -201,7 +196,7 @@ class EEGTransformerClassifier(NetworkClassifier):
         network.source_power.copy_((total / len(data)).clamp_min(LEAST_POWER))
 
     def _optimizer_options(self):
-        decay = {"weight_decay": self.weight_decay}
+        decay = {"weight_decay": float(self.weight_decay)}
         return {
             "optimizer__param_groups": [("class_weight", decay)],
             "optimizer__weight_decay": _LITTLE_DECAY,

@@ -8,6 +8,9 @@ from skeegformer._validation import check_number, check_one_of
 from skeegformer.nn.original import SHUFFLES, OriginalTransformer
 from skeegformer.training import NetworkClassifier, network_estimator
 
+_SIZES = ("n_time_tokens", "embed_dim", "n_layers", "n_heads")
+_AUGMENTATION = ("drop_prob", "token_drop_prob", "crop", "noise", "shuffle_tokens")
+
 
 @network_estimator
 class OriginalTransformerClassifier(NetworkClassifier):
@@ -94,7 +97,7 @@ class OriginalTransformerClassifier(NetworkClassifier):
 
     def _check_parameters(self):
         super()._check_parameters()
-        for name in ("n_time_tokens", "embed_dim", "n_layers", "n_heads"):
+        for name in _SIZES:
             check_number(self, name, Integral, 1)
         if self.crop is not None:
             check_number(self, "crop", Integral, 1, or_else="None")
@@ -111,7 +114,7 @@ class OriginalTransformerClassifier(NetworkClassifier):
         return partial(
             _warm_up_and_decay,
             n_warmup=self.warmup_steps,
-            decay=self.lr_decay,
+            decay=float(self.lr_decay),
             steps_per_pass=steps_per_pass,
         )
 
@@ -122,20 +125,8 @@ class OriginalTransformerClassifier(NetworkClassifier):
         return _ask_for_the_original_shape(self.original_, eeg.data.shape)
 
     def _make_network(self):
-        return OriginalTransformer, {
-            "n_chans": self.n_chans_,
-            "n_outputs": len(self.classes_),
-            "n_times": self.n_times_,
-            "n_time_tokens": self.n_time_tokens,
-            "embed_dim": self.embed_dim,
-            "n_layers": self.n_layers,
-            "n_heads": self.n_heads,
-            "drop_prob": self.drop_prob,
-            "token_drop_prob": self.token_drop_prob,
-            "crop": self.crop,
-            "noise": self.noise,
-            "shuffle_tokens": self.shuffle_tokens,
-        }
+        params = {name: getattr(self, name) for name in (*_SIZES, *_AUGMENTATION)}
+        return OriginalTransformer, {**self._shape(), **params}
 
 
 def _warm_up_and_decay(step, *, n_warmup, decay, steps_per_pass):

@@ -7,8 +7,6 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
 
 import skeegformer.training._fine_tuning as training
 from skeegformer import (
@@ -142,16 +140,6 @@ def test_standardisation_importances_and_parameters_stay(people, quick):
     assert _same(_weights(again.fit(X[rows], y[rows])), before)  # fit starts anew
 
 
-def test_history_goes_on(people, quick):
-    X, y, _ = people
-    tuned = copy.deepcopy(quick).set_params(batch_size=8)
-    tuned.fine_tune(X[:20], y[:20], n_steps=7)  # passes of three steps, the last one of one
-    assert [row["epoch"] for row in tuned.history_] == [1, 2, 3, 4, 5]
-    assert len(tuned.history_[:, "train_loss"]) == len(tuned.history_[:, "dur"]) == 5
-    assert tuned.history_ is tuned.net_.history
-    assert tuned.history_[:2, "train_loss"] == quick.history_[:, "train_loss"]
-
-
 def test_a_new_subject_gets_a_mean_and_a_known_one_keeps_it(people):
     X, y, subjects = people
     rows = subjects <= 2
@@ -168,26 +156,6 @@ def test_a_new_subject_gets_a_mean_and_a_known_one_keeps_it(people):
     np.testing.assert_allclose(alone[0], together[0], atol=1e-4)
     classifier.fit(X[rows], y[rows])
     assert set(classifier.subject_means_) == {1, 2}
-
-
-def test_epochs_are_mirrored_as_in_fit(people):
-    """What is tuned is the mean over an epoch and its mirror image, as in predictions."""
-    X, y, subjects = people
-    rows = subjects <= 2
-    seen = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "tune", lambda *args, **kwargs: seen.append(args))
-        for mirror in ("auto", None):
-            classifier = _make(mirror=mirror, max_epochs=1).fit(X[rows], y[rows])
-            with pytest.raises(TypeError):  # nothing was trained
-                classifier.fine_tune(X[:10], y[:10])
-    (network, _, _, epochs, targets), (plain, *_) = seen
-    np.testing.assert_array_equal(targets, np.searchsorted(["left", "right"], y[:10]))
-    network.drop.p = plain.drop.p = 0.0
-    partners = [CHANNELS.index(name) for name in PARTNERS]
-    logits, of_images = network(epochs).detach(), network(epochs[:, partners]).detach()
-    torch.testing.assert_close(of_images, logits[:, [1, 0]], rtol=1e-3, atol=1e-4)
-    assert not torch.allclose(plain(epochs[:, partners]), plain(epochs)[:, [1, 0]], atol=1e-3)
 
 
 def test_with_adapt_heads_stay_as_means_of_subjects_are_of_their_sources(people, trained):
@@ -267,12 +235,6 @@ def test_bad_parameters(people, quick, params, message):
     X, y, _ = people
     with pytest.raises(ValueError, match=message):
         quick.fine_tune(X[:10], y[:10], **params)
-
-
-def test_who_was_not_fitted_has_nothing_to_go_on_from(people, quick):
-    X, y, _ = people
-    with pytest.raises(NotFittedError):
-        clone(quick).fine_tune(X[:10], y[:10])
 
 
 @pytest.mark.parametrize("ending", ["diverged", "interrupted"])

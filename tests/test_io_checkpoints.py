@@ -262,18 +262,6 @@ def test_parameters_and_what_is_known(tmp_path):
     assert classifier.net_.criterion_.weight.tolist() == [1.5, 1.0, 0.5]  # eyes, left, right
 
 
-def test_weights_are_those_of_the_checkpoint(tmp_path):
-    """Under the same names; only the classes come in another order."""
-    state = _make_state(HYPERPARAMETERS)
-    network = load_model(_save(tmp_path / "last.ckpt")).net_.module_
-    for name, value in network.state_dict().items():
-        expected = state.pop(name)
-        if name.startswith("outnet.2."):
-            expected = expected[[1, 2, 0]]  # eyes, left, right
-        assert torch.equal(value, expected), name
-    assert list(state) == ["class_weights"]
-
-
 def test_the_classifier_goes_on_as_any_other(tmp_path):
     classifier = load_model(_save(tmp_path / "last.ckpt"))
     _, X = _epochs(n_epochs=12)
@@ -302,36 +290,6 @@ def test_types_of_hyperparameters(as_type, tmp_path):
     assert (load_model(path).predict_proba(X) == expected).all()
 
 
-def test_hyperparameters_beside_the_checkpoint(tmp_path):
-    import yaml
-
-    _, X = _epochs()
-    expected = load_model(_save(tmp_path / "plain.ckpt")).predict_proba(X)
-    folder = tmp_path / "lightning_logs" / "version_0"
-    path = _save(
-        folder / "checkpoints" / "epoch=3-step=120.ckpt",
-        hp=None,
-        state=_make_state(HYPERPARAMETERS),
-    )
-    with pytest.raises(ValueError, match=r"neither it nor a hparams.yaml .* tells num_channels"):
-        load_model(path)
-    text = yaml.safe_dump(HYPERPARAMETERS) + "callback: !unknown {a: 1}\n"
-    text += f"evil: !!python/object/apply:os.mkdir [{tmp_path}/evil]\n"
-    text += "moment: !!python/tuple [1, 2]\n"
-    (folder / "hparams.yaml").write_text(text)
-    classifier = load_model(path)
-    assert (classifier.predict_proba(X) == expected).all()
-    assert classifier.original_["moment"] == [1, 2]
-    assert not (tmp_path / "evil").exists()
-    attribute_dict = "!!python/object/new:pytorch_lightning.utilities.parsing.AttributeDict\n"
-    lines = yaml.safe_dump({"dictitems": HYPERPARAMETERS})
-    (folder / "hparams.yaml").write_text(attribute_dict + lines)
-    assert (load_model(path).predict_proba(X) == expected).all()
-    (folder / "hparams.yaml").write_text("a: [1, 2\n")
-    with pytest.raises(ValueError, match=r"hparams.yaml cannot be read"):
-        load_model(path)
-
-
 def test_epochs_of_the_originals_shape_are_told_what_is_wrong_with_them(tmp_path):
     hp = HYPERPARAMETERS | {"used_data_length": 40}
     classifier = load_model(_save(tmp_path / "last.ckpt", hp))
@@ -351,10 +309,10 @@ def test_epochs_of_the_originals_shape_are_told_what_is_wrong_with_them(tmp_path
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda s: s.pop("norm.bias"), r"norm.bias are absent, but \(4,\) .*another version"),
-        (lambda s: s.pop("mean"), r"mean are absent, but \(\) "),
-        (lambda s: s.update({"encoder.cls": torch.zeros(3)}), r"cls are \(3,\), but absent"),
-        (lambda s: s.update({"norm.bias": torch.zeros(5)}), r"norm.bias are \(5,\), but \(4,\)"),
+        (lambda s: s.pop("norm.bias"), r"cannot be made as it was \(Missing key.* \"norm.bias\""),
+        (lambda s: s.pop("std"), "no weights std: another program"),
+        (lambda s: s.update({"encoder.cls": torch.zeros(3)}), "Unexpected key.*encoder.cls"),
+        (lambda s: s.update({"norm.bias": torch.zeros(5)}), "size mismatch for norm.bias"),
         (lambda s: s["outnet.0.bias"].fill_(torch.nan), "not all finite"),
         (lambda s: s["std"].fill_(0), "deviations are not all above 0"),
         (lambda s: s.update({"class_weights": torch.ones(4)}), "class_weights"),
@@ -363,10 +321,11 @@ def test_epochs_of_the_originals_shape_are_told_what_is_wrong_with_them(tmp_path
         ({"conditions": ["a", "a", "b"]}, "conditions"),
         ({"conditions": ["a", 1, None]}, "conditions"),
         ({"num_tokens": 2.5}, "num_tokens is 2.5"),
-        ({"num_heads": 5}, "num_heads=5 does not divide"),
+        ({"num_heads": 5}, "n_heads=5 does not divide"),
         ({"num_layers": 10**9}, "tell of 1000000000 layers"),
         ({"ignore_channels": [7, 8]}, "ignore_channels"),
-        ({"ignore_channels": [1]}, "norm.weight are"),
+        ({"ignore_channels": [1]}, "size mismatch for norm"),
+        ({"conditions": ["a", "b"]}, "not of 2 conditions"),
         ({"dropout": 1.5}, "drop_prob=1.5"),
     ],
 )
@@ -378,6 +337,8 @@ def test_weights_and_hyperparameters_that_do_not_fit(change, message, tmp_path):
         hp = hp | change
     with pytest.raises(ValueError, match=message):
         load_model(_save(tmp_path / "odd.ckpt", hp, state))
+    with pytest.raises(ValueError, match="hyper_parameters do not tell num_channels, epoch_length"):
+        load_model(_save(tmp_path / "none.ckpt", None, _make_state(HYPERPARAMETERS)))
 
 
 def test_files_that_are_no_checkpoints(tmp_path):

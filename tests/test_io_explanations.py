@@ -81,33 +81,6 @@ def test_little_is_saved_as_little(explanation, path):
     assert_equal(again(bare, path), bare)
 
 
-@pytest.mark.parametrize(
-    "classes, dtype",
-    [
-        (["links", "räksmörgås"], None),
-        (["left", "right"], object),
-        ([1, 2], np.int8),
-        ([1, 2], object),
-        ([0.5, 1.5], None),
-        ([False, True], None),
-        ([b"left", b"right"], None),
-    ],
-)
-def test_labels_keep_their_type(explanation, path, classes, dtype):
-    classes = np.array(classes, dtype=dtype)
-    labels = np.tile(classes, N_EPOCHS // 2)
-    explanation = replace(
-        explanation,
-        classes=classes,
-        probabilities=explanation.probabilities[:, :2],
-        **{"y": labels, "targets": labels, "subjects": labels, "settings": {}},
-    )
-    found = again(explanation, path)
-    assert_equal(found, explanation)
-    assert [type(label) for label in found.y] == [type(label) for label in labels]
-    assert list(found.class_means()) == list(classes)
-
-
 def test_labels_that_would_have_to_be_pickled_are_refused(explanation, path):
     labels = np.array([object()] * N_EPOCHS)
     with pytest.raises(TypeError, match=r"subjects is, or holds, a object, which cannot be saved"):
@@ -121,16 +94,6 @@ def test_objects_among_settings_become_text(explanation, path):
     settings = {"bands": {"alpha": (8.0, np.float64(13.0))}, "kind": str, "limit": np.inf}
     found = again(replace(explanation, settings=settings), path)
     assert found.settings == {**settings, "kind": "<class 'str'>"}
-
-
-def test_channels_without_a_position(explanation, path):
-    info = explanation.info.copy()
-    info["chs"][3]["loc"][:] = np.nan
-    found = again(replace(explanation, info=info), path)
-    for channel, expected in zip(found.info["chs"], info["chs"], strict=True):
-        np.testing.assert_array_equal(channel["loc"][:3], expected["loc"][:3])
-    bare = mne.create_info(explanation.ch_names, 160.0, "eeg")
-    assert again(replace(explanation, info=bare), path).positions is None
 
 
 def explanation_or_error(path):

@@ -138,7 +138,7 @@ def test_torch_gives_the_same(name, tmp_path):
 
 def _run_torch(classifier, folder, **options):
     """Export, and give what runs the file."""
-    path = export_network(classifier, folder / "network.pt2", format="torch", **options)
+    path = export_network(classifier, folder / "network.pt2", **options)
     network = torch.export.load(path).module()
     return lambda X: network(torch.from_numpy(X)).numpy()
 
@@ -151,7 +151,7 @@ def test_torch_program_runs_without_skeegformer(tmp_path):
     X = _hard_cases(X)
     np.save(tmp_path / "X.npy", X)
     np.save(tmp_path / "expected.npy", classifier.predict_proba(X))
-    export_network(classifier, tmp_path / "network.pt2", format="torch")
+    export_network(classifier, tmp_path / "network.pt2")
     code = """
 import sys, json
 sys.modules["skeegformer"] = sys.modules["skorch"] = None  # importing them raises
@@ -184,7 +184,7 @@ def test_calibrated_probabilities(small, tmp_path):
     assert np.abs(found - classifier.predict_proba(X)).max() > 1e-3
     calibrated.set_params(method="sigmoid").fit(*_data(4, n_epochs=15, seed=1))
     with pytest.raises(ValueError, match="method='temperature' and ensemble=False"):
-        export_network(calibrated, tmp_path / "other.pt2", format="torch")
+        export_network(calibrated, tmp_path / "other.pt2")
 
 
 def test_subject_whose_mean_is_known(tmp_path):
@@ -205,7 +205,7 @@ def test_subject_whose_mean_is_known(tmp_path):
 def test_nothing_is_written_where_probabilities_differ(small, tmp_path, monkeypatch):
     monkeypatch.setattr("skeegformer.io.export._AGREEMENT", -1.0)
     with pytest.raises(RuntimeError, match=r"differ by .* not written"):
-        export_network(small[0], tmp_path / "network.pt2", format="torch")
+        export_network(small[0], tmp_path / "network.pt2")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -213,7 +213,7 @@ def test_export_leaves_the_classifier_as_it_was(small, tmp_path):
     classifier, X = small
     before = classifier.predict_proba(X)
     classifier.net_.module_.train()
-    export_network(classifier, tmp_path / "network.pt2", format="torch")
+    export_network(classifier, tmp_path / "network.pt2")
     assert classifier.net_.module_.training
     assert all(p.requires_grad for p in classifier.net_.module_.parameters())
     np.testing.assert_array_equal(classifier.predict_proba(X), before)
@@ -225,14 +225,14 @@ def test_refusals(small, tmp_path, monkeypatch):
     pipe = make_pipeline(BandPassFilter(), classifier)
     for model, options, kind, message in (
         (EEGTransformerClassifier(), {}, NotFittedError, "not fitted"),
-        (classifier, {"format": "tflite"}, ValueError, "'tflite' is not one of"),
-        (classifier, {"format": "torch"}, ValueError, r"does not end in \.pt2"),
         (classifier, {"subject": 1}, ValueError, "adapt=False"),
         (pipe, {}, ValueError, r"\(bandpassfilter\).*pipeline\[-1\]"),
         (make_baseline("csp+lda"), {}, TypeError, "there is a LinearDiscriminantAnalysis"),
     ):
         with pytest.raises(kind, match=message):
             export_network(model, path, **options)
+    with pytest.raises(ValueError, match=r"does not end in \.onnx or \.pt2"):
+        export_network(classifier, tmp_path / "a.tflite")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'skeegformer\[onnx\]'"):
         export_network(classifier, path)

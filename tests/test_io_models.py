@@ -3,14 +3,11 @@
 import json
 import os
 import pickle
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
 import mne
 import numpy as np
-import pandas as pd
 import pytest
 import reference_model
 import safetensors.torch
@@ -22,7 +19,6 @@ from safetensors.numpy import save as save_tensors
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
@@ -189,11 +185,6 @@ def test_pipelines_and_steps_come_back_whole(name, epochs, tmp_path):
     np.testing.assert_array_equal(unfitted.fit(X, y).predict_proba(X), model.predict_proba(X))
 
 
-def test_a_frozen_estimator(fitted, epochs, tmp_path):
-    selector = ChannelSelector(FrozenEstimator(fitted), n_channels=3).fit(*epochs)
-    assert clone(_again(selector, tmp_path)).fit(*epochs).kept_ch_names_ == selector.kept_ch_names_
-
-
 @pytest.mark.parametrize(
     "labels", [[0, 1], [1.0, 2.0], [True, False], ["a", "ü"], np.array(["x", "y"], dtype=object)]
 )
@@ -205,15 +196,6 @@ def test_labels_keep_their_type(labels, tmp_path):
     assert loaded.classes_.dtype == classifier.classes_.dtype
     assert loaded.predict(X).tolist() == classifier.predict(X).tolist()
     assert loaded.info_ is None
-
-
-def test_data_frames_and_flat_epochs(tmp_path):
-    values = np.random.default_rng(0).standard_normal((12, 40))
-    X = pd.DataFrame(values, columns=[f"t{i}" for i in range(40)])
-    classifier = _tiny().fit(X, np.arange(12) % 2)
-    loaded = _again(classifier, tmp_path)
-    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
-    assert loaded.feature_names_in_.tolist() == list(X.columns)
 
 
 def test_metadata_routing_is_kept(tmp_path):
@@ -312,21 +294,6 @@ def test_values_of_all_types():
 
 
 # Other processes and versions
-
-
-def test_another_process_predicts_the_same(fitted, epochs, tmp_path):
-    X, _ = epochs
-    data = 1e6 * X.get_data(copy=True)
-    save_model(fitted, tmp_path / "model.safetensors")
-    np.save(tmp_path / "X.npy", data)
-    code = (
-        "import numpy as np; from skeegformer import load_model; "
-        "model = load_model('model.safetensors'); "
-        "np.save('p.npy', model.predict_proba(np.load('X.npy')))"
-    )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
-    np.testing.assert_array_equal(np.load(tmp_path / "p.npy"), fitted.predict_proba(data))
 
 
 def test_the_reference_model_is_read():

@@ -10,6 +10,7 @@ from scipy.special import softmax
 
 from skeegformer import EEGTransformerClassifier
 from skeegformer.nn import EEGTransformer, SignedAttention
+from skeegformer.nn._recording import recording
 from skeegformer.nn.transformer import subject_means
 
 PAIRS = [1, 0, 2, 4, 3]  # two pairs, and a channel on the midline
@@ -538,11 +539,10 @@ def test_how_loud_somebody_is_does_not_count_after_centring():
 def test_recording_sees_the_signal_and_the_tokens():
     network = _network()
     seen = []
-    network.recorder = lambda what, value: seen.append((what, value))
     x = _noise(3, 5, 160)
-    network(x)
+    with recording({network: lambda what, value: seen.append((what, value))}):
+        network(x)
     assert [what for what, _ in seen] == ["signal", "tokens"]
     torch.testing.assert_close(seen[0][1], network.prepare(x))
-    network.recorder = None
     tokens = network.tokens(network.gather(network.prepare(x)))
     torch.testing.assert_close(seen[1][1], tokens)

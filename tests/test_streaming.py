@@ -7,7 +7,6 @@ import mne
 import numpy as np
 import pytest
 from scipy import signal
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
@@ -140,15 +139,6 @@ def test_a_person_who_was_not_trained_on(recorded_subjects, report):
     text = ", ".join(f"{what} {value:.3f}" for what, value in accuracies.items())
     agreement = f"the same in {np.mean(agree):.3f}"
     report(f"eyes open or closed, subject 2 by subjects 1, 3 and 4: {text}; {agreement}")
-
-
-def test_epochs_without_filter_are_predicted_as_ever():
-    X, y = _epochs()
-    classifier = EEGTransformerClassifier(**TINY).fit(X, y)
-    predictions = StreamPredictor(classifier, step=1.0).push(np.hstack(X.get_data()))
-    np.testing.assert_allclose(_probabilities(predictions), classifier.predict_proba(X), atol=1e-6)
-    assert [p.label for p in predictions] == classifier.predict(X).tolist()
-    assert [p.time for p in predictions] == list(np.arange(1.0, 13.0))
 
 
 def test_high_pass_starts_without_ringing(pipe):
@@ -307,17 +297,6 @@ def test_fir_of_minimum_phase():
     expected = predictor.push(recording)
     found = list(predictor.reset().predict_stream(_cut(recording, 7)))
     _assert_close(found, expected)
-
-
-def test_calibrated_probabilities():
-    X, y = _epochs()
-    pipe = make_pipeline(BandPassFilter(None, 30), EEGTransformerClassifier(**TINY))
-    calibrated = CalibratedClassifierCV(pipe, method="temperature", cv=2, ensemble=False).fit(X, y)
-    (inner,) = calibrated.calibrated_classifiers_
-    found = _probabilities(StreamPredictor(calibrated).push(_stream()))
-    plain = _probabilities(StreamPredictor(inner.estimator).push(_stream()))
-    scaled = plain ** float(inner.calibrators[0].beta_)
-    np.testing.assert_allclose(found, scaled / scaled.sum(axis=1, keepdims=True), atol=1e-5)
 
 
 def test_subject_whose_mean_is_known():

@@ -129,7 +129,7 @@ def test_any_network_in_scikit_learns_world(data, tmp_path):
     assert cross_val_score(pipe, X, y, groups=groups, cv=GroupKFold(2)).shape == (2,)
     grid = {"module_params": [None, {"n_filters": 2}], "lr": [0.01]}
     assert GridSearchCV(_log_power(max_epochs=1), grid, cv=2).fit(X, y).best_params_ is not None
-    state = ResumableTraining(tmp_path / "training.pt")
+    state = ResumableTraining(tmp_path / "training.safetensors")
     first = clone(_log_power(callbacks=[state], early_stopping=True)).fit(X, y, groups)
     again = pickle.loads(pickle.dumps(first))
     np.testing.assert_array_equal(again.predict_proba(X), first.predict_proba(X))

@@ -4,9 +4,20 @@ Functions here return what they have checked and change nothing; estimators reme
 to know of its input by `remember_input`.
 """
 
-from skeegformer._validation._eeg import EEGData, remember_input, validate_eeg, validate_signal
+from skeegformer._validation._eeg import (
+    EEGData,
+    in_other_unit,
+    remember_input,
+    validate_eeg,
+    validate_signal,
+)
 from skeegformer._validation._epochs import as_epochs, eeg_picks, in_memory, is_epochs
-from skeegformer._validation._labels import plain_labels, validate_groups, validate_labels
+from skeegformer._validation._labels import (
+    plain_labels,
+    refuse_single_class,
+    validate_groups,
+    validate_labels,
+)
 from skeegformer._validation._memmap import (
     BATCH,
     VOLTS_TO_MICROVOLTS,
@@ -19,6 +30,7 @@ from skeegformer._validation._parameters import (
     check_count,
     check_number,
     check_one_of,
+    check_positive,
     name_channels,
     optional_positive,
     positive,
@@ -35,15 +47,18 @@ __all__ = [
     "check_band",
     "check_count",
     "check_number",
+    "check_positive",
     "check_one_of",
     "eeg_picks",
     "in_memory",
+    "in_other_unit",
     "is_epochs",
     "name_channels",
     "optional_positive",
     "plain_labels",
     "positive",
     "read_rows",
+    "refuse_single_class",
     "remember_input",
     "validate_ch_names",
     "validate_eeg",

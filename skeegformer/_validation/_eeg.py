@@ -31,35 +31,17 @@ from skeegformer._validation._parameters import validate_ch_names
 class EEGData:
     """Checked epochs and what is known about their channels.
 
-    Attributes
-    ----------
-    data : ndarray or MappedEpochs of shape (n_epochs, n_chans, n_times)
-        The signal.
-    ch_names : list of str or None
-        Names of the channels in `data`; None where neither X nor the estimator tells.
-    sfreq : float or None
-        Sampling rate in Hz; None where neither X nor the estimator tells.
-    info : mne.Info or None
-        Measurement info of the channels in `data`; None for arrays.
-    epochs : mne.Epochs or None
-        The Epochs behind `data`, in volts and with their non-EEG channels. They may be the
-        user's own object.
-    is_flat : bool
-        Whether X was 2-D, so that the samples are scikit-learn's features.
-    subjects : ndarray of shape (n_epochs,) or None
-        The subject of each epoch, where the metadata of Epochs or an export tell.
-    feature_names : ndarray of str or None
-        Names of scikit-learn's features: channels, or the columns of a DataFrame.
+    Names, rate (in Hz) and info are None where neither X nor the estimator tells.
     """
 
-    data: np.ndarray | MappedEpochs
+    data: np.ndarray | MappedEpochs  # (n_epochs, n_chans, n_times)
     ch_names: list[str] | None = None
     sfreq: float | None = None
     info: Any = None
-    epochs: Any = None
-    is_flat: bool = False
+    epochs: Any = None  # perhaps the user's own, in volts and with non-EEG channels
+    is_flat: bool = False  # whether X was 2-D, so that samples are scikit-learn's features
     subjects: np.ndarray | None = None
-    feature_names: np.ndarray | None = None
+    feature_names: np.ndarray | None = None  # scikit-learn's: of channels, or columns
 
 
 def validate_eeg(estimator, X, *, reset, lazy=False):
@@ -168,7 +150,8 @@ def _open_epochs(X):
     if np.iscomplexobj(data):
         _refuse_complex()
     ch_names = [epochs.ch_names[pick] for pick in picks]
-    info = mne.pick_info(epochs.info, picks)
+    # A copy, since what MNE does to an Info for a moment, other threads would see.
+    info = mne.pick_info(epochs.info.copy(), picks, copy=False)
     known = epochs.metadata is not None and "subject" in epochs.metadata
     subjects = epochs.metadata["subject"].to_numpy() if known else None
     return _named(EEGData(data, ch_names, float(info["sfreq"]), info, epochs, subjects=subjects))
@@ -354,21 +337,23 @@ def _refuse_other_rate(estimator, eeg, sfreq):
         )
 
 
+def in_other_unit(size, fitted):
+    """Tell whether one of two sizes of a signal is in volts and the other in microvolts."""
+    ratio = size / fitted if fitted else 0
+    return 1e-7 < ratio < 1e-5 or 1e5 < ratio < 1e7
+
+
 def _refuse_other_unit(estimator, eeg):
     """Raise where volts meet microvolts, which would be classified without a word."""
-    if estimator._input_scale == 0:
-        return
     scale = _scale(eeg.data)
-    ratio = scale / estimator._input_scale
-    if not (1e-7 < ratio < 1e-5 or 1e5 < ratio < 1e7):
+    if not in_other_unit(scale, estimator._input_scale):
         return
+    way_out = "Epochs are scaled to microvolts, arrays are taken as they are; pass "
     if (eeg.info is None) == (estimator.info_ is None):
         way_out = "Pass what is in the same unit; the data of Epochs are volts."
-    elif ratio > 1 and estimator.info_ is None:
-        way_out = "Epochs are scaled to microvolts, arrays are taken as they are; pass "
+    elif scale > estimator._input_scale and estimator.info_ is None:
         way_out += "epochs.get_data()."
     else:
-        way_out = "Epochs are scaled to microvolts, arrays are taken as they are; pass "
         way_out += "arrays as epochs.get_data(units='uV')."
     raise ValueError(
         f"X fluctuates by {scale:.2g}, but what this {type(estimator).__name__} was fitted with by "

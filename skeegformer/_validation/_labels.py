@@ -29,6 +29,15 @@ def validate_labels(estimator, y, n_epochs):
     return classes, codes.astype(np.int64)
 
 
+def refuse_single_class(classes):
+    """Raise where there is nothing to tell apart."""
+    if len(classes) < 2:
+        raise ValueError(
+            f"y has only the label {classes.tolist()[0]!r}, and of epochs of a single class "
+            "nothing is learnt but to predict it always; give at least two classes."
+        )
+
+
 def validate_groups(groups, n_epochs):
     """Check that there is one group, usually a subject, for each epoch; None stays None."""
     if groups is None:

@@ -17,6 +17,14 @@ def check_count(name, value, least):
         raise ValueError(f"{name}={value!r} is not a whole number of at least {least}.")
 
 
+def check_positive(name, value, or_zero=False):
+    """Refuse what is no finite number above 0."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < np.inf or (value == 0 and not or_zero):
+        limit = "of at least 0" if or_zero else "above 0"
+        raise ValueError(f"{name}={value!r} is not a number {limit}.")
+
+
 def check_number(estimator, name, kind, least, *, below=np.inf, or_else=None):
     """Refuse a parameter of an estimator that is no number of this kind, or out of its range.
 

@@ -4,7 +4,7 @@ from dataclasses import field
 
 from skeegformer._validation import check_one_of
 from skeegformer.training import NetworkClassifier, network_estimator
-from skeegformer.training._standardized import StandardizedNetwork
+from skeegformer.training._net import StandardizedNetwork
 
 
 @network_estimator
@@ -38,11 +38,7 @@ class BraindecodeClassifier(NetworkClassifier):
     def _make_network(self):
         class_name, authors_rate, lengths = NETWORKS[self.network]
         sfreq = authors_rate if self.sfreq_ is None else self.sfreq_
-        shape = {
-            "n_chans": self.n_chans_,
-            "n_outputs": len(self.classes_),
-            "n_times": self.n_times_,
-        }
+        shape = self._shape()
         params = {**shape, "sfreq": sfreq, **lengths(sfreq / authors_rate, self.n_times_)}
         return StandardizedNetwork, {
             "network": getattr(_braindecode_models(self.network), class_name),

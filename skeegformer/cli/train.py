@@ -60,7 +60,7 @@ _RUN = [
         choices=tuple(PRESETS),
     ),
     Option("tensorboard", "write logs for TensorBoard too", type=bool, default=False),
-    Option("quiet", "no progress bar", type=bool, default=False),
+    Option("quiet", "no table of losses", type=bool, default=False),
 ]
 
 

@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
-from skeegformer._routing import routed_groups
+from skeegformer._utils.routing import routed_groups
 from skeegformer._validation import MappedEpochs, is_epochs
 from skeegformer.evaluation._splitting import has_one_class_each
 

@@ -6,7 +6,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._routing import routed_groups
+from skeegformer._utils.routing import routed_groups
 from skeegformer._validation import (
     MappedEpochs,
     as_epochs,

@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 
 from skeegformer._validation import check_count, check_one_of
@@ -123,6 +124,7 @@ class AttentionExplainer(BaseEstimator):
         self.connections = connections
         self.random_state = random_state
 
+    @torch.inference_mode(False)  # in which there would be no gradients
     def explain(self, estimator, X, y=None, *, groups=None, info=None, **transform_params):
         """Explain the predictions for epochs.
 

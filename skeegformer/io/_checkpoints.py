@@ -14,27 +14,23 @@ import numpy as np
 import torch
 
 from skeegformer.io._net import build_net
-from skeegformer.nn import OriginalTransformer
 from skeegformer.original import OriginalTransformerClassifier
 
 # Harmless to read as the dict, or the nothing, that they are for us.
-_STAND_INS = {
-    "argparse": ["Namespace"],
-    "pathlib": ["PosixPath", "WindowsPath"],
-    "pathlib._local": ["PosixPath", "WindowsPath"],
-    "lightning_fabric.utilities.data": ["AttributeDict"],
-    "lightning.fabric.utilities.data": ["AttributeDict"],
-    **{
-        f"{package}.{module}": [name]
-        for package in ("pytorch_lightning", "lightning.pytorch")
-        for module, name in (
-            ("utilities.parsing", "AttributeDict"),
-            ("callbacks.model_checkpoint", "ModelCheckpoint"),
-            ("callbacks.early_stopping", "EarlyStopping"),
-        )
-    },
-}
-_YAML = "hparams.yaml"
+_STAND_INS = (
+    "argparse.Namespace",
+    "pathlib.PosixPath",
+    "pathlib.WindowsPath",
+    "pathlib._local.PosixPath",
+    "lightning_fabric.utilities.data.AttributeDict",
+    "lightning.fabric.utilities.data.AttributeDict",
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
+    "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
+    "lightning.pytorch.utilities.parsing.AttributeDict",
+    "lightning.pytorch.callbacks.model_checkpoint.ModelCheckpoint",
+    "lightning.pytorch.callbacks.early_stopping.EarlyStopping",
+)
 # Names of the original for what our parameters are called.
 _SIZES = {
     "n_time_tokens": "num_tokens",
@@ -72,7 +68,8 @@ def load_checkpoint(path):
             f"{path} is no checkpoint of PyTorch Lightning: it has no state_dict with weights."
         )
     try:
-        return _convert(dict(state), _hyperparameters(path, content))
+        hyperparameters = _plain(content.get("hyper_parameters"))
+        return _convert(dict(state), hyperparameters if isinstance(hyperparameters, dict) else {})
     except ValueError as error:
         raise ValueError(f"{path} cannot be made a classifier: {error}") from error
 
@@ -106,56 +103,13 @@ def _stand_ins():
         return nullcontext()
     # Of the types that torch fills with items and with attributes.
     members = {"__new__": lambda cls, *args: OrderedDict()}
+    names = [name.rpartition(".") for name in _STAND_INS]
     return torch.serialization.safe_globals(
         [
             type(name, (), {**members, "__module__": module, "__qualname__": name})
-            for module, names in _STAND_INS.items()
-            for name in names
+            for module, _, name in names
         ]
     )
-
-
-def _hyperparameters(path, content):
-    """Take hyperparameters from a checkpoint, and what it lacks from the file beside it."""
-    found = _plain_dict(content.get("hyper_parameters"))
-    if not all(name in found for name in _NEEDED):
-        for folder in (path.parent, path.parent.parent):
-            if (folder / _YAML).is_file():
-                found = _read_yaml(folder / _YAML) | found
-                break
-    missing = [name for name in _NEEDED if name not in found]
-    if missing:
-        raise ValueError(
-            f"neither it nor a {_YAML} beside it or in the folder above tells {', '.join(missing)}."
-        )
-    return found
-
-
-def _read_yaml(path):
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Plain values, whatever type they are said to be of."""
-
-    def construct(loader, suffix, node):
-        if isinstance(node, yaml.MappingNode):
-            content = loader.construct_mapping(node, deep=True)
-            return content.get("dictitems", content)
-        if isinstance(node, yaml.SequenceNode):
-            return loader.construct_sequence(node, deep=True)
-        return loader.construct_scalar(node)
-
-    Loader.add_multi_constructor(None, construct)
-    try:
-        return _plain_dict(yaml.load(path.read_bytes(), Loader))
-    except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"its {path.name} cannot be read ({reason}).") from error
-
-
-def _plain_dict(value):
-    value = _plain(value)
-    return value if isinstance(value, dict) else {}
 
 
 def _plain(value):
@@ -172,6 +126,9 @@ def _plain(value):
 
 def _convert(state, hyperparameters):
     """Make a classifier of weights and plain hyperparameters, if they fit each other."""
+    missing = [name for name in _NEEDED if name not in hyperparameters]
+    if missing:
+        raise ValueError(f"its hyper_parameters do not tell {', '.join(missing)}.")
     for name in _NEEDED[:-1]:
         _check_whole(name, hyperparameters[name])
     ignored = hyperparameters.get("ignore_channels") or []
@@ -190,8 +147,7 @@ def _convert(state, hyperparameters):
     classes, order = _classes(hyperparameters["conditions"])
     class_weight = state.pop("class_weights", None)
     sizes = {ours: hyperparameters[theirs] for ours, theirs in _SIZES.items()}
-    _check_weights(state, n_chans, len(classes), n_times, sizes)
-
+    _check_weights(state, len(classes), sizes)
     order = torch.from_numpy(order)
     for name in _LAST:
         state[name] = state[name][order]
@@ -251,31 +207,21 @@ def _classes(conditions):
     return classes, order
 
 
-def _check_weights(state, n_chans, n_outputs, n_times, sizes):
-    """Refuse weights of another network."""
+def _check_weights(state, n_outputs, sizes):
+    """Refuse weights that no training leaves; whether they fit the network is seen in it."""
     layers = {name.split(".")[2] for name in state if name.startswith("encoder.encoder_layers.")}
-    if len(layers) != sizes["n_layers"]:
+    if len(layers) != sizes["n_layers"]:  # before a network of a billion layers is made
         raise ValueError(
             f"its hyperparameters tell of {sizes['n_layers']} layers, but it has the weights of "
             f"{len(layers)}: it was made by another version of eeg-transformer, or another program."
         )
-    if sizes["embed_dim"] % sizes["n_heads"]:
-        raise ValueError(
-            f"num_heads={sizes['n_heads']} does not divide embedding_dim={sizes['embed_dim']}."
-        )
-    with torch.device("meta"):  # shapes alone
-        network = OriginalTransformer(n_chans, n_outputs, n_times, **sizes)
-    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in state.items()}
-    for name in {**wanted, **found}:
-        if found.get(name) != wanted.get(name):
-            shapes = [f"{shape.get(name, 'absent')}" for shape in (found, wanted)]
-            raise ValueError(
-                f"its weights {name} are {shapes[0]}, but {shapes[1]} in the network that its "
-                "hyperparameters describe: it was made by another version of eeg-transformer than "
-                "the one that is read here, or by another program."
-            )
-        if not state[name].isfinite().all():
+    for name in ("std", "norm.running_var", *_LAST):
+        if name not in state:
+            raise ValueError(f"it has no weights {name}: another program made it.")
+    for name, value in state.items():
+        if not value.isfinite().all():
             raise ValueError(f"its weights {name} are not all finite: the training diverged.")
+    if any(len(state[name]) != n_outputs for name in _LAST):
+        raise ValueError(f"its last layer is not of {n_outputs} conditions.")
     if not state["std"] > 0 or (state["norm.running_var"] < 0).any():
         raise ValueError("its standard deviations are not all above 0.")

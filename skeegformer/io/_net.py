@@ -6,9 +6,13 @@ import torch
 from skorch.history import History
 
 from skeegformer.nn import EEGTransformer, OriginalTransformer
-from skeegformer.training._context import pick_device
-from skeegformer.training._net import GroupCrossEntropy, compose_net
-from skeegformer.training._standardized import StandardizedNetwork
+from skeegformer.training._net import (
+    GroupCrossEntropy,
+    StandardizedNetwork,
+    compose_net,
+    pick_device,
+    usual_torch,
+)
 
 _NETWORKS = {
     network.__name__: network
@@ -97,10 +101,9 @@ def build_net(classifier, network, params, state, *, device, batch_size, lr, **o
             stacklevel=2,
         )
         device = "cpu"
-    options["steps_per_pass"] = vars(classifier).get("_steps_per_pass", 1)
     try:
         # Making a network draws weights from torch's global random state.
-        with torch.random.fork_rng(devices=[]):
+        with usual_torch():
             net = compose_net(classifier, network, params, device=device, **options)
             net.set_params(batch_size=batch_size, lr=lr)
             net.initialize()

@@ -11,17 +11,16 @@ import numpy as np
 import torch
 
 from skeegformer._utils.files import check_output_file, replacing
-from skeegformer._validation import check_one_of
 from skeegformer.io._frozen import freeze
 
-_SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
+_ONNX, _TORCH = ".onnx", ".pt2"
 _METADATA_FILE = "skeegformer.json"
 _INPUT, _OUTPUT, _BATCH = "epochs", "probabilities", "batch"
 # What the file computes may differ by from what the classifier does.
 _AGREEMENT = 1e-4
 
 
-def export_network(classifier, path, *, format="onnx", overwrite=False, subject=None):
+def export_network(classifier, path, *, overwrite=False, subject=None):
     """Write a trained network as a file that runs without skeegformer and scikit-learn.
 
     The file maps float32 epochs of shape (batch, n_chans, n_times), any number of them at once, to
@@ -35,10 +34,8 @@ def export_network(classifier, path, *, format="onnx", overwrite=False, subject=
         ``ensemble=False``. Of a Pipeline, export the last step: what stands in front of it is not
         in the file.
     path : str or pathlib.Path
-        The file, ending in ``.onnx`` or ``.pt2``.
-    format : {"onnx", "torch"}, default="onnx"
-        "onnx" is for onnxruntime and what else reads ONNX; it needs the extra ``onnx``. "torch"
-        is for :func:`torch.export.load`.
+        The file. Its ending decides what it is for: ``.onnx`` for onnxruntime and what else reads
+        ONNX, which needs the extra ``onnx``; ``.pt2`` for :func:`torch.export.load`.
     overwrite : bool, default=False
         Whether a file that is there is replaced.
     subject : object or None, default=None
@@ -54,10 +51,10 @@ def export_network(classifier, path, *, format="onnx", overwrite=False, subject=
     FileExistsError
         If there is a file, and `overwrite` is False.
     ImportError
-        If what ``format="onnx"`` needs is not installed.
+        If what ONNX needs is not installed.
     TypeError, ValueError
         If the classifier is another one, adapts to subjects and `subject` names none that is
-        known, or path and format do not fit.
+        known, or path has another ending.
     sklearn.exceptions.NotFittedError
         If there is nothing to export yet.
     RuntimeError
@@ -68,7 +65,7 @@ def export_network(classifier, path, *, format="onnx", overwrite=False, subject=
     Epochs are in the unit of `fit`, which is microvolts where that was given `mne.Epochs`, and
     have their channels in its order. Class names, channel names, sampling rate and
     unit are in the file: as JSON in the properties of the ONNX model, and in the extra file
-    ``skeegformer.json`` of the other format.
+    ``skeegformer.json`` of the other.
 
     Examples
     --------
@@ -79,13 +76,12 @@ def export_network(classifier, path, *, format="onnx", overwrite=False, subject=
     >>> X, y = rng.normal(size=(20, 4, 160)).astype(np.float32), np.arange(20) % 2
     >>> classifier = EEGTransformerClassifier(max_epochs=2, sfreq=160.0, random_state=0).fit(X, y)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = export_network(classifier, folder + "/network.pt2", format="torch")
+    ...     path = export_network(classifier, folder + "/network.pt2")
     ...     network = torch.export.load(path).module()
     >>> network(torch.from_numpy(X[:3])).shape
     torch.Size([3, 2])
     """
-    check_one_of("format", format, tuple(_SUFFIXES))
-    path = check_output_file(path, (_SUFFIXES[format],), overwrite)
+    path = check_output_file(path, (_ONNX, _TORCH), overwrite)
     steps, classifier, network = freeze(classifier, subject, "An exported network", "cpu")
     if steps:
         raise ValueError(
@@ -93,7 +89,8 @@ def export_network(classifier, path, *, format="onnx", overwrite=False, subject=
             "not be in the file; export the last step alone, pipeline[-1], and prepare epochs "
             "with the others."
         )
-    if format == "onnx":
+    write = _write_onnx if path.suffix.lower() == _ONNX else _write_torch
+    if write is _write_onnx:
         _require_onnx()
     epochs = _typical_epochs(classifier)
     with torch.no_grad():
@@ -106,7 +103,6 @@ def export_network(classifier, path, *, format="onnx", overwrite=False, subject=
             strict=False,
         )
         metadata = _metadata(classifier, subject)
-        write = _write_onnx if format == "onnx" else _write_torch
         with replacing(path) as temporary:
             run = write(program, temporary, metadata)
             for batch in (epochs[:1], epochs):
@@ -188,8 +184,8 @@ def _require_onnx():
     ]
     if missing:
         raise ImportError(
-            f"format='onnx' needs {' and '.join(missing)}, which is not installed: pip install "
-            "'skeegformer[onnx]'. format='torch' needs nothing more."
+            f"ONNX needs {' and '.join(missing)}, which is not installed: pip install "
+            "'skeegformer[onnx]'. A file of torch, ending in .pt2, needs nothing more."
         )
 
 

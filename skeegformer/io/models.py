@@ -55,13 +55,10 @@ def save_model(model, path, *, overwrite=False):
     Notes
     -----
     The file is in the format of safetensors: the weights and all arrays of numbers are its tensors,
-    and everything else is a JSON text that other programs can read, too::
-
-        json.loads(safetensors.safe_open(path, "numpy").metadata()["skeegformer"])
-
-    Of measurement info, names, types, rate, bad channels, positions and fiducials are kept.
-    Recordings are not saved, but with ``adapt=True``, and by `EuclideanAlignment`, the names of
-    the subjects in `fit` are.
+    and everything else is a JSON text that other programs can read, too:
+    ``json.loads(safetensors.safe_open(path, "numpy").metadata()["skeegformer"])``. Of measurement
+    info, names, types, rate, bad channels, positions and fiducials are kept. Recordings are not
+    saved, but with ``adapt=True``, and by `EuclideanAlignment`, the names of the subjects in `fit`.
 
     Examples
     --------
@@ -110,10 +107,8 @@ def load_model(path, *, modules=()):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no model, is incomplete or was changed since, or was saved with another version
-        that this one does not understand, such as one with another network. Also if a checkpoint
-        was not made by eeg-transformer, or by a version of it with another network, or does not
-        tell its hyperparameters.
+        If it is no model, is incomplete or was changed since, or is of another version of
+        skeegformer, or of eeg-transformer, that is not understood.
 
     Warns
     -----
@@ -129,9 +124,8 @@ def load_model(path, *, modules=()):
     A checksum finds damage; it is no signature, and does not tell who wrote a file.
 
     A checkpoint becomes a classifier with the same weights, so that probabilities and attention are
-    the same. Conditions become ``classes_``, in order. Hyperparameters that the checkpoint lacks
-    are taken from a ``hparams.yaml`` beside it or one folder above; all of them are in
-    ``original_``. X has to be what the original was given, prepared alike and in the same unit
+    the same. Conditions become ``classes_``, in order, and hyperparameters are in ``original_``. X
+    has to be what the original was given, prepared alike and in the same unit
     (volts if it was trained on what MNE gives), as an array of shape (n_epochs, n_chans, n_times):
     without the channels that it ignored (``ignore_channels``), and, where it used a part of each
     epoch (``used_data_length``), that first part. ``history_`` is empty. `fit` trains the network

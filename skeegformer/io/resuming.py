@@ -4,10 +4,9 @@ import hashlib
 import json
 
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 
 from skeegformer._utils.files import check_output_file, remove_leftovers
-from skeegformer._validation import check_count
 from skeegformer.io._encoding import CannotEncode, Decoder, Encoder
 from skeegformer.io._format import SUFFIX, read_file, write_file
 
@@ -27,8 +26,6 @@ class ResumableTraining(Callback):
         File for the state, with the ending ``.safetensors``, in a folder that exists. It is
         replaced as a whole after each training epoch, and left there at the end: delete it when
         the model is saved.
-    every : int, default=1
-        Save after every so many training epochs.
 
     Raises
     ------
@@ -58,9 +55,8 @@ class ResumableTraining(Callback):
     3
     """
 
-    def __init__(self, path, every=1):
+    def __init__(self, path):
         self.path = path
-        self.every = every
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Take up the state that is there, if any.
@@ -74,7 +70,6 @@ class ResumableTraining(Callback):
         **kwargs : dict
             Not used.
         """
-        check_count("every", self.every, 1)
         self.path_ = check_output_file(self.path, (SUFFIX,), overwrite=True)
         remove_leftovers(self.path_)
         self.max_epochs_ = net.max_epochs
@@ -103,8 +98,6 @@ class ResumableTraining(Callback):
         **kwargs : dict
             Not used.
         """
-        if len(net.history) % self.every and len(net.history) < self.max_epochs_:
-            return
         encoder = Encoder()
         state = {"training": self.training_, **_state(net, self)}
         state = {name: encoder.encode(value) for name, value in state.items()}
@@ -125,17 +118,27 @@ class ResumableTraining(Callback):
 
 
 def _describe(net, X):
-    """Tell one training from another: by the weights and statistics that it starts from."""
+    """Tell one training from another: by all that decides on it, first weights and statistics."""
+    schedules = [callback for _, callback in net.callbacks_ if isinstance(callback, LRScheduler)]
+    weight = getattr(net.criterion_, "weight", None)
     settings = {
         "n_epochs": None if X is None else len(X),
         "max_epochs": net.max_epochs,
         "batch_size": net.batch_size,
         "optimizer": repr(net.optimizer_),
+        "module": repr(net.get_params_for("module")),
+        "class_weight": None if weight is None else weight.tolist(),
+        # Not the function, whose text is its address.
+        "schedules": [
+            repr(getattr(one.kwargs.get("lr_lambda"), "keywords", one.kwargs)) for one in schedules
+        ],
     }
     digest = hashlib.sha256(json.dumps(settings).encode())
     for name, value in net.module_.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    for values in (getattr(X, "targets", None), getattr(X, "subjects", None)):
+        digest.update(b"" if values is None else values.tobytes())
     return digest.hexdigest()
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from skeegformer._validation import batches_of, check_one_of
+from skeegformer.nn._recording import Recorded
 from skeegformer.nn._tokens import tokens_to_channels
 
 SHUFFLES = ("none", "channels", "temporal", "all")
@@ -258,7 +259,7 @@ class _Block(nn.Module):
         return self.dropout(x + self.ff(self.norm2(x)))
 
 
-class Attention(nn.Module):
+class Attention(Recorded, nn.Module):
     """Multi-head self-attention [1]_.
 
     The weights exist as a tensor only while something records them: `recorder` is None,
@@ -284,7 +285,6 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
         self.out = nn.Linear(embed_dim, embed_dim)
         self.dropout = nn.Dropout(drop_prob)
-        self.recorder = None
 
     def forward(self, x, n_queries=None):
         """Let tokens gather from all tokens.

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from scipy.signal import firwin
 from torch import nn
 
+from skeegformer.nn._recording import Recorded
 from skeegformer.nn.signed_attention import SignedAttention
 
 # Signals of twice this rate in Hz or more are brought down: it holds what EEG has below 40 Hz.
@@ -45,7 +46,7 @@ MOMENTUM, LEAST_POWER = 0.1, 1e-12
 CONSTANT = 1e-9
 
 
-class EEGTransformer(nn.Module):
+class EEGTransformer(Recorded, nn.Module):
     r"""Transformer for EEG epochs whose attention is what it computes with.
 
     Channels are tokens, as in eeg-transformer [1]_, and so are, in turn, the sources that heads
@@ -162,7 +163,6 @@ class EEGTransformer(nn.Module):
         n_images = 1 if pairs is None else 2
         usual = torch.zeros(n_images, 2, self.n_sources, self.n_windows)
         self.register_buffer("usual_tokens", usual)
-        self.recorder = None
         self.register_buffer("pairs", None if pairs is None else torch.as_tensor(pairs))
         self.register_buffer("swapped", None if swapped is None else torch.as_tensor(swapped))
 

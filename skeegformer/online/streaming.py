@@ -1,13 +1,17 @@
 """Predictions while the signal arrives."""
 
 import sys
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from skeegformer._validation import VOLTS_TO_MICROVOLTS, validate_ch_names
+from skeegformer._validation import (
+    VOLTS_TO_MICROVOLTS,
+    check_positive,
+    in_other_unit,
+    validate_ch_names,
+)
 from skeegformer.io._frozen import freeze
 from skeegformer.online._causal import follow_channels, make_stages
 
@@ -89,16 +93,13 @@ class StreamPredictor:
     In `fit`, filters see one epoch at a time and run forwards and backwards. Here the same
     Butterworth filters run forwards alone: an amplitude is taken away once instead of twice (a
     limit of the pass band is at -3 dB instead of -6 dB), and what passes comes later, by 12
-    to 25 ms with ``BandPassFilter(None, 30.0)``. ``BandPassFilter(method="fir")``
-    becomes a filter of minimum phase with the same amplitudes. Rhythms do not mind either;
-    waveforms come late. To be exact, filter the continuous recording causally before `fit`.
+    to 25 ms with ``BandPassFilter(None, 30.0)``; ``method="fir"`` becomes a filter of minimum
+    phase with the same amplitudes. Rhythms do not mind; waveforms come late. To be exact, filter
+    the continuous recording causally before `fit`. A resampler becomes a Chebyshev low-pass up to
+    0.4 times the new rate, of which every so many samples one is kept.
 
-    A filter starts as if the first sample had been there before it forever, so that offsets do
-    not ring. A high-pass still needs a while, some ``1 / l_freq`` seconds: the first windows hold
-    its onset, unless `settle` leaves them out.
-
-    A resampler becomes a Chebyshev low-pass up to 0.4 times the new rate, of which every
-    so many samples one is kept.
+    A filter starts as if the first sample had been there forever, so that offsets do not ring. A
+    high-pass still needs some ``1 / l_freq`` seconds, which `settle` leaves out.
 
     Examples
     --------
@@ -122,10 +123,10 @@ class StreamPredictor:
     ):
         if unit not in _UNITS:
             raise ValueError(f"unit={unit!r} is not 'V', 'uV' or None.")
-        _check_number("step", step, "seconds")
-        _check_number("settle", settle, "seconds", or_zero=True)
+        check_positive("step", step)
+        check_positive("settle", settle, or_zero=True)
         if sfreq is not None:
-            _check_number("sfreq", sfreq, "Hz")
+            check_positive("sfreq", sfreq)
         steps, classifier, self._network = freeze(model, subject, "StreamPredictor")
         self.sfreq = float(_find_rate(steps, classifier) if sfreq is None else sfreq)
         self._stages, rate = make_stages(steps, self.sfreq)
@@ -156,8 +157,8 @@ class StreamPredictor:
 
         Returns
         -------
-        StreamPredictor
-            Itself.
+        self
+            The predictor, empty.
         """
         for stage in self._stages:
             stage.reset()
@@ -177,8 +178,7 @@ class StreamPredictor:
         Returns
         -------
         list of StreamPrediction
-            One for each `step` that the samples complete, with ``time``, ``probabilities`` and
-            ``label``; empty where they complete none.
+            One for each `step` that the samples complete.
 
         Raises
         ------
@@ -306,20 +306,12 @@ class StreamPredictor:
     def _check_unit(self, window):
         """Refuse a stream that is a million times as loud as the epochs in fit, or as silent."""
         size = float(np.median(window.std(axis=1)))
-        ratio = size / self._typical if self._typical else 0
-        if 1e-7 < ratio < 1e-5 or 1e5 < ratio < 1e7:
+        if in_other_unit(size, self._typical):
             raise ValueError(
                 f"The stream fluctuates by {size:.2g}, but what the model was fitted with by "
                 f"{self._typical:.2g}: one is in volts, the other in microvolts. Say with unit='V' "
                 "or unit='uV' which the chunks are in."
             )
-
-
-def _check_number(name, value, unit, or_zero=False):
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not is_number or not 0 <= value < np.inf or (value == 0 and not or_zero):
-        limit = "of at least 0" if or_zero else "above 0"
-        raise ValueError(f"{name}={value!r} is not a number {limit}, in {unit}.")
 
 
 def _find_rate(steps, classifier):

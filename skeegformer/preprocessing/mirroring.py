@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from skeegformer._routing import routed_groups
+from skeegformer._utils.routing import routed_groups
 from skeegformer._validation import (
     as_epochs,
     remember_input,

@@ -1,13 +1,101 @@
-"""Batches of epochs: read together, mirrored in training, and of whole subjects where asked for."""
+"""Epochs on the way to the network: which are held out, whose they are, and their batches."""
+
+import warnings
 
 import numpy as np
 import torch
+from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from skeegformer._validation import read_rows
 
 # Of each subject in a training batch whose log powers are centred on their subject's mean.
 EPOCHS_OF_A_SUBJECT = 8
+# With fewer epochs the mean of a subject is that of its classes' whims.
+FEW_EPOCHS = 10
+
+
+def split_epochs(codes, classes, groups, fraction, random_state):
+    """Choose the epochs to train on and those that are held out: whole groups where there are some.
+
+    `fraction` is the share of the groups, or else of the epochs, that is held out. Returns indices.
+    """
+    options = {"test_size": fraction, "random_state": random_state}
+    if groups is not None:
+        if len(np.unique(groups)) < 2:
+            raise ValueError(
+                "early_stopping holds out whole groups, but groups holds only "
+                f"{groups.tolist()[0]!r}; pass more groups, none at all, or early_stopping=False."
+            )
+        splitter = GroupShuffleSplit(1, **options)
+    elif np.bincount(codes).min() >= 2:
+        splitter = StratifiedShuffleSplit(1, **options)
+    else:
+        splitter = ShuffleSplit(1, **options)
+    try:
+        train, held_out = next(splitter.split(codes, codes, groups))
+    except ValueError as error:
+        raise ValueError(
+            f"early_stopping cannot hold out validation_fraction={fraction} of {len(codes)} epochs "
+            f"with {len(classes)} classes; change the fraction, give more epochs, or set "
+            "early_stopping=False."
+        ) from error
+    missing = np.setdiff1d(codes, codes[train])
+    if len(missing):
+        raise ValueError(
+            f"early_stopping held out every epoch of class {classes[missing].tolist()[0]!r}; lower "
+            "validation_fraction, or set early_stopping=False."
+        )
+    return train, held_out
+
+
+def rows_by_subject(subjects, n_epochs):
+    """Map each subject to its epochs; None to all where subjects are not known."""
+    if subjects is None:
+        return {None: np.arange(n_epochs)}
+    return {
+        subject: np.flatnonzero(subjects == subject) for subject in np.unique(subjects).tolist()
+    }
+
+
+def refuse_single_epochs(rows_of, learn):
+    """Raise where an epoch would be centred on itself, and warn where on hardly more."""
+    for subject, rows in rows_of.items():
+        if learn:
+            if len(rows) == 1:
+                raise ValueError(
+                    f"Subject {subject!r} has a single epoch, which adapt=True would centre on "
+                    "itself: leave it out, or check that groups are subjects and not epochs."
+                )
+            continue
+        of_whom = "somebody unknown" if subject is None else f"the unknown subject {subject!r}"
+        way_out = (
+            "adapt=True centres features on each subject's mean. Pass more epochs at once, or "
+            "teach it the mean by fine_tune"
+        )
+        if len(rows) == 1:
+            raise ValueError(
+                f"There is a single epoch of {of_whom}, and all single epochs look alike: "
+                f"{way_out}."
+            )
+        if len(rows) < FEW_EPOCHS:
+            warnings.warn(
+                f"There are only {len(rows)} epochs of {of_whom}: {way_out}.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+
+def warn_of_unnamed_subjects():
+    """Say that all epochs count as those of one subject."""
+    warnings.warn(
+        "adapt=True was not told who the subjects are: all epochs are taken for one person's, and "
+        "so are those to predict, which does not adapt to anybody new. Pass groups (by metadata "
+        "routing where it is a step of a Pipeline), or Epochs whose metadata have a column "
+        "'subject'.",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 class EpochDataset(Dataset):
@@ -77,7 +165,7 @@ class SubjectBatches(Sampler):
     """Batches of a few epochs of each of a few subjects; each epoch once in a training epoch."""
 
     def __init__(self, subjects, batch_size):
-        self.rows = [np.flatnonzero(subjects == subject) for subject in np.unique(subjects)]
+        self.rows = list(rows_by_subject(subjects, len(subjects)).values())
         self.sizes = [max(1, round(len(rows) / EPOCHS_OF_A_SUBJECT)) for rows in self.rows]
         self.n_together = max(1, batch_size // EPOCHS_OF_A_SUBJECT)
 
@@ -91,19 +179,6 @@ class SubjectBatches(Sampler):
         order = torch.randperm(len(few)).tolist()
         for start in range(0, len(order), self.n_together):
             yield np.concatenate([few[i] for i in order[start : start + self.n_together]])
-
-
-class WholeSubjects(Sampler):
-    """All epochs of a subject in a batch, subject by subject."""
-
-    def __init__(self, subjects):
-        self.rows = [np.flatnonzero(subjects == subject) for subject in np.unique(subjects)]
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __iter__(self):
-        return iter(self.rows)
 
 
 def training_loader(dataset, batch_size, collate_fn, shuffle=True):
@@ -120,7 +195,7 @@ def training_loader(dataset, batch_size, collate_fn, shuffle=True):
 def validation_loader(dataset, batch_size):
     """Load batches in order, each of a whole subject where the dataset tells them."""
     if dataset.tells_subjects:
-        batches = WholeSubjects(dataset.subjects)
+        batches = list(rows_by_subject(dataset.subjects, len(dataset)).values())
         return DataLoader(dataset, batch_sampler=batches, collate_fn=collate)
     return DataLoader(dataset, batch_size, collate_fn=collate)
 

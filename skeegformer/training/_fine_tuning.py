@@ -2,7 +2,6 @@
 
 import copy
 import time
-from numbers import Real
 
 import numpy as np
 import torch
@@ -10,9 +9,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skeegformer._validation import check_count, validate_eeg, validate_groups, validate_labels
-from skeegformer.training._context import seeded
-from skeegformer.training._net import class_weights
+from skeegformer._validation import (
+    check_count,
+    check_positive,
+    refuse_single_class,
+    validate_eeg,
+    validate_groups,
+    validate_labels,
+)
+from skeegformer.training._net import class_weights, usual_torch
 
 N_STEPS = 50
 LR_FACTOR = 0.3  # of the learning rate of `fit`
@@ -27,12 +32,11 @@ class FineTuningMixin:
     def fine_tune(self, X, y, groups=None, *, n_steps=N_STEPS, lr=None):
         """Go on training with a few labelled epochs of somebody new.
 
-        The training starts from the weights that are there, is short, and has a pull
-        towards them (L2-SP [1]_), so that a handful of epochs moves what is peculiar to the
-        person, above all the threshold between the classes, and leaves the rest.
-        What the data are standardised with stays as `fit` learnt it, and epochs are mirrored as
-        in `fit`. With ``adapt=True``, the mean of a subject that is not known yet is learnt from
-        these epochs and kept in ``subject_means_``; of one that is known it stays.
+        The training starts from the weights that are there, is short, and has a pull towards them
+        (L2-SP [1]_), so that a handful of epochs moves what is peculiar to the person, above all
+        the threshold between the classes. What the data are standardised with stays, and so does
+        ``feature_importances_``. With ``adapt=True``, the mean of a subject that is not known yet
+        is learnt from these epochs and kept in ``subject_means_``.
 
         Parameters
         ----------
@@ -64,16 +68,6 @@ class FineTuningMixin:
             parameter is out of its range, or the training diverges. The classifier stays
             as it was, also where it is interrupted.
 
-        See Also
-        --------
-        fit : Starts anew, whatever has been learnt here.
-
-        Notes
-        -----
-        Attributes that describe the epochs of `fit`, such as ``feature_importances_`` where there
-        are such, are not touched: those epochs are gone. Explain epochs of the new person
-        instead (`AttentionExplainer`).
-
         References
         ----------
         .. [1] Li, Grandvalet and Davoine (2018), Explicit inductive bias for transfer learning
@@ -95,29 +89,28 @@ class FineTuningMixin:
         check_is_fitted(self, "net_")
         check_count("n_steps", n_steps, 1)
         lr = LR_FACTOR * self.lr if lr is None else lr
-        if not isinstance(lr, Real) or isinstance(lr, bool) or not 0 < lr < np.inf:
-            raise ValueError(f"lr={lr!r} is not a number above 0; None chooses one.")
+        check_positive("lr", lr)
         eeg = validate_eeg(self, X, reset=False)
         codes = self._codes_of_known(*validate_labels(self, y, len(eeg.data)))
         groups = validate_groups(groups, len(eeg.data))
         subjects = self._subjects_of(eeg, groups)
 
-        network = copy.deepcopy(self.net_.module_).eval()
-        with seeded(check_random_state(self.random_state).randint(2**31 - 1)):
+        with usual_torch(check_random_state(self.random_state).randint(2**31 - 1)):
+            # Explanations of before keep the net they are of. Callbacks may hold open files.
+            callbacks = {id(callback): callback for _, callback in self.net_.callbacks_}
+            net = copy.deepcopy(self.net_, callbacks)
+            network = net.module_.eval()
             forward, parameters, inputs, learnt = self._tunable(network, eeg.data, subjects)
-            options = {"n_steps": n_steps, "lr": lr, "batch_size": self.batch_size}
+            options = {"n_steps": n_steps, "lr": lr, "batch_size": int(self.batch_size)}
             rows = tune(forward, parameters, self._criterion_for(codes), inputs, codes, **options)
-            network.eval()
-        state = network.state_dict()
-        if not all(value.isfinite().all() for value in state.values()):
+        network.eval()
+        if not all(value.isfinite().all() for value in network.state_dict().values()):
             raise ValueError(
                 f"The fine-tuning diverged: its loss is {rows[-1]['train_loss']}, and the "
                 f"classifier stays as it was. Lower lr (now {lr}), or look for extreme values in X."
             )
         vars(self).update(learnt)
-        self.net_ = copy.deepcopy(self.net_)  # explanations of before keep the one they are of
-        self.net_.module_.load_state_dict(state)
-        self.history_ = self.net_.history
+        self.net_, self.history_ = net, net.history
         for row in rows:
             self.history_.new_epoch()
             for name, value in {"epoch": len(self.history_), **row}.items():
@@ -153,11 +146,7 @@ class FineTuningMixin:
                 f"y has the label {unknown[0]!r}, but this {type(self).__name__} was fitted with "
                 f"{', '.join(map(repr, known))}; leave those epochs out, or fit with them."
             )
-        if len(labels) < 2:
-            raise ValueError(
-                f"y has only the label {labels[0]!r}, and of epochs of a single class nothing is "
-                "learnt but to predict it always; give at least two classes."
-            )
+        refuse_single_class(classes)
         return np.array([known.index(label) for label in labels])[codes]
 
 

@@ -1,6 +1,9 @@
-"""The skorch net that is trained: loss, learning rate, callbacks."""
+"""What is trained, and how: network, loss, learning rate and callbacks of a skorch net."""
 
 import copy
+import signal
+import threading
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -8,8 +11,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import nn
-from tqdm.auto import tqdm
 
+from skeegformer._validation import MappedEpochs
 from skeegformer.training._batches import (
     EpochDataset,
     MirrorSome,
@@ -20,25 +23,38 @@ from skeegformer.training._batches import (
 
 # Share of the training steps in which the learning rate rises.
 WARMUP = 0.1
+# Training steps, and the limits of training epochs, of ``max_epochs="auto"``.
+AUTO_STEPS = 600
+AUTO_EPOCHS = (20, 200)
 
 
-def compose_net(
-    classifier,
-    network,
-    params,
-    *,
-    class_weight,
-    max_epochs,
-    steps_per_pass,
-    device,
-    stops_early,
-):
+def make_net(classifier, network, params, codes, *, stops_early):
+    """Compose the net of a classifier for training epochs of classes with these codes."""
+    classifier._steps_per_pass = -(-len(codes) // classifier.batch_size)
+    max_epochs = classifier.max_epochs
+    if max_epochs == "auto":
+        max_epochs = int(np.clip(round(AUTO_STEPS / classifier._steps_per_pass), *AUTO_EPOCHS))
+    image = classifier._mirror_image()
+    seen = codes if image is None else np.concatenate([codes, image[1][codes]])
+    return compose_net(
+        classifier,
+        network,
+        params,
+        class_weight=class_weights(classifier.class_weight, classifier.classes_, seen),
+        max_epochs=max_epochs,
+        device=pick_device(classifier.device),
+        stops_early=stops_early,
+    )
+
+
+def compose_net(classifier, network, params, *, class_weight, max_epochs, device, stops_early):
     """Compose the net of a classifier, in `fit` or again after it, from what depends on the data.
 
     `network` is the class of the network and `params` what it is made with; `class_weight` a Tensor
     of shape (n_classes,) or None. The net is not initialised.
     """
-    image, verbose = classifier._mirror_image(), classifier.verbose
+    steps_per_pass = vars(classifier).get("_steps_per_pass", 1)
+    image = classifier._mirror_image()
     schedule = LRScheduler(
         torch.optim.lr_scheduler.LambdaLR,
         lr_lambda=classifier._lr_factor(max_epochs, steps_per_pass),
@@ -48,8 +64,6 @@ def compose_net(
     if stops_early:
         stopping = EarlyStopping(patience=classifier.n_iter_no_change, load_best=True)
         callbacks.append(("early_stopping", stopping))
-    if verbose == 1:
-        callbacks.append(("progress", ProgressBar()))
     net = GroupNet(
         network,
         **{f"module__{name}": value for name, value in params.items()},
@@ -58,22 +72,33 @@ def compose_net(
         optimizer=torch.optim.AdamW,
         optimizer__fused=torch.device(device).type in ("cpu", "cuda"),
         **classifier._optimizer_options(),
-        lr=classifier.lr,
-        max_epochs=max_epochs,
-        batch_size=classifier.batch_size,
+        # NumPy's numbers would get into checkpoints, and torch reads none of them.
+        lr=float(classifier.lr),
+        max_epochs=int(max_epochs),
+        batch_size=int(classifier.batch_size),
         dataset=EpochDataset,
         iterator_train=training_loader,
         iterator_train__collate_fn=collate if image is None else MirrorSome(*image),
         iterator_valid=validation_loader,
         train_split=None,
         classes=np.arange(len(classifier.classes_)),
-        callbacks=callbacks + copy.deepcopy(list(classifier.callbacks or [])),
+        callbacks=callbacks + [copied(callback) for callback in classifier.callbacks or []],
         device=device,
-        verbose=1 if verbose >= 2 else 0,
+        verbose=int(classifier.verbose),
     )
-    if verbose < 2:
+    if not classifier.verbose:
         net.set_params(callbacks__print_log=None)
     return net
+
+
+def copied(callback):
+    """Copy a callback, of which `fit` changes nothing; an open file that it has is shared."""
+    try:
+        return copy.deepcopy(callback)
+    except TypeError:
+        if isinstance(callback, tuple):
+            return callback[0], copy.copy(callback[1])
+        return copy.copy(callback)
 
 
 def class_weights(class_weight, classes, codes):
@@ -112,29 +137,6 @@ class GroupCrossEntropy(nn.CrossEntropyLoss):
         return super().forward(logits, targets[:, None].expand(-1, logits.shape[2]))
 
 
-class ProgressBar(Callback):
-    """Show the epochs of a training as one tqdm bar, with losses and time left."""
-
-    def on_train_begin(self, net, **kwargs):
-        """Begin the bar."""
-        self.bar_ = tqdm(total=net.max_epochs, desc="training", unit="epoch")
-
-    def on_epoch_end(self, net, **kwargs):
-        """Move the bar."""
-        losses = {
-            name: f"{net.history[-1, name]:.3f}"
-            for name in ("train_loss", "valid_loss")
-            if name in net.history[-1]
-        }
-        self.bar_.set_postfix(losses)
-        self.bar_.update(len(net.history) - self.bar_.n)  # not 1: it may have been resumed
-
-    def on_train_end(self, net, **kwargs):
-        """End the bar."""
-        self.bar_.close()
-        del self.bar_  # an open terminal cannot be pickled
-
-
 def is_callback(callback):
     """Tell whether this is a callback as skorch takes them, alone or after its name."""
     if isinstance(callback, tuple) and len(callback) == 2 and isinstance(callback[0], str):
@@ -147,7 +149,7 @@ def warm_up_and_come_down(step, *, n_steps, n_warmup):
     """Scale the learning rate: up to 1 in the warm-up, then down to 0 on a cosine."""
     if step < n_warmup:
         return (step + 1) / n_warmup
-    return 0.5 * (1 + np.cos(np.pi * (step - n_warmup) / max(1, n_steps - n_warmup)))
+    return float(0.5 * (1 + np.cos(np.pi * (step - n_warmup) / max(1, n_steps - n_warmup))))
 
 
 def check_finite(logits):
@@ -160,3 +162,132 @@ def check_finite(logits):
             "epochs with such artefacts (epochs.drop_bad)."
         )
     return logits
+
+
+class StandardizedNetwork(nn.Module):
+    """A network on epochs whose channels are standardised over all training epochs.
+
+    Parameters
+    ----------
+    network : type
+        Class of the network, a `torch.nn.Module`.
+    params : dict
+        What it is made with.
+    n_chans, n_outputs, n_times : int
+        Number of channels, of classes, and of samples in an epoch.
+    channels_last : bool, default=False
+        Whether filters are the last axis in the memory of weights.
+    """
+
+    def __init__(self, network, params, n_chans, n_outputs, n_times, channels_last=False):
+        super().__init__()
+        self._made_with = (network, params, n_chans, n_outputs, n_times, channels_last)
+        try:
+            self.network = network(**params)
+            with torch.no_grad():  # some find out only here that nothing is left of an epoch
+                logits = self.network.eval()(torch.zeros(1, n_chans, n_times))
+        except (ValueError, RuntimeError, ZeroDivisionError) as error:
+            raise ValueError(
+                f"{network.__name__} cannot be made for epochs of {n_times} samples and {n_chans} "
+                f"channels, most often because they are too short: {error}"
+            ) from error
+        if logits.shape != (1, n_outputs):
+            raise ValueError(
+                f"{network.__name__} gives {tuple(logits.shape)} for an epoch, but has to give a "
+                f"logit for each of {n_outputs} classes, (n_epochs, {n_outputs})."
+            )
+        self.network.train()
+        if channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        self.register_buffer("mean", torch.zeros(n_chans, 1))
+        self.register_buffer("scale", torch.ones(n_chans, 1))
+
+    def __reduce__(self):
+        # Networks that bound the norm of their weights are such as torch cannot pickle.
+        return _restore, (self._made_with, self.state_dict(), self.training)
+
+    @torch.no_grad()
+    def learn_statistics(self, x):
+        """Learn the mean and the standard deviation of each channel from training epochs."""
+        x = torch.from_numpy(x.load()) if isinstance(x, MappedEpochs) else x
+        for index, channel in enumerate(x.unbind(1)):  # one by one, to save memory
+            std, mean = torch.std_mean(channel.double(), correction=0)
+            # A channel that never moved says nothing, also if it moves one day.
+            alive = std > 1e-6 * mean.abs()
+            self.mean[index] = mean
+            self.scale[index] = 1 / std if alive else 0.0
+
+    def forward(self, x):
+        """Compute logits of shape (batch, n_outputs) of epochs."""
+        return self.network((x - self.mean) * self.scale)
+
+
+def _restore(made_with, state, is_training):
+    """Make a network again that was pickled."""
+    with usual_torch():
+        network = StandardizedNetwork(*made_with)
+    network.load_state_dict(state)
+    return network.to(state["mean"].device).train(is_training)
+
+
+def pick_device(name):
+    """Resolve ``"auto"``, and refuse what torch does not have here."""
+    if isinstance(name, str) and name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name).item()
+    except (RuntimeError, AssertionError, TypeError) as error:
+        there = "'cpu' and 'cuda'" if torch.cuda.is_available() else "'cpu'"
+        raise ValueError(
+            f"device={name!r} is not available to torch here, only {there}; 'auto' takes a GPU if "
+            "there is one."
+        ) from error
+    return name if name is not None else "cpu"
+
+
+@contextmanager
+def usual_torch(seed=None):
+    """Compute with gradients and in single precision inside a with block, as torch does at first.
+
+    Random numbers start from the seed, if any; all is as it was before when the block ends.
+    """
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
+    dtype = torch.get_default_dtype()
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.random.fork_rng(devices=devices),
+    ):
+        torch.set_default_dtype(torch.float32)
+        try:
+            if seed is not None:
+                torch.manual_seed(seed)
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
+
+
+@contextmanager
+def ctrl_c_ends_more_than_training():
+    """Raise KeyboardInterrupt at the end of a with block in which the user pressed Ctrl-C.
+
+    skorch lets callbacks end a training by that exception, and so takes Ctrl-C for the same:
+    it would return a net that looks trained.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    pressed = []
+
+    def note(number, frame):
+        pressed.append(number)
+        handler(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if pressed:
+        raise KeyboardInterrupt

@@ -44,9 +44,7 @@ class PredictionMixin:
 
         Parameters
         ----------
-        X : mne.Epochs, list of mne.Epochs, MappedEpochs or array-like
-            Epochs as in `fit`.
-        groups : array-like of shape (n_epochs,) or None, default=None
+        X, groups : object
             As in `decision_function`.
 
         Returns
@@ -61,9 +59,7 @@ class PredictionMixin:
 
         Parameters
         ----------
-        X : mne.Epochs, list of mne.Epochs, MappedEpochs or array-like
-            Epochs as in `fit`.
-        groups : array-like of shape (n_epochs,) or None, default=None
+        X, groups : object
             As in `decision_function`.
 
         Returns

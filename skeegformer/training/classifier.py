@@ -16,38 +16,33 @@ from skorch.helper import predefined_split
 from skeegformer._validation import (
     MappedEpochs,
     check_number,
+    refuse_single_class,
     remember_input,
     validate_eeg,
     validate_groups,
     validate_labels,
 )
-from skeegformer.training._batches import EpochDataset
-from skeegformer.training._context import ctrl_c_ends_more_than_training, pick_device, seeded
+from skeegformer.training._batches import EpochDataset, split_epochs
 from skeegformer.training._fine_tuning import FineTuningMixin
 from skeegformer.training._net import (
     WARMUP,
-    class_weights,
-    compose_net,
+    StandardizedNetwork,
+    ctrl_c_ends_more_than_training,
     is_callback,
+    make_net,
+    usual_torch,
     warm_up_and_come_down,
 )
 from skeegformer.training._parameters import network_estimator
 from skeegformer.training._prediction import PredictionMixin
-from skeegformer.training._split import split_epochs
-from skeegformer.training._standardized import StandardizedNetwork
-
-# Training steps, and the limits of training epochs, of ``max_epochs="auto"``.
-AUTO_STEPS = 600
-AUTO_EPOCHS = (20, 200)
 
 
 @network_estimator
 class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseEstimator):
     """Any torch network on EEG as a scikit-learn classifier.
 
-    Takes `mne.Epochs` as they are, arrays, or `MappedEpochs` that stay in their file, at the
-    end of a :class:`~sklearn.pipeline.Pipeline` or alone. skorch trains the network with AdamW, a
-    linear warm-up and a cosine schedule.
+    Takes `mne.Epochs` as they are, arrays, or `MappedEpochs` that stay in their file. skorch trains
+    the network with AdamW, a linear warm-up and a cosine schedule.
 
     Parameters
     ----------
@@ -93,7 +88,7 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         of the process train or predict at the same time. The global random states of NumPy and
         torch are left as they were; None draws a seed from NumPy's.
     verbose : int, default=0
-        0: silent; 1: a progress bar; 2: skorch's table, a line per training epoch.
+        0: silent; 1: skorch's table, a line per training epoch.
 
     Attributes
     ----------
@@ -117,18 +112,12 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
     feature_names_in_ : ndarray of str
         Channel names after `fit` on Epochs, column names after `fit` on a DataFrame.
 
-    See Also
-    --------
-    EEGTransformerClassifier : Our network.
-
     Notes
     -----
     A subclass decorated with `network_estimator` adds parameters of its own, annotated with their
-    defaults, and inherits the others. It overrides ``_make_network``, which chooses the class of
-    the network and what it is made with, and may override ``_check_parameters``,
-    ``_learn_statistics`` (what a network takes from the training epochs without being trained),
-    ``_lr_factor`` and ``_optimizer_options`` (the schedule and AdamW), and ``_finish`` (what is
-    learnt from the trained network).
+    defaults. It overrides ``_make_network``, and may override ``_check_parameters``,
+    ``_learn_statistics``, ``_lr_factor``, ``_optimizer_options`` and ``_finish`` (what is learnt
+    from the trained network).
 
     Examples
     --------
@@ -172,12 +161,9 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         Parameters
         ----------
         X : mne.Epochs, list of mne.Epochs, MappedEpochs or array-like
-            Epochs, or an array of shape (n_epochs, n_chans, n_times), or
-            (n_epochs, n_times) for a single channel. Arrays are best in microvolts; any
-            unit gives the same scores as long as `fit` and `predict` get the same. What
-            :class:`mne.decoding.SlidingEstimator` hands over, one sample of every channel, looks
-            like epochs of a single channel, and is not to be learnt from.
-            `MappedEpochs` stay in their file and are read batch by batch.
+            Epochs, or an array of shape (n_epochs, n_chans, n_times), or (n_epochs, n_times) for a
+            single channel. Arrays are best in microvolts; any unit gives the same scores as long as
+            `fit` and `predict` get the same. `MappedEpochs` are read batch by batch.
         y : array-like of shape (n_epochs,)
             Labels of any type.
         groups : array-like of shape (n_epochs,) or None, default=None
@@ -207,27 +193,26 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         self._check_parameters()
         for name in self._forgotten:  # a fit that fails is no fit, also where there was one
             vars(self).pop(name, None)
-
         eeg = validate_eeg(self, X, reset=True, lazy=True)
         _warn_of_bads(eeg.info)
-        remember_input(self, eeg, scale=True)
         self.classes_, codes = validate_labels(self, y, len(eeg.data))
+        refuse_single_class(self.classes_)
         subjects = groups = validate_groups(groups, len(eeg.data))
         if groups is None and (self.early_stopping or self._uses_subjects):
             subjects = validate_groups(eeg.subjects, len(eeg.data))
             if subjects is not None and len(np.unique(subjects)) > 1:
                 groups = subjects  # of a single one, early stopping holds out epochs
-        network, params = self._make_network()
-
+        remember_input(self, eeg, scale=True)
         seed, train, held_out = self._plan(codes, self.classes_, groups)
-        data = eeg.data if held_out is None else eeg.data[train]
 
         def dataset(data, rows):
             return self._dataset(data, codes[rows], None if subjects is None else subjects[rows])
 
-        with seeded(seed), ctrl_c_ends_more_than_training():
-            net = self._make_net(network, params, codes[train], stops_early=held_out is not None)
+        with usual_torch(seed), ctrl_c_ends_more_than_training():
+            network, params = self._make_network()
+            net = make_net(self, network, params, codes[train], stops_early=held_out is not None)
             net.initialize()
+            data = eeg.data if held_out is None else eeg.data[train]
             self._learn_statistics(net.module_, data)
             if held_out is not None:
                 watched = dataset(eeg.data[held_out], held_out)
@@ -239,6 +224,7 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
                 f"(now {self.lr}), or look for extreme values in X."
             )
         net.set_params(train_split=None)  # a saved model carries nobody's recordings
+        net.module_.eval()  # threads that predict at the same time change nothing in it
         self.net_, self.history_ = net, net.history
         self._finish(eeg, subjects, train)
         return self
@@ -258,15 +244,6 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         ndarray of bool of shape (n_epochs,)
             Whether an epoch is held out; none is with ``early_stopping=False``. The same in
             every call if `random_state` is an int.
-
-        Examples
-        --------
-        >>> from skeegformer import EEGTransformerClassifier
-        >>> classifier = EEGTransformerClassifier(
-        ...     early_stopping=True, validation_fraction=0.3, random_state=0
-        ... )
-        >>> classifier.held_out(["a", "b"] * 3, groups=[1, 1, 2, 2, 3, 3]).tolist()
-        [False, False, False, False, True, True]
         """
         self._check_parameters()
         y = column_or_1d(y)
@@ -299,11 +276,7 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         """Choose the class of the network and what it is made with; classes and input are known."""
         if self.module is None:
             raise ValueError("module=None is no network; pass the class of a torch.nn.Module.")
-        shape = {
-            "n_chans": self.n_chans_,
-            "n_outputs": len(self.classes_),
-            "n_times": self.n_times_,
-        }
+        shape = self._shape()
         told = {name: value for name, value in {**shape, "sfreq": self.sfreq_}.items() if value}
         accepted = inspect.signature(self.module).parameters
         params = {name: told[name] for name in accepted if name in told}
@@ -311,6 +284,11 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         if hasattr(self.module, "learn_statistics"):
             return self.module, params
         return StandardizedNetwork, {"network": self.module, "params": params, **shape}
+
+    def _shape(self):
+        """Give the sizes that every network is made with."""
+        n_outputs = len(self.classes_)
+        return {"n_chans": self.n_chans_, "n_outputs": n_outputs, "n_times": self.n_times_}
 
     def _learn_statistics(self, network, data):
         """Let the network learn from the training epochs what is not trained."""
@@ -325,7 +303,7 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
 
     def _optimizer_options(self):
         """Give skorch more parameters for the optimizer, such as groups of weights."""
-        return {"optimizer__weight_decay": self.weight_decay}
+        return {"optimizer__weight_decay": float(self.weight_decay)}
 
     def _mirror_image(self):
         """Give each channel's partner and each class's, or None where nothing is mirrored."""
@@ -346,25 +324,6 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
             return seed, np.arange(len(codes)), None
         fraction = self.validation_fraction
         return seed, *split_epochs(codes, classes, groups, fraction, random_state)
-
-    def _make_net(self, network, params, codes, *, stops_early):
-        """Compose the skorch net for training epochs of these classes."""
-        self._steps_per_pass = -(-len(codes) // self.batch_size)
-        max_epochs = self.max_epochs
-        if max_epochs == "auto":
-            max_epochs = int(np.clip(round(AUTO_STEPS / self._steps_per_pass), *AUTO_EPOCHS))
-        image = self._mirror_image()
-        seen = codes if image is None else np.concatenate([codes, image[1][codes]])
-        return compose_net(
-            self,
-            network,
-            params,
-            class_weight=class_weights(self.class_weight, self.classes_, seen),
-            max_epochs=max_epochs,
-            steps_per_pass=self._steps_per_pass,
-            device=pick_device(self.device),
-            stops_early=stops_early,
-        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

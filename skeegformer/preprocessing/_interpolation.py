@@ -28,17 +28,11 @@ def check_positions(info):
             f"{asks} is an array, which does not tell; pass Epochs with a montage "
             "(epochs.set_montage), or leave positions='channel'."
         )
-    inside = _named(info, ~_on_scalp(info))
-    if inside:
-        raise ValueError(
-            f"{asks} has electrodes that are not on it (sEEG, ECoG or DBS): {_listed(inside)}; "
-            "drop them, or leave positions='channel'."
-        )
-    lost = _named(info, ~_has_position(info))
+    lost = _named(info, ~_usable(info))
     if lost:
         raise ValueError(
             f"{asks} has none for {_listed(lost)}; set a montage (epochs.set_montage), drop what "
-            "is not in it, or leave positions='channel'."
+            "is not in it or not on the head (sEEG, ECoG, DBS), or leave positions='channel'."
         )
 
 
@@ -133,18 +127,15 @@ def _estimate(estimator, eeg, missing, order):
             "fit had positions on the head; fit again on Epochs with a montage "
             "(epochs.set_montage)."
         )
-    if eeg.info is None:
-        raise ValueError(
-            f"{lacks}, and to estimate them takes the positions of its electrodes, but none are "
-            "known; export the file from Epochs with a montage (epochs.set_montage), or pass them."
-        )
-    good = ~np.isin(eeg.info["ch_names"], eeg.info["bads"]) & _on_scalp(eeg.info)
-    lost = _named(eeg.info, good & ~_has_position(eeg.info))
-    if lost:
+    good = lost = ()
+    if eeg.info is not None:
+        good = ~np.isin(eeg.info["ch_names"], eeg.info["bads"]) & _on_scalp(eeg.info)
+        lost = _named(eeg.info, good & ~_has_position(eeg.info))
+    if lost or eeg.info is None:
         raise ValueError(
             f"{lacks}, and to estimate them takes the positions of its electrodes, but there are "
-            f"none for {_listed(lost)}; set a montage (epochs.set_montage), or drop what is not in "
-            "it."
+            f"none for {_listed(lost) or 'any'}; set a montage (epochs.set_montage), drop what is "
+            "not in it, or export the file from such Epochs."
         )
     order = [channel for channel in order if good[eeg.ch_names.index(channel)]]
     if len(order) < _LEAST_ELECTRODES:
@@ -175,18 +166,13 @@ def _estimate(estimator, eeg, missing, order):
 
 def _refuse_without_names(estimator, eeg):
     """Raise where there are fewer or more channels and none of them has a name."""
-    if eeg.data.shape[1] == estimator.n_chans_:
-        return
-    who = f"this {type(estimator).__name__} was fitted with {estimator.n_chans_}"
-    if eeg.ch_names is None:
+    if eeg.data.shape[1] != estimator.n_chans_:
+        why = "X is an array" if eeg.ch_names is None else "fit had an array"
         raise ValueError(
-            f"X has {eeg.data.shape[1]} channels, but {who}, and an array does not tell where its "
-            "electrodes are; pass Epochs with a montage (epochs.set_montage)."
+            f"X has {eeg.data.shape[1]} channels, but this {type(estimator).__name__} was fitted "
+            f"with {estimator.n_chans_}, and {why}, which does not tell where its electrodes are; "
+            "pass Epochs with a montage (epochs.set_montage)."
         )
-    raise ValueError(
-        f"X has {eeg.data.shape[1]} channels, but {who} of an array, which did not tell where its "
-        "electrodes are; fit again on Epochs with a montage (epochs.set_montage)."
-    )
 
 
 def _indices(names, ch_names):
