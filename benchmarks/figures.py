@@ -17,10 +17,10 @@ from sklearn.model_selection import GroupKFold
 from skeegformer import (
     AttentionExplainer,
     EEGTransformerClassifier,
-    TopomapDisplay,
     concatenate_explanations,
     load_eegmmi,
 )
+from skeegformer.plotting import TopomapDisplay
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 PANELS = {

@@ -209,7 +209,6 @@ def test_subjects_of_the_original_are_numbers_if_they_are_written_as_such(
         # What agrees with the header may be said.
         ({"n_times": 80, "n_chans": 3, "sfreq": 160, "ch_names": tuple(NAMES)}, lambda y, s: s > 0),
     ],
-    ids=repr,
 )
 def test_choice_of_epochs(choice, expected, small, path):
     epochs, y, metadata = small

@@ -14,11 +14,10 @@ from skeegformer import (
     BandPassFilter,
     ChannelDropper,
     EEGTransformerClassifier,
-    EyesParadigm,
-    PhysionetEyes,
     load_eegmmi,
     make_baseline,
 )
+from skeegformer.datasets import EyesParadigm, PhysionetEyes
 
 
 class _Spy(EEGTransformerClassifier):

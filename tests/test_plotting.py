@@ -9,7 +9,8 @@ import pytest
 from explanation_factory import CH_NAMES, make_explanation, make_info
 from scipy.interpolate import RegularGridInterpolator
 
-from skeegformer import AttentionExplainer, TopomapDisplay, make_eeg_pipeline
+from skeegformer import AttentionExplainer, make_eeg_pipeline
+from skeegformer.plotting import TopomapDisplay
 
 
 @pytest.fixture(scope="module")

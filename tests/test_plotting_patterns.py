@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from explanation_factory import CH_NAMES, make_info
 
-from skeegformer import PatternDisplay, TopomapDisplay
+from skeegformer.plotting import PatternDisplay, TopomapDisplay
 
 
 @pytest.fixture(autouse=True)

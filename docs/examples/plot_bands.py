@@ -25,12 +25,12 @@ from sklearn.model_selection import GroupKFold
 from skeegformer import (
     AttentionExplainer,
     EEGTransformerClassifier,
-    TopomapDisplay,
     concatenate_explanations,
     load_eegmmi,
     make_eeg_pipeline,
     make_simulated_eeg,
 )
+from skeegformer.plotting import TopomapDisplay
 
 recorded = Path(os.environ.get("MNE_DATA", "."), "MNE-eegbci-data").is_dir()
 if recorded:

@@ -18,13 +18,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import balanced_accuracy_score
 
-from skeegformer import (
-    AttentionExplainer,
-    EEGTransformerClassifier,
-    TopomapDisplay,
-    make_simulated_eeg,
-)
+from skeegformer import AttentionExplainer, EEGTransformerClassifier, make_simulated_eeg
 from skeegformer.explain import METHODS
+from skeegformer.plotting import TopomapDisplay
 
 X, y, metadata, truth = make_simulated_eeg(case="distractors", snr=5.0, random_state=0)
 train = (metadata["subject"] <= 6).to_numpy()

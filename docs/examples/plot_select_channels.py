@@ -19,11 +19,11 @@ from skeegformer import (
     ChannelSelector,
     EEGTransformerClassifier,
     RecursiveChannelElimination,
-    TopomapDisplay,
     cross_subject_scores,
     make_simulated_eeg,
 )
 from skeegformer.evaluation import summarize_scores
+from skeegformer.plotting import TopomapDisplay
 
 X, y, metadata, truth = make_simulated_eeg(case="distractors", snr=10.0, random_state=0)
 subjects = metadata["subject"].to_numpy()

@@ -257,8 +257,8 @@ def _report(run, classifier, y, predictions, subjects, held_out):
     import pandas as pd
     from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, balanced_accuracy_score
 
-    from skeegformer import TrainingCurveDisplay
     from skeegformer.cli._training_log import history_table
+    from skeegformer.plotting import TrainingCurveDisplay
 
     history = history_table(classifier.history_)
     display = TrainingCurveDisplay(history).plot()

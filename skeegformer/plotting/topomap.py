@@ -77,7 +77,7 @@ class TopomapDisplay:
     --------
     >>> import matplotlib, mne
     >>> matplotlib.use("Agg")
-    >>> from skeegformer import TopomapDisplay
+    >>> from skeegformer.plotting import TopomapDisplay
     >>> info = mne.create_info(["Fz", "C3", "C4", "Oz"], 100.0, "eeg").set_montage("biosemi64")
     >>> maps = [[10.0, 60.0, 10.0, 20.0], [10.0, 20.0, 50.0, 20.0]]
     >>> display = TopomapDisplay(maps, info, ["right", "left"]).plot()

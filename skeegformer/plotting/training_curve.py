@@ -32,7 +32,7 @@ class TrainingCurveDisplay:
     --------
     >>> import matplotlib, pandas as pd
     >>> matplotlib.use("Agg")
-    >>> from skeegformer import TrainingCurveDisplay
+    >>> from skeegformer.plotting import TrainingCurveDisplay
     >>> history = pd.DataFrame({"epoch": [1, 2, 3], "valid_loss": [0.7, 0.5, 0.6]})
     >>> TrainingCurveDisplay(history).plot().best_
     2
