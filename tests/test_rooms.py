@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+import skeegformer
+
 PACKAGE = Path(__file__).parent.parent / "skeegformer"
 
 # From top to bottom; a module imports from its own room and from those below it. The same picture
@@ -15,8 +17,8 @@ ROOMS = (
     "plotting",
     "online",
     "io",
-    "pipeline",
     "baselines",
+    "pipeline",
     "original",
     "classifier",
     "training",
@@ -45,8 +47,9 @@ def _imported_rooms(path):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
             names = [node.module]
-            if node.module == "skeegformer":
-                names = [f"skeegformer.{alias.name}" for alias in node.names]
+            if node.module == "skeegformer":  # a public name stands for the room that it is in
+                found = (alias.name for alias in node.names if alias.name != "__version__")
+                names = [f"skeegformer.{skeegformer._HOMES.get(name, name)}" for name in found]
         for name in names:
             if name and name.split(".")[0] == "skeegformer":
                 yield [*name.split("."), ""][1]

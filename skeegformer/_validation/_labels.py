@@ -33,8 +33,8 @@ def refuse_single_class(classes):
     """Raise where there is nothing to tell apart."""
     if len(classes) < 2:
         raise ValueError(
-            f"y has only the label {classes.tolist()[0]!r}, and of epochs of a single class "
-            "nothing is learnt but to predict it always; give at least two classes."
+            f"y has only the label {classes.tolist()[0]!r}, and of one class nothing is learnt but "
+            "to predict it always; give at least two classes."
         )
 
 

@@ -1,7 +1,7 @@
 """The steps and the classifier that the options of ``skeegformer train`` describe."""
 
-from skeegformer._validation import MappedEpochs
 from skeegformer.cli._train_options import ORIGINAL
+from skeegformer.cli._training_data import in_file
 
 
 def make_steps(options, X):
@@ -28,7 +28,7 @@ def make_steps(options, X):
 
 def _dropped(channels, X):
     """Read names and places of channels as names, or as places where names are not known."""
-    if isinstance(X, MappedEpochs):
+    if in_file(X):
         names, n_chans = X.ch_names, X.shape[1]
     else:
         names = X.copy().pick("eeg").ch_names

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from skeegformer._validation import MappedEpochs
 from skeegformer.cli._arguments import count, recorded
 
 
@@ -53,11 +52,18 @@ def load_data(options):
     return X, y, metadata.assign(subject=metadata[column].to_numpy())
 
 
+def in_file(X):
+    """Tell whether epochs stay in a file."""
+    from skeegformer.datasets import MappedEpochs
+
+    return isinstance(X, MappedEpochs)
+
+
 def describe(X, y, metadata):
     """Say in numbers what there is."""
     labels, counts = np.unique(y, return_counts=True)
     # MNE would load all of Epochs for their shape.
-    shape = X.shape[1:] if isinstance(X, MappedEpochs) else (len(X.ch_names), len(X.times))
+    shape = X.shape[1:] if in_file(X) else (len(X.ch_names), len(X.times))
     return {
         "n_epochs": len(y),
         "n_chans": int(shape[0]),

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from skeegformer._validation import MappedEpochs
 from skeegformer.cli import _lightning as lightning
 from skeegformer.cli import _run_folder as folder
 from skeegformer.cli._arguments import count, draw_into_files, name_flags
 from skeegformer.cli._files import claim_folder, write_figure, write_table
 from skeegformer.cli._options import Option, add_options
 from skeegformer.cli._train_options import check_options, resolve
-from skeegformer.cli._training_data import load_data
+from skeegformer.cli._training_data import in_file, load_data
 
 _METHODS = ("rollout", "gradient-rollout", "integrated-gradients", "occlusion", "permutation")
 _DESCRIPTION = """\
@@ -259,7 +258,7 @@ def _load_data(run, model, args):
         options |= {"data": [args.data], "task": None, "labels": None, "subjects": None}
     options |= {name: getattr(args, name) for name in ("ch_names", "sfreq") if getattr(args, name)}
     X, y, metadata = load_data(options)
-    if not isinstance(X, MappedEpochs):
+    if not in_file(X):
         return X.__getitem__, y, metadata, None
     if X.info is not None and _classifier(model).ch_names_ is not None:
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from skeegformer._validation import MappedEpochs
 from skeegformer.cli import _options
 from skeegformer.cli import _run_folder as folder
 from skeegformer.cli import _training_data as data
@@ -231,7 +230,7 @@ def _transformed(steps, X, copy):
     """
     if not steps:
         yield X
-    elif isinstance(X, MappedEpochs):
+    elif data.in_file(X):
         from sklearn.pipeline import Pipeline
 
         from skeegformer import load_memmap, write_memmap

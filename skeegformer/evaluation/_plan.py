@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import joblib
 import numpy as np
 
-import skeegformer
+from skeegformer import __version__
 from skeegformer._validation import MappedEpochs, as_epochs, is_epochs
 from skeegformer.evaluation._fold import seed_names
 from skeegformer.evaluation._splitting import (
@@ -67,7 +67,7 @@ def plan_fits(labels, data, cv, pipelines, seeds, n_calibration):
     settings = {
         "n_calibration": n_calibration if kind == "calibrated" else 0,
         "data": data.content,
-        "version": skeegformer.__version__,
+        "version": __version__,
     }
     splits = [(train, test, {}) for train, test in split_subjects(cv, data.y, groups)]
     if kind == "calibrated":

@@ -31,6 +31,7 @@ _STAND_INS = (
     "lightning.pytorch.callbacks.model_checkpoint.ModelCheckpoint",
     "lightning.pytorch.callbacks.early_stopping.EarlyStopping",
 )
+_YAML = "hparams.yaml"
 # Names of the original for what our parameters are called.
 _SIZES = {
     "n_time_tokens": "num_tokens",
@@ -68,8 +69,7 @@ def load_checkpoint(path):
             f"{path} is no checkpoint of PyTorch Lightning: it has no state_dict with weights."
         )
     try:
-        hyperparameters = _plain(content.get("hyper_parameters"))
-        return _convert(dict(state), hyperparameters if isinstance(hyperparameters, dict) else {})
+        return _convert(dict(state), _hyperparameters(path, content))
     except ValueError as error:
         raise ValueError(f"{path} cannot be made a classifier: {error}") from error
 
@@ -112,6 +112,49 @@ def _stand_ins():
     )
 
 
+def _hyperparameters(path, content):
+    """Take hyperparameters from a checkpoint, and what it lacks from the file beside it."""
+    found = _plain_dict(content.get("hyper_parameters"))
+    if not all(name in found for name in _NEEDED):
+        for folder in (path.parent, path.parent.parent):
+            if (folder / _YAML).is_file():
+                found = _read_yaml(folder / _YAML) | found
+                break
+    missing = [name for name in _NEEDED if name not in found]
+    if missing:
+        raise ValueError(
+            f"neither it nor a {_YAML} beside it or in the folder above tells {', '.join(missing)}."
+        )
+    return found
+
+
+def _read_yaml(path):
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Plain values, whatever type they are said to be of."""
+
+    def construct(loader, suffix, node):
+        if isinstance(node, yaml.MappingNode):
+            content = loader.construct_mapping(node, deep=True)
+            return content.get("dictitems", content)
+        if isinstance(node, yaml.SequenceNode):
+            return loader.construct_sequence(node, deep=True)
+        return loader.construct_scalar(node)
+
+    Loader.add_multi_constructor(None, construct)
+    try:
+        return _plain_dict(yaml.load(path.read_bytes(), Loader))
+    except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"its {path.name} cannot be read ({reason}).") from error
+
+
+def _plain_dict(value):
+    value = _plain(value)
+    return value if isinstance(value, dict) else {}
+
+
 def _plain(value):
     """Make dicts, lists and numbers of what was read; None of all else."""
     if isinstance(value, Mapping):
@@ -126,9 +169,6 @@ def _plain(value):
 
 def _convert(state, hyperparameters):
     """Make a classifier of weights and plain hyperparameters, if they fit each other."""
-    missing = [name for name in _NEEDED if name not in hyperparameters]
-    if missing:
-        raise ValueError(f"its hyper_parameters do not tell {', '.join(missing)}.")
     for name in _NEEDED[:-1]:
         _check_whole(name, hyperparameters[name])
     ignored = hyperparameters.get("ignore_channels") or []
