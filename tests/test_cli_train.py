@@ -149,10 +149,14 @@ def test_labels_that_are_numbers_stay_numbers(simulated, tmp_path):
 
 
 def _scalars(folder):
+    """Values of all files by step: of two files of one second, TensorBoard would read one."""
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    events = accumulator.EventAccumulator(str(folder))
-    events.Reload()
-    return {tag: [e.value for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    found = {}
+    for path in folder.rglob("events.*"):
+        events = accumulator.EventAccumulator(str(path)).Reload()
+        for tag in events.Tags()["scalars"]:
+            found.setdefault(tag, {}).update({e.step: e.value for e in events.Scalars(tag)})
+    return {tag: [values[step] for step in sorted(values)] for tag, values in found.items()}
 
 
 def test_tensorboard_has_the_history(trained):
