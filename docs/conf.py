@@ -65,7 +65,7 @@ html_show_sourcelink = False
 html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 10,
+    "header_links_before_dropdown": 7,
 }
 # Pages have no sections of their own in the left column: the text gets its place.
 html_sidebars = {"**": []}

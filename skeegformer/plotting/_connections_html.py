@@ -67,7 +67,8 @@ def connections_figure(heads, places, names, titles, *, title, caption, label, d
         xaxis=hidden,
         yaxis=hidden,
         zaxis=hidden,
-        aspectmode="cube",
+        aspectmode="manual",
+        aspectratio=dict.fromkeys("xyz", 1.7),
         camera={"eye": {"x": 0, "y": -0.5, "z": 1.6}, "projection": {"type": "orthographic"}},
     )
     lines = "<br>".join(_plain(line) for line in textwrap.wrap(caption, 130))
