@@ -18,8 +18,8 @@ def find_mirror_image(mirror, classes, ch_names, info):
     (n_chans,) and a dict, or None twice.
     """
     asked = not isinstance(mirror, str) or mirror != "auto"
-    swap = mirror if asked else _swap_by_names(classes, ch_names, info)
-    if swap is None:
+    swap = mirror if asked else _swap_by_names(classes)
+    if swap is None or (ch_names is None and not asked):
         return None, None
     if not isinstance(swap, dict):
         raise ValueError(f"mirror={mirror!r} is not a dict of labels, 'auto' or None.")
@@ -33,7 +33,14 @@ def find_mirror_image(mirror, classes, ch_names, info):
             "mirror needs to know which channels are left and which right; pass Epochs, or "
             "mirror=None."
         )
-    pairs = partner_order(mirror_pairs(info or ch_names), ch_names)
+    try:
+        partners = mirror_pairs(info or ch_names)
+    except ValueError as error:  # a channel whose other side is not there
+        if asked:
+            raise
+        warnings.warn(f"No epoch is mirrored. {error}", UserWarning, stacklevel=4)
+        return None, None
+    pairs = partner_order(partners, ch_names)
     if is_own_image(pairs):
         if swap and asked:
             raise ValueError(
@@ -45,17 +52,9 @@ def find_mirror_image(mirror, classes, ch_names, info):
     return pairs, {label: swap.get(label, label) for label in labels}
 
 
-def _swap_by_names(classes, ch_names, info):
-    """Read from names of classes and channels what changes places, or None."""
+def _swap_by_names(classes):
+    """Read from the names of classes which change places, or None."""
     try:
-        swap = mirror_classes(classes)
+        return mirror_classes(classes)
     except ValueError:  # a class whose other side is not there
         return None
-    if swap is None or ch_names is None:
-        return None
-    try:
-        mirror_pairs(info or ch_names)
-    except ValueError as error:  # a channel whose other side is not there
-        warnings.warn(f"No epoch is mirrored. {error}", UserWarning, stacklevel=5)
-        return None
-    return swap
