@@ -68,14 +68,14 @@ by_band = concatenate_explanations(halves_by_band)
 # %%
 # Is the model any good?
 # ----------------------
-# A map of a model that cannot tell the classes apart is a map of nothing. Of the epochs that were
-# given one label, the table says how many have it.
+# A map of a model that cannot tell the classes apart is a map of nothing. Each row of the table
+# says which labels the epochs of one class were given.
 
 score = balanced_accuracy_score(everything.y, everything.predictions)
 print(f"Balanced accuracy on unseen subjects: {score:.2f} (chance 0.50)")
 figure, ax = plt.subplots(figsize=(4.6, 3.6), layout="constrained")
 confusion = ConfusionMatrixDisplay.from_predictions(
-    everything.y, everything.predictions, normalize="pred", values_format=".0%", cmap="Blues", ax=ax
+    everything.y, everything.predictions, normalize="true", values_format=".0%", cmap="Blues", ax=ax
 )
 confusion.im_.set_clim(0, 1)
 

@@ -124,7 +124,8 @@ def add_colorbars(images, axes, n_values, labels, **kwargs):
         if images[which]:
             own = list(axes[which])
             bar = axes[0].figure.colorbar(images[which][0], ax=own, pad=0.03, **kwargs)
-            bar.set_label(label, parse_math=False)
+            # The bar of a single row of several is short, and what is longer would be cut off.
+            bar.set_label(textwrap.fill(label, 24), parse_math=False)
         bars.append(bar)
     return bars
 
