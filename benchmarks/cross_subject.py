@@ -1,4 +1,4 @@
-"""The table of cross-subject scores, pipeline by pipeline, on recordings of EEGMMI.
+r"""The table of cross-subject scores, pipeline by pipeline, on recordings of EEGMMI.
 
 Runs those pipelines that are named, on all four tasks, and puts their rows into
 ``benchmarks/results/cross_subject.csv`` in place of older ones of the same pipelines and seeds,
@@ -12,7 +12,12 @@ need an older torch, can be run in an environment of their own, and long ones se
 The filter and the sampling rate, which treat each epoch by itself, are the same for all, so they
 are applied once and not in every fit; seconds are those of the steps that follow.
 
-With ``--docs`` the tables also replace those in README.md and in the documentation.
+With ``--docs`` the tables also replace those in README.md and in the documentation. Another
+``--table`` is for other people::
+
+    python benchmarks/cross_subject.py --table benchmarks/results/fists.csv \
+        --tasks fist-imagination --subjects 1 2 3 --pipelines skeegformer "EEGNet mirrored"
+
 Finished fits are kept in ``--store``: killed and started again, it goes on where it was.
 """
 
@@ -34,8 +39,7 @@ from skeegformer.evaluation.tasks import STANDARD_TASKS
 from skeegformer.plotting import plot_scores
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results"
-TABLE = RESULTS / "cross_subject.csv"
+TABLE = HERE / "results" / "cross_subject.csv"
 OURS = BENCHMARK_PIPELINES[-1]
 # Rows of the table for who has two minutes, beside those that are best at something.
 SHOWN = (
@@ -57,9 +61,9 @@ def run(args):
     return run_folds(pipelines, partial(prepared, subjects=args.subjects), args.tasks, args)
 
 
-def merge(scores):
+def merge(scores, table):
     """Put rows in place of older ones of the same fits, in the order of the benchmark."""
-    scores = merged(scores, TABLE, KEY)
+    scores = merged(scores, table, KEY)
     scores = scores[scores["pipeline"].isin(BENCHMARK_PIPELINES)]
     orders = {"information": INFORMATION, "pipeline": BENCHMARK_PIPELINES}
     places = {name: {one: i for i, one in enumerate(order)} for name, order in orders.items()}
@@ -77,7 +81,8 @@ def tables(scores, **options):
     """
     scores = scores.drop(columns=["fit_seconds", "predict_seconds"])
     parts = [part for _, part in scores.groupby("information", sort=False)]
-    return "\n\n".join(scores_table(part, reference="CSP+LDA", **options) for part in parts)
+    reference = "CSP+LDA" if "CSP+LDA" in scores["pipeline"].unique() else OURS
+    return "\n\n".join(scores_table(part, reference=reference, **options) for part in parts)
 
 
 def overview(scores):
@@ -127,16 +132,17 @@ def main():
     options = parser(__doc__, tasks=STANDARD_TASKS, seeds=(0, 1, 2))
     pipelines = BENCHMARK_PIPELINES
     options.add_argument("--pipelines", nargs="*", default=pipelines, help="none: only tables")
+    options.add_argument("--table", type=Path, default=TABLE, help="CSV of all rows")
     options.add_argument("--docs", action="store_true", help="renew README.md and docs as well")
     args = options.parse_args()
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")  # reaches the processes that train
 
-    RESULTS.mkdir(exist_ok=True)
     if args.tasks and args.pipelines:
-        scores = merge(run(args))
-        keep(scores, TABLE)
-    scores = pd.read_csv(TABLE)
-    write(RESULTS / "cross_subject.md", tables(scores) + "\n")
+        scores = merge(run(args), args.table)
+        args.table.parent.mkdir(parents=True, exist_ok=True)
+        keep(scores, args.table)
+    scores = pd.read_csv(args.table)
+    write(args.table.with_suffix(".md"), f"{lead(scores)}\n\n{tables(scores)}\n")
     if args.docs:
         short = {"by_subject": False}
         rows = scores[scores["information"] != "calibrated"]
@@ -145,7 +151,7 @@ def main():
         page = HERE.parent / "docs" / "benchmark.rst"
         write_between_markers(page, "cross-subject", tables(scores, format="rst", **short))
     panels = plot_scores(scores[scores["information"] == "transductive"])
-    path = RESULTS / "cross_subject_transductive.png"
+    path = args.table.with_name(f"{args.table.stem}_transductive.png")
     panels[0].figure.savefig(path, dpi=100, bbox_inches="tight")
 
 
