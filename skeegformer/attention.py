@@ -67,8 +67,7 @@ class _AttentionRecord:
 
     def __init__(self, network):
         self._network = network
-        self._amounts, self._tokens = [], []
-        self._layers, self._weights = [], []
+        self._tokens, self._layers, self._weights = [], [], []
         self._n_layers = len(_attention_layers(network))
         is_signed = isinstance(network, EEGTransformer)
         self.take = self._take_signed if is_signed else self._take_weights
@@ -95,7 +94,7 @@ class _AttentionRecord:
         softmaxes = network.attention.softmaxes()
         values = SignedAttentionValues(
             *torch.stack([softmaxes[..., channels] for channels, _ in images], dim=1),
-            torch.cat(self._amounts),
+            network.amounts(),
             torch.cat(self._tokens),
             network.usual_tokens,
             weight / (len(images) * network.n_groups),
@@ -103,11 +102,8 @@ class _AttentionRecord:
         )
         return SignedAttentionValues(*(one.detach().cpu() for one in vars(values).values()))
 
-    @torch.no_grad()
-    def _take_signed(self, _, what, value):
-        if what == "signal":
-            what, value = "amounts", self._network.amounts(value)
-        (self._amounts if what == "amounts" else self._tokens).append(value.cpu())
+    def _take_signed(self, _, tokens):
+        self._tokens.append(tokens.detach().cpu())
 
     def _take_weights(self, layer, weights):
         if layer == 0:
@@ -125,8 +121,9 @@ class SignedAttentionValues:
     ----------
     positive, negative : Tensor of shape (n_images, n_sources, n_filters, n_chans)
         Both softmaxes of the attention over channels, of each head and its mirror image, if any.
-    amounts : Tensor of shape (n_epochs, n_images, n_sources, n_chans)
-        Root mean square of what each channel adds to a source, relative to the source's.
+    amounts : Tensor of shape (n_images, n_sources, n_chans)
+        Root mean square of what each channel adds to a source over the training epochs, relative
+        to the source's.
     tokens : Tensor of shape (n_epochs, n_images, 2, n_sources, n_windows)
         Log powers and means of the sources, as the class token attends to them.
     usual_tokens : Tensor of shape (n_images, 2, n_sources, n_windows) or (n_epochs, ...)
@@ -185,19 +182,19 @@ class SignedAttentionValues:
 
     @property
     def source_shares(self):
-        """Norms of the contributions, as shares of 1: (n_epochs, n_images, n_sources)."""
-        return _shares(self.contributions.norm(dim=-1), dims=(1, 2))
+        """Squares of the contributions, as shares of 1: (n_epochs, n_images, n_sources)."""
+        return _shares(self.contributions.square().sum(dim=-1), dims=(1, 2))
 
     @property
     def channel_shares(self):
-        """Amounts, as shares of a source's: (n_epochs, n_images, n_sources, n_chans)."""
-        return _shares(self.amounts, dims=(3,))
+        """Amounts, as shares of a source's: (n_images, n_sources, n_chans)."""
+        return _shares(self.amounts, dims=(2,))
 
     @property
     def connections(self):
         """What two channels give to the same sources: (n_epochs, n_chans, n_chans)."""
         shares = self.channel_shares
-        return torch.einsum("eih,eihc,eihd->ecd", self.source_shares, shares, shares)
+        return torch.einsum("eih,ihc,ihd->ecd", self.source_shares, shares, shares)
 
 
 def attention_rollout(
@@ -206,11 +203,12 @@ def attention_rollout(
     r"""Multiply attention through the layers: how much each token takes from each input token.
 
     Of an `EEGTransformer`, whose weights have signs, attention is measured by what is moved [2]_:
-    the class token takes from a source h the share :math:`\rho_h` of the norms of all sources'
+    the class token takes from a source h the share :math:`\rho_h` of the squares of all sources'
     contributions to the logits, compared with the usual epoch (see
-    `SignedAttentionValues.within_subjects`); the source takes from channel c the share
-    :math:`\varepsilon_{hc}` of the root mean squares of what channels add. The rollout of channel
-    c is :math:`\sum_h \rho_h \varepsilon_{hc}`, whatever the other parameters are.
+    `SignedAttentionValues.within_subjects`), so that on average it is a share of the variance that
+    sources give the logits; the source takes from channel c the share :math:`\varepsilon_{hc}` of
+    the root mean squares of what channels add, over the training epochs. The rollout of channel c
+    is :math:`\sum_h \rho_h \varepsilon_{hc}`, whatever the other parameters are.
 
     Of an `OriginalTransformer` it follows Abnar and Zuidema [1]_: heads are fused, the residual
     connection enters as half an identity, rows are normalised, and layers multiplied in order.
@@ -253,7 +251,7 @@ def attention_rollout(
     torch.Size([8, 65, 65])
     """
     if isinstance(attn, SignedAttentionValues):
-        return torch.einsum("eih,eihc->ec", attn.source_shares, attn.channel_shares)
+        return torch.einsum("eih,ihc->ec", attn.source_shares, attn.channel_shares)
     check_one_of("head_fusion", head_fusion, tuple(HEAD_FUSIONS))
     check_one_of("convention", convention, CONVENTIONS)
     check_one_of("output", output, ("tokens", "class"))

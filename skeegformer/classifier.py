@@ -9,7 +9,6 @@ import torch
 from skeegformer._validation import batches_of, check_number, check_one_of
 from skeegformer.attention import attention_rollout, record_attention
 from skeegformer.nn import EEGTransformer
-from skeegformer.nn.transformer import LEAST_POWER
 from skeegformer.preprocessing._interpolation import can_complete, check_positions, complete
 from skeegformer.preprocessing._mirror_images import find_mirror_image
 from skeegformer.preprocessing.mirroring import partner_order
@@ -189,11 +188,7 @@ class EEGTransformerClassifier(NetworkClassifier):
         statistics = (torch.from_numpy(one).float() for one in (level, size, drift))
         network.learn_statistics(*statistics)
         # Powers at first, of which the running mean would have left the 1 only after many steps.
-        with torch.no_grad():
-            signals = (torch.as_tensor(x) for x in batches_of(data, _BATCH))
-            sources = (network.gather(network.prepare(x.to(network.scale.device))) for x in signals)
-            total = sum(one.square().mean(dim=-1).sum(dim=(0, 1)) for one in sources)
-        network.source_power.copy_((total / len(data)).clamp_min(LEAST_POWER))
+        network.learn_powers(batches_of(data, _BATCH))
 
     def _optimizer_options(self):
         decay = {"weight_decay": float(self.weight_decay)}
@@ -212,8 +207,8 @@ class EEGTransformerClassifier(NetworkClassifier):
         return EpochDataset(data, codes, np.unique(subjects, return_inverse=True)[1])
 
     def _finish(self, eeg, subjects, train):
-        network, amounts = self.net_.module_, []
-        tokens = self._raw_tokens(eeg.data, amounts)
+        network = self.net_.module_
+        tokens = self._raw_tokens(eeg.data)
         if self.adapt:
             if subjects is None:
                 warn_of_unnamed_subjects()
@@ -225,11 +220,9 @@ class EEGTransformerClassifier(NetworkClassifier):
         tokens = self._centred(tokens[rows], subjects)
         network.usual_tokens.copy_(tokens.double().mean(dim=0))
         if not eeg.is_flat:  # else the features are the samples of one channel
-            self.feature_importances_ = self._importances(
-                tokens, torch.cat(amounts)[rows], subjects
-            )
+            self.feature_importances_ = self._importances(tokens, subjects)
 
-    def _importances(self, tokens, amounts, subjects):
+    def _importances(self, tokens, subjects):
         """Average the rollout of attention over epochs, subject by subject where they are known."""
         network, total = self.net_.module_, 0
         if subjects is None:
@@ -238,8 +231,7 @@ class EEGTransformerClassifier(NetworkClassifier):
             batches = rows_by_subject(subjects, len(tokens)).values()
         for rows in batches:
             with record_attention(network) as attention:
-                network.recorder("tokens", tokens[rows])
-                network.recorder("amounts", amounts[rows])
+                network.recorder(tokens[rows])
             values = attention.values()
             if subjects is not None:
                 values = values.within_subjects(subjects[rows])
@@ -275,14 +267,12 @@ class EEGTransformerClassifier(NetworkClassifier):
         return (raw - centred)[:, :, 0].numpy()
 
     @torch.no_grad()
-    def _raw_tokens(self, data, amounts=None):
-        """Compute the tokens of epochs as they are; a list `amounts` gets those of channels."""
+    def _raw_tokens(self, data):
+        """Compute the tokens of epochs as they are."""
         network, tokens = self.net_.module_.eval(), []
         for x in batches_of(data, _BATCH):
             signal = network.prepare(torch.as_tensor(x).to(network.scale.device))
             tokens.append(network.tokens(network.gather(signal)).cpu())
-            if amounts is not None:
-                amounts.append(network.amounts(signal).cpu())
         return torch.cat(tokens)
 
     def _means(self, tokens, subjects, *, learn=False):

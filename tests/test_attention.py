@@ -1,5 +1,6 @@
 """Recording attention, and rollout against independent computations."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -37,6 +38,9 @@ def _signed(*, n_chans=5, pairs=None, seed=0, **params):
             network.class_bias.normal_()
             network.source_power.uniform_(0.5, 2.0)
             network.usual_tokens.normal_()
+            network.autocorrelation[:, 0].uniform_(0.5, 2.0)
+            if pairs is not None:
+                network.autocorrelation += network.autocorrelation[pairs].clone()
             mean, std = 3 * torch.randn(n_chans), 0.5 + torch.rand(n_chans)
             if pairs is not None:  # as the classifier does
                 mean, std = ((one + one[network.pairs]) / 2 for one in (mean, std))
@@ -110,9 +114,9 @@ def test_batches_are_kept_in_order(recorded):
     for name, value in whole.items():
         torch.testing.assert_close(joined[name], value)
     one = _parts(_record(network, x[4:5]))
-    for name in ("tokens", "amounts") if "tokens" in whole else ("weights",):
-        assert len(whole[name]) == 7
-        torch.testing.assert_close(joined[name][4:5], one[name])
+    name = "tokens" if "tokens" in whole else "weights"
+    assert len(whole[name]) == 7
+    torch.testing.assert_close(joined[name][4:5], one[name])
 
 
 def test_an_exception_puts_everything_back_and_leaves_no_half_batch(recorded):
@@ -203,15 +207,15 @@ def test_a_channel_without_attention_is_a_silent_one(signed, channel):
 
 
 def test_what_each_channel_adds_is_recorded(signed):
-    """Deviations of filtered signals, channel by channel, in units of the source's."""
+    """Sizes of filtered signals over the epochs, channel by channel, in units of the source's."""
     network, x = signed
-    x = x - x.mean(dim=-1, keepdim=True) + network.mean
+    network.learn_powers([x])
     values = _record(network, x)
     signal = network.prepare(x)
     for channel in range(5):
         alone = network.gather(signal[:, [channel]], [channel]).detach()
-        expected = alone.std(dim=-1) / network.source_power.sqrt()
-        torch.testing.assert_close(values.amounts[..., channel], expected, rtol=0.1, atol=1e-3)
+        size = alone.square().mean(dim=(0, 3)).sqrt() / network.source_power.sqrt()
+        torch.testing.assert_close(values.amounts[..., channel], size, rtol=0.15, atol=0)
 
 
 def test_rollout_of_signed_attention_is_what_it_says(signed):
@@ -233,8 +237,8 @@ def test_rollout_of_signed_attention_is_what_it_says(signed):
                 said = np.array(
                     [(unusual.numpy() * weights[one, :, source]).sum() for one in classes]
                 )
-                sizes.append(np.sqrt(((said - said.mean()) ** 2).sum()))
-                amounts = values.amounts[epoch, image, source].double().numpy()
+                sizes.append(((said - said.mean()) ** 2).sum())
+                amounts = values.amounts[image, source].double().numpy()
                 shares.append(amounts / amounts.sum())
         for size, share in zip(np.array(sizes) / sum(sizes), shares, strict=True):
             expected[epoch] += size * share
@@ -284,7 +288,7 @@ def test_rollout_of_signed_attention_follows_a_permutation_of_the_channels(signe
     state = dict(network.state_dict())
     for name in ("attention.positive", "attention.negative"):
         state[name] = state[name][..., order]
-    for name in ("mean", "scale"):
+    for name in ("mean", "scale", "autocorrelation"):
         state[name] = state[name][order]
     if pairs is not None:
         state["pairs"] = torch.tensor(pairs)
@@ -302,11 +306,12 @@ def test_rollout_of_a_mirror_image_is_the_mirror_image_of_rollout():
 
 
 def test_rollout_of_what_attends_to_nothing_is_even():
-    """An epoch as usual as can be, and a signal that is silent."""
+    """An epoch as usual as can be, and channels that were silent in training."""
     network = _signed()
     values = _record(network, _noise(3, 5, 160))
-    silent = _record(network, network.mean.expand(2, 5, 160))
-    torch.testing.assert_close(silent.channel_shares, torch.full((2, 1, 6, 5), 1 / 5))
+    silent = _record(_signed(), _noise(2, 5, 160))
+    silent = dataclasses.replace(silent, amounts=torch.zeros_like(silent.amounts))
+    torch.testing.assert_close(silent.channel_shares, torch.full((1, 6, 5), 1 / 5))
     torch.testing.assert_close(attention_rollout(silent), torch.full((2, 5), 1 / 5))
     network.usual_tokens.copy_(values.tokens[1])
     usual = _record(network, _noise(3, 5, 160))

@@ -237,9 +237,9 @@ def test_connections_are_what_two_channels_give_to_the_same_sources(explanation,
     expected = np.zeros_like(explanation.connections)
     for image in range(of_sources.shape[1]):
         for source in range(of_sources.shape[2]):
-            shares = of_channels[:, image, source]
+            shares = of_channels[image, source]
             share = of_sources[:, image, source, None, None]
-            expected += share * shares[:, :, None] * shares[:, None, :]
+            expected += share * np.outer(shares, shares)
     np.testing.assert_allclose(explanation.connections, expected, rtol=1e-4, atol=1e-8)
     np.testing.assert_allclose(explanation.connections.sum(axis=2), explanation.values, rtol=1e-4)
     assert AttentionExplainer().explain(fitted, *simulated[:2]).connections is None

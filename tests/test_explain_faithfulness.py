@@ -129,8 +129,8 @@ def test_every_parameter_is_really_randomized(explained):
     measured = randomize_parameters(network, data, random_state=0)
     torch.testing.assert_close(measured.class_weight, changed.class_weight)
     for name, before in network.named_buffers():
-        is_learnt = name in ("source_power", "usual_tokens")
-        assert torch.equal(before, dict(changed.named_buffers())[name]) != is_learnt, name
+        is_reset = name in ("source_power", "usual_tokens")
+        assert torch.equal(before, dict(changed.named_buffers())[name]) != is_reset, name
     with torch.no_grad():
         sources = measured.gather(measured.prepare(torch.from_numpy(data)))
         power = sources[:, 0].square().mean(dim=(0, 2))

@@ -48,11 +48,9 @@ def randomize_parameters(network, data=None, random_state=None):
         network.source_power.fill_(1)
         network.usual_tokens.zero_()
         if data is not None:
-            sources = [network.gather(network.prepare(x)) for x in batches(network, data)]
-            powers = torch.cat([one[:, 0].square().mean(dim=-1) for one in sources])
-            network.source_power.copy_(powers.mean(dim=0).clamp_min(torch.finfo().tiny))
-            tokens = torch.cat([network.tokens(one) for one in sources])
-            network.usual_tokens.copy_(tokens.mean(dim=0))
+            network.learn_powers(batches(network, data))
+            sources = (network.gather(network.prepare(x)) for x in batches(network, data))
+            network.usual_tokens.copy_(torch.cat(list(map(network.tokens, sources))).mean(dim=0))
     return network
 
 

@@ -40,6 +40,8 @@ FREQUENCIES = (4.0, 30.0)
 POWER_GAIN = 0.3
 # Least power, in units of a source's variance, whose logarithm is told from that of silence.
 SILENCE = 1e-6
+# A channel that is this many times as loud in an epoch as usual counts as no louder.
+LOUD = 10.0
 # Of the running mean of sources' powers, what a batch counts; and the least power to divide by.
 MOMENTUM, LEAST_POWER = 0.1, 1e-12
 # Of the standard deviation of other channels: what varies less has been rounded by a filter.
@@ -153,6 +155,10 @@ class EEGTransformer(Recorded, nn.Module):
         self.temporal = nn.Parameter(_wavelets(self.n_sources, n_filters, self.rate))
         # Of each source over the training epochs; its tokens are in units of it.
         self.register_buffer("source_power", torch.ones(self.n_sources))
+        # Of each channel over the training epochs; as long as it is not known, that of white noise.
+        usual = torch.zeros(n_chans, self.temporal.shape[-1])
+        usual[:, 0] = 1.0
+        self.register_buffer("autocorrelation", usual)
         self.drop = nn.Dropout(drop_prob)
         # What the class token attends to: log powers, then means, of sources in windows.
         n_tokens = 2 * n_heads * self.n_windows
@@ -243,8 +249,6 @@ class EEGTransformer(Recorded, nn.Module):
 
     def gather(self, signal, channels=slice(None)):
         """Gather sources from the signal of all or some channels, a part of each from each."""
-        if self.recorder is not None:
-            self.recorder("signal", signal)
         kernel = self.kernel()[:, channels]
         sources = F.conv1d(signal, kernel, padding=kernel.shape[-1] // 2)
         return sources.unflatten(1, (-1, self.n_sources))
@@ -262,22 +266,37 @@ class EEGTransformer(Recorded, nn.Module):
             total = total + kernel[..., lag] * (flat @ signal[..., lag : lag + n_samples].mT)
         return total.unflatten(1, weights.shape[1:3])
 
-    def amounts(self, signal):
-        """Compute how much channels add to sources: (batch, n_images, n_sources, n_chans).
+    @torch.no_grad()
+    def learn_powers(self, batches):
+        """Learn the powers of sources to begin with, and what `amounts` knows of the channels."""
+        powers, products = [], []
+        for x in batches:
+            signal = self.prepare(torch.as_tensor(x).to(self.scale.device))
+            powers.append(self.gather(signal)[:, 0].square().mean(dim=-1))
+            products.append(self._autocorrelate(signal) / signal.shape[-1])
+        self.source_power.copy_(torch.cat(powers).mean(dim=0).clamp_min(LEAST_POWER))
+        products = torch.cat(products)
+        of_epochs = products[..., :1]
+        most = LOUD**2 * of_epochs.median(dim=0).values
+        damping = (most / of_epochs.clamp_min(LEAST_POWER)).clamp_max(1.0)
+        self.autocorrelation.copy_((products * damping).mean(dim=0))
 
-        That is the root mean square over the epoch of what the channel adds, in units of the
-        source's over the training epochs. It follows from the autocorrelations of kernel and
-        signal, so that no filtered signal is needed.
+    def _autocorrelate(self, x):
+        """Sum the products of samples at each distance that a temporal filter spans."""
+        n_taps, n_samples = self.temporal.shape[-1], x.shape[-1]
+        lags = range(min(n_taps, n_samples))
+        found = [(x[..., lag:] * x[..., : n_samples - lag]).sum(dim=-1) for lag in lags]
+        return F.pad(torch.stack(found, dim=-1), (0, n_taps - len(found)))
+
+    def amounts(self):
+        """Compute how much channels add to sources: (n_images, n_sources, n_chans).
+
+        That is the root mean square, over the training epochs, of what the channel adds, in units
+        of the source's.
         """
-        kernel = self.kernel()
-        lags = range(min(kernel.shape[-1], signal.shape[-1]))
-        of_kernel, of_signal = (
-            torch.stack([(x[..., lag:] * x[..., : x.shape[-1] - lag]).sum(-1) for lag in lags], -1)
-            for x in (kernel, signal)
-        )
-        of_kernel[..., 1:] *= 2  # lags of both signs
-        power = torch.einsum("hcl,bcl->bhc", of_kernel, of_signal) / signal.shape[-1]
-        power = power.unflatten(1, (-1, self.n_sources)) / self.source_power[:, None]
+        products = self._autocorrelate(self.kernel()) * self.autocorrelation
+        power = 2 * products.sum(dim=-1) - products[..., 0]  # lags of both signs
+        power = power.unflatten(0, (-1, self.n_sources)) / self.source_power[:, None]
         return power.clamp_min(0).sqrt()
 
     def tokens(self, sources):
@@ -303,7 +322,7 @@ class EEGTransformer(Recorded, nn.Module):
     def read_out(self, tokens):
         """Let the class token attend to the tokens, and give the logits as `forward` does."""
         if self.recorder is not None:
-            self.recorder("tokens", tokens)
+            self.recorder(tokens)
         tokens = self.drop(tokens).unflatten(3, (self.n_groups, -1))
         weight = self.class_weight.unflatten(2, (self.n_groups, -1))
         logits = torch.einsum("bikghw,okghw->biog", tokens, weight) + self.class_bias
