@@ -19,7 +19,7 @@ from skeegformer import (
 )
 
 FOLDER = Path(__file__).parent / "data"
-NAME = "model-2"
+NAME = "model-3"
 CH_NAMES = ["F3", "F4", "C3", "C4", "P3", "P4", "Oz"]
 
 

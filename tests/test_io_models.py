@@ -297,10 +297,10 @@ def test_values_of_all_types():
 
 
 def test_the_reference_model_is_read():
-    """A file of format 2: later versions read it, and predict what it predicted."""
-    model = load_model(reference_model.FOLDER / "model-2.safetensors")
+    """A file of format 3: later versions read it, and predict what it predicted."""
+    model = load_model(reference_model.FOLDER / "model-3.safetensors")
     X, y = reference_model.make_epochs()
-    expected = np.load(reference_model.FOLDER / "model-2-probabilities.npy")
+    expected = np.load(reference_model.FOLDER / "model-3-probabilities.npy")
     np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-4)
     assert np.ptp(expected[:, 0]) > 0.5
     params, wanted = (m.get_params(deep=False) for m in (model, reference_model.make_model()))
@@ -310,14 +310,14 @@ def test_the_reference_model_is_read():
     assert model[-1].mirrored_classes_ == {"left": "right", "right": "left"}
     assert len(model[-1].history_) == 20
     assert model[-1].fine_tune(model[:-1].transform(X), y, n_steps=2)
-    size = (reference_model.FOLDER / "model-2.safetensors").stat().st_size
+    size = (reference_model.FOLDER / "model-3.safetensors").stat().st_size
     assert size < 100_000
 
 
 def test_a_model_of_the_former_network_is_refused_with_the_version_that_reads_it():
     message = (
         r"model-1\.safetensors was written by skeegformer 0\.1\.0\.dev0 in format 1, .* reads "
-        r"format 2: install that version to read it, or make the model anew\."
+        r"format 3: install that version to read it, or make the model anew\."
     )
     with pytest.raises(ValueError, match=message):
         load_model(reference_model.FOLDER / "model-1.safetensors")
@@ -348,7 +348,7 @@ def test_what_other_programs_find_in_it(fitted, path, tmp_path):
         weights = file.get_tensor("network.class_weight")
     assert description["format"] == "skeegformer-model"
     assert set(description["saved_with"]) >= {"python", "skeegformer", "torch", "scikit-learn"}
-    assert description["version"] == 2
+    assert description["version"] == 3
     assert description["model"]["params"]["n_heads"] == 4
     np.testing.assert_array_equal(weights, fitted.net_.module_.class_weight.detach().numpy())
 
@@ -389,7 +389,7 @@ def test_files_that_are_no_models(path, tmp_path):
         other.write_bytes(save_tensors({"weight": np.zeros(3)}, metadata))
         with pytest.raises(ValueError, match="is no model that"):
             load_model(other)
-    deep = '{"format": "skeegformer-model", "version": 2, "model": %s}' % ("[" * 5000 + "]" * 5000)
+    deep = '{"format": "skeegformer-model", "version": 3, "model": %s}' % ("[" * 5000 + "]" * 5000)
     other.write_bytes(save_tensors({}, {"skeegformer": deep}))
     with pytest.raises(ValueError, match=r"is no model that|was changed"):
         load_model(other)
@@ -408,8 +408,8 @@ def _set(*keys, value):
 
 
 def test_other_versions(fitted, path):
-    with pytest.raises(ValueError, match=r"has format 3, and .* reads up to 2: update it"):
-        load_model(_forge(path, _set("version", value=3)))
+    with pytest.raises(ValueError, match=r"has format 4, and .* reads up to 3: update it"):
+        load_model(_forge(path, _set("version", value=4)))
     save_model(fitted, path, overwrite=True)
     with pytest.raises(ValueError, match=r"in format 0, and this version"):
         load_model(_forge(path, _set("version", value=0)))

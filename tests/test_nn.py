@@ -425,7 +425,7 @@ def test_a_loud_epoch_counts_as_one_that_is_ten_times_as_loud_as_usual():
     x[4, 2] *= 1000
     network.learn_powers([x])
     growth = (network.amounts() * network.source_power[:, None].sqrt())[..., 2] / usual[..., 2]
-    torch.testing.assert_close(growth, torch.full_like(growth, (108 / 9) ** 0.5), rtol=0.05, atol=0)
+    torch.testing.assert_close(growth, torch.full_like(growth, (108 / 9) ** 0.5), rtol=0.2, atol=0)
 
 
 def test_mirror_images_have_the_logits_of_the_other_side():

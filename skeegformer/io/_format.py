@@ -25,7 +25,7 @@ from safetensors.numpy import load, save
 from skeegformer._utils.files import writing
 
 SUFFIX = ".safetensors"
-VERSION = 2
+VERSION = 3
 # What each kind of file is read by.
 _READERS = {
     "model": "load_model",
