@@ -92,10 +92,10 @@ class _Ablated(EEGTransformerClassifier):
 
     network = EEGTransformer
 
-    def _make_network(self, data):
-        return self.network, super()._make_network(data)[1]
+    def _make_network(self):
+        return self.network, super()._make_network()[1]
 
-    def _importances(self, data, tokens):
+    def _importances(self, tokens, subjects):
         """Leave out what is told of a network as a whole."""
 
 

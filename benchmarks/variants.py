@@ -106,7 +106,8 @@ def _means(scores, column, names, note):
     """Make a table of means, a column for each variant."""
     rows = ["information", "task", "pipeline"]
     means = scores.groupby([*rows, column, "seed", "subject"])["balanced_accuracy"].mean()
-    means = means.groupby([*rows, column]).mean().unstack()[list(names)]
+    means = means.groupby([*rows, column]).mean().unstack()
+    means = means[[name for name in names if name in means]]
     places = {name: place for place, name in enumerate(BENCHMARK_PIPELINES)}
     means = means.sort_index(key=lambda labels: labels.map(lambda label: places.get(label, label)))
     said = [
@@ -117,8 +118,8 @@ def _means(scores, column, names, note):
     lines = [
         f"{'. '.join(said)}. {note}".rstrip(),
         "",
-        f"| {' | '.join(rows)} | " + " | ".join(names) + " |",
-        "|---" * len(rows) + "|---:" * len(names) + "|",
+        f"| {' | '.join(rows)} | " + " | ".join(means.columns) + " |",
+        "|---" * len(rows) + "|---:" * means.shape[1] + "|",
     ]
     for labels, row in means.iterrows():
         lines.append("| " + " | ".join([*labels, *map(digits, row)]) + " |")
