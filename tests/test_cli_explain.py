@@ -1,6 +1,8 @@
 """The command ``skeegformer explain``, on runs that ``skeegformer train`` has made."""
 
+import argparse
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +102,15 @@ def test_several_runs_are_joined(runs, tmp_path, capsys):
     assert len(table) == 80
     assert (tmp_path / "maps" / f"{method}-report.html").exists()
 
+    # And compared, run by run.
+    assert "Maps of the runs beside each other" in capsys.readouterr().out
+    assert (tmp_path / "maps" / f"{method}-runs.png").exists()
+    runs = pd.read_csv(tmp_path / "maps" / f"{method}-runs.csv")
+    assert runs["run"].tolist() == ["run-0", "run-1"]
+    for part, row in zip(parts, runs.itertuples(), strict=True):
+        assert (row.n_epochs, row.accuracy) == (40, np.mean(part.predictions == part.y))
+        np.testing.assert_allclose(row[4:], part.values.mean(axis=0))
+
 
 def test_what_the_original_kept(runs, tmp_path, capsys):
     """Only confident and correct predictions, and its own rollout."""
@@ -171,11 +182,13 @@ def test_names_that_the_training_did_not_know(tmp_path, capsys):
     arguments = ["train", "--data", path, "--drop", "1", "--sfreq", "100", *QUICK]
     assert main([*arguments, "--output", str(tmp_path), "--name", "mine"]) == 0
     names = ["--ch-names", "Fz,C3,Cz,C4,Oz,Pz", "--sfreq", "100"]
+    expected = {"bars": [f"channel {k}" for k in (0, 2, 3, 4, 5)]}  # places in the export
+    expected["topomap"] = ["Fz", "Cz", "C4", "Oz", "Pz"]
     for more, figure in (([], "bars"), ([*names, "--overwrite"], "topomap")):
         assert main(["explain", str(tmp_path / "mine"), *more]) == 0
         assert f"rollout-{figure}.png" in capsys.readouterr().out
-    found = Explanation.load(tmp_path / "mine" / "explanation" / "rollout.safetensors")
-    assert found.ch_names == ["Fz", "Cz", "C4", "Oz", "Pz"]
+        found = Explanation.load(tmp_path / "mine" / "explanation" / "rollout.safetensors")
+        assert found.ch_names == expected[figure]
 
 
 @pytest.mark.parametrize(
@@ -190,11 +203,17 @@ def test_names_that_the_training_did_not_know(tmp_path, capsys):
         (["RUN", "--target", "up", "--method", "integrated-gradients"], "--target up is neither"),
         (["RUN", "--min-confidence", "1", "--overwrite"], "is left with --min-confidence 1.0"),
         (["RUN", "--data", "none.dat", "--overwrite"], "none.dat"),
+        (["ATTENTION"], "attention.pt cannot be read: it is damaged, or no attention.pt"),
+        (["ATTENTION", "--method", "occlusion"], "attention.pt holds rollout; for --method occl"),
+        (["ATTENTION", "--evaluate"], "--evaluate needs the model, which"),
+        (["ATTENTION", "--ch-names", "C3,C4"], "--ch-names needs the sampling rate as well"),
     ],
 )
 def test_wrong_input_is_a_sentence(arguments, message, runs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     places = {"RUN": str(runs[0] / "run-0"), "OTHER": str(runs[0] / "original")}
+    places["ATTENTION"] = "attention.pt"
+    torch.save({"val_idx": np.arange(3)}, "attention.pt")
     assert main(["explain", *(places.get(part, part) for part in arguments)]) == 2
     shown = capsys.readouterr().err
     assert message in shown
@@ -232,22 +251,29 @@ def lightning(tmp_path, monkeypatch):
     return run, hp, state, data[used], table["condition"].to_numpy()[used], subjects
 
 
-def test_a_run_of_the_original_is_explained_as_by_its_own_script(lightning, capsys):
-    run, hp, state, x, y, subjects = lightning
+ITS_ROLLOUT = ["--convention", "eeg-transformer", "--head-fusion", "max"]
+
+
+def _its_own_script(lightning):
+    """Logits of the epochs held out, rollout of all tokens and of the class token."""
+    _, hp, state, x, _, subjects = lightning
     x = notch_filter(x.astype(float).transpose(0, 2, 1), 100.0, [20.0, 40.0], verbose="ERROR")
     x = filter_data(x, 100.0, 4.0, 30.0, verbose="ERROR").transpose(0, 2, 1)
     x = torch.from_numpy(x.astype("f4")[subjects == "2"])
     logits, attention = _original(state, hp, x)
-    _, rollout = _original_rollout(attention)
+    return logits, *_original_rollout(attention)
 
-    original = ["--convention", "eeg-transformer", "--head-fusion", "max"]
-    assert main(["explain", "lightning_logs/version_0", *original]) == 0
+
+def test_a_run_of_the_original_is_explained_as_by_its_own_script(lightning, capsys):
+    run, hp, _, _, y, subjects = lightning
+    logits, _, rollout = _its_own_script(lightning)
+    assert main(["explain", "lightning_logs/version_0", *ITS_ROLLOUT]) == 0
     assert "there is no map, but bars: lightning_logs" in capsys.readouterr().out
     found = Explanation.load(run / "explanation" / "rollout.safetensors")
     order = np.argsort(hp["conditions"])
     np.testing.assert_allclose(found.probabilities, logits.softmax(1)[:, order], atol=1e-5)
     assert found.y.tolist() == y[subjects == "2"].tolist()
-    rollout = rollout.reshape(len(x), 4, 3).numpy()  # shares are proportional to its numbers
+    rollout = rollout.reshape(-1, 4, 3).numpy()  # shares are proportional to its numbers
     ratio = found.token_values / rollout
     np.testing.assert_allclose(ratio / ratio.mean(axis=(1, 2), keepdims=True), 1, rtol=1e-4)
     names = {file.name for file in (run / "explanation").iterdir()}
@@ -257,7 +283,7 @@ def test_a_run_of_the_original_is_explained_as_by_its_own_script(lightning, caps
     # Names make it a map; a checkpoint and other data do as well as a folder.
     names = ["--ch-names", "Fz,C3,Cz,C4,Oz,Pz", "--overwrite"]
     checkpoint = str(next(run.glob("checkpoints/*.ckpt")))
-    assert main(["explain", checkpoint, "--data", hp["data_path"], *names, *original]) == 0
+    assert main(["explain", checkpoint, "--data", hp["data_path"], *names, *ITS_ROLLOUT]) == 0
     assert "The map is" in capsys.readouterr().out
     every = Explanation.load(run / "explanation" / "rollout.safetensors")
     assert every.ch_names == ["Fz", "Cz", "C4", "Pz"]
@@ -289,3 +315,50 @@ def test_splits_of_the_original_run_nothing_and_have_to_fit(lightning, tmp_path,
     Path(hp["data_path"]).unlink()
     assert main(["explain", str(run), "--overwrite"]) == 2
     assert "are not there; say where they are: --data FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stages", [True, False])
+@pytest.mark.parametrize("dtype", [object, "str"])
+def test_attention_that_the_original_has_saved(stages, dtype, lightning, tmp_path, capsys):
+    """As its attention.py did with and without stages, with texts of older and newer pandas."""
+    run, hp, *_ = lightning
+    assert main(["explain", str(run), *ITS_ROLLOUT, "--connections"]) == 0
+    expected = Explanation.load(run / "explanation" / "rollout.safetensors")
+    _, attention, _ = _its_own_script(lightning)
+    subjects, names = pd.Series(expected.subjects.astype(str), dtype=dtype).factorize()
+    labels, conditions = pd.Series(expected.y, dtype=dtype).factorize()
+    codes = [hp["conditions"].index(label) for label in expected.predictions]
+    confidences = torch.from_numpy(expected.confidences)
+    content = [attention, confidences, torch.tensor(codes), torch.from_numpy(labels)]
+    content += [torch.zeros(len(labels))] * stages
+    content += [torch.from_numpy(subjects), argparse.Namespace(**hp), conditions]
+    content += [pd.Index(["-1"], dtype=dtype)] * stages
+    torch.save((*content, names), run / "attention.pt")
+
+    found = Explanation.load(run / "attention.pt")
+    for name in ("token_values", "connections"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-4)
+    np.testing.assert_array_equal(found.confidences, expected.confidences)
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
+    for name in ("predictions", "y", "classes", "ch_names", "parts"):
+        assert list(getattr(found, name)) == list(getattr(expected, name)), name
+    assert found.subjects.tolist() == expected.subjects.astype(str).tolist()
+    assert found.ch_names == ["channel 0", "channel 2", "channel 3", "channel 5"]
+
+    # In the shell with names, and beside another; nothing is needed but the file.
+    Path(hp["data_path"]).unlink()
+    other = run.parent / "version_1"
+    other.mkdir()
+    shutil.copy(run / "attention.pt", other)
+    names = ["--ch-names", "Fz,C3,Cz,C4,Oz,Pz", "--sfreq", "100", "--overwrite"]
+    files = [str(path / "attention.pt") for path in (run, other)]
+    assert main(["explain", *files, *names, "--output", str(tmp_path / "both")]) == 0
+    assert "the largest weight of all heads" in capsys.readouterr().out
+    assert (tmp_path / "both" / "rollout-runs.png").exists()
+    named = Explanation.load(other / "explanation" / "rollout.safetensors")
+    assert named.ch_names == ["Fz", "Cz", "C4", "Pz"]
+    np.testing.assert_array_equal(named.values, found.values)
+    assert main(["explain", files[0], *names[:1], "Fz,Cz", *names[2:]]) == 2
+    assert "There are 2 names of channels, but" in capsys.readouterr().err
+    assert main(["explain", files[0], str(run), "--overwrite"]) == 2
+    assert "cannot be joined" in capsys.readouterr().err

@@ -222,16 +222,31 @@ def test_killed_and_resumed(export, tmp_path, capsys):
     assert "is finished" in capsys.readouterr().out
 
 
-def test_a_terminated_run_leaves_no_filtered_copy(export, tmp_path):
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminated_run_leaves_no_filtered_copy(end, export, tmp_path):
     arguments = ["train", "--data", str(export), "--sfreq", "100", *QUICK, "--h-freq", "20"]
     arguments += ["--max-epochs", "9999", "--patience", "9999", "--output", str(tmp_path)]
     process = subprocess.Popen([sys.executable, "-m", "skeegformer", *arguments])
     while not list(tmp_path.rglob("training.safetensors")):
         assert process.poll() is None
         time.sleep(0.02)
-    process.terminate()
-    assert process.wait() == 128 + signal.SIGTERM
+    process.send_signal(end)
+    assert process.wait() == 128 + end
     assert not list(tmp_path.rglob("raw-*.dat"))
+
+
+def test_interrupted_while_it_filters(export, tmp_path, monkeypatch):
+    """What was asked for is known before the first epoch of training."""
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    arguments = ["train", "--data", str(export), "--sfreq", "100", *QUICK, "--drop", "3"]
+    with monkeypatch.context() as patch:
+        patch.setattr("skeegformer.write_memmap", interrupt)
+        assert main([*arguments, "--tensorboard", "--output", str(tmp_path), "--name", "a"]) == 130
+    assert main(["train", "--resume", str(tmp_path / "a"), "--quiet"]) == 0
+    assert _scalars(tmp_path / "a" / "tensorboard")
 
 
 def test_a_state_from_a_stranger_cannot_say_what_is_written(export, tmp_path, monkeypatch):
@@ -377,7 +392,7 @@ def test_a_run_of_the_original_is_trained_and_resumed(export, tmp_path, capsys):
     """And its configuration, which lists the options of both networks, can be given again."""
     arguments = ["train", "--preset", "eeg-transformer", "--data", str(export), "--quiet"]
     sizes = ["--embed-dim", "8", "--n-heads", "2", "--n-layers", "2"]
-    sizes += ["--max-epochs", "2", "--output", str(tmp_path)]
+    sizes += ["--max-epochs", "2", "--output", str(tmp_path), "--standardize", "True"]
     assert main([*arguments, *sizes, "--name", "first"]) == 0
     first = tmp_path / "first"
     model = load_model(first / "model.safetensors")
@@ -398,10 +413,16 @@ def test_a_run_of_the_original_is_trained_and_resumed(export, tmp_path, capsys):
 def test_options_of_the_signal_make_the_steps(simulated):
     X = simulated[0]
     words = ["--drop", "Cz", "0", "--l-freq", "2", "--h-freq", "30", "--notch-freq", "20"]
+    methods = {"default": "iir", "eeg-transformer": "fir", "eeg-transformer-2022": "fir"}
+    for preset, method in methods.items():
+        steps = dict(make_steps(resolve(_parse(*words), {}, preset), X))
+        assert steps["filter"].method == method
+    words += ["--filter-method", "fir"]
     steps = dict(make_steps(resolve(_parse(*words, "--resample", "80"), {}, "default"), X))
     assert list(steps) == ["drop", "notch", "filter", "resample"]
     assert steps["drop"].ch_names == ("Cz", X.ch_names[0])  # names and places
     assert (steps["filter"].l_freq, steps["filter"].h_freq) == (2, 30)
+    assert steps["filter"].method == "fir"
     assert steps["notch"].fit(X).freqs_ == [20, 40, 60]  # harmonics, as the help says
     assert steps["resample"].sfreq == 80
     assert make_steps(resolve(_parse("--h-freq", "none"), {}, "default"), X) == []
@@ -420,6 +441,20 @@ def test_options_of_the_data(export):
     }  # fmt: skip
     assert X.ch_names == ["C3", "Cz", "C4", "Pz"]
     assert set(metadata["subject"]) == {"2"}
+
+
+def test_names_of_eegmmi_tell_its_rate(tmp_path):
+    """Exports of the original are of EEGMMI at 160 Hz, and its commands seldom say so."""
+    data = np.random.default_rng(0).normal(size=(12, 64, 50))
+    metadata = pd.DataFrame({"subject": np.repeat([1, 2], 6)})
+    path = write_memmap(data, ["a", "b"] * 6, metadata, tmp_path)
+    words = ["--data", str(path), "--ch-names", "eegmmi", "--drop", "42", "T10", "63"]
+    options = resolve(_parse(*words), {}, "default")
+    X, _, _ = load_data(options)
+    steps = dict(make_steps(options, X))
+    assert X.info["sfreq"] == 160
+    assert steps["drop"].ch_names == ("T9", "T10", "Iz")  # by place and by name
+    assert X.info.get_montage() is not None
 
 
 def test_files_of_epochs(simulated, tmp_path, capsys):
@@ -497,6 +532,11 @@ def test_files_of_options(tmp_path):
         (["EXPORT", "--drop", "9"], "--drop 9: the 4 channels are 0 to 3."),
         (["EXPORT", "--drop", "1", "T9"], "--drop T9: raw-"),
         (["EXPORT", "--ch-names", "a,b,c,d", "--drop", "e"], "--drop e: there is no such channel"),
+        (["EXPORT", "--ch-names", "a,b,c,d", "--sfreq", "none"], "--ch-names needs the sampling r"),
+        (
+            ["EXPORT", "--sfreq", "none", "--h-freq", "none", "--notch-freq", "20"],
+            "filters need: give --sfreq (--sample-rate).",
+        ),
         (["EXPORT", "--ch-names", "eegmmi"], "but --ch-names has 64"),
         (["EXPORT", "--sfreq", "none"], "give --sfreq (--sample-rate), or --h-freq none"),
         (["EXPORT", "--num-tokens", "2"], "--num-tokens is an option of --preset eeg-transformer"),

@@ -407,5 +407,5 @@ def test_explanations_of_several_folds_are_joined(fitted, simulated):
     other = AttentionExplainer("gradient-rollout").explain(fitted, X[:5])
     with pytest.raises(ValueError, match="differ in method"):
         concatenate_explanations([parts[0], other])
-    with pytest.raises(ValueError, match="no explanations to join"):
+    with pytest.raises(ValueError, match="no explanations to be joined"):
         concatenate_explanations([])

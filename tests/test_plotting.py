@@ -10,6 +10,7 @@ from explanation_factory import CH_NAMES, make_explanation, make_info
 from scipy.interpolate import RegularGridInterpolator
 
 from skeegformer import AttentionExplainer, make_eeg_pipeline
+from skeegformer.explain import plot_topomaps
 from skeegformer.plotting import TopomapDisplay
 
 
@@ -35,6 +36,27 @@ def test_a_map_for_each_class_with_joint_limits(explanation):
         np.testing.assert_allclose(image.get_clim(), (0, everything.max()))
     assert display.figure_ is display.ax_.figure
     assert display.colorbar_.ax.get_ylabel() == "share of attention (%)"
+
+
+def test_maps_of_several_explanations_beside_each_other(explanation):
+    """A column for each and a row for each class of which all have epochs."""
+    both = {"all": explanation, "confident": explanation.select(explanation.y == "left")}
+    display = plot_topomaps(both)
+    means = [one.class_means()["left"] for one in both.values()]
+    np.testing.assert_array_equal(display.values, 100 * np.array(means))
+    assert display.titles == [("left", "all"), ("left", "confident")]
+    assert display.images_[0].get_clim() == display.images_[1].get_clim()
+    both["confident"] = explanation.select(np.arange(20))
+    display = plot_topomaps(both, difference=("left", "right"))
+    assert len(display.axes_) == 6
+    means = both["confident"].class_means()
+    difference = 100 * (means["left"] - means["right"])
+    np.testing.assert_array_equal(display.differences[1], difference)
+    other = explanation.select(label="right")
+    with pytest.raises(ValueError, match="No class has epochs in all of a, b"):
+        plot_topomaps({"a": explanation.select(label="left"), "b": other})
+    with pytest.raises(ValueError, match="differ in method, and cannot be compared"):
+        plot_topomaps({"a": explanation, "b": replace(other, method="occlusion")})
 
 
 def test_one_map_for_all(explanation):

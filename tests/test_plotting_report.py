@@ -90,6 +90,7 @@ class Loaded(HTMLParser):
 
 
 def test_sections(explanation, faithfulness):
+    plt.close("all")  # of other tests
     assert sections(explanation.to_report()) == [
         "Summary",
         "Scores",

@@ -110,7 +110,7 @@ ax.axhline(0.5, color="0.4", linestyle="--", linewidth=1, label="chance")
 ax.set_xticks(places, table.index)
 ax.set(ylim=(0, 1.05), ylabel="balanced accuracy\non unseen subjects")
 ax.spines[["top", "right"]].set_visible(False)
-ax.legend(frameon=False, loc="lower right")
+ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
 
 # %%
 # Where the model looks

@@ -17,6 +17,15 @@ def electrode_montage():
     return mne.channels.make_standard_montage("colin27_1005" if renamed else "standard_1005")
 
 
+def info_of_names(ch_names, sfreq):
+    """Make an Info of EEG channels, with positions if all are of the 10-05 system."""
+    import mne
+
+    info = mne.create_info(ch_names, sfreq, "eeg", verbose="ERROR")
+    montage = electrode_montage()
+    return info.set_montage(montage) if set(ch_names) <= set(montage.ch_names) else info
+
+
 def describe_info(info):
     """List what is kept of a `mne.Info`, in plain types.
 

@@ -76,7 +76,7 @@ def make_baseline(name, *, random_state=None, sfreq=None, pass_band=None, **para
     "eegnet",            authors' lengths in seconds. Need the extra ``braindecode``.
     "eegconformer",
     "atcnet", "ctnet"
-    "eeg-transformer"    the network and the training of eeg-transformer [10]_
+    "eeg-transformer"    that of eeg-transformer in 2022 [10]_, trained without noise
     ==================== =====================================================================
 
     "shallowfbcspnet+mirror", "eegnet+mirror" and "eegconformer+mirror" are trained on epochs and

@@ -1,12 +1,10 @@
 """Runs of eeg-transformer: what PyTorch Lightning kept of a training, and the epochs it was of."""
 
-import pickle
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from skeegformer.cli._training_data import read_ch_names
+from skeegformer.cli._training_data import load_export, rate_of, read_ch_names
 
 
 def find_checkpoint(path):
@@ -21,10 +19,21 @@ def find_checkpoint(path):
     return found[0] if found else None
 
 
-def run_of(checkpoint):
-    """Name the folder that a checkpoint belongs to."""
-    folder = checkpoint.parent
+def run_of(path):
+    """Name the folder of a run, or the one that a checkpoint or an attention.pt belongs to."""
+    folder = path if path.is_dir() else path.parent
     return folder.parent if folder.name == "checkpoints" else folder
+
+
+def load_saved_attention(path, ch_names=None, sfreq=None):
+    """Load what attention.py of eeg-transformer wrote, with names of its channels."""
+    from skeegformer import Explanation
+    from skeegformer._utils.info import info_of_names
+
+    names, info = read_ch_names(ch_names), None
+    if names:
+        info = info_of_names(names, sfreq or rate_of(ch_names, path))
+    return Explanation.load(path, info=info)
 
 
 def load_original_data(model, data=None, ch_names=None, sfreq=None):
@@ -34,24 +43,24 @@ def load_original_data(model, data=None, ch_names=None, sfreq=None):
     """
     import mne
 
-    from skeegformer.datasets import load_memmap
-
     theirs = model.original_
     path = Path(data or theirs.get("data_path") or "").expanduser()
     if not path.is_file():
-        raise ValueError(f"Its data, {path}, are not there; say where they are: --data FILE.")
+        raise ValueError(
+            f"Its data, {path}, are not there; say where they are: --data FILE. What its "
+            "attention.py has written can be explained without: RUN/attention.pt."
+        )
     filters = [name for name in ("notch_freq", "low_pass", "high_pass") if theirs.get(name)]
-    sfreq = sfreq or theirs.get("sample_rate") or (160.0 if ch_names == "eegmmi" else None)
     beside = data is not None or not Path(theirs.get("label_path") or "").is_file()
-    X, y, metadata = load_memmap(
+    X, y, metadata = load_export(
         path,
         labels=None if beside else theirs["label_path"],
         conditions=theirs["conditions"],
         stages=theirs.get("stages"),
         n_times=theirs["epoch_length"],
         n_chans=theirs["num_channels"],
-        sfreq=sfreq,
-        ch_names=read_ch_names(ch_names),
+        sfreq=sfreq or theirs.get("sample_rate"),
+        ch_names=ch_names,
     )
     if filters and X.sfreq is None:
         raise ValueError(
@@ -77,15 +86,14 @@ def load_original_data(model, data=None, ch_names=None, sfreq=None):
 
 def read_held_out(run, subjects):
     """Read which epochs a run held out; refuse epochs that are not in the order of its own."""
+    from skeegformer.io._pickles import as_array, read_pickle
+
     path = run / "splits.pt"
     if not path.is_file():
         raise ValueError(f"{path} is missing, which tells the epochs held out; pass --part all.")
     try:
-        with zipfile.ZipFile(path) as archive:
-            (name,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
-            with archive.open(name) as file:
-                content = _Reader(file).load()
-        parts = [_integers(content[key]) for key in ("train_idx", "val_idx")]
+        content = read_pickle(path)
+        parts = [as_array(content[key]) for key in ("train_idx", "val_idx")]
     except Exception as error:  # what damaged files raise is of a dozen types
         raise ValueError(
             f"{path} cannot be read: it is damaged, or no split of eeg-transformer."
@@ -97,34 +105,3 @@ def read_held_out(run, subjects):
             "export, whose rows are in another order. Give that with --data, or pass --part all."
         )
     return np.isin(np.arange(len(subjects)), parts[1])
-
-
-class _Inert:
-    """What a pickle says to be an object: its arguments and its state, and nothing is run."""
-
-    def __new__(cls, *args, **kwargs):
-        made = super().__new__(cls)
-        made.args, made.state = args, None
-        return made
-
-    def __setstate__(self, state):
-        self.state = state
-
-
-class _Reader(pickle.Unpickler):
-    """Read plain values of a pickle; names in it are never looked up."""
-
-    def find_class(self, module, name):
-        is_bytes = (module, name) == ("_codecs", "encode")  # how old pickles write bytes
-        return (lambda text, encoding: text.encode("latin1")) if is_bytes else _Inert
-
-    def persistent_load(self, pid):
-        return None
-
-
-def _integers(array):
-    """Make an array of what numpy pickled."""
-    _, shape, dtype, _, content = array.state
-    if dtype.args[0] not in ("i4", "i8"):
-        raise ValueError("no whole numbers")
-    return np.frombuffer(content, "<" + dtype.args[0]).reshape(shape)

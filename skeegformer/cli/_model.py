@@ -15,13 +15,18 @@ def make_steps(options, X):
     if options["notch_freq"] is not None:
         steps.append(("notch", NotchFilter(options["notch_freq"], sfreq=sfreq)))
     if options["l_freq"] is not None or options["h_freq"] is not None:
-        steps.append(("filter", BandPassFilter(options["l_freq"], options["h_freq"], sfreq=sfreq)))
+        method = options["filter_method"] or "iir"
+        band = BandPassFilter(options["l_freq"], options["h_freq"], method=method, sfreq=sfreq)
+        steps.append(("filter", band))
     if options["resample"] is not None:
         steps.append(("resample", Resampler(options["resample"], input_sfreq=sfreq)))
-    if [name for name, _ in steps if name != "drop"] and getattr(X, "sfreq", 1) is None:
+    filters = [name for name, _ in steps if name != "drop"]
+    if filters and getattr(X, "sfreq", 1) is None:
+        only_low_pass = filters == ["filter"] and options["l_freq"] is None
         raise ValueError(
             f"{X.path.name} does not tell its sampling rate, which filters need: give --sfreq "
-            "(--sample-rate), or --h-freq none (--low-pass none) for no filter."
+            "(--sample-rate)"
+            + (", or --h-freq none (--low-pass none) for no filter." if only_low_pass else ".")
         )
     return steps
 

@@ -21,10 +21,11 @@ _SINCE_2022 = {
     "warmup_steps": 1000,
     "batch_size": 64,
 }
+_ALWAYS = {"h_freq": None, "filter_method": "fir", "noise": 0.2}
 PRESETS = {
     "default": {},
-    ORIGINAL: {"h_freq": None, "noise": 0.2, **_SINCE_2022},
-    f"{ORIGINAL}-2022": {"h_freq": None, "noise": 0.2},
+    ORIGINAL: _ALWAYS | _SINCE_2022,
+    f"{ORIGINAL}-2022": _ALWAYS,
 }
 _DATA = [
     Option("data", "export (raw-....dat), or Epochs (*-epo.fif ...)", "--data-path", many=True),
@@ -53,6 +54,11 @@ _SIGNAL = [
     ),
     Option("l_freq", "lower edge of the pass band in Hz (default: none)", "--high-pass", real),
     Option("h_freq", "upper edge of the pass band in Hz, or none", "--low-pass", real, 30.0),
+    Option(
+        "filter_method",
+        "of pass bands (default: iir, with --preset eeg-transformer fir)",
+        choices=("iir", "fir"),
+    ),
     Option("notch_freq", "line frequency to remove, with harmonics, in Hz", "--notch-freq", real),
     Option("resample", "sampling rate in Hz after filters (default: as it is)", type=real),
 ]

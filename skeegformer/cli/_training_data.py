@@ -99,16 +99,38 @@ def _are_epochs(paths):
     return all(str(path).endswith((".fif", ".fif.gz")) for path in paths)
 
 
-def _export(options):
+def load_export(path, *, ch_names=None, sfreq=None, **chosen):
+    """Open an export whose channels may be named by `read_ch_names`; eegmmi also tells the rate."""
     from skeegformer.datasets import load_memmap
 
+    names = read_ch_names(ch_names)
+    X, y, metadata = load_memmap(path, ch_names=names, sfreq=sfreq, **chosen)
+    if names and X.sfreq is None:
+        sfreq = rate_of(ch_names, X.path)
+        return load_memmap(path, ch_names=names, sfreq=sfreq, **chosen)
+    return X, y, metadata
+
+
+def rate_of(ch_names, path):
+    """Tell the sampling rate of channels that are named, where it is not given."""
+    from skeegformer.datasets._channels import SFREQ
+
+    if ch_names != "eegmmi":
+        raise ValueError(
+            f"--ch-names needs the sampling rate as well, which {path.name} does not tell: give "
+            "--sfreq."
+        )
+    return SFREQ
+
+
+def _export(options):
     if len(options["data"]) > 1:
         raise ValueError(
             f"--data names {len(options['data'])} files; take one export, or *-epo.fif files only."
         )
     names = ("labels", "conditions", "stages", "subjects", "n_times", "n_chans", "sfreq")
-    chosen = {name: options[name] for name in names}
-    return load_memmap(options["data"][0], ch_names=read_ch_names(options["ch_names"]), **chosen)
+    chosen = {name: options[name] for name in (*names, "ch_names")}
+    return load_export(options["data"][0], **chosen)
 
 
 def _epochs(options):

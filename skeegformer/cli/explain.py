@@ -1,25 +1,31 @@
 """``skeegformer explain``: what the models of training runs look at, use or need."""
 
 import argparse
-import glob
-import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from skeegformer.cli import _lightning as lightning
-from skeegformer.cli import _run_folder as folder
 from skeegformer.cli._arguments import count, draw_into_files, name_flags
+from skeegformer.cli._explained_runs import (
+    choose_epochs,
+    find_runs,
+    kept_places,
+    load_run,
+    read_epochs,
+    refuse_different,
+)
 from skeegformer.cli._files import claim_folder, write_figure, write_table
 from skeegformer.cli._options import Option, add_options
-from skeegformer.cli._train_options import check_options, resolve
-from skeegformer.cli._training_data import in_file, load_data
 
 _METHODS = ("rollout", "gradient-rollout", "integrated-gradients", "occlusion", "permutation")
 _DESCRIPTION = """\
 Explain the predictions of trained models, run by run, for the epochs that were held out. A RUN is
-a folder of `skeegformer train`, or a folder (lightning_logs/version_0) or checkpoint (*.ckpt) of
-eeg-transformer. Written are, to RUN/explanation, the explanation, tables, a map and a report.
+a folder of `skeegformer train`, or of eeg-transformer: a folder (lightning_logs/version_0), a
+checkpoint (*.ckpt), or what its attention.py wrote (attention.pt). Written are, to
+RUN/explanation, the explanation, tables, a map and a report; of several runs also, to --output, a
+map of each beside the others, and all of them joined.
 """
 _EPILOG = """\
 methods:
@@ -34,6 +40,7 @@ examples:
   skeegformer explain runs/fold-* --method gradient-rollout --target true --output maps
   skeegformer explain lightning_logs/version_0 --ch-names eegmmi --convention eeg-transformer \\
       --head-fusion max
+  skeegformer explain lightning_logs/*/attention.pt --ch-names eegmmi --output bands
 
 Exit code: 0 when all went well, 2 when the input was at fault.
 """
@@ -112,82 +119,29 @@ def _explain_all(args):
     explainer._check_parameters()
     if not 0 <= args.min_confidence <= 1:
         raise ValueError(f"--min-confidence {args.min_confidence} is no probability from 0 to 1.")
-    models = {run: _load(run) for run in _find(args.runs)}
-    _refuse_different(models)
-    folders = {
-        run: (run if run.is_dir() else lightning.run_of(run)) / "explanation" for run in models
-    }
+    models = {run: load_run(run, args) for run in find_runs(args.runs)}
+    refuse_different(models)
+    folders = {run: lightning.run_of(run) / "explanation" for run in models}
+    if len(set(folders.values())) < len(folders):
+        raise ValueError("Several of the runs are of one folder; explain them one by one.")
     for path in (*folders.values(), *([args.output] if len(models) > 1 else [])):
         _claim(path, args.method, args.overwrite)
     found = []
     for run, model in models.items():
-        explanation, epochs = _explain(run, model, explainer, args)
+        explanation, epochs, accuracy = _explain(run, model, explainer, args)
         faithfulness = None
         if args.evaluate:
             print("Putting it to the test ...", flush=True)
             faithfulness = explanation.evaluate(random_state=args.random_state)
             print(faithfulness)
         _write(folders[run], explanation, epochs, faithfulness, f"{run.name}: {args.method}", args)
-        found.append((explanation, epochs.assign(run_folder=str(run))))
+        found.append((explanation, epochs.assign(run_folder=str(run)), accuracy))
     if len(found) > 1:
-        joined = concatenate_explanations([explanation for explanation, _ in found])
-        epochs = pd.concat([table for _, table in found], ignore_index=True)
+        _compare(list(models), found, args)
+        joined = concatenate_explanations([explanation for explanation, *_ in found])
+        epochs = pd.concat([table for _, table, _ in found], ignore_index=True)
         _write(args.output, joined, epochs, None, f"{len(found)} runs: {args.method}", args)
     return 0
-
-
-def _find(patterns):
-    """List the runs that are meant; a shell resolves patterns itself, unless quoted."""
-    paths = []
-    for pattern in patterns:
-        # Path.glob takes no pattern that begins at the root.
-        matches = sorted(glob.glob(pattern)) if re.search(r"[*?\[]", pattern) else [pattern]  # noqa: PTH207
-        runs = [Path(match) for match in matches]
-        runs = [run for run in runs if run.is_dir() or (run.is_file() and run.suffix == ".ckpt")]
-        if not runs:
-            raise ValueError(f"There is no run {pattern}: no such folder.")
-        paths += runs
-    return list(dict.fromkeys(paths))
-
-
-def _load(run):
-    """Load the model of a run, ours or eeg-transformer's."""
-    from skeegformer.io import load_model
-
-    checkpoint = None if (run / folder.CONFIG).is_file() else lightning.find_checkpoint(run)
-    if checkpoint is not None:
-        return load_model(checkpoint)
-    folder.open_run(run)
-    if not (run / folder.MODEL).is_file():
-        raise ValueError(
-            f"{run} has no model yet; finish it first: skeegformer train --resume {run}"
-        )
-    return load_model(run / folder.MODEL)
-
-
-def _classifier(model):
-    return model[-1] if hasattr(model, "steps") else model
-
-
-def _refuse_different(models):
-    """Refuse runs whose explanations cannot be joined, before anything is computed."""
-    first = None
-    for run, model in models.items():
-        classifier = _classifier(model)
-        kind = {
-            "networks": type(classifier).__name__,
-            "channels": classifier.ch_names_ or classifier.n_chans_,
-            "classes": classifier.classes_.tolist(),
-            "numbers of temporal tokens": getattr(classifier, "n_time_tokens", None),
-            "numbers of samples": classifier.n_times_,
-        }
-        first = first or (run, kind)
-        for name, value in kind.items():
-            if value != first[1][name]:
-                raise ValueError(
-                    f"{first[0]} and {run} have different {name}, and cannot be joined; explain "
-                    "them one by one."
-                )
 
 
 def _names(method):
@@ -201,10 +155,15 @@ def _names(method):
     }
 
 
+def _names_of_several(method):
+    return {"maps of runs": f"{method}-runs.png", "runs": f"{method}-runs.csv"}
+
+
 def _claim(path, method, overwrite):
     """Make a folder before anything is computed, and refuse to replace what is in it."""
     claim_folder(path)
-    taken = [name for name in _names(method).values() if (path / name).exists()]
+    names = {**_names(method), **_names_of_several(method)}.values()
+    taken = [name for name in names if (path / name).exists()]
     if taken and not overwrite:
         raise ValueError(
             f"{path / taken[0]} exists already; pass --overwrite to replace it and the files "
@@ -213,18 +172,24 @@ def _claim(path, method, overwrite):
 
 
 def _explain(run, model, explainer, args):
-    """Explain one run; gives the explanation and a table of its epochs."""
-    if hasattr(model, "original_"):
-        names = args.data, args.ch_names, args.sfreq
-        read, y, metadata, info = lightning.load_original_data(model, *names)
+    """Explain one run; gives the explanation, a table of its epochs, and the accuracy."""
+    import pandas as pd
+
+    if hasattr(model, "token_values"):
+        explanation, y, subjects = model, model.y, model.subjects
+        metadata = pd.DataFrame({"subject": subjects})
+        print(f"{run}: rollout of eeg-transformer, the largest weight of all heads", flush=True)
     else:
-        read, y, metadata, info = _load_data(run, model, args)
-    chosen = _choose(run, model, y, metadata, args)
-    y, metadata = y[chosen], metadata.iloc[chosen].reset_index(drop=True)
-    subjects = metadata["subject"].to_numpy()
-    explanation = explainer.explain(model, read(chosen), y, groups=subjects, info=info)
+        read, y, metadata, info = read_epochs(run, model, args)
+        chosen = choose_epochs(run, model, y, metadata, args)
+        y, metadata = y[chosen], metadata.iloc[chosen].assign(epoch=chosen).reset_index(drop=True)
+        subjects = metadata["subject"].to_numpy()
+        explanation = explainer.explain(model, read(chosen), y, groups=subjects, info=info)
+        kept = kept_places(model)
+        if explanation.ch_names is None and kept is not None:
+            names = [f"channel {place}" for place in kept]  # as in the export
+            explanation = replace(explanation, ch_names=names)
     table = metadata.assign(
-        epoch=chosen,
         condition=y,
         prediction=explanation.predictions,
         confidence=explanation.confidences,
@@ -244,50 +209,8 @@ def _explain(run, model, explainer, args):
         f"{len(y)} {accuracy:.3f}",
         flush=True,
     )
-    return explanation.select(np.flatnonzero(kept)), table[kept].reset_index(drop=True)
-
-
-def _load_data(run, model, args):
-    """Load the epochs of one of our runs, or others, and find out the channels of its network."""
-    import mne
-
-    config = folder.open_run(run)
-    options = check_options(config["options"], run / folder.CONFIG)
-    options = resolve({}, options, config.get("preset", "default"))
-    if args.data:
-        options |= {"data": [args.data], "task": None, "labels": None, "subjects": None}
-    options |= {name: getattr(args, name) for name in ("ch_names", "sfreq") if getattr(args, name)}
-    X, y, metadata = load_data(options)
-    if not in_file(X):
-        return X.__getitem__, y, metadata, None
-    if X.info is not None and _classifier(model).ch_names_ is not None:
-
-        def read(rows):
-            return X[rows].to_epochs(metadata.iloc[rows].reset_index(drop=True))
-
-        return read, y, metadata, None
-    # Names that the training did not know are those of the channels that were kept.
-    kept = model["drop"].kept_channels_ if "drop" in getattr(model, "named_steps", ()) else None
-    info = X.info if X.info is None or kept is None else mne.pick_info(X.info, kept)
-    return lambda rows: X[rows].load(), y, metadata, info
-
-
-def _choose(run, model, y, metadata, args):
-    """Choose the epochs to explain."""
-    part = args.part
-    if part == "all" or (part is None and args.data):
-        return np.arange(len(y))
-    if hasattr(model, "original_"):
-        home = run if run.is_dir() else lightning.run_of(run)
-        held_out = lightning.read_held_out(home, metadata["subject"].to_numpy())
-    else:
-        held_out = folder.read_split(run, y, metadata)
-    if part is None and not held_out.any():
-        return np.arange(len(y))
-    chosen = np.flatnonzero(held_out == (part != "training"))
-    if not len(chosen):
-        raise ValueError(f"{run} held out no epochs; pass --part all.")
-    return chosen
+    table = table[kept].reset_index(drop=True)
+    return explanation.select(np.flatnonzero(kept)), table, accuracy
 
 
 def _write(path, explanation, epochs, faithfulness, title, args):
@@ -322,3 +245,37 @@ def _write(path, explanation, epochs, faithfulness, title, args):
     print(f"  most on {', '.join(top)}. {what} {figure}")
     others = [file.name for key, file in files.items() if key not in ("map", "bars")]
     print(f"  Beside it: {', '.join(others)}")
+
+
+def _compare(runs, found, args):
+    """Write means and accuracy of each run, and draw their maps beside each other."""
+    import pandas as pd
+
+    from skeegformer.explain import plot_topomaps
+
+    homes = [lightning.run_of(run) for run in runs]
+    different = len({home.name for home in homes}) == len(homes)
+    titles = [home.name if different else str(home) for home in homes]
+    explanations = {title: one for title, (one, *_) in zip(titles, found, strict=True)}
+    files = {key: args.output / name for key, name in _names_of_several(args.method).items()}
+    rows = [
+        {
+            "run": title,
+            "accuracy": accuracy,
+            "n_epochs": len(one),
+            **dict(zip(one.channel_names, one.values.mean(axis=0), strict=True)),
+        }
+        for title, (one, _, accuracy) in zip(titles, found, strict=True)
+    ]
+    write_table(files["runs"], pd.DataFrame(rows))
+    files["maps of runs"].unlink(missing_ok=True)
+    first = found[0][0]
+    if first.info is None or first.positions is None:
+        return
+    shared = set.intersection(*(set(one.y.tolist()) for one in explanations.values()))
+    pair = [label for label in first.classes.tolist() if label in shared]
+    difference = tuple(pair) if len(pair) == 2 else None
+    if pair:
+        display = plot_topomaps(explanations, difference=difference)
+        write_figure(files["maps of runs"], display.figure_)
+        print(f"Maps of the runs beside each other: {files['maps of runs']}")

@@ -46,7 +46,8 @@ Options have the names of eeg-transformer as well. Exit code: 0 when all went we
 was at fault, 130 after Ctrl-C.
 """
 
-
+# Ends by scheduler and terminal, of which Windows has only the first.
+_ENDINGS = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
 _RUN = [
     Option("output", "folder of runs", None, Path, Path("runs")),
     Option("name", "its folder in there (default: after the data); NAME-2 where NAME is taken"),
@@ -58,6 +59,7 @@ _RUN = [
         "November 2022 (default: that of --config)",
         choices=tuple(PRESETS),
     ),
+    Option("standardize", "understood for commands of eeg-transformer: it always is"),
     Option("tensorboard", "write logs for TensorBoard too", type=bool, default=False),
     Option("quiet", "no table of losses", type=bool, default=False),
 ]
@@ -122,7 +124,8 @@ def _begin(args, given, from_file, preset, hint):
     # The run is found again from wherever it is asked for.
     options["data"] = options["data"] and [_absolute(path) for path in options["data"]]
     options["labels"] = options["labels"] and _absolute(options["labels"])
-    options["ch_names"] = options["ch_names"] and ",".join(data.read_ch_names(options["ch_names"]))
+    if options["ch_names"] not in (None, "eegmmi"):
+        options["ch_names"] = ",".join(data.read_ch_names(options["ch_names"]))
     if options["random_state"] is None:
         options["random_state"] = secrets.randbelow(2**31)
     make_classifier(options, preset)  # refuses what is out of range before anything is loaded
@@ -197,6 +200,7 @@ def _train(run, X, y, metadata, steps, classifier, held_out, tensorboard):
     subjects = metadata["subject"].to_numpy()
     callbacks = [TrainingLog(run / folder.HISTORY)]
     if tensorboard:
+        (run / folder.TENSORBOARD).mkdir(exist_ok=True)  # by which --resume knows
         callbacks.append(TensorBoardLog(run / folder.TENSORBOARD))
     classifier.set_params(callbacks=[*callbacks, ResumableTraining(run / folder.STATE)])
     out = "nobody is held out"
@@ -237,12 +241,17 @@ def _transformed(steps, X, copy):
 
         print(f"Filtering {count(len(X), 'epoch')} ...", flush=True)
         shutil.rmtree(copy, ignore_errors=True)
-        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        before = {
+            number: signal.signal(number, lambda number, _: sys.exit(128 + number))
+            for number in _ENDINGS
+            if signal.getsignal(number) == signal.SIG_DFL  # nohup ignores one of them
+        }
         try:
             steps = Pipeline(steps).fit(X[:1])
             yield load_memmap(write_memmap(X, [""] * len(X), None, copy, transformer=steps))[0]
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
             shutil.rmtree(copy, ignore_errors=True)
     else:
         for _, step in steps:
@@ -252,6 +261,7 @@ def _transformed(steps, X, copy):
 
 def _report(run, classifier, y, predictions, subjects, held_out):
     """Write and print scores of each subject, and draw figures."""
+    import matplotlib.pyplot as plt
     import numpy as np
     import pandas as pd
     from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, balanced_accuracy_score
@@ -291,6 +301,7 @@ def _report(run, classifier, y, predictions, subjects, held_out):
     display = ConfusionMatrixDisplay.from_predictions(
         y[shown],
         predictions[shown],
+        ax=plt.subplots(layout="constrained")[1],
         normalize="true",
         values_format=".2f",
         cmap="Blues",

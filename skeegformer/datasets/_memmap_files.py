@@ -108,8 +108,9 @@ def write_files(folder, name, n_times, chunks, header, *, zscore=False, overwrit
                 path.rmdir()
         if not isinstance(error, OSError) or isinstance(error, FileExistsError):
             raise
+        reason = str(error.strerror or error).rstrip(".")
         raise type(error)(
-            f"The export {name!r} could not be written to {folder}: {error.strerror or error}. "
+            f"The export {name!r} could not be written to {folder}: {reason}. "
             "Earlier files are as they were."
         ) from error
     return folder / raw.name

@@ -9,7 +9,7 @@ import mne
 import numpy as np
 import pandas as pd
 
-from skeegformer._utils.info import electrode_montage, make_info
+from skeegformer._utils.info import info_of_names, make_info
 from skeegformer._validation import MappedEpochs
 from skeegformer.datasets._memmap_files import (
     FORMAT,
@@ -228,11 +228,9 @@ def _find_info(path, header, ch_names, sfreq):
         info = make_info({**described, "positions": places})
         info["line_freq"] = header.get("line_freq")
         return ch_names, sfreq, info
-    info = mne.create_info(ch_names, sfreq, "eeg", verbose="ERROR")
-    montage = electrode_montage()
-    if described.get("ch_names") is None and set(ch_names) <= set(montage.ch_names):
-        info.set_montage(montage)
-    return ch_names, sfreq, info
+    if described.get("ch_names") is None:
+        return ch_names, sfreq, info_of_names(ch_names, sfreq)
+    return ch_names, sfreq, mne.create_info(ch_names, sfreq, "eeg", verbose="ERROR")
 
 
 def _agreed(name, given, known, source):

@@ -1,5 +1,6 @@
 """Attributions by attention, gradients and perturbation, their tests and statistics."""
 
+from skeegformer.explain._figures import plot_topomaps
 from skeegformer.explain._randomization import randomize_parameters
 from skeegformer.explain._statistics import bootstrap_intervals, seed_stability
 from skeegformer.explain.clusters import ClusterTest
@@ -20,6 +21,7 @@ __all__ = [
     "bootstrap_intervals",
     "channel_permutation_importance",
     "concatenate_explanations",
+    "plot_topomaps",
     "randomize_parameters",
     "seed_stability",
 ]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skeegformer._validation import check_one_of
+from skeegformer.explain._inputs import check_alike
 from skeegformer.explain._statistics import bootstrap_intervals, subject_means
 from skeegformer.explain.methods import METHODS
 from skeegformer.plotting import (
@@ -38,12 +39,7 @@ def plot_topomap(self, by="class", *, difference=None, **kwargs):
         If what is needed is not known: positions, subjects, or the conditions of `difference`.
     """
     check_one_of("by", by, ("class", "subject", "part", "class and part", None))
-    if self.info is None:
-        raise ValueError(
-            "A topomap needs electrode positions, and the classifier was fitted on data "
-            "without them: pass Epochs with a montage (epochs.set_montage), or give explain "
-            "an info=."
-        )
+    _check_positions(self)
     if by == "class and part":
         means, differences = (
             {
@@ -56,6 +52,62 @@ def plot_topomap(self, by="class", *, difference=None, **kwargs):
     else:
         means, differences = _means(self, self.values, by, difference)
     return TopomapDisplay(**_maps(self, means, differences), info=self.info).plot(**kwargs)
+
+
+def plot_topomaps(explanations, *, difference=None, **kwargs):
+    """Draw maps of several explanations beside each other, such as of a model for each band.
+
+    Parameters
+    ----------
+    explanations : dict of str to Explanation
+        By title: one method on the same channels and classes. Each is a column; a row is drawn
+        for each class of which all have epochs.
+    difference : tuple of (object, object) or None, default=None
+        Two of the classes: only they are drawn, and the first minus the second.
+    **kwargs : dict
+        See `TopomapDisplay.plot`: ``names``, ``vlim``, ``ax``, ...
+
+    Returns
+    -------
+    TopomapDisplay
+        With the figure in ``figure_``. All maps share their colours.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be compared, there are no positions, or no class is in all of them.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from skeegformer import AttentionExplainer, EEGTransformerClassifier, make_simulated_eeg
+    >>> from skeegformer.explain import plot_topomaps
+    >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, n_epochs=10, random_state=0)
+    >>> explanations = {}
+    >>> for name, h_freq in (("below 7 Hz", 7), ("below 30 Hz", 30)):
+    ...     low = X.copy().filter(None, h_freq)
+    ...     model = EEGTransformerClassifier(max_epochs=2, random_state=0).fit(low, y)
+    ...     explanations[name] = AttentionExplainer().explain(model, low, y)
+    >>> len(plot_topomaps(explanations, difference=("left", "right")).axes_)
+    6
+    """
+    found = list(explanations.values())
+    check_alike(found, ("method", "ch_names", "classes"), "compared")
+    _check_positions(found[0])
+    parts = [_means(one, one.values, "class", difference) for one in found]
+    means, differences = (
+        {
+            (title, name): maps[title]
+            for title in both[0]
+            if all(title in maps for maps in both)
+            for name, maps in zip(explanations, both, strict=True)
+        }
+        for both in zip(*parts, strict=True)
+    )
+    if not means:
+        raise ValueError(f"No class has epochs in all of {', '.join(explanations)}.")
+    return TopomapDisplay(**_maps(found[0], means, differences), info=found[0].info).plot(**kwargs)
 
 
 def plot_bars(self, *, level=0.95, random_state=0, **kwargs):
@@ -167,6 +219,15 @@ def plot_patterns(self, n_sources=5, *, ax=None):
         found.classes,
         [f"{100 * share:.0f} %, {token}" for share, token in shares],
     ).plot(ax)
+
+
+def _check_positions(explanation):
+    if explanation.info is None:
+        raise ValueError(
+            "A topomap needs electrode positions, and the classifier was fitted on data "
+            "without them: pass Epochs with a montage (epochs.set_montage), or give explain "
+            "an info=."
+        )
 
 
 def _factor(explanation):

@@ -59,7 +59,8 @@ def explain_rollout(classifier, data, subjects, connections, **options):
             # The rows of channels in the last block are read by nobody.
             read = weights if options["convention"] == "eeg-transformer" else weights[:, :-1]
             matrices.append(attention_rollout(read, **options))
-    return torch.cat(logits), None, _by_channel(network, rows, matrices)
+    rows, matrices = torch.cat(rows).double().numpy(), matrices and torch.cat(matrices).numpy()
+    return torch.cat(logits), None, by_channel(network, rows, matrices)
 
 
 def explain_gradient_rollout(network, data, codes, means, connections):
@@ -74,7 +75,8 @@ def explain_gradient_rollout(network, data, codes, means, connections):
         rows.append(relevance[:, 0, 1:])
         if connections:
             matrices.append(relevance)
-    return _by_channel(network, rows, matrices)
+    matrices = matrices and torch.cat(matrices).numpy()
+    return by_channel(network, torch.cat(rows).double().numpy(), matrices)
 
 
 def signed_gradient_rollout(network, data, codes, means=None, *, batch_size=BATCH_SIZE):
@@ -98,13 +100,12 @@ def signed_gradient_rollout(network, data, codes, means=None, *, batch_size=BATC
     return torch.cat(rows).double().numpy()
 
 
-def _by_channel(network, rows, matrices):
+def by_channel(network, rows, matrices=()):
     """Turn the class token's rows into shares, and matrices of tokens into those of channels."""
-    found = {"token_values": network.tokens_to_channels(_shares(torch.cat(rows).double().numpy()))}
-    if matrices:
+    found = {"token_values": network.tokens_to_channels(_shares(rows))}
+    if len(matrices):
         # Rows are averaged over the temporal tokens of a channel, and columns summed.
-        matrices = torch.cat(matrices).numpy()[:, 1:]
-        between = network.tokens_to_channels(matrices).sum(axis=-1)
+        between = network.tokens_to_channels(matrices[:, 1:]).sum(axis=-1)
         between = network.tokens_to_channels(between.swapaxes(1, 2)).mean(axis=-1)
         found["connections"] = between.swapaxes(1, 2)
     return found

@@ -1,6 +1,6 @@
 """The result of an explainer: a value for every epoch and channel, and what belongs to it."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from skeegformer.explain._figures import (
     plot_patterns,
     plot_topomap,
 )
+from skeegformer.explain._files import load, save
+from skeegformer.explain._inputs import check_alike
 from skeegformer.explain._report import to_report
 from skeegformer.explain._source import Source
 from skeegformer.explain._statistics import confidence_intervals, subject_means
@@ -22,7 +24,6 @@ from skeegformer.explain.clusters import compare
 from skeegformer.explain.faithfulness import evaluate
 from skeegformer.explain.methods import METHODS
 from skeegformer.explain.patterns import patterns
-from skeegformer.io._explanations import load_fields, save_fields
 
 # What has one entry for every epoch, and so is indexed together.
 PER_EPOCH = ("token_values", "probabilities", "y", "targets", "subjects", "connections")
@@ -119,6 +120,8 @@ class Explanation:
     to_evoked = to_evoked
     to_shap = to_shap
     to_report = to_report
+    save = save
+    load = classmethod(load)
 
     def __len__(self):
         return len(self.token_values)
@@ -268,56 +271,6 @@ class Explanation:
             changes["permutation"] = None
         return replace(self, **changes)
 
-    def save(self, path, *, overwrite=False):
-        """Save everything but model and epochs as one file, in which nothing is executed.
-
-        Of `info`, names, types, rate, bad channels, positions and fiducials are kept, and of
-        objects among the settings, their text. What puts an explanation to the test needs the
-        model, and has to be computed before.
-
-        Parameters
-        ----------
-        path : str or pathlib.Path
-            Where to, with the ending ``.safetensors``.
-        overwrite : bool, default=False
-            Whether a file that is there may be replaced, as a whole.
-
-        Returns
-        -------
-        pathlib.Path
-            The file.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If labels are of a type that cannot be saved, or the ending is another one.
-        OSError
-            If there is such a file, or it cannot be written.
-        """
-        values = {name: getattr(self, name) for name in FIELDS if name != "source"}
-        return save_fields(values, path, overwrite=overwrite)
-
-    @classmethod
-    def load(cls, path):
-        """Read what `save` wrote.
-
-        Parameters
-        ----------
-        path : str or pathlib.Path
-            The file.
-
-        Returns
-        -------
-        Explanation
-            It knows no model; give `evaluate` the estimator and X.
-
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            If there is no such file, or it is no explanation, incomplete, changed or too new.
-        """
-        return cls(**load_fields(path))
-
     def __repr__(self):
         n_epochs, n_chans, n_parts = self.token_values.shape
         order = np.argsort(self.feature_importances_)[::-1]
@@ -328,9 +281,6 @@ class Explanation:
             f"{n_parts} {kind}{'s' * (n_parts > 1)}, "
             f"most on {', '.join(names)}>"
         )
-
-
-FIELDS = tuple(part.name for part in fields(Explanation))
 
 
 def concatenate_explanations(explanations):
@@ -352,16 +302,10 @@ def concatenate_explanations(explanations):
         If there is nothing to join, or they do not belong together.
     """
     explanations = list(explanations)
-    if not explanations:
-        raise ValueError("There are no explanations to join.")
-    first = explanations[0]
-    for name in ("method", "ch_names", "parts", "part_kind", "classes"):
-        found = [getattr(explanation, name) for explanation in explanations]
-        if any(not np.array_equal(value, found[0]) for value in found):
-            raise ValueError(f"The explanations differ in {name}, and cannot be joined.")
+    check_alike(explanations, ("method", "ch_names", "parts", "part_kind", "classes"), "joined")
     joined = {}
     for name in PER_EPOCH:
         values = [getattr(explanation, name) for explanation in explanations]
         known = all(value is not None for value in values)
         joined[name] = np.concatenate(values) if known else None
-    return replace(first, **joined, permutation=None, source=None)
+    return replace(explanations[0], **joined, permutation=None, source=None)

@@ -1,6 +1,7 @@
 """What PyTorch Lightning kept of a training of eeg-transformer, as a classifier; nothing is run.
 
 `load_checkpoint` reads weights and hyperparameters, `_convert` makes the classifier of them.
+`load_attention` reads what its attention.py has computed.
 """
 
 import pickle
@@ -9,11 +10,13 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import nullcontext
 from numbers import Real
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from skeegformer.io._net import build_net
+from skeegformer.io._pickles import as_array, read_pickle
 from skeegformer.original import OriginalTransformerClassifier
 
 # Harmless to read as the dict, or the nothing, that they are for us.
@@ -72,6 +75,44 @@ def load_checkpoint(path):
         return _convert(dict(state), _hyperparameters(path, content))
     except ValueError as error:
         raise ValueError(f"{path} cannot be made a classifier: {error}") from error
+
+
+def load_attention(path):
+    """Read what attention.py of eeg-transformer wrote: a dict, with epochs along first axes."""
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    try:
+        content = list(read_pickle(path))
+        if len(content) == 10:  # until November 2022 with stages
+            del content[8], content[4]
+        attention, confidences, predictions, labels, subjects, hyperparameters = content[:6]
+        found = _plain_dict({**hyperparameters, **(hyperparameters.state or {})})
+        n_channels, n_time_tokens = found["num_channels"], found["num_tokens"]
+        ignored = _ignored(found)
+        n_tokens = 1 + (n_channels - len(ignored)) * n_time_tokens
+        if attention.shape != (len(labels), n_tokens, n_tokens):
+            raise ValueError(f"attention of shape {attention.shape} in place of {n_tokens} tokens")
+        if not np.isfinite(attention).all():
+            raise ValueError("attention that is not all finite: the training diverged")
+        return {
+            "attention": attention,
+            "confidences": confidences.astype(float),
+            "predictions": np.array(found["conditions"])[predictions],
+            "y": as_array(content[6]).astype(str)[labels],
+            "subjects": as_array(content[7])[subjects].astype(str),
+            "classes": _classes(found["conditions"])[0],
+            "n_channels": n_channels,
+            "kept": np.setdiff1d(np.arange(n_channels), ignored),
+            "n_time_tokens": n_time_tokens,
+            "token_length": _length(found) // n_time_tokens,
+            "sfreq": found.get("sample_rate"),
+        }
+    except Exception as error:  # what damaged files raise is of a dozen types
+        raise ValueError(
+            f"{path} cannot be read: it is damaged, or no attention.pt of eeg-transformer "
+            f"({str(error) or type(error).__name__})."
+        ) from error
 
 
 def _read(path):
@@ -171,19 +212,8 @@ def _convert(state, hyperparameters):
     """Make a classifier of weights and plain hyperparameters, if they fit each other."""
     for name in _NEEDED[:-1]:
         _check_whole(name, hyperparameters[name])
-    ignored = hyperparameters.get("ignore_channels") or []
-    n_channels, n_times = hyperparameters["num_channels"], hyperparameters["epoch_length"]
-    in_range = isinstance(ignored, list) and all(
-        type(index) is int and 0 <= index < n_channels for index in ignored
-    )
-    is_known = in_range and len(set(ignored)) == len(ignored) < n_channels
-    what = f"a list of different channels, from 0 to {n_channels - 1}, and not of all"
-    _check("ignore_channels", ignored, is_known, what)
-    ignored = sorted(ignored)
-    n_chans = n_channels - len(ignored)
-    if hyperparameters.get("used_data_length") is not None:
-        n_times = hyperparameters["used_data_length"]
-        _check_whole("used_data_length", n_times)
+    ignored, n_times = _ignored(hyperparameters), _length(hyperparameters)
+    n_chans = hyperparameters["num_channels"] - len(ignored)
     classes, order = _classes(hyperparameters["conditions"])
     class_weight = state.pop("class_weights", None)
     sizes = {ours: hyperparameters[theirs] for ours, theirs in _SIZES.items()}
@@ -225,6 +255,28 @@ def _convert(state, hyperparameters):
         stops_early=True,
     )
     return classifier
+
+
+def _ignored(hyperparameters):
+    """Sort the places of channels that are left out."""
+    n_channels = hyperparameters["num_channels"]
+    ignored = hyperparameters.get("ignore_channels") or []
+    in_range = isinstance(ignored, list) and all(
+        type(index) is int and 0 <= index < n_channels for index in ignored
+    )
+    is_known = in_range and len(set(ignored)) == len(ignored) < n_channels
+    what = f"a list of different channels, from 0 to {n_channels - 1}, and not of all"
+    _check("ignore_channels", ignored, is_known, what)
+    return sorted(ignored)
+
+
+def _length(hyperparameters):
+    """Count the samples of an epoch that are used."""
+    used = hyperparameters.get("used_data_length")
+    if used is None:
+        return hyperparameters["epoch_length"]
+    _check_whole("used_data_length", used)
+    return used
 
 
 def _check(name, value, is_fine, what):

@@ -9,7 +9,15 @@ from skeegformer.plotting._electrodes import (
     channel_hemispheres,
     channel_regions,
 )
-from skeegformer.plotting._style import GREY, OKABE_ITO, check_finite, ink, open_axes, tidy
+from skeegformer.plotting._style import (
+    GREY,
+    OKABE_ITO,
+    check_finite,
+    ink,
+    legend_above,
+    open_axes,
+    tidy,
+)
 
 _MARKERS = dict(zip(HEMISPHERES, ("<", "o", ">", "D"), strict=True))
 _COLOURS = dict(zip(REGIONS, (*OKABE_ITO[:5], GREY), strict=True))
@@ -169,7 +177,7 @@ class ChannelBarDisplay:
             label += f"\nlines: {self.interval_label}"
         _finish(ax, len(order), label, has_negative=(values[order] < 0).any())
         if known:
-            _legend_above(ax, [Patch(color=_COLOURS[r], label=r) for r in REGIONS if r in shown])
+            legend_above(ax, [Patch(color=_COLOURS[r], label=r) for r in REGIONS if r in shown])
 
     def _draw_regions(self, ax, values, of_channel, sides):
         """Draw the mean of each region, and of its parts as markers that point to their side."""
@@ -203,7 +211,7 @@ class ChannelBarDisplay:
         has_negative = any((line.get_xdata() < 0).any() for line in ax.lines)
         label = f"mean of the region's channels\n{self.unit}"
         _finish(ax, len(present), label, has_negative=has_negative)
-        _legend_above(ax, ax.get_legend_handles_labels()[0])
+        legend_above(ax, ax.get_legend_handles_labels()[0])
 
 
 def _finish(ax, n_bars, label, *, has_negative):
@@ -216,18 +224,3 @@ def _finish(ax, n_bars, label, *, has_negative):
     if has_negative:
         ax.axvline(0, color=ink(), linewidth=0.8)
         ax.spines["left"].set_visible(False)
-
-
-def _legend_above(ax, handles):
-    """Write the legend above the axes, where no bar can be."""
-    ax.legend(
-        handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=3,
-        fontsize="small",
-        frameon=False,
-        borderaxespad=0.2,
-        columnspacing=1.0,
-        handlelength=1.2,
-    )

@@ -1,6 +1,6 @@
 """Loss, accuracy and learning rate over the epochs of training."""
 
-from skeegformer.plotting._style import GREY, OKABE_ITO, open_axes, tidy
+from skeegformer.plotting._style import GREY, OKABE_ITO, legend_above, open_axes, tidy
 
 _PANELS = {
     "loss": {"train_loss": "training", "valid_loss": "validation"},
@@ -82,7 +82,7 @@ class TrainingCurveDisplay:
                     self.best_, color=GREY, linestyle=":", label=f"best, epoch {self.best_}"
                 )
             if len(axes.lines) > 1:
-                axes.legend(fontsize="small", frameon=False)
+                legend_above(axes, axes.lines)
             axes.set(xlabel="epoch of training", ylabel=name)
             axes.xaxis.get_major_locator().set_params(integer=True)
             tidy(axes)
