@@ -279,6 +279,13 @@ class EEGTransformerClassifier(NetworkClassifier):
         """Give the mean log powers of known subjects, and of those of these epochs."""
         rows_of = rows_by_subject(subjects, len(tokens))
         new = {name: rows for name, rows in rows_of.items() if name not in self.subject_means_}
+        spelt = {str(name): name for name in self.subject_means_}
+        for name in new:
+            if str(name) in spelt:
+                raise ValueError(
+                    f"Subject {name!r} is not known, but {spelt[str(name)]!r} is: give subjects "
+                    "the same type as in fit."
+                )
         if learn or self.subject_means_:
             refuse_single_epochs(new, learn)
         powers = {name: tokens[rows, :, 0].double().mean(dim=0) for name, rows in new.items()}

@@ -210,25 +210,6 @@ def test_every_parameter_of_the_original_arrives(two_bursts):
     assert len(classifier.history_[0, "batches"]) == 3
 
 
-@pytest.mark.parametrize(
-    "params, message",
-    [
-        ({"crop": 0}, "crop=0 has to be a whole number of at least 1, or None"),
-        ({"crop": 201}, "crop=201 has to lie between 1 and the number of samples, 200"),
-        ({"noise": -1.0}, "noise=-1.0 has to be a number of at least 0"),
-        ({"token_drop_prob": 1.0}, "token_drop_prob=1.0 has to be a number"),
-        ({"n_layers": 0}, "n_layers=0 has to be a whole number of at least 1"),
-        ({"shuffle_tokens": "both"}, "shuffle_tokens='both' is not one of 'none', 'channels'"),
-        ({"warmup_steps": 0.5}, "warmup_steps=0.5 has to be a whole number"),
-        ({"lr_decay": -1}, "lr_decay=-1 has to be a number of at least 0"),
-    ],
-)
-def test_bad_parameters_of_the_original(two_bursts, params, message):
-    X, y = two_bursts
-    with pytest.raises(ValueError, match=message):
-        OriginalTransformerClassifier(**params, max_epochs=1, early_stopping=False).fit(X, y)
-
-
 @pytest.mark.skipif(
     importlib.util.find_spec("braindecode") is not None, reason="braindecode is installed"
 )

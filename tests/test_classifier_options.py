@@ -133,28 +133,6 @@ def test_auto_is_the_dict_of_sides_and_one_direction_is_enough(sides):
     assert not _same_weights(auto, none)
 
 
-@pytest.mark.parametrize(
-    "params, message",
-    [
-        (
-            {"mirror": {"left": "up"}},
-            r"mirror names the class 'up', but there are \['left', 'right'",
-        ),
-        ({"mirror": {"feet": "left"}}, "mirror names the class 'feet'"),
-        ({"mirror": {"left": "right", "right": "right"}}, "gives a class two partners"),
-        ({"mirror": "both"}, "mirror='both' is not a dict of labels, 'auto' or None"),
-        ({"mirror": True}, "mirror=True is not a dict"),
-        ({"adapt": None}, "adapt=None is not True or False"),
-        ({"adapt": 1}, "adapt=1 is not True or False"),
-        ({"adapt": "yes"}, "adapt='yes' is not True or False"),
-    ],
-)
-def test_bad_parameters(sides, params, message):
-    X, y, _, _ = sides
-    with pytest.raises(ValueError, match=message):
-        _make(**params).fit(X, y)
-
-
 def test_auto_is_the_default_and_mirrors_only_what_has_two_sides(sides):
     """Arrays, channels without partner and classes without partner are not mirrored."""
     X, y, _, _ = sides

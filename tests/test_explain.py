@@ -174,29 +174,6 @@ def test_info_is_matched_by_name(fitted, simulated):
     np.testing.assert_allclose(found.values, expected.values)
 
 
-@pytest.mark.parametrize(
-    "params, message",
-    [
-        ({"method": "magic"}, "method='magic' is not one of 'rollout'"),
-        ({"method": "occlusion", "parts": "band", "bands": ["alpha"]}, "is no dict of names and"),
-        ({"head_fusion": "median"}, "head_fusion='median' is not one of 'mean', 'max', 'min'"),
-        ({"convention": "mine"}, "convention='mine' is not one of 'abnar-zuidema'"),
-        ({"method": "gradient-rollout", "target": "true"}, "target='true' needs the true labels"),
-        ({"method": "gradient-rollout", "target": "up"}, "target='up' is neither 'predicted' nor"),
-        ({"method": "rollout", "parts": "band"}, "'rollout' cannot tell bands apart; .*occlusion"),
-        ({"method": "permutation", "parts": "band"}, "'permutation' cannot tell bands apart"),
-        ({"method": "permutation"}, "compares scores: pass y"),
-        ({"method": "occlusion", "n_repeats": 0}, "n_repeats=0 is not a whole number"),
-        ({"method": "occlusion", "replacement": "noise"}, "replacement='noise' is not one of"),
-        ({"method": "gradient-rollout", "connections": True}, "of attention: take method='rollout"),
-        ({"method": "occlusion", "connections": True}, "'occlusion' knows no connections between"),
-    ],
-)
-def test_bad_parameters(fitted, simulated, params, message):
-    with pytest.raises(ValueError, match=message):
-        AttentionExplainer(**params).explain(fitted, simulated[0][:4])
-
-
 def test_what_cannot_be_explained(fitted, simulated):
     X, y, _, _ = simulated
     explain = AttentionExplainer().explain

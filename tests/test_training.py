@@ -141,17 +141,6 @@ def test_any_network_in_scikit_learns_world(data, tmp_path):
     assert torch.equal(tuned.net_.module_.network.norm.running_mean, running)
 
 
-def test_networks_that_are_none(data):
-    X, y = data
-    for module, params, message in (
-        (None, None, "module=None is no network"),
-        (LogPower, {"n_outputs": 5}, r"LogPower gives \(1, 5\) for an epoch, but has to give a lo"),
-        (LogPower, {"n_chans": 9}, "LogPower cannot be made for epochs of 160 samples and 4 chann"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            NetworkClassifier(module, module_params=params, max_epochs=1).fit(X, y)
-
-
 def test_parameters_are_inherited_with_their_descriptions():
     @network_estimator
     class Filters(NetworkClassifier):

@@ -4,7 +4,8 @@ import glob
 import os
 import re
 import secrets
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -38,6 +39,7 @@ def replacing(path):
     It has the same suffix, and is removed again if the block ends with an exception.
     """
     # Not tempfile: its files can be read by nobody else, and the file would keep that.
+    remove_leftovers(path, least_age=86400)  # younger ones may be another process at work
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:
         yield temporary
@@ -63,8 +65,10 @@ def writing(path):
         ) from error
 
 
-def remove_leftovers(path):
-    """Remove what processes left that were killed while they wrote the file `path`."""
+def remove_leftovers(path, least_age=0):
+    """Remove what processes left that were killed while they wrote a file, so many seconds ago."""
     for leftover in path.parent.glob(f".{glob.escape(path.stem)}-*{glob.escape(path.suffix)}"):
         if re.fullmatch("[0-9a-f]{8}", leftover.stem.removeprefix(f".{path.stem}-")):
-            leftover.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process was faster
+                if time.time() - leftover.stat().st_mtime >= least_age:
+                    leftover.unlink()

@@ -6,10 +6,11 @@ to know of its input by `remember_input`.
 
 from skeegformer._validation._eeg import (
     EEGData,
-    in_other_unit,
+    refuse_other_objects,
     remember_input,
     validate_eeg,
     validate_signal,
+    warn_of_projections,
 )
 from skeegformer._validation._epochs import as_epochs, eeg_picks, in_memory, is_epochs
 from skeegformer._validation._labels import (
@@ -36,6 +37,7 @@ from skeegformer._validation._parameters import (
     positive,
     validate_ch_names,
 )
+from skeegformer._validation._scale import in_other_unit
 
 __all__ = [
     "BATCH",
@@ -58,6 +60,7 @@ __all__ = [
     "plain_labels",
     "positive",
     "read_rows",
+    "refuse_other_objects",
     "refuse_single_class",
     "remember_input",
     "validate_ch_names",
@@ -65,4 +68,5 @@ __all__ = [
     "validate_groups",
     "validate_labels",
     "validate_signal",
+    "warn_of_projections",
 ]

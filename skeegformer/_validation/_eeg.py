@@ -6,6 +6,8 @@ Classifiers ask for float32 microvolts (`validate_eeg`), transformers for the si
 and type (`validate_signal`).
 """
 
+import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +27,7 @@ from skeegformer._validation._epochs import (
 )
 from skeegformer._validation._memmap import BATCH, VOLTS_TO_MICROVOLTS, MappedEpochs, batches_of
 from skeegformer._validation._parameters import validate_ch_names
+from skeegformer._validation._scale import refuse_other_unit, remember_scale
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def validate_eeg(estimator, X, *, reset, lazy=False):
     if hasattr(estimator, "_complete"):
         eeg = estimator._complete(eeg)
     eeg = _agree(estimator, eeg, same_times=True)
-    _refuse_other_unit(estimator, eeg)
+    refuse_other_unit(estimator, eeg)
     return eeg
 
 
@@ -131,7 +134,7 @@ def remember_input(estimator, eeg, *, scale=False):
     if eeg.feature_names is not None:
         estimator.feature_names_in_ = eeg.feature_names
     if scale:
-        estimator._input_scale = _scale(eeg.data)
+        remember_scale(estimator, eeg)
 
 
 def _named(eeg):
@@ -160,20 +163,22 @@ def _open_epochs(X):
 def _open_array(estimator, X, *, reset, dtype):
     """Check an array and give it three dimensions."""
     name = type(estimator).__name__
-    _refuse_other_mne_objects(name, X)
-    is_mapping = isinstance(X, dict) and not sparse.issparse(X)  # some sparse arrays are dicts
-    if X is None or is_mapping or np.isscalar(X):
+    refuse_other_objects(name, X)
+    n_dims = _n_dims(X)
+    if n_dims == 0:
         raise ValueError(
             f"X is {'None' if X is None else 'a ' + type(X).__name__}, but {name} takes epochs: "
             "mne.Epochs, or an array of shape (n_epochs, n_chans, n_times). Reshape your data."
         )
     if getattr(X, "requires_grad", False):
         X = X.detach()
-    n_dims = _n_dims(X)
     sfreq = getattr(estimator, "sfreq", None)
     if n_dims < 3 or sparse.issparse(X):
         return _open_table(estimator, X, n_dims, sfreq, reset=reset, dtype=dtype)
-    X = np.asarray(X)
+    try:
+        X = np.asarray(X)
+    except (TypeError, RuntimeError) as error:  # a tensor that is sparse, or elsewhere
+        raise TypeError(f"X cannot become an array of NumPy ({error}); pass one.") from error
     if n_dims > 3:
         raise ValueError(
             f"X has shape {X.shape}, but epochs are (n_epochs, n_chans, n_times), or "
@@ -182,7 +187,9 @@ def _open_array(estimator, X, *, reset, dtype):
     if np.iscomplexobj(X):
         _refuse_complex()
     if X.size:  # what is empty is refused below
-        X = check_array(X, dtype=dtype, order="C", allow_nd=True, ensure_all_finite=False)
+        options = {"order": "C", "allow_nd": True, "ensure_all_finite": False}
+        with _only_numbers(X):
+            X = check_array(X, dtype=dtype, **options)
     return EEGData(_refuse_bad_values(X, None), sfreq=sfreq)
 
 
@@ -199,14 +206,36 @@ def _open_table(estimator, X, n_dims, sfreq, *, reset, dtype):
         columns = list(getattr(X, "columns", []))
         if columns and all(isinstance(column, str) for column in columns):
             names = np.asarray(columns, dtype=object)
-        X = check_array(X, dtype=dtype, order="C", estimator=estimator, input_name="X")
+        if len(set(columns)) < len(columns):
+            raise ValueError("X is a table in which columns have the same name; name each anew.")
+        with _only_numbers(X):
+            X = check_array(X, dtype=dtype, order="C", estimator=estimator, input_name="X")
     else:
         X = validate_data(estimator, X, dtype=dtype, reset=False, order="C")
     return EEGData(X[:, np.newaxis, :], sfreq=sfreq, is_flat=True, feature_names=names)
 
 
-def _refuse_other_mne_objects(name, X):
-    """Raise on Raw, Evoked and their like, alone or in a list, before NumPy takes them apart."""
+@contextmanager
+def _only_numbers(X):
+    """Refuse text and dates, of which scikit-learn would make numbers."""
+    dtype = getattr(X, "dtype", None)
+    if getattr(dtype, "kind", "f") in "USMm":
+        raise ValueError(f"X holds values of type {dtype}, but a signal is of numbers.")
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith("could not convert"):
+            raise
+        raise ValueError(f"X holds what is no number ({error}), but a signal is.") from error
+
+
+def refuse_other_objects(name, X):
+    """Refuse masks, Raw, Evoked and their like, also in a list, before NumPy takes them apart."""
+    if np.ma.is_masked(X):
+        raise ValueError(
+            f"X is a masked array, and {np.ma.count_masked(X)} of its values are masked, which "
+            f"{name} would use all the same; leave those epochs out, or pass X.filled()."
+        )
     is_list = isinstance(X, list | tuple)
     kinds = {type(x) for x in X} if is_list else {type(X)}
     if not any(base.__module__.startswith("mne.") for kind in kinds for base in kind.__mro__):
@@ -214,8 +243,9 @@ def _refuse_other_mne_objects(name, X):
     if len(kinds) > 1:
         refuse_mixture(kinds)
     raise TypeError(
-        f"X is a {'list of ' * is_list}{kinds.pop().__name__}, but {name} works on epochs: cut it "
-        "with mne.Epochs or mne.make_fixed_length_epochs."
+        f"X is a {'list of ' * is_list}{kinds.pop().__name__}, but {name} works on epochs: cut "
+        "recordings with mne.Epochs or mne.make_fixed_length_epochs; of averages, spectra and "
+        "their like pass the epochs that they were made of."
     )
 
 
@@ -283,6 +313,7 @@ def _agree(estimator, eeg, *, same_times, same_sfreq=True):
             f"X has {eeg.data.shape[1]} channels, but this {name} was fitted with "
             f"{estimator.n_chans_}.{_way_out(estimator, eeg)}"
         )
+    warn_of_projections(estimator.info_, eeg.info)
     rates = eeg.sfreq, estimator.sfreq_
     if same_sfreq and None not in rates and not np.isclose(*rates):
         raise ValueError(
@@ -300,6 +331,21 @@ def _agree(estimator, eeg, *, same_times, same_sfreq=True):
         ch_names=fitted if eeg.ch_names is None else eeg.ch_names,
         sfreq=estimator.sfreq_ if eeg.sfreq is None else eeg.sfreq,
     )
+
+
+def warn_of_projections(fitted, info):
+    """Say that a projection was applied in `fit`, and is in what comes now, but not applied."""
+    if fitted is None or info is None:
+        return
+    applied = {proj["desc"] for proj in fitted["projs"] if proj["active"]}
+    waiting = applied & {proj["desc"] for proj in info["projs"] if not proj["active"]}
+    if waiting:
+        warnings.warn(
+            f"The projection {min(waiting)!r} was applied to the epochs of fit, but not yet to "
+            "what comes now: call apply_proj().",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _way_out(estimator, eeg):
@@ -320,14 +366,6 @@ def _reorder(eeg, ch_names):
     return replace(eeg, data=eeg.data[:, order], ch_names=list(ch_names), info=info, epochs=epochs)
 
 
-def _scale(data):
-    """Measure the size of a typical channel's fluctuations."""
-    # In parts for arrays as well: a standard deviation takes a temporary of the size of its input.
-    with np.errstate(over="ignore", invalid="ignore"):  # what is too large has no scale
-        parts = [block.std(axis=2) for block in batches_of(data, BATCH)]
-        return float(np.median(np.concatenate(parts)))
-
-
 def _refuse_other_rate(estimator, eeg, sfreq):
     """Raise where Epochs have another rate than a parameter says."""
     if sfreq is not None and not np.isclose(sfreq, eeg.sfreq):
@@ -335,27 +373,3 @@ def _refuse_other_rate(estimator, eeg, sfreq):
             f"X is sampled at {eeg.sfreq:g} Hz, but {type(estimator).__name__} was told "
             f"{sfreq:g} Hz for arrays; leave that parameter at None for Epochs, or correct it."
         )
-
-
-def in_other_unit(size, fitted):
-    """Tell whether one of two sizes of a signal is in volts and the other in microvolts."""
-    ratio = size / fitted if fitted else 0
-    return 1e-7 < ratio < 1e-5 or 1e5 < ratio < 1e7
-
-
-def _refuse_other_unit(estimator, eeg):
-    """Raise where volts meet microvolts, which would be classified without a word."""
-    scale = _scale(eeg.data)
-    if not in_other_unit(scale, estimator._input_scale):
-        return
-    way_out = "Epochs are scaled to microvolts, arrays are taken as they are; pass "
-    if (eeg.info is None) == (estimator.info_ is None):
-        way_out = "Pass what is in the same unit; the data of Epochs are volts."
-    elif scale > estimator._input_scale and estimator.info_ is None:
-        way_out += "epochs.get_data()."
-    else:
-        way_out += "arrays as epochs.get_data(units='uV')."
-    raise ValueError(
-        f"X fluctuates by {scale:.2g}, but what this {type(estimator).__name__} was fitted with by "
-        f"{estimator._input_scale:.2g}: one is in volts, the other in microvolts. {way_out}"
-    )

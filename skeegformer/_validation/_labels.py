@@ -15,8 +15,7 @@ def validate_labels(estimator, y, n_epochs):
         raise ValueError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None."
         )
-    y = column_or_1d(y, warn=True)
-    _refuse_mixed("y", y)
+    y = _column("y", y)
     assert_all_finite(y, input_name="y")
     check_classification_targets(y)
     if len(y) != n_epochs:
@@ -42,7 +41,7 @@ def validate_groups(groups, n_epochs):
     """Check that there is one group, usually a subject, for each epoch; None stays None."""
     if groups is None:
         return None
-    groups = column_or_1d(groups)
+    groups = _column("groups", groups, is_complete=False)
     if len(groups) != n_epochs:
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: X has {n_epochs} epochs, "
@@ -75,6 +74,28 @@ def plain_labels(name, labels):
             f"{name} has labels of type {kind}; give numbers or text, such as {name}.astype(str)."
         )
     return labels
+
+
+def _column(name, values, is_complete=True):
+    """Make an array of labels or subjects, each of the type that it has."""
+    shape = np.asarray(values).shape
+    if len(shape) != 1 and shape[1:] != (1,):
+        raise ValueError(
+            f"{name} should be a 1d array with one entry for each epoch, got a "
+            f"{type(values).__name__} of shape {shape} instead."
+        )
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} has masked entries; leave out these epochs.")
+    if isinstance(values, list | tuple) and len({isinstance(one, str) for one in values}) > 1:
+        values = np.array(values, dtype=object)  # NumPy would make text of numbers
+    elif not isinstance(kind := getattr(values, "dtype", None), np.dtype):
+        number = getattr(kind, "numpy_dtype", None)  # of the nullable types of pandas
+        if number is not None and not pd.isna(values).any():
+            values = np.asarray(values, dtype=number)
+    values = column_or_1d(values, warn=True)
+    if is_complete:
+        _refuse_mixed(name, values)
+    return values
 
 
 def _refuse_mixed(name, labels):

@@ -77,8 +77,10 @@ class MappedEpochs:
     def __init__(
         self, path, shape, *, unit="V", ch_names=None, sfreq=None, info=None, subjects=None
     ):
+        if len(shape) != 3:
+            raise ValueError(f"shape={shape!r} is not (n_epochs, n_chans, n_times).")
         n_epochs, n_chans, n_times = (int(n) for n in shape)
-        self.path = Path(path).absolute()
+        self.path = Path(path).expanduser().absolute()
         self.shape, self._in_file = (n_epochs, n_chans, n_times), (n_epochs, n_times, n_chans)
         self.unit, self.info = unit, info
         if info is not None:

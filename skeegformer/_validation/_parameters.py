@@ -84,8 +84,8 @@ def optional_positive(parameter, value, meaning_of_none):
         raise ValueError(f"{error} None means {meaning_of_none}.") from None
 
 
-def check_band(l_freq, h_freq):
-    """Refuse limits that are not above 0, or leave nothing between them.
+def check_band(l_freq, h_freq, sfreq=None):
+    """Refuse limits that are not above 0, leave nothing between them, or are above any frequency.
 
     MNE would take an upper limit of 0 for another filter, and an empty band for a band stop.
     """
@@ -96,3 +96,9 @@ def check_band(l_freq, h_freq):
             f"l_freq ({l_freq:g} Hz) has to be below h_freq ({h_freq:g} Hz), or else the pass band "
             "is empty; to remove a band use NotchFilter."
         )
+    for name, freq in {"l_freq": l_freq, "h_freq": h_freq}.items():
+        if sfreq is not None and freq is not None and freq >= sfreq / 2:
+            raise ValueError(
+                f"{name} is {freq:g} Hz, but a signal sampled at {sfreq:g} Hz only has "
+                f"frequencies below {sfreq / 2:g} Hz; choose a lower one or None."
+            )

@@ -49,17 +49,24 @@ def add_options(parser, options, *, suppress=False):
 
 def whole(text):
     """Read a whole number; "none" switches it off."""
-    return None if text == "none" else int(text)
+    return None if text == "none" else _number(int, text, "whole number")
 
 
 def real(text):
     """Read a number; "none" switches it off."""
-    return None if text == "none" else float(text)
+    return None if text == "none" else _number(float, text, "number")
+
+
+def _number(kind, text, what):
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no {what}") from None
 
 
 def auto_or_whole(text):
     """Read a whole number, or "auto"."""
-    return text if text == "auto" else int(text)
+    return text if text == "auto" else whole(text)
 
 
 def name_or_place(text):

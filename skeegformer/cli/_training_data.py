@@ -137,7 +137,14 @@ def _epochs(options):
     import mne
     import pandas as pd
 
-    parts = [mne.read_epochs(path) for path in options["data"]]
+    parts = []
+    for path in options["data"]:
+        try:
+            parts.append(mne.read_epochs(path))
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # what damaged files raise is of a dozen types
+            raise ValueError(f"{path} cannot be read as Epochs: {error}") from error
     tables = [
         pd.DataFrame(index=range(len(X))) if X.metadata is None else X.metadata for X in parts
     ]

@@ -14,7 +14,9 @@ import json
 import math
 import os
 import re
+import shutil
 import tempfile
+import time
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -65,6 +67,7 @@ def write_files(folder, name, n_times, chunks, header, *, zscore=False, overwrit
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as work:
             files = Path(work, "files")
             files.mkdir()
@@ -171,6 +174,14 @@ def _write_values(path, chunks, n_times):
     first = ["subject", "stage", "condition"]
     others = [column for column in labels if column not in first]
     return labels[first + others], shape[0], digest.hexdigest()
+
+
+def _remove_leftovers(folder):
+    """Remove what was left a day ago or longer by processes that were killed while they wrote."""
+    for left in folder.glob(".export-*"):
+        newest = max(path.stat().st_mtime for path in (left, *left.rglob("*")))
+        if newest < time.time() - 86400:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _write_text(path, text):

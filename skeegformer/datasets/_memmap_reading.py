@@ -120,6 +120,8 @@ def _find_data(path):
         return found[0]
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
+    if "-" not in path.stem:
+        raise ValueError(f"{path} is no file of values of an export, which is called raw-....dat.")
     return path
 
 
@@ -131,13 +133,11 @@ def _read_header(path):
     try:
         header = json.loads(file.read_text(encoding="utf-8"))
         is_ours = header["format"] == FORMAT and isinstance(header["version"], int)
-    except (ValueError, KeyError, TypeError):
+        is_ours = is_ours and (header["version"] > VERSION or _is_complete(header))
+    except (ValueError, KeyError, TypeError, AttributeError):
         is_ours = False
     if not is_ours:
-        raise ValueError(
-            f"{file} is no header of an export, or is damaged; export anew, or take it away and "
-            "give n_times, n_chans, ch_names and sfreq yourself."
-        )
+        raise _damaged(file)
     if header["version"] > VERSION:
         raise ValueError(
             f"{file} has format {header['version']}, and this version of skeegformer reads up to "
@@ -146,10 +146,33 @@ def _read_header(path):
     return header
 
 
+def _is_complete(header):
+    """Tell whether a header holds what is read of it, each of its type; others may raise."""
+    channels, (_, _, n_chans) = header["channels"], header["shape"]
+    names, rate = channels.get("ch_names"), channels.get("sfreq")
+    types = (header.get("label_types") or {}).values()
+    return (
+        all(type(n) is int and n > 0 for n in header["shape"])
+        and isinstance(header["unit"], str)
+        and isinstance(header.get("sha256"), dict)
+        and all(np.dtype(kind).kind in "biuf" for kind in types)
+        and (names is None or (len(names) == n_chans and set(map(type, names)) == {str}))
+        and isinstance(rate, int | float | None)
+        and isinstance(header.get("line_freq"), int | float | None)
+    )
+
+
+def _damaged(file):
+    return ValueError(
+        f"{file} is no header of an export, or is damaged; export anew, or take it away and "
+        "give n_times, n_chans, ch_names and sfreq yourself."
+    )
+
+
 def _read_labels(path, file=None):
     """Read the table of labels beside a data file, or another one, all columns as text."""
     where = ". Keep both in one folder." if file is None else "."
-    file = sister(path, "label") if file is None else Path(file)
+    file = sister(path, "label") if file is None else Path(file).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f"There are no labels for {path.name}: {file} is missing{where}")
     try:
@@ -173,11 +196,14 @@ def _restore_types(labels, types):
     if types is None:
         is_whole = labels["subject"].str.fullmatch(r"0|-?[1-9]\d*").all()
         types = {"subject": "int64"} if is_whole else {}
-    typed = {
-        column: labels[column] == "True" if kind == "bool" else labels[column].astype(kind)
-        for column, kind in types.items()
-        if column in labels
-    }
+    try:
+        typed = {
+            column: labels[column] == "True" if kind == "bool" else labels[column].astype(kind)
+            for column, kind in types.items()
+            if column in labels
+        }
+    except ValueError as error:
+        raise ValueError(f"Labels are not of the types that the header tells: {error}.") from error
     return labels.assign(**typed)
 
 
@@ -225,7 +251,10 @@ def _find_info(path, header, ch_names, sfreq):
         return ch_names, sfreq, None
     if "positions" in described:
         places = [place or [math.nan] * 3 for place in described["positions"]]
-        info = make_info({**described, "positions": places})
+        try:
+            info = make_info({**described, "positions": places})
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise _damaged(sister(path, "head")) from error
         info["line_freq"] = header.get("line_freq")
         return ch_names, sfreq, info
     if described.get("ch_names") is None:

@@ -75,7 +75,8 @@ def check_subjects(subjects):
     """Return the subjects that were asked for, once each, as plain integers."""
     if subjects is None:
         return list(range(1, N_SUBJECTS + 1))
-    subjects = [subjects] if isinstance(subjects, (Integral, str)) else list(subjects)
+    several = isinstance(subjects, Iterable) and not isinstance(subjects, str)
+    subjects = list(subjects) if several else [subjects]
     if not subjects:
         raise ValueError(f"No subject was given; name some of 1 to {N_SUBJECTS}, or None for all.")
     for subject in subjects:

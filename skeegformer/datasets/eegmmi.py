@@ -5,6 +5,8 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
+from skeegformer._validation import check_band
+from skeegformer.datasets._channels import SFREQ
 from skeegformer.datasets._files import fetch_tasks
 from skeegformer.datasets._paradigms import CueParadigm, EyesParadigm
 from skeegformer.datasets._recordings import PhysioMI, PhysionetEyes
@@ -151,6 +153,7 @@ def _make_paradigms(tasks, tmin, tmax, window, band, resample, *, exact=False):
     It is that of a window for `exact` ones, or where there are windows at rest.
     """
     check_times(tmin, tmax, window)
+    check_band(*band, SFREQ)
     if [task.is_rest for task in tasks] == [True]:
         return [EyesParadigm(*band, window=window, tmin=tmin, tmax=tmax, resample=resample)]
     if not exact and not any(task.is_rest for task in tasks):

@@ -13,6 +13,7 @@ from skeegformer._validation import (
     in_memory,
     is_epochs,
     plain_labels,
+    refuse_other_objects,
 )
 from skeegformer.datasets._channels import SFREQ
 from skeegformer.datasets._files import fetch_tasks
@@ -226,6 +227,7 @@ def write_memmap(
         if metadata is None and X.subjects is not None:
             metadata = pd.DataFrame({"subject": X.subjects})
     else:
+        refuse_other_objects("write_memmap", X)
         X = np.asarray(X)
         if X.ndim != 3 or X.dtype.kind not in "fiu":
             raise ValueError(
@@ -269,6 +271,8 @@ def _table(n_epochs, y, metadata):
             f"X has {n_epochs} epochs, but y has shape {y.shape}; give one label each."
         )
     metadata = pd.DataFrame(index=range(n_epochs)) if metadata is None else metadata
+    if not isinstance(metadata, pd.DataFrame):
+        raise TypeError(f"metadata is a {type(metadata).__name__}, but has to be a DataFrame.")
     if len(metadata) != n_epochs:
         raise ValueError(f"X has {n_epochs} epochs, but metadata has {len(metadata)} rows.")
     if not n_epochs:

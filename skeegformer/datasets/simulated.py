@@ -326,6 +326,8 @@ def _check_numbers(design):
         if not is_number or value < 0 or (name in above and not value):
             what = "above 0" if name in above else "of 0 or more"
             raise ValueError(f"{name}={value!r}; give a finite number {what}.")
+    if round(design.duration * design.sfreq) < 2:
+        raise ValueError(f"duration={design.duration} s is shorter than two samples.")
 
 
 def _check_frequencies(design):

@@ -47,7 +47,10 @@ class Fit:
 
 def load_data(load, task):
     """Load a task, and check that epochs, labels and subjects belong together."""
-    X, y, groups = load(task)
+    loaded = load(task) if callable(load) else None
+    if not isinstance(loaded, tuple) or len(loaded) != 3:
+        raise TypeError("load has to be a function of a task that returns X, y and subjects.")
+    X, y, groups = loaded
     y, groups = check_epochs(X, y, groups, f" of {task!r}")
     return Data(X, y, groups, digest(X, y, groups))
 

@@ -21,6 +21,8 @@ def check_epochs(X, y, groups, of_task=""):
     """Check that epochs, labels and subjects belong together; return the latter two as arrays."""
     if hasattr(groups, "columns"):
         groups = groups["subject"]
+    if groups is None:
+        raise ValueError("groups=None: say which subject each epoch is from.")
     y, groups = np.asarray(y), np.asarray(groups)
     if not len(X) == len(y) == len(groups):
         raise ValueError(

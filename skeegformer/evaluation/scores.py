@@ -93,6 +93,9 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
             f"pipelines={pipelines!r} and seeds={seeds!r}: give a dict of names and pipelines with "
             "at least one, and at least one seed."
         )
+    for name, pipeline in pipelines.items():
+        if isinstance(pipeline, type) or not hasattr(pipeline, "get_params"):
+            raise TypeError(f"The pipeline {name!r} is {pipeline!r}, which is no estimator.")
     y, groups = check_epochs(X, y, groups)
     splits = split_subjects(cv, y, groups)
     refuse_centring(pipelines, y, groups)

@@ -18,15 +18,20 @@ def check_positions(info, what):
         )
 
 
-def find_adjacency(info, what):
-    """Find neighbours by Delaunay triangulation: an array of bool of (n_chans, n_chans)."""
-    check_positions(info, what)
+def refuse_intracranial(info, what):
+    """Refuse channels that are not on the scalp."""
     kinds = sorted(set(info.get_channel_types()) - {"eeg"})
     if kinds:
         raise ValueError(
             f"{what} needs neighbours on the scalp, but there are channels of the type "
             f"{', '.join(kinds)}: pick the EEG channels, or say which are neighbours."
         )
+
+
+def find_adjacency(info, what):
+    """Find neighbours by Delaunay triangulation: an array of bool of (n_chans, n_chans)."""
+    check_positions(info, what)
+    refuse_intracranial(info, what)
     try:
         with mne.utils.use_log_level("ERROR"):
             adjacency, names = mne.channels.find_ch_adjacency(info, "eeg")

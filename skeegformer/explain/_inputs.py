@@ -54,10 +54,11 @@ def check_labels(classifier, y, n_epochs):
         return None
     y = column_or_1d(y)
     check_consistent_length(y, range(n_epochs))
-    unknown = np.setdiff1d(y, classifier.classes_)
-    if len(unknown):
+    known = set(classifier.classes_.tolist())
+    unknown = [label for label in y.tolist() if label not in known]
+    if unknown:
         raise ValueError(
-            f"y holds {unknown.tolist()[0]!r}, which is none of the classes "
+            f"y holds {unknown[0]!r}, which is none of the classes "
             f"{', '.join(map(repr, classifier.classes_.tolist()))}."
         )
     return y
@@ -65,6 +66,12 @@ def check_labels(classifier, y, n_epochs):
 
 def target_codes(target, classifier, predicted, y):
     """Choose the class whose log odds are explained, epoch by epoch."""
+    is_word = isinstance(target, str) and target in ("predicted", "true")
+    if is_word and target in classifier.classes_.tolist():
+        raise ValueError(
+            f"target={target!r} is the name of a class here, and means the {target} class of each "
+            "epoch: give that class another name."
+        )
     if isinstance(target, str) and target == "predicted":
         return predicted
     if isinstance(target, str) and target == "true":

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.utils import Bunch, check_random_state
 
-from skeegformer.explain._electrodes import check_positions
+from skeegformer.explain._electrodes import check_positions, refuse_intracranial
 from skeegformer.explain._model import batches, log_odds, predict_logits, tokens_of
 from skeegformer.nn import EEGTransformer
 
@@ -92,13 +92,18 @@ def make_substitute(kind, data, *, orders=None, info=None):
     return lambda channels, repeat: data[orders[repeat]][:, channels]
 
 
-def derangements(n_epochs, subjects, n_repeats, random_state):
-    """Draw orders in which no epoch stays where it is, within subjects where they are known."""
+def _refuse_single_epoch(what, n_epochs):
+    """Raise where no epoch is there to take a channel from."""
     if n_epochs < 2:
         raise ValueError(
-            "replacement='swap' takes a channel from another epoch, but there is only one; give "
-            "more epochs, or another replacement."
+            f"{what} takes a channel from another epoch, but there is only one; give more epochs, "
+            "or take method='occlusion' with another replacement."
         )
+
+
+def derangements(n_epochs, subjects, n_repeats, random_state):
+    """Draw orders in which no epoch stays where it is, within subjects where they are known."""
+    _refuse_single_epoch("replacement='swap'", n_epochs)
     rng, orders = check_random_state(random_state), []
     for _ in range(n_repeats):
         order = np.empty(n_epochs, dtype=int)
@@ -118,6 +123,7 @@ def shuffled_orders(n_epochs, subjects, seed, n_repeats):
 
     Equal seeds give equal orders, and those of scikit-learn where there are no subjects.
     """
+    _refuse_single_epoch("permutation", n_epochs)
     rng = check_random_state(seed)
     members = rows_by_subject(subjects, n_epochs)
     # Shuffled on and on, never anew: so does scikit-learn.
@@ -211,6 +217,7 @@ def _band_pass(low, high, sfreq):
 def _spline_weights(info, channels):
     """Return how MNE's spherical spline makes channels of the others: (n_channels, n_chans)."""
     check_positions(info, "replacement='interpolate'")
+    refuse_intracranial(info, "replacement='interpolate'")
     unit = mne.EvokedArray(np.eye(len(info.ch_names)), info.copy(), verbose="ERROR")
     unit.info["bads"] = [info.ch_names[channel] for channel in channels]
     return unit.interpolate_bads(reset_bads=False, verbose="ERROR").data[channels]

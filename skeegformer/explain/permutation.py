@@ -122,7 +122,12 @@ def _channel_sets(channel_groups, n_chans, epochs):
     # Numbers count EEG channels, as those of ChannelDropper do; a name may be any channel's.
     index = dict(enumerate(picks)) | {name: k for k, name in enumerate(ch_names or ())}
     sets = []
+    if not isinstance(channel_groups, dict):
+        raise ValueError(
+            f"channel_groups={channel_groups!r} is no dict of lists, such as {{'left': ['C3']}}."
+        )
     for name, members in channel_groups.items():
+        members = [members] if isinstance(members, str) else members
         unknown = [member for member in members if member not in index]
         if unknown or not len(members):
             what = f"the channel {unknown[0]!r}, which X does not have" if unknown else "no channel"

@@ -134,7 +134,7 @@ def _read(path):
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
             f"{path} cannot be read: it is incomplete, damaged, or no checkpoint of PyTorch "
-            f"({reason[:200]})."
+            f"({reason.partition('. ')[0][:200]})."
         ) from error
 
 

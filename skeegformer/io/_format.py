@@ -67,7 +67,7 @@ def read_file(path, kind, decode):
     Otherwise raise an OSError if it is not there or cannot be read, and a ValueError if it is
     damaged, changed, of another kind or version, or `decode` fails.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: give the file in it.")
     if not path.is_file():

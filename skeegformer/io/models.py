@@ -136,7 +136,9 @@ def load_model(path, *, modules=()):
     .. [1] Thoelke et al. (2022), eeg-transformer. Conference on
        Cognitive Computational Neuroscience. doi:10.32470/CCN.2022.1240-0
     """
-    path = Path(path)
+    path = Path(path).expanduser()
+    if not all(isinstance(module, type) for module in modules):
+        raise TypeError(f"modules={modules!r} has to hold the classes of networks.")
     if path.suffix == ".ckpt":
         return load_checkpoint(path)
     return read_file(path, "model", partial(_decode, modules=modules))

@@ -11,6 +11,7 @@ from skeegformer._validation import (
     check_positive,
     in_other_unit,
     validate_ch_names,
+    warn_of_projections,
 )
 from skeegformer.io._frozen import freeze
 from skeegformer.online._causal import follow_channels, make_stages
@@ -146,7 +147,7 @@ class StreamPredictor:
         self._choose_rows(steps, classifier, ch_names)
         estimators = [classifier, *(step for _, step in steps)]
         self._is_volts = any(estimator.info_ is not None for estimator in estimators)
-        self._unit = unit
+        self._info, self._unit = (estimators[1:] or estimators)[0].info_, unit
         self._typical = getattr(classifier, "_input_scale", 0)
         self.classes_ = classifier.classes_
         self._device = next(self._network.parameters()).device
@@ -298,6 +299,7 @@ class StreamPredictor:
                 f"chunk is sampled at {raw.info['sfreq']:g} Hz, but the stream at "
                 f"{self.sfreq:g} Hz."
             )
+        warn_of_projections(self._info, raw.info)
         factor = VOLTS_TO_MICROVOLTS if self._is_volts or self._unit else 1.0
         if self._names is not None:
             return raw.get_data(picks=self._find(raw.ch_names, "chunk")), factor

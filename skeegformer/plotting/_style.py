@@ -14,7 +14,10 @@ _SMALL = 0.05  # of the largest value; differences below this share are named as
 
 def as_maps(values, titles, shape):
     """Bring values into the shape (n_maps, *shape), with a list of as many titles."""
-    maps = np.asarray(values, dtype=float)
+    maps = np.asarray(values)
+    if maps.dtype.kind not in "biuf":
+        raise ValueError(f"The values are of type {maps.dtype}, but a figure is of real numbers.")
+    maps = maps.astype(float)
     if maps.shape == shape:
         maps = maps[np.newaxis]
     if maps.shape[1:] != shape or len(maps) == 0:
@@ -64,7 +67,7 @@ def colour_scale(values, *, signed, cmap=None, vlim=None):
     if vlim is None:
         low = min(low, 0.0)
     elif not isinstance(vlim, str):
-        if not vlim[0] < vlim[1]:
+        if np.shape(vlim) != (2,) or not vlim[0] < vlim[1]:
             raise ValueError(f"vlim={vlim!r} has to be a lower and a higher limit.")
         return cmap, tuple(vlim)
     elif vlim != "data":

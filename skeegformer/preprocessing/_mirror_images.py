@@ -19,6 +19,8 @@ def find_mirror_image(mirror, classes, ch_names, info):
     """
     asked = not isinstance(mirror, str) or mirror != "auto"
     swap = mirror if asked else _swap_by_names(classes)
+    if swap is None and not asked and ch_names is not None:
+        _warn_of_numbers(classes, info or ch_names)
     if swap is None or (ch_names is None and not asked):
         return None, None
     if not isinstance(swap, dict):
@@ -50,6 +52,25 @@ def find_mirror_image(mirror, classes, ch_names, info):
             )
         return None, None
     return pairs, {label: swap.get(label, label) for label in labels}
+
+
+def _warn_of_numbers(classes, channels):
+    """Say that labels that are numbers, of events or of a label encoder, name no sides."""
+    if classes.dtype.kind not in "iuf":
+        return
+    try:
+        pairs = mirror_pairs(channels)
+    except ValueError:
+        return
+    if any(name != partner for name, partner in pairs.items()):
+        warnings.warn(
+            f"No epoch is mirrored, since the labels {', '.join(map(str, classes.tolist()))} do "
+            "not tell left from right: if they stand for sides, pass text such as 'left' and "
+            "'right', or mirror as a dict of these numbers (VotingClassifier, OneVsRestClassifier, "
+            "MOABB and others encode labels); mirror=None says that nothing is to be mirrored.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _swap_by_names(classes):

@@ -67,13 +67,8 @@ class BandPassFilter(SignalTransformer):
         if self.method not in ("iir", "fir"):
             raise ValueError(f"method is {self.method!r}, but has to be 'iir' or 'fir'.")
         check_band(self.l_freq, self.h_freq)
-        for name, freq in {"l_freq": self.l_freq, "h_freq": self.h_freq}.items():
-            nyquist = np.inf if freq is None else known_rate(self, eeg) / 2
-            if freq is not None and freq >= nyquist:
-                raise ValueError(
-                    f"{name} is {freq:g} Hz, but a signal sampled at {eeg.sfreq:g} Hz only has "
-                    f"frequencies below {nyquist:g} Hz; choose a lower one or None."
-                )
+        if self.l_freq is not None or self.h_freq is not None:
+            check_band(self.l_freq, self.h_freq, known_rate(self, eeg))
 
     def _transform_data(self, data, eeg):
         if self.l_freq is None and self.h_freq is None:

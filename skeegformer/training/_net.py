@@ -55,7 +55,7 @@ def compose_net(classifier, network, params, *, class_weight, max_epochs, device
     """
     steps_per_pass = vars(classifier).get("_steps_per_pass", 1)
     image = classifier._mirror_image()
-    schedule = LRScheduler(
+    schedule = Schedule(
         torch.optim.lr_scheduler.LambdaLR,
         lr_lambda=classifier._lr_factor(max_epochs, steps_per_pass),
         step_every="batch",
@@ -109,11 +109,21 @@ def class_weights(class_weight, classes, codes):
     # `fine_tune` need not have epochs of all classes to balance.
     of = np.unique(codes) if isinstance(class_weight, str) else np.arange(len(weights))
     weights[of] = compute_class_weight(class_weight, classes=classes[of], y=classes[codes])
-    if weights.min() < 0 or weights.max() == 0:
+    if not weights.min() >= 0 or not 0 < weights.max() < np.inf:
         raise ValueError(
-            f"class_weight={class_weight!r} has to hold numbers of at least 0, not all of them 0."
+            f"class_weight={class_weight!r} has to hold finite numbers of at least 0, not all 0."
         )
     return torch.as_tensor(weights, dtype=torch.float32)
+
+
+class Schedule(LRScheduler):
+    """A schedule without the optimizer where it is copied or pickled; `fit` makes it anew.
+
+    `joblib.hash` cannot read the optimizer, whose keys are tensors.
+    """
+
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "lr_scheduler_"}
 
 
 class GroupNet(NeuralNetClassifier):
@@ -137,7 +147,25 @@ class GroupCrossEntropy(nn.CrossEntropyLoss):
         return super().forward(logits, targets[:, None].expand(-1, logits.shape[2]))
 
 
-def is_callback(callback):
+def check_callbacks(classifier):
+    """Refuse what is no list of callbacks, and those that watch what is not there."""
+    callbacks = classifier.callbacks or []
+    if not isinstance(callbacks, list | tuple) or not all(map(_is_callback, callbacks)):
+        raise ValueError(
+            f"callbacks={classifier.callbacks!r} is not a list of skorch callbacks, or of pairs of "
+            "a name and a callback."
+        )
+    for callback in callbacks:
+        callback = callback[1] if isinstance(callback, tuple) else callback
+        watched = str(getattr(callback, "monitor", ""))
+        if watched.startswith("valid_") and not classifier.early_stopping:
+            raise ValueError(
+                f"{type(callback).__name__} watches {watched}, but nothing is held out: pass "
+                f"early_stopping=True, or monitor='{watched.replace('valid_', 'train_')}'."
+            )
+
+
+def _is_callback(callback):
     """Tell whether this is a callback as skorch takes them, alone or after its name."""
     if isinstance(callback, tuple) and len(callback) == 2 and isinstance(callback[0], str):
         callback = callback[1]
@@ -186,6 +214,8 @@ class StandardizedNetwork(nn.Module):
             self.network = network(**params)
             with torch.no_grad():  # some find out only here that nothing is left of an epoch
                 logits = self.network.eval()(torch.zeros(1, n_chans, n_times))
+        except TypeError as error:
+            raise TypeError(f"{network.__name__} cannot be made with {params}: {error}") from error
         except (ValueError, RuntimeError, ZeroDivisionError) as error:
             raise ValueError(
                 f"{network.__name__} cannot be made for epochs of {n_times} samples and {n_chans} "

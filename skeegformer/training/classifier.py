@@ -1,5 +1,6 @@
 """Networks as scikit-learn classifiers, whichever the network; skorch does the work."""
 
+import copy
 import inspect
 import warnings
 from dataclasses import field
@@ -27,8 +28,9 @@ from skeegformer.training._fine_tuning import FineTuningMixin
 from skeegformer.training._net import (
     WARMUP,
     StandardizedNetwork,
+    check_callbacks,
+    copied,
     ctrl_c_ends_more_than_training,
-    is_callback,
     make_net,
     usual_torch,
     warm_up_and_come_down,
@@ -265,17 +267,16 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         check_number(self, "verbose", (Integral, bool), 0)
         if not isinstance(self.early_stopping, bool | np.bool_):
             raise ValueError(f"early_stopping={self.early_stopping!r} is not True or False.")
-        callbacks = self.callbacks or []
-        if not isinstance(callbacks, list | tuple) or not all(map(is_callback, callbacks)):
-            raise ValueError(
-                f"callbacks={self.callbacks!r} is not a list of skorch callbacks, or of pairs of "
-                "a name and a callback."
-            )
+        check_callbacks(self)
 
     def _make_network(self):
         """Choose the class of the network and what it is made with; classes and input are known."""
-        if self.module is None:
-            raise ValueError("module=None is no network; pass the class of a torch.nn.Module.")
+        if not isinstance(self.module, type) or not issubclass(self.module, torch.nn.Module):
+            raise ValueError(
+                f"module={self.module!r} is no network; pass the class of a torch.nn.Module."
+            )
+        if not isinstance(self.module_params, dict | None):
+            raise ValueError(f"module_params={self.module_params!r} is no dict of parameters.")
         shape = self._shape()
         told = {name: value for name, value in {**shape, "sfreq": self.sfreq_}.items() if value}
         accepted = inspect.signature(self.module).parameters
@@ -324,6 +325,15 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
             return seed, np.arange(len(codes)), None
         fraction = self.validation_fraction
         return seed, *split_epochs(codes, classes, groups, fraction, random_state)
+
+    def __sklearn_clone__(self):
+        try:
+            return super().__sklearn_clone__()
+        except TypeError:  # a callback with an open file
+            without = copy.copy(self)
+            without.callbacks = None
+            clone = super(NetworkClassifier, without).__sklearn_clone__()
+            return clone.set_params(callbacks=[copied(one) for one in self.callbacks])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

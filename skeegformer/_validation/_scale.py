@@ -1,0 +1,76 @@
+"""The size of a signal, by which volts are told from microvolts, and epochs from artefacts."""
+
+import warnings
+
+import numpy as np
+
+from skeegformer._validation._memmap import BATCH, batches_of
+
+# How many times more or less than epochs of `fit` others may fluctuate without a warning.
+_FAR = 100
+
+
+def remember_scale(estimator, eeg):
+    """Remember the size of the signal in `fit`; warn of odd epochs, and of names that are lost."""
+    sizes = _sizes(eeg.data)
+    estimator._input_scale = float(np.median(sizes))
+    if eeg.ch_names is None and not eeg.is_flat and 1e-7 < estimator._input_scale < 1e-3:
+        warnings.warn(
+            f"X is an array that fluctuates by {estimator._input_scale:.2g}, as Epochs do in "
+            "volts. Names of channels, rate and subjects are lost in arrays, so that nothing "
+            "is mirrored: pass the Epochs themselves, indexed as epochs[mask].",
+            UserWarning,
+            stacklevel=4,
+        )
+    _warn_of_odd_epochs(estimator, sizes)
+
+
+def in_other_unit(size, fitted):
+    """Tell whether one of two sizes of a signal is in volts and the other in microvolts."""
+    ratio = size / fitted if fitted else 0
+    return 1e-7 < ratio < 1e-5 or 1e5 < ratio < 1e7
+
+
+def refuse_other_unit(estimator, eeg):
+    """Raise where volts meet microvolts, which would be classified without a word."""
+    sizes = _sizes(eeg.data)
+    scale = float(np.median(sizes))
+    if not in_other_unit(scale, estimator._input_scale):
+        _warn_of_odd_epochs(estimator, sizes)
+        return
+    way_out = "Epochs are scaled to microvolts, arrays are taken as they are; pass "
+    if (eeg.info is None) == (estimator.info_ is None):
+        way_out = "Pass what is in the same unit; the data of Epochs are volts."
+    elif scale > estimator._input_scale and estimator.info_ is None:
+        way_out += "epochs.get_data()."
+    else:
+        way_out += "arrays as epochs.get_data(units='uV')."
+    raise ValueError(
+        f"X fluctuates by {scale:.2g}, but what this {type(estimator).__name__} was fitted with by "
+        f"{estimator._input_scale:.2g}: one is in volts, the other in microvolts. {way_out}"
+    )
+
+
+def _sizes(data):
+    """Measure the fluctuations of each channel in each epoch."""
+    # In parts for arrays as well: a standard deviation takes a temporary of the size of its input.
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large has no scale
+        return np.concatenate([block.std(axis=2) for block in batches_of(data, BATCH)])
+
+
+def _warn_of_odd_epochs(estimator, sizes):
+    """Name epochs that fluctuate by far more or less than those of `fit`, or not at all."""
+    typical = estimator._input_scale
+    size = np.median(sizes, axis=1)
+    odd = np.flatnonzero(~((size >= typical / _FAR) & (size <= typical * _FAR)))
+    if not typical or not len(odd):
+        return
+    first = ", ".join(map(str, odd[:5].tolist())) + (", ..." if len(odd) > 5 else "")
+    warnings.warn(
+        f"{len(odd)} of {len(size)} epochs (from 0 on: {first}) fluctuate by {size[odd].min():.2g} "
+        f"to {size[odd].max():.2g}, but a typical epoch of fit by {typical:.2g}: they are flat, "
+        "artefacts, or in another unit, and what is made of them means little. Drop them "
+        "(epochs.drop_bad), or pass the same unit.",
+        UserWarning,
+        stacklevel=5,
+    )

@@ -1,0 +1,615 @@
+"""Bad input to every public function: each is refused in a sentence, or warned about.
+
+A row is what a user might do, and words of what is said. A refusal comes from this package or from
+scikit-learn's own checks of input, never out of torch, SciPy, MNE or pandas.
+"""
+
+import json
+import os
+import re
+import shutil
+import time
+import traceback
+import warnings
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import joblib
+import mne
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from sklearn.base import clone
+from sklearn.ensemble import VotingClassifier
+from sklearn.model_selection import ShuffleSplit, cross_val_score
+from sklearn.pipeline import make_pipeline
+from skorch.callbacks import Checkpoint, EarlyStopping, TensorBoard
+from test_io_checkpoints import HYPERPARAMETERS, _make_state, _save
+from test_surroundings import Writer
+from test_training import LogPower
+
+from skeegformer import (
+    AttentionExplainer,
+    BandPassFilter,
+    ChannelDropper,
+    ChannelPicker,
+    EEGTransformerClassifier,
+    EuclideanAlignment,
+    Explanation,
+    FixedSplit,
+    NetworkClassifier,
+    NotchFilter,
+    OriginalTransformerClassifier,
+    Resampler,
+    ResumableTraining,
+    StreamPredictor,
+    channel_permutation_importance,
+    concatenate_explanations,
+    cross_subject_scores,
+    export_memmap,
+    export_network,
+    load_memmap,
+    load_model,
+    make_baseline,
+    make_simulated_eeg,
+    run_benchmark,
+    save_model,
+    write_memmap,
+)
+from skeegformer.cli import main
+from skeegformer.datasets import MappedEpochs
+from skeegformer.explain import seed_stability
+from skeegformer.plotting import ChannelBarDisplay, ConnectionDisplay, TopomapDisplay, plot_scores
+
+NAMES = ["F3", "F4", "C3", "Cz", "C4", "Pz"]
+EYES = "baseline-eyes"
+KEYS = ("shape", "unit", "channels", "label_types", "sha256", "line_freq")
+
+
+def make(**params):
+    return EEGTransformerClassifier(**{"n_heads": 2, "max_epochs": 1, "random_state": 0} | params)
+
+
+@pytest.fixture(scope="module")
+def s(tmp_path_factory):
+    """Epochs, labels and subjects of four people, a classifier, an explanation and their files."""
+    X, y, metadata, _ = make_simulated_eeg(4, 10, duration=0.5, random_state=0)
+    X = X.pick(NAMES)
+    array, folder = X.get_data(units="uV"), tmp_path_factory.mktemp("bad")
+    clf, of_arrays = make().fit(X, y), make(sfreq=160.0).fit(array, y)
+    return SimpleNamespace(
+        X=X, y=y, g=metadata["subject"].to_numpy(), A=array, info=X.info, folder=folder, clf=clf,
+        of_arrays=of_arrays, adapted=make(adapt=True).fit(X, y),
+        raw=mne.io.RawArray(array[0], X.info, verbose="ERROR"),
+        explanation=(explanation := AttentionExplainer().explain(clf, X, y)),
+        export=write_memmap(X, y, metadata, folder / "export", "a"),
+        model=save_model(clf, folder / "model.safetensors"),
+        saved=explanation.save(folder / "explanation.safetensors"),
+    )  # fmt: skip
+
+
+def fit(X=None, y=None, groups=None, **params):
+    """Make a step that fits; what is a function is made of the fixture."""
+
+    def step(s):
+        one, labels = (v(s) if callable(v) else v for v in (X, y))
+        one, labels = s.X if one is None else one, s.y if labels is None else labels
+        return make(**params).fit(one, labels, groups)
+
+    return step  # fmt: skip
+
+
+def changed(s, factor, rows=slice(None)):
+    """Make other epochs some times as large."""
+    X = s.X.copy()
+    X._data[rows] *= factor
+    return X
+
+
+def other(s, types="eeg", names=None):
+    names = names or [f"x{i}" for i in range(6)]
+    return mne.EpochsArray(s.A * 1e-6, mne.create_info(names, 160.0, types), verbose="ERROR")
+
+
+def text_in(s, name, text):
+    """Write a file of text or bytes."""
+    path = Path(s.folder, name)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def header(**changes):
+    """Make a step that reads an export whose header was changed."""
+
+    def step(s):
+        folder = s.folder / "other"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(s.export.parent, folder)
+        (head,) = folder.glob("head-*")
+        head.write_text(json.dumps(json.loads(head.read_text()) | changes))
+        return load_memmap(folder, verify=True)
+
+    return step  # fmt: skip
+
+
+def explain(X=None, y=None, estimator=None, **params):
+    def step(s):
+        given = (s.X if X is None else X(s)), (s.y if y is None else y)
+        return AttentionExplainer(**params).explain(estimator or s.clf, *given)
+
+    return step  # fmt: skip
+
+
+def score(pipelines=None, groups=None, y=None, **options):
+    def step(s):
+        given = {"a": make_baseline("chance")} if pipelines is None else pipelines
+        subjects = s.g if groups is None else groups
+        return cross_subject_scores(given, s.X, s.y if y is None else y, subjects, **options)
+
+    return step  # fmt: skip
+
+
+def permute(**options):
+    return lambda s: channel_permutation_importance(s.clf, s.X, s.y, **options)
+
+
+def network(module, params=None):
+    return lambda s: NetworkClassifier(module, module_params=params, max_epochs=1).fit(s.X, s.y)
+
+
+def original(**params):
+    params |= {"max_epochs": 1, "early_stopping": False}
+    return lambda s: OriginalTransformerClassifier(**params).fit(s.X, s.y)
+
+
+def write(**given):
+    """Make a step that writes an export of the fixture's epochs, but for what is given."""
+    return lambda s: write_memmap(
+        **{"X": s.X, "y": s.y, "folder": s.folder / "new"}
+        | {name: v(s) if callable(v) else v for name, v in given.items()}
+    )
+
+
+def stream(chunk=None, **params):
+    def step(s):
+        return StreamPredictor(s.clf, **{"unit": "uV"} | params).push(chunk)
+
+    return step  # fmt: skip
+
+
+def masked(values):
+    return np.ma.masked_array(values, np.arange(np.size(values)).reshape(np.shape(values)) == 0)
+
+
+KINDS = [  # of X and y
+    ("X is a generator, but .* takes epochs", fit(lambda s: (x for x in s.X))),
+    ("X is a map, but", fit(lambda s: map(np.asarray, s.A))),
+    ("X is a set, but", fit(lambda s: {1, 2})),
+    ("X is a str, but", fit("epochs.fif")),
+    ("X is a PosixPath|X is a WindowsPath", fit(lambda s: s.export)),
+    ("X is a dict, but", fit(lambda s: {"X": s.A})),
+    ("X is None, but", lambda s: make().fit(None, s.y)),
+    ("X is a RawArray, but .* cut recordings with mne.Epochs", fit(lambda s: s.raw)),
+    ("X is a list of RawArray", fit(lambda s: [s.raw, s.raw])),
+    ("X is a EvokedArray, but .* epochs that they were made of", fit(lambda s: s.X.average())),
+    ("X is a EpochsSpectrum, but", fit(lambda s: s.X.compute_psd())),
+    ("mixes EpochsArray and ndarray", fit(lambda s: [s.X, s.A])),
+    ("no EEG channels, only mag", fit(partial(other, types="mag"))),
+    ("no EEG channels, only hbo", fit(partial(other, types="hbo"))),
+    ("Complex data not supported.*or its magnitude", fit(lambda s: s.A + 1j)),
+    ("Complex data not supported", fit(lambda s: s.X.copy().apply_hilbert())),
+    ("masked array, and 1 of its values", fit(lambda s: masked(s.A))),
+    ("masked array, and 1 of its values", lambda s: s.of_arrays.predict(masked(s.A))),
+    ("type <U32, but a signal is of numbers", fit(lambda s: s.A.astype(str))),
+    ("type datetime64", fit(lambda s: s.A.astype("M8[s]"))),
+    ("no number .*'x'", fit(lambda s: np.full((40, 6, 80), "x", dtype=object))),
+    ("no number .*'(left|right)'", fit(lambda s: s.X.to_data_frame())),
+    ("columns have the same name", fit(lambda s: pd.DataFrame(s.A[:, 0], columns=["a"] * 80))),
+    ("cannot become an array of NumPy", fit(lambda s: torch.zeros(40, 6, 80, device="meta"))),
+    ("cannot become an array of NumPy", fit(lambda s: torch.ones(40, 6, 80).to_sparse())),
+    (r"shape \(1, 40, 6, 80\), but epochs are \(n_epochs, n_chans", fit(lambda s: s.A[None])),
+    ("Expected 2D array, got 1D array", fit(lambda s: s.A[0, 0])),
+    (r"X is empty: its shape .* is \(0, 6, 80\)", lambda s: s.clf.predict(s.X[:0])),
+    ("elements have different shapes", fit(lambda s: [s.A[0], s.A[1, :2]])),
+    ("NaN in 40 of 40 epochs; the first is epoch 0, channel F3", fit(lambda s: changed(s, np.nan))),
+    ("only the label '(left|right)'.*at least two", lambda s: make().fit(s.X[:1], s.y[:1])),
+    ("y mixes int and str", fit(y=[1, "a"] * 20)),
+    ("y mixes NoneType and str", fit(y=["a", None] * 20)),
+    ("y mixes float and str", fit(y=["a", np.nan] * 20)),
+    ("contains NaN", fit(y=np.array([1, np.nan] * 20))),
+    ("masked entries", fit(y=masked([0, 1] * 20))),
+    ("Unknown label type", fit(y=np.linspace(0, 1, 40))),
+    (r"got a ndarray of shape \(40, 2\)", fit(y=np.eye(2)[[0, 1] * 20])),
+    (r"got a str of shape \(\)", fit(y="left")),
+    (r"got a dict of shape \(\)", fit(y={0: "left"})),
+    ("X has 40 epochs, y has 3 labels", fit(y=[0, 1, 0])),
+    ("requires y to be passed", lambda s: make().fit(s.X, None)),
+    ("groups has 2 entries", fit(groups=[1, 2], adapt=True)),
+    ("groups mixes int and str", fit(groups=[1, "a"] * 20, adapt=True)),
+    ("groups should be a 1d array .* got a str", fit(groups="subject", adapt=True)),
+    ("missing .* for 1 of 40 epochs", fit(groups=np.r_[np.nan, np.ones(39)], adapt=True)),
+    ("Subject 0 has a single epoch", fit(groups=np.arange(40), adapt=True)),
+    ("Subject '1' is not known, but 1", lambda s: s.adapted.predict(s.X, s.g.astype(str))),
+    ("single epoch of the unknown subject 99", lambda s: s.adapted.predict(s.X[:1], [99])),
+    ("unexpected keyword argument 'sample_weight'",
+     lambda s: make().fit(s.X, s.y, sample_weight=np.ones(40))),
+    ("one is in volts", lambda s: s.clf.predict(changed(s, 1e6))),
+    ("one is in volts", lambda s: s.of_arrays.predict(1e-6 * s.A)),
+    ("at 80 Hz, but .* fitted at 160 Hz", lambda s: s.clf.predict(s.X.copy().decimate(2))),
+    ("missing: C3", lambda s: s.clf.predict(s.X.copy().drop_channels(["C3"]))),
+    ("missing: F3, .*extra: f3", lambda s: s.clf.predict(s.X.copy().rename_channels(str.lower))),
+    ("X has 80 channels", lambda s: s.of_arrays.predict(s.A.transpose(0, 2, 1))),
+    (r"shape \(40, 80\), but .* 6 channels", lambda s: s.clf.predict(s.A[:, 0])),
+    ("39 samples an epoch|41 samples", lambda s: s.clf.predict(s.X.copy().crop(0, 0.25))),
+]  # fmt: skip
+
+PARAMETERS = [
+    ("max_epochs=0 has to be a whole number of at least 1", fit(max_epochs=0)),
+    ("max_epochs='all' has to be a whole number .*, or 'auto'", fit(max_epochs="all")),
+    ("batch_size=2.5 has to be a whole number", fit(batch_size=2.5)),
+    ("drop_prob=1.0 has to be a number of at least 0 and below 1", fit(drop_prob=1.0)),
+    ("n_heads=True has to be a whole number", fit(n_heads=True)),
+    ("n_groups=0 has to be a whole number of at least 1", fit(n_groups=0)),
+    ("n_filters=1.0 has to be a whole number", fit(n_filters=1.0)),
+    ("weight_decay=-1 has to be a number of at least 0", fit(weight_decay=-1)),
+    ("lr=nan has to be a number of at least 0", fit(lr=np.nan)),
+    ("lr='1e-3' has to be a number", fit(lr="1e-3")),
+    ("sfreq='160' has to be a number", fit(sfreq="160")),
+    ("sampled at 160 Hz, but .* told 250 Hz", fit(sfreq=250.0)),
+    ("The training diverged: its loss is nan. Lower lr", fit(lr=1e6, max_epochs=20)),
+    ("verbose=None has to be a whole number", fit(verbose=None)),
+    ("early_stopping='yes' is not True or False", fit(early_stopping="yes")),
+    ("cannot hold out validation_fraction=0", fit(early_stopping=True, validation_fraction=0.0)),
+    (r"callbacks=\[5\] is not a list of skorch callbacks", fit(callbacks=[5])),
+    ("EarlyStopping watches valid_loss, .*early_stopping=True", fit(callbacks=[EarlyStopping()])),
+    ("Checkpoint watches valid_loss_best, .*'train_loss_best'", fit(callbacks=[Checkpoint()])),
+    ("device='meta' is not available", fit(device="meta")),
+    ("class_weight=.* numbers of at least 0", fit(class_weight={"left": -1, "right": 1})),
+    ("class_weight=.* finite numbers", fit(class_weight={"left": np.nan, "right": 1})),
+    ("'right'.* not in class_weight", fit(class_weight={"left": 1, "up": 2})),
+    ("cannot be used to seed", fit(random_state="a")),
+    ("positions='head' is not one of 'channel', 'electrode'", fit(positions="head")),
+    (r"mirror names the class 'up', but there are \['left', 'right'", fit(mirror={"left": "up"})),
+    ("gives a class two partners", fit(mirror={"left": "right", "right": "right"})),
+    ("mirror='both' is not a dict of labels, 'auto' or None", fit(mirror="both")),
+    ("mirror=True is not a dict", fit(mirror=True)),
+    ("adapt=1 is not True or False", fit(adapt=1)),
+    ("crop=0 has to be a whole number of at least 1, or None", original(crop=0)),
+    ("crop=81 has to lie between 1 and the number of samples, 80", original(crop=81)),
+    ("noise=-1.0 has to be a number of at least 0", original(noise=-1.0)),
+    ("token_drop_prob=1.0 has to be a number", original(token_drop_prob=1.0)),
+    ("n_layers=0 has to be a whole number of at least 1", original(n_layers=0)),
+    ("shuffle_tokens='both' is not one of 'none', 'channels'", original(shuffle_tokens="both")),
+    ("warmup_steps=0.5 has to be a whole number", original(warmup_steps=0.5)),
+    ("lr_decay=-1 has to be a number of at least 0", original(lr_decay=-1)),
+    ("module=None is no network", network(None)),
+    ("module='EEGNet' is no network", network("EEGNet")),
+    ("(?s)module=LogPower.* is no network", network(LogPower(6, 2))),
+    ("module_params=.* is no dict", network(LogPower, [1])),
+    ("LogPower cannot be made with .*'foo'", network(LogPower, {"foo": 1})),
+    (r"LogPower gives \(1, 5\) for an epoch, but has to", network(LogPower, {"n_outputs": 5})),
+    ("LogPower cannot be made for epochs of 80 samples and 6", network(LogPower, {"n_chans": 9})),
+    ("no parameter of 'csp.lda'", lambda s: make_baseline("csp+lda", foo=1)),
+    ("name='cps' is not one of 'chance'", lambda s: make_baseline("cps")),
+]  # fmt: skip
+
+STEPS = [
+    (r"l_freq \(30 Hz\) has to be below h_freq \(8 Hz\)", BandPassFilter(30, 8)),
+    ("h_freq is 80 Hz, but a signal sampled at 160 Hz only", BandPassFilter(h_freq=80)),
+    ("l_freq is 0, but .* None means no lower limit", BandPassFilter(0)),
+    ("h_freq is nan", BandPassFilter(h_freq=np.nan)),
+    ("method is 'fft', but has to be 'iir' or 'fir'", BandPassFilter(h_freq=30, method="fft")),
+    ("79 Hz, whose stop band from 77 to 81 Hz does not lie", NotchFilter([50, 79])),
+    ("1 Hz, whose stop band from -1 to 3 Hz", NotchFilter(1)),
+    ("width is 0, but has to be", NotchFilter(50, width=0)),
+    ("freqs is 'line', but has to be", NotchFilter("line")),
+    ("sfreq is 0, but .* None means no change", Resampler(0)),
+    ("ch_names has T9, but X has no such channel", ChannelDropper(["T9", "Cz"])),
+    ("ch_names has CZ, .*, but near CZ it has Cz", ChannelDropper(["CZ"])),
+    (r"only F3, F4, C3, Cz, C4, \.\.\.", ChannelPicker(["xyz"])),
+    ("ch_names has channels that occur twice: Cz", ChannelPicker(["Cz", "Cz"])),
+    ("ch_names is empty, and no signal would be left", ChannelPicker([])),
+    ("ch_names has all 6 channels of X", ChannelDropper(NAMES)),
+    ("99, but the 6 channels of X have the places 0 to 5", ChannelDropper([99])),
+    ("has 1.5, but has to be a list of channel names", ChannelDropper([1.5])),
+    ("shrinkage is 3, but", EuclideanAlignment(shrinkage=3)),
+]
+STEPS = [(words, lambda s, step=step: step.fit_transform(s.X)) for words, step in STEPS]
+STEPS += [
+    (f"give {type(step).__name__} {name}, .* or pass Epochs", lambda s, step=step: step.fit(s.A))
+    for step, name in (
+        (BandPassFilter(None, 30), "sfreq"),
+        (NotchFilter(50), "sfreq"),
+        (Resampler(80), "input_sfreq"),
+        (ChannelDropper(["Cz"]), "input_ch_names"),
+        (ChannelPicker(["Cz"]), "input_ch_names"),
+    )
+]
+
+FILES = [
+    ("X has 40 epochs, but y has shape", write(y=["a"] * 23)),
+    ("metadata has 1 rows", write(metadata=pd.DataFrame({"subject": [1]}))),
+    ("metadata is a ndarray, but has to be a DataFrame", write(metadata=np.ones(40))),
+    ("X has shape .* but epochs are", write(X=np.zeros((40, 3)))),
+    ("3 channels, but ch_names 1", write(X=np.zeros((40, 3, 8)), ch_names=["C3"])),
+    ("no epochs to write", write(X=np.zeros((0, 3, 8)), y=[])),
+    ("masked array", write(X=lambda s: masked(s.A))),
+    ("X is a RawArray, but write_memmap", write(X=lambda s: s.raw)),
+    *(("made of letters", write(name=name)) for name in ("", "a/b", "..\\c", None)),
+    ("is a file, and no folder", write(folder=lambda s: s.model)),
+    ("could not be written to /proc/x|made", write(folder="/proc/x")),
+    ("is there already", write(folder=lambda s: s.export.parent, name="a")),
+    ("Unknown task 'sleep'", lambda s: export_memmap("sleep", s.folder / "new")),
+    ("shorter than a sample", lambda s: export_memmap(EYES, s.folder / "new", 1, window=0.001)),
+    ("h_freq is 0, but", lambda s: export_memmap(EYES, s.folder / "new", 1, h_freq=0)),
+    ("h_freq is 90 Hz, but", lambda s: export_memmap(EYES, s.folder / "new", 1, h_freq=90)),
+    ("no header of an export, or is damaged", header(shape=[40, 80])),
+    ("no header of an export, or is damaged", header(shape="abc")),
+    *(("no header of an export, or is damaged", header(**{k: [3]})) for k in KEYS),
+    ("no header of an export, or is damaged", header(channels={"ch_names": ["a"]})),
+    ("no header of an export, or is damaged",
+     header(channels={"ch_names": NAMES, "sfreq": 160.0, "positions": [[0]]})),
+    ("not of the types that the header tells", header(label_types={"condition": "float64"})),
+    ("has format 99, .* reads up to 1", header(version=99)),
+    ("is no file of values", lambda s: load_memmap(s.model)),
+    ("/none.csv is missing", lambda s: load_memmap(s.export, labels="~/none.csv")),
+    (r"shape=\(1, 2\) is not", lambda s: MappedEpochs(s.export, (1, 2))),
+    ("bytes, but 1 x 3 x 2 values", lambda s: MappedEpochs(s.export, (1, 2, 3))),
+    ("exists already", lambda s: save_model(s.clf, s.model)),
+    ("does not end in .safetensors", lambda s: save_model(s.clf, s.folder / "model.pt")),
+    ("is a folder|does not end", lambda s: save_model(s.clf, s.folder)),
+    ("There is no folder", lambda s: save_model(s.clf, s.folder / "no" / "a.safetensors")),
+    ("There is no file", lambda s: load_model("~/nowhere.safetensors")),
+    ("is a folder", lambda s: load_model(s.folder)),
+    ("incomplete", lambda s: load_model(text_in(s, "c.safetensors", s.model.read_bytes()[:-99]))),
+    ("no file of safetensors", lambda s: load_model(text_in(s, "a.safetensors", "a,b"))),
+    ("it holds a explanation|it holds an explanation", lambda s: load_model(s.saved)),
+    ("no checkpoint of PyTorch", lambda s: load_model(text_in(s, "a.ckpt", "PK"))),
+    ("has to hold the classes", lambda s: load_model(s.model, modules=["LogPower"])),
+    ("it holds a model, for load_model", lambda s: Explanation.load(s.model)),
+    ("does not end in .onnx", lambda s: export_network(s.clf, s.folder / "a.txt")),
+    ("there is a NoneType", lambda s: export_network(None, s.folder / "a.onnx")),
+    ("holds a model", lambda s: make(callbacks=[ResumableTraining(s.model)]).fit(s.X, s.y)),
+    ("duration=0.001 s is shorter", lambda s: make_simulated_eeg(1, 4, duration=0.001)),
+]  # fmt: skip
+
+ANALYSES = [
+    ("method='magic' is not one of 'rollout'", explain(method="magic")),
+    ("is no dict of names and", explain(method="occlusion", parts="band", bands=["alpha"])),
+    ("head_fusion='median' is not one of", explain(head_fusion="median")),
+    ("convention='mine' is not one of", explain(convention="mine")),
+    ("target='up' is neither", explain(method="gradient-rollout", target="up")),
+    ("'rollout' cannot tell bands apart; .*occlusion", explain(parts="band")),
+    ("of attention: take method='rollout", explain(method="gradient-rollout", connections=True)),
+    ("compares scores: pass y",
+     lambda s: AttentionExplainer("permutation").explain(s.clf, s.X)),
+    ("target='true' needs the true labels",
+     lambda s: AttentionExplainer("occlusion", target="true").explain(s.clf, s.X)),
+    ("n_repeats=0 is not a whole number", explain(method="occlusion", n_repeats=0)),
+    ("replacement='noise' is not one of", explain(method="occlusion", replacement="noise")),
+    ("'occlusion' knows no connections", explain(method="occlusion", connections=True)),
+    ("y holds None", explain(y=[None] * 40)),
+    ("there is only one", explain(lambda s: s.X[:1], ["left"], method="occlusion")),
+    ("there is only one", explain(lambda s: s.X[:1], ["left"], method="permutation")),
+    ("A Dummy.* cannot be explained", lambda s: explain(
+        estimator=make_baseline("chance").fit(s.X, s.y))(s)),
+    ("'true' is the name of a class", lambda s: AttentionExplainer(
+        "gradient-rollout", target="true").explain(
+        make().fit(s.X, named := np.where(s.y == "left", "true", "false")), s.X, named)),
+    ("channels of the type seeg", lambda s: AttentionExplainer(
+        "occlusion", replacement="interpolate").explain(
+        make(mirror=None).fit(inside := s.X.copy().set_channel_types(dict.fromkeys(NAMES, "seeg")),
+                              s.y), inside, s.y)),
+    ("names the channel 'Q'", permute(channel_groups={"a": "Q"})),
+    ("names no channel", permute(channel_groups={"a": []})),
+    ("is no dict of lists", permute(channel_groups=["C3"])),
+    ("n_repeats=0", permute(n_repeats=0)),
+    ("b='up' is not one of", lambda s: s.explanation.compare("left", "up")),
+    ("label='up' is not one of", lambda s: s.explanation.select(label="up")),
+    ("no explanations to be joined", lambda s: concatenate_explanations([])),
+    ("at least 2 explanations, not 1", lambda s: seed_stability([s.explanation])),
+    (r"shape \(3,\), but 6 channels", lambda s: TopomapDisplay(np.ones(3), s.info).plot()),
+    ("6 that are NaN", lambda s: TopomapDisplay(np.full(6, np.nan), s.info).plot()),
+    ("of real numbers", lambda s: TopomapDisplay(np.ones(6) * 1j, s.info).plot()),
+    ("of real numbers", lambda s: TopomapDisplay(list("abcdef"), s.info).plot()),
+    ("vlim=3 has to be", lambda s: TopomapDisplay(np.ones(6), s.info).plot(vlim=3)),
+    ("needs at least 3 electrodes", lambda s: TopomapDisplay(np.ones(6), other(s).info).plot()),
+    ("top=-1 is not", lambda s: ConnectionDisplay(np.eye(6), s.info).plot(top=-1)),
+    ("n_top=0 leaves no channel", lambda s: ChannelBarDisplay(np.ones(6)).plot(n_top=0)),
+    ("lack the columns", lambda s: plot_scores(pd.DataFrame())),
+    ("at least one", score({})),
+    ("at least one", score(seeds=())),
+    ("'a' is 'csp', which is no estimator", score({"a": "csp"})),
+    ("which is no estimator", score({"a": EEGTransformerClassifier})),
+    ("groups=None", lambda s: cross_subject_scores({"a": s.clf}, s.X, s.y, None)),
+    ("groups 1 subjects", score(groups=[1])),
+    ("at least 2 of them", score(groups=np.ones(40))),
+    ("y 3 labels", score(y=[0, 1, 0])),
+    ("cv=5: .* as many subjects as folds, but there are 4", score(cv=5)),
+    ("at least 2 folds", score(cv=True)),
+    ("on both sides", score(cv=[(np.arange(5), np.arange(5, 9))])),
+    ("on both sides", score(cv=ShuffleSplit(2, random_state=0))),
+    ("load has to be a function", lambda s: run_benchmark({"strict": {"a": s.clf}}, 3, ["x"])),
+    ("load has to be", lambda s: run_benchmark({"strict": {"a": s.clf}}, lambda t: 3, ["x"])),
+    ("S2 are to be trained on and tested", lambda s: cross_val_score(
+        s.clf, s.X, s.y, groups=s.g, cv=FixedSplit([1, 2], [2, 3]), error_score="raise")),
+    ("step=0 is not a number above 0", stream(step=0)),
+    ("settle=-1 is not", stream(settle=-1)),
+    ("'V', 'uV' or None", stream(unit="mV")),
+    ("sampled at 80 Hz, but the model", stream(sfreq=80.0)),
+    ("adapt=False", stream(subject=3)),
+    (r"chunk has shape \(5, 9\)", stream(np.zeros((5, 9)))),
+    (r"chunk has shape \(\)", stream(None)),
+    ("chunk holds complex", stream(np.ones((6, 9)) * 1j)),
+    ("NaN or infinity in 6 of 6 channels", stream(np.full((6, 9), np.nan))),
+    ("one is in volts", stream(1e-5 * np.random.default_rng(0).standard_normal((6, 400)))),
+]  # fmt: skip
+
+
+def _refuse(s, words, step):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises((ValueError, TypeError, OSError), match=words) as caught:
+            step(s)
+    where = traceback.extract_tb(caught.value.__traceback__)[-1].filename.replace("\\", "/")
+    assert "/skeegformer/" in where or "/sklearn/" in where or where == __file__
+
+
+@pytest.mark.parametrize("words, step", KINDS)
+def test_what_is_no_epochs_or_no_labels(s, words, step):
+    _refuse(s, words, step)
+
+
+@pytest.mark.parametrize("words, step", PARAMETERS)
+def test_parameters_of_classifiers(s, words, step):
+    _refuse(s, words, step)
+
+
+@pytest.mark.parametrize("words, step", STEPS)
+def test_preprocessing(s, words, step):
+    _refuse(s, words, step)
+
+
+@pytest.mark.parametrize("words, step", FILES)
+def test_files_and_datasets(s, words, step):
+    _refuse(s, words, step)
+    assert not (s.folder / "new").exists()
+
+
+@pytest.mark.parametrize("words, step", ANALYSES)
+def test_explaining_plotting_scoring_and_streaming(s, words, step):
+    _refuse(s, words, step)
+
+
+WARNED = [
+    (r"40 of 40 epochs .*0, 1, 2, 3, 4, \.\.\..* typical epoch of fit", 1000, slice(None)),
+    ("40 of 40 epochs", 1e-3, slice(None)),
+    ("40 of 40 epochs", 1e12, slice(None)),
+    (r"2 of 40 epochs \(from 0 on: 3, 5\) fluctuate by 0 to 0", 0, [3, 5]),
+    (r"1 of 40 epochs \(from 0 on: 7\)", 1000, [7]),
+]
+
+
+@pytest.mark.parametrize("words, factor, rows", WARNED)
+def test_odd_epochs_are_named(s, words, factor, rows):
+    """When they are predicted, and when they are few among those that a classifier is fitted to."""
+    X = changed(s, factor, rows)
+    with pytest.warns(UserWarning, match=words):
+        s.clf.predict(X)
+    if isinstance(rows, list):
+        with pytest.warns(UserWarning, match=words):
+            make().fit(X, s.y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        s.clf.predict(changed(s, 20))  # another amplifier, or a loud person
+
+
+def test_what_is_done_without_being_asked_is_said(s):
+    volts = list(s.X)  # what FeatureUnion and the like make of Epochs
+    with pytest.warns(UserWarning, match="fluctuates by .* in volts.* pass the Epochs themselves"):
+        make(sfreq=160.0).fit(volts, s.y)
+    for fitted in (make(), VotingClassifier([("a", make())])):
+        with pytest.warns(UserWarning, match="labels 0, 1 do not tell left from right"):
+            fitted.fit(s.X, (s.y == "left").astype(int))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make(mirror=None).fit(s.X, (s.y == "left").astype(int))
+    projected = s.X.copy().set_eeg_reference(projection=True)
+    fitted = make().fit(projected.copy().apply_proj(), s.y)
+    with pytest.warns(UserWarning, match="'Average EEG reference' was applied .*apply_proj"):
+        fitted.predict(projected)
+
+
+def test_labels_and_subjects_keep_their_types(s):
+    """pandas has its own types of numbers, of which scikit-learn makes floats."""
+    y, subjects = pd.array([1, 2] * 20, dtype="Int64"), pd.Series(s.g, dtype="Int64")
+    fitted = make(adapt=True, mirror=None).fit(s.X, y, subjects)
+    assert fitted.classes_.dtype == np.int64
+    assert list(fitted.subject_means_) == [1, 2, 3, 4]
+    assert all(type(subject) is int for subject in fitted.subject_means_)
+    assert make().fit(s.X, pd.array([True, False] * 20, dtype="boolean")).classes_.dtype == bool
+    assert make().fit(s.X, pd.Categorical(s.y)).classes_.tolist() == ["left", "right"]
+
+
+def test_hash_and_clone(s):
+    assert joblib.hash(s.clf) == joblib.hash(s.clf)
+    written = make(callbacks=[TensorBoard(Writer())])
+    for estimator in (written, make_pipeline(BandPassFilter(None, 30.0), written)):
+        one, same = (clone(estimator).fit(s.X, s.y).predict_proba(s.X) for _ in range(2))
+        np.testing.assert_array_equal(one, same)
+
+
+@pytest.mark.parametrize("wrong", ["abc", [1], {"a": 1}, None, True, -3, 1e30])
+def test_hyperparameters_of_the_original_of_another_type(wrong, tmp_path):
+    """Each in turn, in the file beside the checkpoint: a sentence, or the default in its place."""
+    path = _save(tmp_path / "a.ckpt", hp=None, state=_make_state(HYPERPARAMETERS))
+    n_refused = 0
+    for name in HYPERPARAMETERS:
+        (tmp_path / "hparams.yaml").write_text(yaml.safe_dump(HYPERPARAMETERS | {name: wrong}))
+        try:
+            load_model(path)
+        except ValueError as error:
+            assert "a.ckpt cannot be made a classifier" in str(error)  # noqa: PT017
+            n_refused += 1
+    assert n_refused >= 6
+
+
+SHELL = [
+    ("already|a file", ["train", "--data", "EXPORT", "--output", "FILE"]),
+    ("'x' is no whole number", ["train", "--data", "EXPORT", "--max-epochs", "x"]),
+    ("o.yaml has to hold lines", ["train", "--config", "- a"]),
+    ("o.yaml is not valid YAML", ["train", "--config", "a: ["]),
+    ("not valid YAML", ["train", "--config", "data: !!python/object/apply:os.system [x]"]),
+    ("max_epochs is", ["train", "--config", "max_epoch: 3"]),
+    ("is no whole number", ["train", "--config", "max_epochs: {a: 1}"]),
+    ("'abc' is not a list", ["train", "--config", "subjects: abc"]),
+    ("half-epo.fif cannot be read as Epochs", ["train", "--data", "HALF"]),
+    ("--conditions up|no condition 'up'", ["train", "--data", "EXPORT", "--conditions", "up"]),
+    ("There is no run", ["explain", "nowhere"]),
+    ("There is no run", ["train", "--resume", "nowhere"]),
+    ("is unknown", ["benchmark", "--pipelines", "x"]),
+    ("is a file", ["download", "--task", EYES, "--output", "FILE"]),
+    ("--folds 4 needs", ["demo", "--subjects", "0"]),
+]
+
+
+@pytest.mark.parametrize("words, arguments", SHELL)
+def test_the_command_line(s, words, arguments, capsys, monkeypatch):
+    monkeypatch.chdir(s.folder)
+    if "HALF" in arguments:
+        s.X.save(s.folder / "whole-epo.fif", overwrite=True, verbose="ERROR")
+        text_in(s, "half-epo.fif", (s.folder / "whole-epo.fif").read_bytes()[:20000])
+    if "--config" in arguments:
+        arguments = [*arguments[:-1], str(text_in(s, "o.yaml", arguments[-1]))]
+    places = {"EXPORT": str(s.export), "FILE": str(s.model), "HALF": "half-epo.fif"}
+    try:
+        code = main([places.get(word, word) for word in arguments])
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code == 2
+    said = capsys.readouterr().err
+    assert re.search(words, said)
+    assert "Traceback" not in said
+
+
+def test_what_killed_processes_left_is_removed_a_day_later(s, tmp_path):
+    """Not sooner: another process may still be writing there."""
+    old = time.time() - 90000
+    left, young = tmp_path / ".export-abc", tmp_path / ".export-def"
+    for folder in (left, young):
+        (folder / "files").mkdir(parents=True)
+        (folder / "files" / "raw").touch()
+    dead, alive = tmp_path / ".a-00ff00ff.safetensors", tmp_path / ".a-11ff00ff.safetensors"
+    dead.touch()
+    alive.touch()
+    for path in (left / "files" / "raw", left / "files", left, dead):
+        os.utime(path, (old, old))
+    write_memmap(s.X, s.y, None, tmp_path)
+    save_model(s.clf, tmp_path / "a.safetensors")
+    assert not left.exists()
+    assert not dead.exists()
+    assert (young / "files" / "raw").exists()
+    assert alive.exists()

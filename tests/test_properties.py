@@ -1,0 +1,109 @@
+"""What has to hold whatever the data: tried on random epochs, montages, labels and sizes."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from skeegformer import (
+    EEGTransformerClassifier,
+    OriginalTransformerClassifier,
+    StreamPredictor,
+    load_memmap,
+    load_model,
+    make_simulated_eeg,
+    save_model,
+    write_memmap,
+)
+
+KINDS = {
+    "ours": lambda **p: EEGTransformerClassifier(n_heads=3, max_epochs=2, **p),
+    "adapting": lambda **p: EEGTransformerClassifier(n_heads=3, max_epochs=2, adapt=True, **p),
+    "original": lambda **p: OriginalTransformerClassifier(
+        embed_dim=8, n_heads=2, n_layers=1, n_time_tokens=2, max_epochs=1, early_stopping=False, **p
+    ),
+}
+
+
+@pytest.fixture(
+    scope="module", params=[(kind, seed) for kind in KINDS for seed in range(3)], ids=str
+)
+def drawn(request):
+    """Fit a classifier to random epochs of random channels; the random numbers go on."""
+    kind, seed = request.param
+    rng = np.random.default_rng(seed)
+    n_epochs, duration = int(rng.integers(6, 12)), rng.uniform(0.3, 0.8)
+    X, y, metadata, _ = make_simulated_eeg(3, n_epochs, duration=duration, random_state=seed)
+    names = rng.permutation(["C3", "C4", "Cz", *rng.choice(["Pz", "Fz", "Oz", "CPz"], 2, False)])
+    X = X.pick(names.tolist()).reorder_channels(names.tolist())
+    classifier = KINDS[kind](random_state=seed).fit(X, y)
+    return classifier, X, y, metadata, rng
+
+
+def test_predictions(drawn, tmp_path):
+    """Neither the order of epochs and channels, nor the batch, the form or a file counts."""
+    classifier, X, y, metadata, rng = drawn
+    expected = classifier.predict_proba(X)
+    assert expected.shape == (len(X), 2)
+    np.testing.assert_allclose(expected.sum(axis=1), 1, rtol=1e-5)
+    close = {"rtol": 1e-4, "atol": 1e-5}
+
+    order = rng.permutation(len(X))
+    np.testing.assert_allclose(classifier.predict_proba(X[order]), expected[order], **close)
+    few = np.sort(rng.choice(len(X), 5, replace=False))
+    np.testing.assert_allclose(classifier.predict_proba(X[few]), expected[few], **close)
+    shuffled = X.copy().reorder_channels(rng.permutation(X.ch_names).tolist())
+    np.testing.assert_array_equal(classifier.predict_proba(shuffled), expected)
+    listed = [X[i] for i in range(len(X))]
+    np.testing.assert_array_equal(classifier.predict_proba(listed), expected)
+
+    groups = {"groups": metadata["subject"]} if getattr(classifier, "adapt", False) else {}
+    array = X.get_data(units="uV")
+    np.testing.assert_allclose(classifier.predict_proba(array, **groups), expected, **close)
+    mapped, labels, _ = load_memmap(write_memmap(X, y, metadata, tmp_path))
+    assert (labels == y).all()
+    np.testing.assert_allclose(classifier.predict_proba(mapped), expected, **close)
+
+    loaded = load_model(save_model(classifier, tmp_path / "model.safetensors"))
+    np.testing.assert_array_equal(loaded.predict_proba(X), expected)
+    assert (loaded.predict(X) == classifier.classes_[expected.argmax(axis=1)]).all()
+
+
+def test_fits(drawn):
+    """Neither names of labels, nor the unit of arrays, nor an earlier fit counts."""
+    classifier, X, y, metadata, rng = drawn
+    expected = classifier.predict_proba(X)
+    np.testing.assert_array_equal(clone(classifier).fit(X, y).predict_proba(X), expected)
+    classifier.fit(X[:8], y[:8])
+    np.testing.assert_array_equal(classifier.fit(X, y).predict_proba(X), expected)
+
+    plain = clone(classifier).set_params(sfreq=160.0)
+    if hasattr(plain, "mirror"):
+        plain.set_params(mirror=None)
+    array, subjects = X.get_data(units="uV"), metadata["subject"].to_numpy()
+    groups = subjects if getattr(plain, "adapt", False) else None
+    first = plain.fit(array, y, subjects).predict_proba(array, groups)
+    for names in ([5, 7], ["a", "b"], [False, True]):  # in the order of left and right
+        labels = np.array(names)[(y == "right").astype(int)]
+        renamed = clone(plain).fit(array, labels, subjects)
+        np.testing.assert_array_equal(renamed.predict_proba(array, groups), first)
+        assert renamed.classes_.tolist() == names
+    unit = 2.0 ** rng.integers(-4, 5)
+    scaled = clone(plain).fit(unit * array, y, subjects).predict_proba(unit * array, groups)
+    np.testing.assert_allclose(scaled, first, atol=5e-3)
+
+
+def test_streams(drawn):
+    """Whatever the sizes of its chunks, a stream gives what epochs cut from it give."""
+    classifier, X, _, _, rng = drawn
+    subject = {"subject": 1} if getattr(classifier, "adapt", False) else {}
+    signal = np.hstack(X.get_data(units="uV")[:6])
+    predictor = StreamPredictor(classifier, step=0.05, unit="uV", **subject)
+    cuts = np.sort(rng.integers(0, signal.shape[1], 20))
+    found = list(predictor.predict_stream(np.split(signal, cuts, axis=1)))
+    n_times = classifier.n_times_
+    ends = [round(160 * prediction.time) for prediction in found]
+    assert ends == list(range(n_times, signal.shape[1] + 1, 8))
+    windows = np.stack([signal[:, end - n_times : end] for end in ends])
+    groups = {"groups": np.ones(len(windows), int)} if subject else {}
+    expected = classifier.predict_proba(windows, **groups)
+    np.testing.assert_allclose([one.probabilities for one in found], expected, atol=1e-4)
