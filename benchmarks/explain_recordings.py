@@ -145,15 +145,17 @@ def draw(task, explanations, tests, folder):
     stem = task.split("-")[0]
     a, b = explanations["rollout"].classes
     text = []
-    for method in ("gradient-rollout", "integrated-gradients"):
-        explanation = explanations[method]
-        test = explanation.compare(a, b, random_state=0)
-        display = explanation.plot_topomap(by="class", difference=(a, b), mask=test.mask, names=4)
+    test = explanations["rollout"].compare(a, b, random_state=0)
+    for method in ("rollout", "integrated-gradients"):
+        display = explanations[method].plot_topomap(
+            by="class", difference=(a, b), mask=test.mask, names=4
+        )
         display.figure_.savefig(folder / f"{stem}_{method}.png", dpi=120)
         label = METHOD_LABELS[method]
         text.append(
             f".. figure:: images/{stem}_{method}.png\n\n   {label[0].upper()}{label[1:]}, "
-            f"{task}; white dots: channels of significant clusters. " + " ".join(repr(test).split())
+            f"{task}; white dots: channels of significant clusters of attention rollout. "
+            + " ".join(repr(test).split())
         )
     bars = explanations["integrated-gradients"].plot_bars(regions=True)
     bars.figure_.savefig(folder / f"{stem}_bars.png", dpi=120)

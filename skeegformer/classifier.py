@@ -1,5 +1,6 @@
 """The scikit-learn classifier around the transformer."""
 
+import warnings
 from dataclasses import field
 from numbers import Integral, Real
 
@@ -9,6 +10,7 @@ import torch
 from skeegformer._validation import batches_of, check_number, check_one_of
 from skeegformer.attention import attention_rollout, record_attention
 from skeegformer.nn import EEGTransformer
+from skeegformer.nn.transformer import RATE
 from skeegformer.preprocessing._interpolation import can_complete, check_positions, complete
 from skeegformer.preprocessing._mirror_images import find_mirror_image
 from skeegformer.preprocessing.mirroring import partner_order
@@ -150,6 +152,14 @@ class EEGTransformerClassifier(NetworkClassifier):
     def _make_network(self):
         if self.positions == "electrode":
             check_positions(self.info_)
+        if self.sfreq_ is None and not self._fitted_flat:
+            warnings.warn(
+                "The sampling rate of X is not known, and the lengths of filters and windows are "
+                f"counted as if it were {RATE:g} Hz. Pass EEGTransformerClassifier(sfreq=...) for "
+                "arrays, or Epochs.",
+                UserWarning,
+                stacklevel=3,
+            )
         image = find_mirror_image(self.mirror, self.classes_, self.ch_names_, self.info_)
         self.mirror_pairs_, self.mirrored_classes_ = image
         pairs, swapped = self._mirror_image() or (None, None)

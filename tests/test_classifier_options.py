@@ -1,5 +1,6 @@
 """Mirror images and adaptation to subjects in the classifier, and what it is trained on then."""
 
+import warnings
 from itertools import combinations
 
 import numpy as np
@@ -245,7 +246,7 @@ def test_subjects_that_early_stopping_holds_out_are_known_as_well(sides):
 def test_who_adapts_wants_to_know_to_whom(sides):
     X, y, _, _ = sides
     with pytest.warns(UserWarning, match="was not told who the subjects are"):
-        _make(adapt=True, max_epochs=1).fit(X.get_data(units="uV"), y)
+        _make(adapt=True, max_epochs=1, sfreq=160.0).fit(X.get_data(units="uV"), y)
     with pytest.raises(ValueError, match="Subject 0 has a single epoch, which adapt=True would"):
         _make(adapt=True, max_epochs=1).fit(X, y, groups=np.arange(len(y)))
 
@@ -340,7 +341,12 @@ def test_arrays_without_rate_and_names(shape):
     X = rng.normal(size=shape) * (1 + 3 * y.reshape(-1, *[1] * (len(shape) - 1)))
     if len(shape) == 3 and shape[1] == 20:  # one channel of many
         X[:, 1:] /= (1 + 3 * y)[:, None, None]
-    classifier = _make(max_epochs=40).fit(X, y)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        classifier = _make(max_epochs=40).fit(X, y)
+        _make(max_epochs=1, sfreq=80.0).fit(X, y)
+    where = [one.filename for one in caught if "sampling rate of X is not" in str(one.message)]
+    assert where == [__file__] * (len(shape) == 3)  # samples of scikit-learn's tables have no rate
     assert classifier.sfreq_ is None
     assert classifier.ch_names_ is None
     assert classifier.score(X, y) > 0.8

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import mne
 import numpy as np
 import pandas as pd
 import pytest
@@ -469,6 +470,15 @@ def test_files_of_epochs(simulated, tmp_path, capsys):
     arguments = ["train", *QUICK, "--output", str(tmp_path / "runs"), "--data", *paths]
     assert main(arguments) == 2
     assert "--groups COLUMN names another" in capsys.readouterr().err
+    part.metadata = None
+    part.save(tmp_path / "nameless-epo.fif")
+    mne.io.RawArray(part.get_data()[0], part.info).save(tmp_path / "one_raw.fif")
+    for name, message in {
+        "nameless-epo.fif": "The epochs have no metadata, which tell the subject of each",
+        "one_raw.fif": "one_raw.fif is a recording, and train reads epochs. Cut it",
+    }.items():
+        assert main([*arguments[:-4], str(tmp_path / name)]) == 2
+        assert message in capsys.readouterr().err
     assert main([*arguments, "--groups", "who", "--name", "fif", "--drop", "Pz"]) == 0
     run = tmp_path / "runs" / "fif"
     split = pd.read_csv(run / "split.csv")
@@ -520,6 +530,7 @@ def test_files_of_options(tmp_path):
         (["--task", "nothing"], "Unknown task 'nothing'; the tasks are baseline-eyes"),
         (["--data", "none.dat"], "none.dat"),
         (["--data", "a.dat", "b.dat"], "--data names 2 files; take one export"),
+        (["--data", "sub-06.edf"], "sub-06.edf is a recording, and train reads epochs. Cut it"),
         (["EXPORT", "--conditions", "a"], "There are only epochs of 'a'"),
         (["EXPORT", "--n-heads", "0"], "--n-heads 0 has to be a whole number"),
         (["EXPORT", "--patience", "0"], "--patience 0 has to be a whole number"),

@@ -27,11 +27,15 @@ def test_the_example_of_the_readme(recorded_subjects, tmp_path, monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     names = _run(
         code,
-        {"range(1, 9)": "range(1, 5)", "random_state=0": "random_state=0, max_epochs=2"},
+        {
+            "range(1, 9)": "range(1, 5)",
+            "<= 6": "<= 3",
+            "random_state=0": "random_state=0, max_epochs=2",
+        },
         tmp_path,
         monkeypatch,
     )
-    assert names["explanation"].values.shape == (240, 61)
+    assert names["explanation"].values.shape == (60, 61)
     assert names["explanation"].method == "rollout"
 
 

@@ -144,7 +144,11 @@ def test_classes_weigh_the_same():
     assert row["mean"] == pytest.approx(summary.loc["linear", "mean"])
     table = scores_table(scores, reference=None)
     assert " 0.500 |" in table
-    assert "Each subject has one class" in " ".join(table.split())
+    said = " ".join(table.split())
+    assert "mean over 24 subjects" in said
+    assert "Each subject has one class" in said
+    assert "ranks each subject among those of other classes in its fold" in said
+    assert not any(f"| {head} |" in said for head in ("SD", "worst", "best"))
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,17 @@ def test_class_means_and_importances(explanation):
         explanation.class_means(labels="best")
 
 
+def test_importances_of_signed_values_do_not_cancel(explanation):
+    """What speaks for a class in its epochs, and against it in the others, is important."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=explanation.token_values.shape)
+    values[:, 7, 0] = np.where(explanation.y == explanation.classes[0], 20.0, -20.0)
+    signed = replace(explanation, method="integrated-gradients", token_values=values)
+    expected = np.abs(signed.values).mean(axis=0)
+    np.testing.assert_allclose(signed.feature_importances_, expected / expected.sum())
+    assert f"most on {explanation.ch_names[7]}" in repr(signed)
+
+
 def test_attention_goes_to_the_channels_that_carry_the_class():
     """Independent channels, all equally loud; one of them has the rhythm of the class."""
     rng = np.random.default_rng(0)
@@ -381,6 +392,7 @@ def test_explanations_of_several_folds_are_joined(fitted, simulated):
     np.testing.assert_allclose(joined.values, whole.values, rtol=1e-5)
     np.testing.assert_array_equal(joined.subjects, whole.subjects)
     assert joined.source is None
+    assert joined.settings["n_models"] == 1
     other = AttentionExplainer("gradient-rollout").explain(fitted, X[:5])
     with pytest.raises(ValueError, match="differ in method"):
         concatenate_explanations([parts[0], other])

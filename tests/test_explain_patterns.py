@@ -42,6 +42,7 @@ def test_patterns_are_where_sources_are_seen_and_filters_where_heads_listen(supp
         assert found.tokens[source] == "log power"
         assert found.weights[source, 0].sum() > 0
         assert abs(found.frequencies[found.responses[source].argmax()] - truth.frequency) < 5
+        assert abs(found.frequencies[found.spectra[source].argmax()] - truth.frequency) < 1
         assert found.patterns[source].max() == pattern.max()
         helps = [
             truth.suppressed.get(name) in truth.electrodes[found.classes[source]]

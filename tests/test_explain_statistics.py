@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 from skeegformer.explain import (
     Explanation,
     bootstrap_intervals,
+    concatenate_explanations,
     seed_stability,
 )
 
@@ -233,7 +234,7 @@ def test_a_true_difference_is_found_where_it_is(info):
     assert not test.mask[far].any()
     assert test.p_values[0] == test.smallest_possible_p == 1 / 2**11
     assert "The conditions differ (p = 0.00049)." in repr(test)
-    assert "higher for left (p = 0.00049): " in repr(test)
+    assert f"left by {test.difference[test.mask].mean():.2g} on average (p = 0.00049)" in repr(test)
     assert "no finding about place or extent" in repr(test)
     few = {"n_permutations": 200, "random_state": 0}
     other_way = explanation.compare("right", "left", **few)
@@ -408,6 +409,36 @@ def test_what_groups_of_subjects_refuse(info):
     few = explanation.subjects <= 3
     with pytest.raises(ValueError, match="3 subjects have epochs of 'patient' and 1 others"):
         explanation.select(few).compare("patient", "control", by=group[few])
+
+
+@pytest.mark.parametrize("by", ["class", "group"])
+def test_conditions_that_were_explained_for_different_classes_are_refused(info, by):
+    """A gradient rollout of its own class for each differs on data that do not."""
+    explanation, group, _ = _groups(info, np.random.default_rng(0))
+    a, b, labels = "patient", "control", group
+    if by == "class":
+        a, b, labels = "left", "right", explanation.y
+    options = {"by": by if by == "class" else group, "n_permutations": 50}
+    specific = replace(explanation, method="gradient-rollout", targets=labels)
+    with pytest.raises(ValueError, match=f"{a!r} and of {b!r} were explained for different class"):
+        specific.compare(a, b, **options)
+    for targets in (np.full(len(group), a), np.tile(["left", "right"], len(group) // 2)):
+        if by == "group" or targets[0] == targets[1]:  # as many of each in both conditions
+            replace(specific, targets=targets).compare(a, b, **options)
+
+
+def test_models_that_were_trained_on_each_others_test_subjects_are_refused(info):
+    """Joined from folds, what moves the log odds of what the models learnt to tell apart."""
+    explanation, group, _ = _groups(info, np.random.default_rng(0))
+    folds = [explanation.select(explanation.subjects % 3 == k) for k in range(3)]
+    joined = concatenate_explanations(folds)
+    with pytest.raises(ValueError, match="The 3 models .* tell 'left' from 'right'"):
+        joined.compare("left", "right")
+    with pytest.raises(ValueError, match="The 3 models"):
+        concatenate_explanations([joined]).compare("left", "right")
+    group = np.concatenate([group[explanation.subjects % 3 == k] for k in range(3)])
+    joined.compare("patient", "control", by=group, n_permutations=50)  # not what they learnt
+    replace(joined, method="rollout").compare("left", "right", n_permutations=50)
 
 
 def _of_kind(info, kind):

@@ -191,7 +191,7 @@ def test_pipelines_and_steps_come_back_whole(name, epochs, tmp_path):
 def test_labels_keep_their_type(labels, tmp_path):
     X = np.random.default_rng(0).standard_normal((12, 3, 40))
     y = np.array(labels)[np.arange(12) % 2]
-    classifier = _tiny().fit(X, y)
+    classifier = _tiny(sfreq=80.0).fit(X, y)
     loaded = _again(classifier, tmp_path)
     assert loaded.classes_.dtype == classifier.classes_.dtype
     assert loaded.predict(X).tolist() == classifier.predict(X).tolist()

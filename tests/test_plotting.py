@@ -64,6 +64,8 @@ def test_one_map_for_all(explanation):
     assert len(display.axes_) == 1
     (values,) = display.values
     np.testing.assert_allclose(values, 100 * explanation.feature_importances_)
+    one = explanation.select([3])
+    assert one.plot_topomap(by=None).titles == [f"one epoch, predicted: {one.predictions[0]}"]
 
 
 def test_the_bright_spot_is_where_the_value_is(explanation):

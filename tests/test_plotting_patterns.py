@@ -25,6 +25,7 @@ def arrays():
         "info": make_info(),
         "frequencies": np.arange(1.0, 41.0),
         "responses": rng.random((3, 40)),
+        "spectra": rng.random((3, 40)),
         "times": np.linspace(0.2, 1.8, 9),
         "weights": rng.normal(size=(3, 2, 9)),
         "classes": ["left", "right", "left"],
@@ -40,9 +41,8 @@ def test_what_is_drawn_is_what_was_given(arrays):
             assert image.get_clim() == (-limit, limit)  # white is 0
             alone = TopomapDisplay(one, arrays["info"], signed=True).plot().images_[0]
             np.testing.assert_allclose(image.get_array(), alone.get_array())
-        frequencies, response = row[2].lines[0].get_data()
-        np.testing.assert_array_equal(frequencies, arrays["frequencies"])
-        np.testing.assert_array_equal(response, arrays["responses"][k])
+        for line, name in zip(row[2].lines, ("responses", "spectra"), strict=True):
+            np.testing.assert_array_equal(line.get_data(), [arrays["frequencies"], arrays[name][k]])
         assert row[2].get_ylabel() == "dB"
         lines = {line.get_label(): line.get_data() for line in row[3].lines}
         for values, name in zip(arrays["weights"][k], ("log power", "mean"), strict=True):

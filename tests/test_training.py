@@ -69,7 +69,9 @@ def test_sources_are_measured_in_units_of_their_power_however_short_the_training
 
 def test_silent_epochs_leave_a_power_to_divide_by(data):
     X, y = np.zeros((20, 4, 160)), data[1][:20]
-    classifier = EEGTransformerClassifier(n_heads=4, max_epochs=1, random_state=0).fit(X, y)
+    classifier = EEGTransformerClassifier(n_heads=4, max_epochs=1, sfreq=80.0, random_state=0).fit(
+        X, y
+    )
     assert np.isfinite(classifier.predict_proba(X)).all()
 
 
@@ -98,7 +100,9 @@ def test_callbacks_see_logits_of_epochs_and_score_training(data, classifier):
     X, y = data
     note = Note()
     scoring = EpochScoring("accuracy", on_train=True, name="right")
-    classifier.set_params(callbacks=[("note", note), scoring], max_epochs=6, random_state=0)
+    classifier.set_params(
+        callbacks=[("note", note), scoring], max_epochs=6, sfreq=80.0, random_state=0
+    )
     classifier.fit(X, y)
     note = dict(classifier.net_.callbacks_)["note"]
     # Batches of 32 and 28 epochs.

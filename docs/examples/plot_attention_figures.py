@@ -3,11 +3,11 @@ Figures of attention, with closed and with open eyes
 ====================================================
 
 The kinds of figures that eeg-transformer [1]_ was published with, drawn from models that are
-trained on this page: confusions, scores, maps of attention by class and frequency band, and
-connections between channels; at the end the same, by time, of the original's network.
+trained on this page: confusion matrices, scores, maps of attention by class and frequency band,
+and connections between channels; finally the same over time for the original's network.
 
-What is explained are epochs of people whom the model has not seen: it learns from one half of
-them and is asked about the other half, and the other way round.
+All explained epochs are of people whom the model has not seen: it learns from one half of them and
+explains the other half, and vice versa.
 """
 
 # %%
@@ -50,7 +50,7 @@ print(f"{kind}: {len(y)} epochs of {len(set(subjects))} people")
 
 # %%
 # ``connections=True`` also keeps how much the class token takes of two channels from the same
-# sources. Explanations of the two halves are joined to one of all people.
+# sources. The explanations of the two halves are joined into one of all people.
 
 pipeline = make_eeg_pipeline(max_epochs=20, random_state=0)
 rollout = AttentionExplainer("rollout", connections=True)
@@ -68,8 +68,8 @@ by_band = concatenate_explanations(halves_by_band)
 # %%
 # Is the model any good?
 # ----------------------
-# A map of a model that cannot tell the classes apart is a map of nothing. Each row of the table
-# says which labels the epochs of one class were given.
+# A map of a model that cannot tell the classes apart is a map of nothing. Each row of the matrix
+# shows how the epochs of one class were labelled.
 
 score = balanced_accuracy_score(everything.y, everything.predictions)
 print(f"Balanced accuracy on unseen subjects: {score:.2f} (chance 0.50)")
@@ -82,8 +82,8 @@ confusion.im_.set_clim(0, 1)
 # %%
 # Scores by frequency band
 # ------------------------
-# The original trained one model per band, and so does this section, in fewer passes. Dots are
-# people, bars their mean with the standard deviation.
+# The original trained one model per band, and so does this section, with fewer passes. Dots are
+# people, bars their mean and standard deviation.
 
 bands = {
     "delta": (None, 4.0),
@@ -115,17 +115,19 @@ ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
 # %%
 # Where the model looks
 # ---------------------
-# Like the original we go on with epochs that were recognised, and with confidence. The difference
-# between the classes is taken before anything is scaled, and its colours are symmetric about zero.
+# Like the original, we keep epochs that were classified correctly and with confidence. The
+# difference between the classes is computed before anything is scaled, and its colours are
+# symmetric about zero.
 
 explanation = everything.select(correct=True, min_confidence=0.75)
 print(f"{len(explanation)} of {len(everything)} epochs are correct with confidence of 0.75")
 explanation.plot_topomap(by="class", difference=("eyes-open", "eyes-closed"), names=3)
 
 # %%
-# Attention says where the model looks, for whichever class: rollout differs between epochs, whose
-# sources differ, and not between the classes of an epoch.
-# :ref:`sphx_glr_gallery_plot_methods.py` shows what does, and how far to trust each method.
+# Attention shows where the model looks, whatever the class: rollout differs between epochs,
+# because their sources differ, but an epoch has one map for all classes.
+# :ref:`sphx_glr_gallery_plot_methods.py` shows methods that explain a class, and how far to trust
+# each.
 #
 # The same by frequency band
 # --------------------------
@@ -140,7 +142,7 @@ chosen.plot_topomap(by="class and part", difference=("eyes-open", "eyes-closed")
 #
 # Channels from the same sources
 # ------------------------------
-# A head gathers a source from several channels, by their sum or by their difference. The matrix has
+# A head gathers a source from several channels, as their sum or their difference. The matrix shows
 # how much the class token takes of two channels from the same sources. It is symmetric, and
 # ordered by region.
 
@@ -151,7 +153,7 @@ explanation.plot_matrix(by="class", difference=("eyes-open", "eyes-closed"))
 # ----------------------
 # :class:`~skeegformer.OriginalTransformerClassifier` has self-attention in several blocks. Its
 # tokens are segments of channels, here two of each, so that maps can be divided in time.
-# Connections are what each channel has taken from each other one when the class token reads it.
+# Connections show what each channel has taken from every other when the class token reads it.
 
 original = make_eeg_pipeline(
     OriginalTransformerClassifier(
@@ -173,14 +175,14 @@ print(f"Balanced accuracy on unseen subjects: {score:.2f} (chance 0.50)")
 by_time.plot_topomap(by="class and part")
 
 # %%
-# From which channel to which? Drawn are the twenty strongest connections of each class, beyond
-# what all channels take from the same one.
+# From which channel to which? The figure shows the twenty strongest connections of each class,
+# beyond what all channels take from the same one.
 
 display = by_time.plot_connections(top=20)
 
 # %%
-# The same on heads to turn around. The page works without a network, and can be sent to a
-# colleague as it is.
+# The same on heads that can be rotated. The page works without an internet connection and can be
+# sent to a colleague as it is.
 
 page = display.to_html("connections.html", title="Attention between channels", overwrite=True)
 

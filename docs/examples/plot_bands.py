@@ -4,15 +4,16 @@ One model, explained by band and channel
 
 Which rhythm does a decision rest on, and where? There is no need to train a model for each
 frequency band: with ``parts="band"`` one model explains its own. Each band of each channel is
-taken out in turn, and replaced by the same band of another epoch of that person.
+replaced in turn by the same band of another epoch of that person.
 """
 
 # %%
 # Closed and open eyes
 # --------------------
-# The model learns from one half of eight people and explains the other half, and the other way
-# round. Together with an electrode its neighbours are replaced (``neighbors=True``), since they see
-# much of the same; electrodes that have many, such as those of the midline, stand out a little.
+# The model learns from one half of eight people and explains the other half, and vice versa.
+# Each electrode is replaced together with its neighbours (``neighbors=True``), since they record
+# much the same signal; electrodes with many neighbours, such as those of the midline, stand out a
+# little.
 
 import os
 from pathlib import Path
@@ -36,7 +37,7 @@ recorded = Path(os.environ.get("MNE_DATA", "."), "MNE-eegbci-data").is_dir()
 if recorded:
     X, y, metadata = load_eegmmi("baseline-eyes", subjects=range(1, 9))
 else:
-    # An alpha rhythm at the back of the head, which open eyes lack.
+    # An alpha rhythm at the back of the head, which is absent with open eyes.
     X, y, metadata, truth = make_simulated_eeg(
         n_epochs=60,
         sources={"eyes-closed": ["O1", "O2"], "eyes-open": []},
@@ -62,7 +63,7 @@ print(f"Balanced accuracy on unseen subjects: {score:.2f} (chance 0.50)")
 
 # %%
 # What the log odds of the true class lose without the band. Red is what the model needs; blue is
-# what it would do better without.
+# what it would be better off without.
 
 explanation.plot_topomap(by="part", n_columns=4)
 
@@ -75,7 +76,7 @@ explanation.plot_topomap(by="class and part")
 # %%
 # Person by person
 # ----------------
-# Means hide people. The alpha band of each of them, with the score:
+# Means hide individuals. The alpha band of each person, with the score:
 
 alpha = explanation.subject_means(by="part")["alpha"]
 titles = []
@@ -87,7 +88,7 @@ people = TopomapDisplay(alpha, explanation.info, titles, unit=explanation.unit, 
 people.plot(n_columns=4)
 
 # %%
-# And how much each band matters, averaged over the head, with intervals over people:
+# How much each band matters, averaged over the head, with intervals over people:
 
 over_head = pd.DataFrame(
     {band: table.mean(axis=1) for band, table in explanation.subject_means(by="part").items()}

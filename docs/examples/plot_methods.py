@@ -3,14 +3,14 @@ Five ways to explain, and a truth to compare them with
 ======================================================
 
 Methods of explanation answer different questions. In simulated EEG the right answer is known:
-here each method meets electrodes that are loud and of no use at all.
+here some electrodes are loud but carry no information at all.
 """
 
 # %%
 # Data with a trap
 # ----------------
-# Two classes differ in a rhythm of 10 Hz below C3 and C4. Five electrodes elsewhere carry nothing
-# but noise, eight times as strong as all else. The model learns from six subjects; the other two
+# Two classes differ in a rhythm of 10 Hz below C3 and C4. Five electrodes elsewhere carry only
+# noise, eight times as strong as everything else. The model learns from six subjects; the other two
 # are explained.
 
 import matplotlib.pyplot as plt
@@ -66,8 +66,8 @@ for ax, (method, explanation) in zip(axes[1:], explanations.items(), strict=True
 
 # %%
 # As numbers: which share of the map lies on electrodes that are relevant (above half of the best
-# one), and which on the distractors. A map with equal values everywhere has as much there as the
-# electrodes' number suggests.
+# one), and which on the distractors. Shares are those of the mean size of the values over epochs,
+# ``feature_importances_``. With equal values everywhere, they are the electrodes' share in number.
 
 relevant = (truth.relevance > 0.5).to_numpy()
 rows = {"equal values": ["", relevant.mean(), truth.is_distractor.mean()]}
@@ -82,20 +82,20 @@ columns = ["by", "share on relevant", "share on distractors"]
 pd.DataFrame.from_dict(rows, orient="index", columns=columns).round(3)
 
 # %%
-# The model is right about people it has not seen, so that it hardly depends on the loud electrodes.
-# Rollout measures what heads gather: from a loud channel that is much, also with a small weight.
-# Integrated gradients have signs, so that contributions of noise, now to one class and now to
-# another, cancel in the mean. A model that was trained more briefly, or a weaker rhythm, makes for
-# other maps: try ``max_epochs=10``.
+# The model is right about people it has not seen, so it hardly depends on the loud electrodes,
+# which get little more than their share in number. Integrated gradients concentrate most on the
+# relevant electrodes. They have signs: in single epochs noise contributes as well, now to one class
+# and now to another, which counts in the table and cancels in the mean that is drawn above. Shorter
+# training or a weaker rhythm gives other maps: try ``max_epochs=10``.
 
 # %%
 # Is the explanation true of its model?
 # -------------------------------------
-# Where no truth is known, a map can be tested on the model itself. Channels are taken away (or put
-# into another epoch) in the order of the explanation; the probability of the class has to fall (or
-# rise) faster than with a random order. The oracle is here the order of the truth. The map also has
-# to change with the parameters of the model: one in which loud channels stand out whatever was
-# learnt fails this test.
+# Where the truth is not known, a map can be tested on the model itself. Channels are removed (or
+# put into another epoch) in the order of the explanation; the probability of the class has to fall
+# (or rise) faster than with a random order. The oracle here is the order of the truth. The map also
+# has to change with the parameters of the model: a map in which loud channels stand out whatever
+# was learnt fails this test.
 
 tests = {
     method: explanations[method].evaluate(truth=truth.relevance, max_epochs=40, random_state=0)
@@ -113,7 +113,7 @@ tests["integrated-gradients"].plot()
 # %%
 # What to use
 # -----------
-# To describe what a model attends to: rollout, shown as that. To say which channels a decision
+# To describe what a model attends to: rollout, labelled as such. To say which channels a decision
 # rests on: integrated gradients. To say which channels could be left out: occlusion or
-# permutation, with ``neighbors=True`` where neighbouring electrodes see the same. And print
-# ``explanation.evaluate()`` beside any of them.
+# permutation, with ``neighbors=True`` where neighbouring electrodes record the same signal. Report
+# ``explanation.evaluate()`` with any of them.

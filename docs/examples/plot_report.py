@@ -39,7 +39,7 @@ explanation.plot_topomap(by="class", names=2)
 # %%
 # Save and load
 # -------------
-# The file holds arrays and a text, and nothing that is executed.
+# The file contains arrays and text, and nothing that is executed.
 
 with tempfile.TemporaryDirectory() as folder:
     file = Path(folder, "explanation.safetensors")
@@ -56,8 +56,7 @@ explanation.to_dataframe().head()
 # %%
 # The page
 # --------
-# ``faithfulness=True`` puts the explanation to the test first. Scores that belong beside it can
-# be handed in.
+# ``faithfulness=True`` tests the explanation first. Scores that belong with it can be passed in.
 
 scores = cross_subject_scores(
     {"CSP+LDA": make_eeg_pipeline(make_baseline("csp+lda"))}, X, y, subjects, cv=2

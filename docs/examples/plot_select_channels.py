@@ -7,8 +7,7 @@ training data of each fold alone, so that the score of the selection is honest.
 """
 
 # %%
-# Simulated subjects: a rhythm below C3 or C4, and five electrodes that carry nothing but loud
-# noise.
+# Simulated subjects: a rhythm below C3 or C4, and five electrodes that carry only loud noise.
 
 import matplotlib.pyplot as plt
 from sklearn.model_selection import GroupKFold
@@ -55,22 +54,22 @@ summarize_scores(scores)[["mean", "sd", "worst", "best"]].round(2)
 
 # %%
 # The channels were chosen without the people who are scored. With two halves of eight people, means
-# differ by some 0.05 for no other reason than who is in which half: look at the worst and the best
-# as well.
+# differ by some 0.05 only because of who is in which half: look at the worst and the best as well.
 
 # %%
-# Take away, fit again
-# --------------------
-# Recursive elimination takes the least important channels away, fits again, and so on. With
-# ``cv`` it scores each number of channels on subjects that were left out.
+# Remove, fit again
+# -----------------
+# Recursive elimination removes the least important channels, fits again, and so on. With ``cv``
+# it scores each number of channels on held-out subjects.
 
 elimination = RecursiveChannelElimination(classifier, step=15, min_channels=4, cv=GroupKFold(2))
 elimination.fit(X, y, groups=subjects)
 print(f"Best with {elimination.n_channels_} of {len(X.ch_names)} channels")
 
 # %%
-# The highest point of the curve is the best of several noisy numbers, and so too good: the score of
-# a selection is that of the table above, where the people who are scored had no say in it.
+# The highest point of the curve is the best of several noisy numbers, and therefore too optimistic:
+# the honest score of a selection is that of the table above, where the people who are scored had no
+# part in it.
 
 results = elimination.cv_results_
 figure, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
@@ -90,7 +89,7 @@ ax.set(
 ax.spines[["top", "right"]].set_visible(False)
 
 # %%
-# The last four channels of the first fold (discs), on the map of what is relevant in truth.
+# The last four channels of the first fold (discs), on the map of the true relevance.
 
 last = results["split0_ch_names"][0]
 print("Left in the first fold:", ", ".join(last))

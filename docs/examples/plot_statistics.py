@@ -3,16 +3,16 @@ From epochs to a statement about people
 =======================================
 
 Epochs of one person resemble each other, and a model depends on the seed of its training. This
-page takes people as the units, and says how far the map could be another one.
+page takes people as the units, and says how much the map could vary.
 """
 
 # %%
 # Explanations of people the model has not seen
 # ---------------------------------------------
 # Each person is explained by a model that was trained on others, and the folds' explanations are
-# joined. That is done with three seeds, over which each person's values are then averaged. All
-# epochs are explained for the same class, so that conditions can be compared: what speaks for
-# closed eyes?
+# joined. This is done with three seeds, over which each person's values are then averaged. Rollout
+# is the same for every class, so conditions can be compared; gradient rollout, for comparison, is
+# computed for one class: what is evidence for closed eyes?
 
 import os
 from pathlib import Path
@@ -33,7 +33,7 @@ recorded = Path(os.environ.get("MNE_DATA", "."), "MNE-eegbci-data").is_dir()
 if recorded:
     X, y, metadata = load_eegmmi("baseline-eyes", subjects=range(1, 9))
 else:
-    # An alpha rhythm at the back of the head, which open eyes lack.
+    # An alpha rhythm at the back of the head, which is absent with open eyes.
     X, y, metadata, truth = make_simulated_eeg(
         n_epochs=60,
         sources={"eyes-closed": ["O1", "O2"], "eyes-open": []},
@@ -45,8 +45,8 @@ kind = "Recorded" if recorded else "SIMULATED"
 print(f"{kind}: {len(y)} epochs of {len(set(subjects))} people")
 
 explainers = {
+    "rollout": AttentionExplainer(),
     "gradient rollout": AttentionExplainer("gradient-rollout", target="eyes-closed"),
-    "rollout": AttentionExplainer("rollout"),
 }
 by_seed = {name: [] for name in explainers}
 for seed in range(3):
@@ -62,12 +62,12 @@ for seed in range(3):
     score = balanced_accuracy_score(joined.y, joined.predictions)
     print(f"seed {seed}: balanced accuracy on unseen subjects {score:.2f} (chance 0.50)")
 
-explanation = concatenate_explanations(by_seed["gradient rollout"])
+explanation = concatenate_explanations(by_seed["rollout"])
 
 # %%
 # Intervals over people
 # ---------------------
-# Bootstrap intervals draw people, not epochs: they say what other people might give.
+# Bootstrap intervals resample people, not epochs: they say what other people might give.
 
 closed = explanation.select(label="eyes-closed")
 closed.plot_bars(n_top=15, regions=True)
@@ -82,23 +82,26 @@ intervals.sort_values("mean", ascending=False).head(8).round(3)
 # Do the conditions differ?
 # -------------------------
 # The cluster permutation test compares the conditions within people, over all channels at once.
-# With eight people there are 128 ways to flip signs, so p cannot be below 0.008.
+# With eight people there are 128 ways to flip signs, so p cannot be below 0.008. A difference would
+# mean that the model looks at other channels when the eyes are closed; finding more or less of a
+# rhythm at the same channels is no difference. For the gradient rollout the test raises an error:
+# its maps depend on what the models of the other fold learnt from these people's labels, and it
+# would find differences by chance too often.
 
 test = explanation.compare("eyes-closed", "eyes-open")
 print(test)
 
 # %%
-# Discs mark the channels of the clusters.
+# Discs mark the channels of significant clusters, if there are any.
 
 explanation.plot_topomap(by="class", difference=("eyes-closed", "eyes-open"), mask=test.mask)
 
 # %%
 # Does the seed matter?
 # ---------------------
-# Rank correlations between the maps of models that differ in nothing but the seed of training.
-# Near 1, any of them will do. Near 0, the map of a single one is chance in most of its details,
-# however well it predicts: neighbouring electrodes have the same information, and each model picks
-# others.
+# Rank correlations between the maps of models that differ only in the seed of training. Near 1,
+# any of them will do. Near 0, most details of a single map are chance, however well the model
+# predicts: neighbouring electrodes carry the same information, and each model picks others.
 
 for name, seeds in by_seed.items():
     print(f"{name}:\n{seed_stability([one.select(label='eyes-closed') for one in seeds])}\n")

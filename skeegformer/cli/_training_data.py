@@ -6,6 +6,8 @@ import numpy as np
 
 from skeegformer.cli._arguments import count, recorded
 
+_RECORDINGS = (".edf", ".bdf", ".gdf", ".vhdr", ".set", ".cnt", ".mff")
+
 
 def name_data(options):
     """Name a run after its data."""
@@ -28,6 +30,9 @@ def check_data_options(options):
             f"--{wrong[0].replace('_', '-')} belongs to an export; leave it out with "
             f"{'--task' if options['task'] else 'files of Epochs'}."
         )
+    for path in options["data"] or ():
+        if Path(path).suffix.lower() in _RECORDINGS:
+            raise ValueError(_no_epochs(path))
     if options["task"] and not (options["window"] or 0) > 0:
         raise ValueError(f"--window {options['window']} is no length of an epoch in seconds.")
 
@@ -45,9 +50,14 @@ def load_data(options):
         raise ValueError(f"There are {only}; a classifier needs at least two conditions.")
     column = options["groups"] or "subject"
     if column not in metadata:
+        if metadata.empty:
+            raise ValueError(
+                "The epochs have no metadata, which tell the subject of each: set epochs.metadata "
+                f"= pandas.DataFrame({{{column!r}: [...]}}) and save them again."
+            )
         raise ValueError(
-            f"The epochs have no column {column!r} that tells their subjects, only "
-            f"{', '.join(map(str, metadata)) or 'none'}; --groups COLUMN names another."
+            f"The metadata have no column {column!r} that tells subjects, only "
+            f"{', '.join(map(str, metadata))}; --groups COLUMN names another."
         )
     return X, y, metadata.assign(subject=metadata[column].to_numpy())
 
@@ -99,6 +109,13 @@ def _are_epochs(paths):
     return all(str(path).endswith((".fif", ".fif.gz")) for path in paths)
 
 
+def _no_epochs(path):
+    return (
+        f"{path} is a recording, and train reads epochs. Cut it with mne.Epochs and save them as "
+        '*-epo.fif; the page "Your own data" of the documentation shows how.'
+    )
+
+
 def load_export(path, *, ch_names=None, sfreq=None, **chosen):
     """Open an export whose channels may be named by `read_ch_names`; eegmmi also tells the rate."""
     from skeegformer.datasets import load_memmap
@@ -144,6 +161,8 @@ def _epochs(options):
         except FileNotFoundError:
             raise
         except Exception as error:  # what damaged files raise is of a dozen types
+            if "Could not find event data" in str(error):  # MNE's words for files without epochs
+                raise ValueError(_no_epochs(path)) from None
             raise ValueError(f"{path} cannot be read as Epochs: {error}") from error
     tables = [
         pd.DataFrame(index=range(len(X))) if X.metadata is None else X.metadata for X in parts

@@ -75,10 +75,15 @@ def subject_weights(scores):
     Only where each subject has one class does this differ from 1.
     """
     subjects = scores.drop_duplicates("subject").set_index("subject")
-    if "label" not in subjects or subjects["label"].isna().any():
+    if not have_one_class(scores):
         return pd.Series(1.0, index=subjects.index)
     counts = subjects["label"].value_counts()
     return len(subjects) / (len(counts) * subjects["label"].map(counts))
+
+
+def have_one_class(scores):
+    """Tell whether each subject of one task has one class, and is classified as a whole."""
+    return "label" in scores and scores["label"].notna().all()
 
 
 def lacking_subjects(scores, metric):

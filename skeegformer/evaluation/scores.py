@@ -130,7 +130,7 @@ def cross_subject_explanations(
     groups : array-like of shape (n_epochs,) or pandas.DataFrame
         Subjects, as in `cross_subject_scores`.
     explainer : AttentionExplainer or None, default=None
-        How to explain; None for ``AttentionExplainer("gradient-rollout", target="true")``.
+        How to explain; None for ``AttentionExplainer()``, attention rollout.
     cv : int, splitter or iterable of splits, default=4
         As in `cross_subject_scores`.
     n_jobs, verbose : int, default=1 and 0
@@ -158,7 +158,7 @@ def cross_subject_explanations(
     (40, 64)
     """
     if explainer is None:
-        explainer = AttentionExplainer("gradient-rollout", target="true")
+        explainer = AttentionExplainer()
     y, groups = check_epochs(X, y, groups)
     splits = split_subjects(cv, y, groups)
     refuse_centring({"pipeline": pipeline}, y, groups)

@@ -13,6 +13,7 @@ from skeegformer.evaluation._subjects import (
     METRICS,
     averaged_seeds,
     check_scores,
+    have_one_class,
     label_subject,
     lacking_subjects,
     name_subjects,
@@ -169,10 +170,11 @@ def _columns(rows, format, metric):
         "mean": [
             f"**{mean}**" if bold else mean for mean, bold in zip(means, is_bold, strict=True)
         ],
-        "SD": [_number(sd, 3) for sd in found["sd"]],
-        "worst": [_number(one, 2) for one in found["worst"]],
-        "best": [_number(one, 2) for one in found["best"]],
     }
+    if not _is_zero_or_one(rows, metric):
+        columns["SD"] = [_number(sd, 3) for sd in found["sd"]]
+        columns["worst"] = [_number(one, 2) for one in found["worst"]]
+        columns["best"] = [_number(one, 2) for one in found["best"]]
     for column, head in (("roc_auc", "ROC AUC"), ("brier_score", "Brier")):
         if column in found:
             columns[head] = [_number(mean, 3) for mean in found[column]]
@@ -217,16 +219,19 @@ def _subject_columns(table):
 def _note(rows, table, information, metric, columns):
     """Say in words what one table shows."""
     name = METRICS[metric][0]
+    figures = "mean" if _is_zero_or_one(rows, metric) else "mean, SD, worst and best"
     note = [
-        f"{name[0].upper()}{name[1:]}; mean, SD, worst and best over {len(table)} subjects "
+        f"{name[0].upper()}{name[1:]}; {figures} over {len(table)} subjects "
         f"({name_subjects(table.index)})"
     ]
     if information in INFORMATION:
         note[0] += f"; {INFORMATION[information]}"
     if "fold" in rows:
         note[0] += f"; {rows['fold'].nunique()} folds"
-    if "label" in rows and rows["label"].notna().any():
-        note.append("Each subject has one class, is classified once, and classes weigh the same")
+    if have_one_class(rows):
+        note.append("Each subject has one class and is classified once; classes weigh the same")
+        if "ROC AUC" in columns:
+            note.append("ROC AUC ranks each subject among those of other classes in its fold")
     if "seed" in rows:
         note += averaged_seeds(rows)
     note += [
@@ -256,6 +261,11 @@ def _joint_note(scores, columns, format):
     if "versions" in scores:
         note.append("; ".join(scores["versions"].astype(str).unique()))
     return ". ".join(note) + "." if note else ""
+
+
+def _is_zero_or_one(rows, metric):
+    """Tell whether the score of a subject is right or wrong, which has no spread to speak of."""
+    return metric == "balanced_accuracy" and have_one_class(rows)
 
 
 def _number(value, n_digits):

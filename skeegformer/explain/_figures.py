@@ -218,6 +218,7 @@ def plot_patterns(self, n_sources=5, *, ax=None):
         found.weights,
         found.classes,
         [f"{100 * share:.0f} %, {token}" for share, token in shares],
+        spectra=found.spectra,
     ).plot(ax)
 
 
@@ -269,7 +270,10 @@ def _means(explanation, values, by, difference=None):
     """
     form = "{}"
     if by is None:
-        means = {f"all {len(values)} epochs": values.mean(axis=0)}
+        title = f"all {len(values)} epochs"
+        if len(values) == 1:
+            title = f"one epoch, predicted: {explanation.predictions[0]}"
+        means = {title: values.mean(axis=0)}
     elif by == "part":
         means = explanation.part_means()
     else:

@@ -19,7 +19,10 @@ _READING = {
         "where the model looks. Attention is not need: loud channels draw attention whether or "
         "not they matter."
     ),
-    "gradient": "what moves the output of the model.",
+    "gradient": (
+        "what moves the output of the model. A gradient rollout shows what speaks for a class "
+        "alone, not channels whose decrease does."
+    ),
     "perturbation": "what the model needs: what its output loses without a channel.",
 }
 _PACKAGES = ("skeegformer", "torch", "skorch", "scikit-learn", "mne", "moabb", "numpy")

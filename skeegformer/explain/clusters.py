@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from skeegformer._validation import check_count, check_one_of
 from skeegformer.explain._electrodes import find_adjacency
 from skeegformer.explain._statistics import ROUNDING, subject_means
+from skeegformer.explain.methods import METHODS
 
 # Where all subjects differ by the same amount t would be infinite, and so would be clusters.
 _LARGEST_T = 1000.0
@@ -107,7 +108,8 @@ class ClusterTest:
             order = np.flatnonzero(cluster)
             order = order[np.argsort(-np.abs(self.t_values[order]))]
             names = ", ".join(self.ch_names[i] for i in order)
-            yield f"  higher for {higher} (p = {p:.2g}): {names}"
+            size = abs(self.difference[cluster]).mean()
+            yield f"  higher for {higher} by {size:.2g} on average (p = {p:.2g}): {names}"
 
 
 def compare(
@@ -163,7 +165,10 @@ def compare(
     ------
     ValueError
         If conditions are unknown or the same, subjects or positions are not known,
-        there are fewer than 2 subjects (in each group), or a parameter is out of its range.
+        there are fewer than 2 subjects (in each group), or a parameter is out of its range; or if
+        values differ without any difference in the data, as they do where the conditions were
+        explained for different targets, or (all methods but "rollout") by the models of several
+        folds, which were trained to tell the conditions apart.
 
     Warns
     -----
@@ -192,6 +197,7 @@ def compare(
         raise ValueError(f"alpha={alpha!r} is not between 0 and 1; 0.05 is usual.")
     check_count("n_permutations", n_permutations, int(np.ceil(1 / alpha)))
     first, second, paired = _samples(self, a, b, by)
+    _refuse_unlike_models(self, a, b, by)
     n_subjects = len(first) if paired else len(first) + len(second)
     if threshold is None:
         tails = 2 if tail == 0 else 1
@@ -306,6 +312,38 @@ def _samples(explanation, a, b, by):
             f"{a!r} and {b!r}; a test over subjects needs at least 2, and 6 to reach p = 0.05."
         )
     return first.loc[both], second.loc[both], True
+
+
+def _refuse_unlike_models(explanation, a, b, by):
+    """Refuse values that differ between the conditions without any difference in the data."""
+    if isinstance(by, str) and by == "part":
+        return
+    method, labels = METHODS[explanation.method], explanation.labels()
+    conditions = labels if isinstance(by, str) else np.asarray(by)
+    if explanation.targets is not None and _mixed_unlike(explanation.targets, conditions, a, b):
+        raise ValueError(
+            f"Epochs of {a!r} and of {b!r} were explained for different classes, so that their "
+            f"{explanation.method} differs whether the data do or not. Explain all of them for one "
+            "class (AttentionExplainer(target=...)), or by 'rollout', which is the same for all."
+        )
+    n_models = explanation.settings.get("n_models", 1)
+    if method.class_specific and n_models > 1 and _mixed_unlike(labels, conditions, a, b):
+        raise ValueError(
+            f"The {n_models} models that were explained have learnt to tell {a!r} from {b!r} with "
+            "the labels of each other's test subjects, and differences that are chance become "
+            f"significant in {explanation.method} far more often than alpha. Compare maps of "
+            "'rollout', or those that a single model gives of people it was not trained on."
+        )
+
+
+def _mixed_unlike(values, conditions, a, b):
+    """Tell whether values occur in two conditions in shares that differ by more than a tenth."""
+    values, codes = np.unique(values, return_inverse=True)
+    shares = [
+        np.bincount(codes[conditions == one], minlength=len(values)) / np.sum(conditions == one)
+        for one in (a, b)
+    ]
+    return np.abs(shares[0] - shares[1]).sum() / 2 > 0.1
 
 
 def _cannot_find(n_subjects, smallest, alpha):

@@ -21,7 +21,7 @@ class AttentionExplainer(BaseEstimator):
 
     Attention says where the model looks, gradients what moves its output, and perturbation
     what it needs; these are three questions. Read a map together with the model's score,
-    and put it to the test with `Explanation.evaluate`.
+    and test it with `Explanation.evaluate`.
 
     Parameters
     ----------
@@ -32,7 +32,8 @@ class AttentionExplainer(BaseEstimator):
 
         What moves the log odds of a class:
 
-        - "gradient-rollout": attention weighted by its gradient [2]_, as shares;
+        - "gradient-rollout": the positive part of attention times its gradient [2]_, as shares;
+          channels whose decrease is the evidence for the class do not show;
         - "integrated-gradients": contributions [3]_ that add up to the difference from the
           average training epoch.
 

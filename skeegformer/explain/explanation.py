@@ -83,7 +83,7 @@ class Explanation:
     ...     method="rollout",
     ... )
     >>> explanation
-    <Explanation | rollout, 1 epochs, 2 channels x 1 temporal token, most on C3, C4>
+    <Explanation | rollout, 1 epoch, 2 channels x 1 temporal token, most on C3, C4>
     >>> explanation.to_dataframe()[["label", "prediction", "channel", "value"]]
       label prediction channel  value
     0  left       left      C3   0.75
@@ -161,8 +161,12 @@ class Explanation:
 
     @property
     def feature_importances_(self):
-        """The mean over epochs as shares of 1, where below 0 counts as 0: (n_chans,)."""
-        importances = self.values.mean(axis=0).clip(min=0)
+        """The mean size of the values over epochs, as shares of 1: (n_chans,).
+
+        Values with signs do not cancel: what speaks for a class in one epoch and against it in
+        another matters in both. `class_means` keep the signs.
+        """
+        importances = np.abs(self.values).mean(axis=0)
         total = importances.sum()
         return importances / total if total > 0 else importances
 
@@ -277,8 +281,8 @@ class Explanation:
         names = [self.channel_names[i] for i in order[:3]]
         kind = {"time": "temporal token", "band": "band"}[self.part_kind]
         return (
-            f"<Explanation | {self.method}, {n_epochs} epochs, {n_chans} channels x "
-            f"{n_parts} {kind}{'s' * (n_parts > 1)}, "
+            f"<Explanation | {self.method}, {n_epochs} epoch{'s' * (n_epochs > 1)}, "
+            f"{n_chans} channels x {n_parts} {kind}{'s' * (n_parts > 1)}, "
             f"most on {', '.join(names)}>"
         )
 
@@ -294,7 +298,7 @@ def concatenate_explanations(explanations):
     Returns
     -------
     Explanation
-        Of all epochs; it knows no model.
+        Of all epochs; it knows no model, but how many there were (``settings["n_models"]``).
 
     Raises
     ------
@@ -308,4 +312,8 @@ def concatenate_explanations(explanations):
         values = [getattr(explanation, name) for explanation in explanations]
         known = all(value is not None for value in values)
         joined[name] = np.concatenate(values) if known else None
-    return replace(explanations[0], **joined, permutation=None, source=None)
+    sources = [explanation.source for explanation in explanations]
+    n_models = len({id(source.classifier.net_) for source in sources if source is not None})
+    n_models += sum(one.settings.get("n_models", 1) for one in explanations if one.source is None)
+    settings = explanations[0].settings | {"n_models": n_models}
+    return replace(explanations[0], **joined, settings=settings, permutation=None, source=None)

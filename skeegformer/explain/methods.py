@@ -50,7 +50,7 @@ METHODS = {
     "gradient-rollout": Method(
         "gradient rollout",
         "gradient",
-        "share of relevance",
+        "share of positive relevance",
         "Chefer, Gur and Wolf (2021), arXiv:2103.15679",
     ),
     "integrated-gradients": Method(

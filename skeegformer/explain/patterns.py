@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.signal import welch
 
 from skeegformer._validation import check_count
 from skeegformer.attention import record_attention
@@ -36,7 +37,10 @@ class SourcePatterns:
     frequencies : ndarray of shape (n_freqs,)
         In Hz.
     responses : ndarray of shape (n_sources, n_freqs)
-        Amplitude response of the temporal filter; its maximum is 1.
+        Amplitude response of the temporal filter; its maximum is 1. A filter is a tenth of a
+        second long, and its response so broad that its peak is not the frequency of a rhythm.
+    spectra : ndarray of shape (n_sources, n_freqs)
+        Amplitude spectrum of the source in these epochs; its maximum is 1.
     times : ndarray of shape (n_windows,)
         Middle of each window, in seconds from the start of the epoch.
     weights : ndarray of shape (n_sources, 2, n_windows)
@@ -59,6 +63,7 @@ class SourcePatterns:
     patterns: np.ndarray
     frequencies: np.ndarray
     responses: np.ndarray
+    spectra: np.ndarray
     times: np.ndarray
     weights: np.ndarray
     classes: np.ndarray
@@ -116,7 +121,7 @@ def patterns(self, n_sources=5):
     response = torch.fft.rfft(temporal, n=2 * (_N_FREQUENCIES - 1)).abs()
     gain = response.amax(dim=1, keepdim=True)
     temporal, spatial = temporal / gain, spatial * gain
-    seen = _covariances(network, data, kernel, temporal.to(kernel.dtype))
+    seen, power = _covariances(network, data, kernel, temporal.to(kernel.dtype))
     largest = seen.gather(1, seen.abs().argmax(dim=1, keepdim=True))
     sign = torch.where(largest < 0, -1.0, 1.0)
 
@@ -139,6 +144,7 @@ def patterns(self, n_sources=5):
         patterns=(seen * sign).numpy(),
         frequencies=np.linspace(0, network.rate / 2, _N_FREQUENCIES),
         responses=(response / gain).numpy(),
+        spectra=np.sqrt(power / power.max(axis=1, keepdims=True).clip(1e-30)),
         times=middles / network.rate,
         weights=odds.numpy(),
         classes=classifier.classes_[codes.numpy()],
@@ -148,13 +154,20 @@ def patterns(self, n_sources=5):
 
 
 def _covariances(network, data, kernel, temporal):
-    """Let channels covary with sources, after the same temporal filter, in units of the signal."""
+    """Let channels covary with sources, after the same temporal filter, in units of the signal.
+
+    Beside it the mean power spectrum of each source.
+    """
+    power = np.zeros((len(kernel), _N_FREQUENCIES))
     covariance = torch.zeros(len(kernel), network.n_chans, dtype=torch.float64)
     variance = torch.zeros(len(kernel), 1, dtype=torch.float64)
     padding = kernel.shape[-1] // 2
     for x in batches(network, data):
         signal = network.prepare(x).cpu()
         sources = F.conv1d(signal, kernel, padding=padding)
+        n_fft = 2 * (_N_FREQUENCIES - 1)
+        options = {"nperseg": min(n_fft, sources.shape[-1]), "nfft": n_fft}
+        power += welch(sources.numpy(), **options)[1].sum(axis=0)
         sources = sources - sources.mean(dim=-1, keepdim=True)
         for source, taps in enumerate(temporal):
             filtered = F.conv1d(signal.flatten(0, 1)[:, None], taps[None, None], padding=padding)
@@ -165,4 +178,4 @@ def _covariances(network, data, kernel, temporal):
     scale = network.scale[:, 0].cpu().double()
     # A channel that counts as nothing has no pattern.
     back = torch.where(scale > 0, 1 / scale, 0.0)
-    return covariance * back / (variance * n_samples).clamp_min(1e-30).sqrt()
+    return covariance * back / (variance * n_samples).clamp_min(1e-30).sqrt(), power

@@ -97,7 +97,7 @@ class StreamPredictor:
     to 25 ms with ``BandPassFilter(None, 30.0)``; ``method="fir"`` becomes a filter of minimum
     phase with the same amplitudes. Rhythms do not mind; waveforms come late. To be exact, filter
     the continuous recording causally before `fit`. A resampler becomes a Chebyshev low-pass up to
-    0.4 times the new rate, of which every so many samples one is kept.
+    0.4 times the new rate, followed by decimation.
 
     A filter starts as if the first sample had been there forever, so that offsets do not ring. A
     high-pass still needs some ``1 / l_freq`` seconds, which `settle` leaves out.

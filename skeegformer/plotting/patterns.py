@@ -14,22 +14,24 @@ from skeegformer.plotting._style import (
     write_caption,
 )
 
-_COLUMNS = ("filter", "pattern", "temporal filter", "when it counts")
+_COLUMNS = ("filter", "pattern", "frequencies", "when it counts")
 _CAPTION = (
-    "Each row is a source. Filter: what channels are multiplied with to hear the source; a channel "
-    "may have a large weight only because it takes noise away. Pattern: where the source is seen "
-    "(Haufe et al. 2014); only this can be compared with anatomy. The signs of a filter and its "
-    "pattern are arbitrary and change together; the sign of the mean changes with them. Each map "
-    "has its own scale, symmetric about 0. Weights above 0 speak for the class at the left."
+    "Each row is a source. Filter: channel weights that extract the source; a channel may have a "
+    "large weight only because it removes noise. Pattern: how strongly the source shows at each "
+    "channel (Haufe et al. 2014); only this can be compared with anatomy. The signs of a filter "
+    "and its pattern are arbitrary and change together, and the sign of the mean with them. Each "
+    "map has its own scale, symmetric about 0. Frequencies: the response is that of a short, and "
+    "therefore broad, temporal filter; the frequency of a rhythm is read from the spectrum of the "
+    "source. Weights above 0 speak for the class named on the left."
 )
 
 
 class PatternDisplay:
     """Filters, patterns, frequency responses and weights over time of some sources.
 
-    A row for each source: the spatial filter, with which channels are multiplied; the pattern,
-    which is how the source shows at the channels [1]_; the frequency response of its temporal
-    filter; and the weights with which it enters the decision, window by window.
+    A row for each source: the spatial filter, which extracts it; the pattern, which is how it
+    shows at the channels [1]_; the frequency response of its temporal filter, and its spectrum;
+    and the weights with which it enters the decision, window by window.
 
     Parameters
     ----------
@@ -52,6 +54,8 @@ class PatternDisplay:
         The class that each source's weights speak for.
     titles : sequence of str or None, default=None
         Names of the sources; None numbers them.
+    spectra : array-like of shape (n_sources, n_freqs) or None, default=None
+        Spectra of the sources, drawn with the responses and in the same unit.
     response_unit : str, default="amplitude"
         Such as "amplitude" or "dB".
     weight_unit : str, default="weight"
@@ -105,6 +109,7 @@ class PatternDisplay:
         classes,
         titles=None,
         *,
+        spectra=None,
         response_unit="amplitude",
         weight_unit="weight",
     ):
@@ -117,6 +122,7 @@ class PatternDisplay:
         self.weights = weights
         self.classes = classes
         self.titles = titles
+        self.spectra = spectra
         self.response_unit = response_unit
         self.weight_unit = weight_unit
 
@@ -146,7 +152,7 @@ class PatternDisplay:
         """
         import mne
 
-        maps, responses, weights, titles = self._check()
+        maps, curves, weights, titles = self._check()
         kept, missing = usable_electrodes(self.info)
         places = head_layout(mne.pick_info(self.info, kept))
         n_sources = len(titles)
@@ -174,7 +180,7 @@ class PatternDisplay:
                 ha="right", va="center", ma="center", color=colours[name], weight="bold",
                 parse_math=False,
             )  # fmt: skip
-        self._draw_responses(responses)
+        self._draw_spectra(curves)
         self._draw_weights(weights)
         for axes, heading in zip(self.axes_[0], _COLUMNS, strict=True):
             axes.set_title(heading)
@@ -202,7 +208,10 @@ class PatternDisplay:
             "patterns": (self.patterns, (n_sources, n_chans)),
             "responses": (self.responses, (n_sources, len(self.frequencies))),
             "weights": (self.weights, (n_sources, 2, len(self.times))),
+            "spectra": (self.spectra, (n_sources, len(self.frequencies))),
         }
+        if self.spectra is None:
+            del arrays["spectra"]
         checked = []
         for name, (values, shape) in arrays.items():
             values = np.asarray(values, dtype=float)
@@ -217,17 +226,26 @@ class PatternDisplay:
             titles = [str(title) for title in self.titles]
         if len(titles) != n_sources:
             raise ValueError(f"There are {n_sources} sources, but {len(titles)} titles.")
-        patterns, responses, weights = checked
-        return np.stack([filters, patterns], axis=1), responses, weights, titles
+        patterns, responses, weights, *spectra = checked
+        curves = {"response of the filter": responses}
+        if spectra:
+            curves["spectrum of the source"] = spectra[0]
+        return np.stack([filters, patterns], axis=1), curves, weights, titles
 
-    def _draw_responses(self, responses):
-        for axes, response in zip(self.axes_[:, 2], responses, strict=True):
-            axes.plot(self.frequencies, response, color=OKABE_ITO[2], linewidth=1.6)
+    def _draw_spectra(self, curves):
+        lowest = min(values.min() for values in curves.values())
+        for row, axes in enumerate(self.axes_[:, 2]):
+            for (label, values), look in zip(curves.items(), ("--", "-"), strict=False):
+                axes.plot(
+                    self.frequencies, values[row], look, color=OKABE_ITO[2], linewidth=1.6,
+                    label=label,
+                )  # fmt: skip
             axes.set_xlim(np.min(self.frequencies), np.max(self.frequencies))
             axes.set_ylabel(self.response_unit, fontsize="small", parse_math=False)
             if self.response_unit != "dB":
-                axes.set_ylim(bottom=min(0.0, responses.min()))
+                axes.set_ylim(bottom=min(0.0, lowest))
             _share_x(axes, self.axes_[-1, 2], "frequency (Hz)")
+        self.axes_[0, 2].legend(fontsize="x-small", frameon=False, loc="upper right")
 
     def _draw_weights(self, weights):
         """Draw weights of log power and mean; all sources on one scale, so that they compare."""

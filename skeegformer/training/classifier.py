@@ -81,7 +81,8 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
     callbacks : list of skorch.callbacks.Callback or None, default=None
         Further callbacks, as skorch takes them.
     sfreq : float or None, default=None
-        Sampling rate in Hz of arrays; Epochs know their own, and have to agree.
+        Sampling rate in Hz of arrays; Epochs know their own, and have to agree. Of arrays of
+        unknown rate `EEGTransformerClassifier` assumes 80 Hz, with a warning.
     device : str, default="cpu"
         Where torch computes, for example ``"cuda"``, or ``"auto"`` for a GPU if there is
         one.
