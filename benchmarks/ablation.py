@@ -119,12 +119,21 @@ class _NoTemporalFilters(_Ablated):
     network = WithoutTemporalFilters
 
 
+class _EqualGains(_Ablated):
+    """Without a look at what each kind of token tells."""
+
+    def _learn_statistics(self, network, data, codes):
+        super()._learn_statistics(network, data, codes)
+        network.gains.fill_(1.0)
+
+
 VARIANTS = {
     "whole": (EEGTransformerClassifier, {}),
     "free weights": (_FreeWeights, {}),
     "one softmax": (_OneSoftmax, {}),
     "no log powers": (_NoPowers, {}),
     "no means": (_NoMeans, {}),
+    "equal gains": (_EqualGains, {}),
     "no temporal filters": (_NoTemporalFilters, {}),
     "one filter a head": (EEGTransformerClassifier, {"n_filters": 1}),
     "one group": (EEGTransformerClassifier, {"n_groups": 1}),

@@ -21,6 +21,7 @@ from skeegformer.training._batches import (
     rows_by_subject,
     warn_of_unnamed_subjects,
 )
+from skeegformer.training._evidence import token_gains
 from skeegformer.training._net import check_finite
 
 # Epochs worked on at once in prediction.
@@ -189,7 +190,7 @@ class EEGTransformerClassifier(NetworkClassifier):
             return ""
         return "A classifier with positions='electrode' estimates those that are missing."
 
-    def _learn_statistics(self, network, data):
+    def _learn_statistics(self, network, data, codes):
         level, size, drift = _statistics(data)
         if self.mirror_pairs_ is not None:
             other = self.mirror_pairs_
@@ -199,6 +200,7 @@ class EEGTransformerClassifier(NetworkClassifier):
         network.learn_statistics(*statistics)
         # Powers at first, of which the running mean would have left the 1 only after many steps.
         network.learn_powers(batches_of(data, _BATCH))
+        network.gains.copy_(token_gains(network, data, codes))
 
     def _optimizer_options(self):
         decay = {"weight_decay": float(self.weight_decay)}

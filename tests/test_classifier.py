@@ -49,6 +49,27 @@ def test_learns_a_waveform_on_unseen_epochs(toy):
     assert balanced_accuracy_score(y[80:], classifier.predict(X[80:])) > 0.95
 
 
+@pytest.mark.parametrize("told_by", ["power", "mean", "nothing"])
+def test_tokens_that_tell_nothing_are_quiet(told_by):
+    """Of 200 epochs, chance explains about 1 % of the variance of classes."""
+    rng = np.random.default_rng(2)
+    y = np.tile([0, 1], 100)
+    X = rng.normal(size=(200, 8, 160))
+    if told_by == "power":
+        X[:, 0] *= np.where(y, 1.2, 0.8)[:, None]
+    elif told_by == "mean":
+        X[:, 0] += 0.5 * np.where(y, 1, -1)[:, None] * np.hanning(160)
+    network = _make(max_epochs=1).fit(X, y).net_.module_
+    powers, means = network.gains.tolist()
+    assert max(powers, means) == 1.0
+    if told_by == "nothing":
+        assert min(powers, means) > 0.4
+    else:
+        assert (powers if told_by == "mean" else means) < 0.2
+    again = _make(max_epochs=1).fit(1000 * X, y).net_.module_
+    torch.testing.assert_close(again.gains, network.gains, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     "labels",
     [np.array(["left", "right"]), np.array([7, -3]), np.array([True, False]), np.array([1.0, 2.0])],

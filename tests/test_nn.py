@@ -29,6 +29,7 @@ def _network(n_times=160, sfreq=80.0, *, n_chans=5, n_outputs=3, drifts=False, s
             network.class_weight.normal_()
             network.class_bias.normal_()
             network.source_power.uniform_(0.5, 2.0)
+            network.gains.uniform_(0.5, 2.0)
             mean, std = 3 * torch.randn(n_chans), 0.5 + torch.rand(n_chans)
             if network.pairs is not None:  # as the classifier does
                 mean, std = ((one + one[network.pairs]) / 2 for one in (mean, std))
@@ -103,12 +104,13 @@ def _tokens_by_hand(network, sources, rate):
     n_samples = sources.shape[-1]
     length = max(1, min(round(0.3 * rate), n_samples // 4))
     hop = min(max(1, round(0.0625 * rate)), length)
-    power = network.source_power.numpy()
+    power, gains = network.source_power.numpy(), network.gains.numpy()[:, None]
     tokens = []
     for start in range(0, n_samples - length + 1, hop):
         window = sources[..., start : start + length]
         powers = 0.3 * np.log(np.maximum((window**2).mean(axis=-1) / power, 1e-6))
-        tokens.append(np.stack([powers, window.mean(axis=-1) / np.sqrt(power)], axis=2))
+        kinds = [powers, window.mean(axis=-1) / np.sqrt(power)]
+        tokens.append(np.stack(kinds, axis=2) * gains)
     return np.stack(tokens, axis=-1)
 
 

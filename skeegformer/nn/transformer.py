@@ -159,6 +159,8 @@ class EEGTransformer(Recorded, nn.Module):
         usual = torch.zeros(n_chans, self.temporal.shape[-1])
         usual[:, 0] = 1.0
         self.register_buffer("autocorrelation", usual)
+        # Of log powers and means.
+        self.register_buffer("gains", torch.ones(2))
         self.drop = nn.Dropout(drop_prob)
         # What the class token attends to: log powers, then means, of sources in windows.
         n_tokens = 2 * n_heads * self.n_windows
@@ -300,7 +302,7 @@ class EEGTransformer(Recorded, nn.Module):
         return power.clamp_min(0).sqrt()
 
     def tokens(self, sources):
-        """Describe sources in windows of time, by log powers, times a constant, and means."""
+        """Describe sources in windows of time, by log powers and means, times a gain each."""
         flat = sources.flatten(0, 1)
         squares = flat.square()
         power = self.source_power
@@ -310,10 +312,20 @@ class EEGTransformer(Recorded, nn.Module):
             # The onset of a rhythm differs between epochs.
             most = min(round(SHIFT * self.rate), squares.shape[-1] - 1)
             squares = squares.roll(int(torch.randint(-most, most + 1, ())), dims=-1)
-        powers = squares @ self.windows / power[:, None]
-        means = flat @ self.windows / power[:, None].sqrt()
-        tokens = torch.stack([POWER_GAIN * powers.clamp_min(SILENCE).log(), means], dim=1)
+        tokens = self._in_windows(flat, squares, power) * self.gains[:, None, None]
         return tokens.unflatten(0, sources.shape[:2])
+
+    def channel_tokens(self, signal):
+        """Describe channels as `tokens` does sources: (batch, 2, n_chans, n_windows)."""
+        squares = signal.square()
+        power = squares.mean(dim=(0, 2)).clamp_min(LEAST_POWER)
+        return self._in_windows(signal, squares, power)
+
+    def _in_windows(self, signal, squares, power):
+        """Compute log powers, times a constant, and means, both in units of the power."""
+        powers = squares @ self.windows / power[:, None]
+        means = signal @ self.windows / power[:, None].sqrt()
+        return torch.stack([POWER_GAIN * powers.clamp_min(SILENCE).log(), means], dim=1)
 
     def centre(self, tokens, means):
         """Subtract means of log powers, of all epochs or of each; waveforms stay as they are."""

@@ -216,7 +216,7 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
             net = make_net(self, network, params, codes[train], stops_early=held_out is not None)
             net.initialize()
             data = eeg.data if held_out is None else eeg.data[train]
-            self._learn_statistics(net.module_, data)
+            self._learn_statistics(net.module_, data, codes[train])
             if held_out is not None:
                 watched = dataset(eeg.data[held_out], held_out)
                 net.set_params(train_split=predefined_split(watched))
@@ -292,8 +292,8 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         n_outputs = len(self.classes_)
         return {"n_chans": self.n_chans_, "n_outputs": n_outputs, "n_times": self.n_times_}
 
-    def _learn_statistics(self, network, data):
-        """Let the network learn from the training epochs what is not trained."""
+    def _learn_statistics(self, network, data, codes):
+        """Let the network learn from the training epochs, and classes, what is not trained."""
         if hasattr(network, "learn_statistics"):
             is_lazy = isinstance(data, MappedEpochs)
             network.learn_statistics(data if is_lazy else torch.from_numpy(data))
