@@ -18,8 +18,8 @@ def token_gains(network, data, codes):
     """Compute what log powers and means are multiplied by: 1 for the kind that tells more.
 
     A ridge regression of the classes on the tokens of channels, one kind at a time, predicts
-    epochs that are left out; gains go as the root of the variance that it explains. So what a task
-    does not need, such as the mean of a rhythm, has little to say from the start.
+    epochs that are left out; gains go as the variance that it explains. So what a task does not
+    need, such as the mean of a rhythm, has little to say from the start.
     """
     rows = torch.randperm(len(codes))[:_MOST_EPOCHS].sort().values.numpy()
     signal = torch.as_tensor(read_rows(data, rows)).to(network.scale.device)
@@ -27,7 +27,7 @@ def token_gains(network, data, codes):
         kinds = network.channel_tokens(network.prepare(signal)).flatten(2).cpu().numpy()
     shares = np.array([_explained(kind, codes[rows]) for kind in kinds.swapaxes(0, 1)])
     shares += _CHANCE / len(rows)
-    return torch.from_numpy(np.sqrt(shares / shares.max())).float()
+    return torch.from_numpy(shares / shares.max()).float()
 
 
 def _explained(features, codes):
