@@ -57,7 +57,8 @@ class EEGTransformer(Recorded, nn.Module):
     1. *Sources.* Each head attends over the channels with signs (`SignedAttention`) by a few
        spatial filters; a temporal filter for each, summed, makes the signal of its source.
     2. *Tokens.* In overlapping windows of 0.3 s, a source has a log power, for rhythms, and a mean,
-       for potentials that follow an event, in units of its power over all training epochs.
+       for potentials that follow an event, in units of its power over all training epochs; the
+       kind that tells less of the classes is made quieter.
     3. *Class token.* It attends over sources and windows with learnt weights, with signs, for each
        class; the sum over tokens is the logit.
 
@@ -159,7 +160,7 @@ class EEGTransformer(Recorded, nn.Module):
         usual = torch.zeros(n_chans, self.temporal.shape[-1])
         usual[:, 0] = 1.0
         self.register_buffer("autocorrelation", usual)
-        # Of log powers and means.
+        # Of log powers and means; see `token_gains`.
         self.register_buffer("gains", torch.ones(2))
         self.drop = nn.Dropout(drop_prob)
         # What the class token attends to: log powers, then means, of sources in windows.
