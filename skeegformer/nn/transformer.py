@@ -318,9 +318,8 @@ class EEGTransformer(Recorded, nn.Module):
 
     def channel_tokens(self, signal):
         """Describe channels as `tokens` does sources: (batch, 2, n_chans, n_windows)."""
-        squares = signal.square()
-        power = squares.mean(dim=(0, 2)).clamp_min(LEAST_POWER)
-        return self._in_windows(signal, squares, power)
+        power = self.autocorrelation[:, 0].clamp_min(LEAST_POWER)
+        return self._in_windows(signal, signal.square(), power)
 
     def _in_windows(self, signal, squares, power):
         """Compute log powers, times a constant, and means, both in units of the power."""

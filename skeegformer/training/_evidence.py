@@ -8,12 +8,13 @@ from sklearn.preprocessing import StandardScaler
 from skeegformer._validation import read_rows
 
 # More epochs cost time and change little: what is asked for is a ratio.
-_MOST_EPOCHS = 512
+_MOST_EPOCHS, _BATCH = 512, 64
 _PENALTIES = np.logspace(-3, 3, 7)
 # By chance, ridge regression seems to explain about so much, divided by the number of epochs.
 _CHANCE = 2.0
 
 
+@torch.no_grad()
 def token_gains(network, data, codes):
     """Compute what log powers and means are multiplied by: 1 for the kind that tells more.
 
@@ -21,12 +22,12 @@ def token_gains(network, data, codes):
     epochs that are left out; gains go as the variance that it explains. So what a task does not
     need, such as the mean of a rhythm, has little to say from the start.
     """
-    rows = torch.randperm(len(codes))[:_MOST_EPOCHS].sort().values.numpy()
-    signal = torch.as_tensor(read_rows(data, rows)).to(network.scale.device)
-    with torch.no_grad():
-        kinds = network.channel_tokens(network.prepare(signal)).flatten(2).cpu().numpy()
-    shares = np.array([_explained(kind, codes[rows]) for kind in kinds.swapaxes(0, 1)])
-    shares += _CHANCE / len(rows)
+    rows, tokens = torch.randperm(len(codes))[:_MOST_EPOCHS].sort().values.numpy(), []
+    for some in np.split(rows, range(_BATCH, len(rows), _BATCH)):
+        signal = network.prepare(torch.as_tensor(read_rows(data, some)).to(network.scale.device))
+        tokens.append(network.channel_tokens(signal).flatten(2).cpu())
+    kinds = torch.cat(tokens).transpose(0, 1).numpy()
+    shares = np.array([_explained(kind, codes[rows]) for kind in kinds]) + _CHANCE / len(rows)
     return torch.from_numpy(shares / shares.max()).float()
 
 
