@@ -1,5 +1,6 @@
 """The scikit-learn classifier around the transformer."""
 
+import logging
 import warnings
 from dataclasses import field
 from numbers import Integral, Real
@@ -24,6 +25,7 @@ from skeegformer.training._batches import (
 from skeegformer.training._evidence import token_gains
 from skeegformer.training._net import check_finite
 
+_LOGGER = logging.getLogger("skeegformer")
 # Epochs worked on at once in prediction.
 _BATCH = 64
 # Weight decay of all weights but those of the class token.
@@ -163,6 +165,10 @@ class EEGTransformerClassifier(NetworkClassifier):
             )
         image = find_mirror_image(self.mirror, self.classes_, self.ch_names_, self.info_)
         self.mirror_pairs_, self.mirrored_classes_ = image
+        if self.mirrored_classes_ is None:
+            _LOGGER.info("No epoch is mirrored.")
+        else:
+            _LOGGER.info("Epochs are mirrored, and labels become %s.", self.mirrored_classes_)
         pairs, swapped = self._mirror_image() or (None, None)
         return EEGTransformer, {
             **self._shape(),

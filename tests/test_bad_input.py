@@ -507,7 +507,15 @@ def test_odd_epochs_are_named(s, words, factor, rows):
         s.clf.predict(changed(s, 20))  # another amplifier, or a loud person
 
 
-def test_what_is_done_without_being_asked_is_said(s):
+def test_what_is_done_without_being_asked_is_said(s, caplog):
+    with caplog.at_level("INFO", logger="skeegformer"):
+        make().fit(s.X, s.y)
+        make().fit(s.X, np.where(s.y == "left", "T1", "T2"))
+    said = [record.message for record in caplog.records]
+    assert "mirrored, and labels become {'left': 'right', 'right': 'left'}" in said[0]
+    assert said[1] == "No epoch is mirrored."
+    with pytest.warns(UserWarning, match="flat in every epoch, .*nothing to learn from"):
+        make(mirror=None).fit(changed(s, 0), s.y)
     volts = list(s.X)  # what FeatureUnion and the like make of Epochs
     with pytest.warns(UserWarning, match="fluctuates by .* in volts.* pass the Epochs themselves"):
         make(sfreq=160.0).fit(volts, s.y)

@@ -22,6 +22,13 @@ def remember_scale(estimator, eeg):
             UserWarning,
             stacklevel=4,
         )
+    if eeg.data.shape[-1] > 1 and not sizes.any():
+        warnings.warn(
+            "Every channel of X is flat in every epoch, so that there is nothing to learn from: "
+            "look at how the epochs were read or filtered.",
+            UserWarning,
+            stacklevel=4,
+        )
     _warn_of_odd_epochs(estimator, sizes)
 
 
