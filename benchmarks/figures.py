@@ -1,11 +1,13 @@
-"""Draw the figures of README and documentation from recordings: ``python benchmarks/figures.py``.
+"""Draw the figures of README and documentation: ``python benchmarks/figures.py``.
 
 Models are trained on some subjects of EEGMMI and explained on the others; they adapt to those
 (``adapt=True``) by their unlabelled epochs. Maps are of all subjects, in four folds: open or closed
 eyes in the alpha band, and imagined movement of the left or right fist in the mu and beta bands.
-Patterns are of one model, for the fists, on the last four subjects.
+Patterns are of one model, for the fists, on the last four subjects. That of the quickstart is of
+simulated people.
 """
 
+import doctest
 from pathlib import Path
 
 import matplotlib
@@ -46,8 +48,23 @@ def last_four(X, y, subjects):
     yield np.flatnonzero(~test), np.flatnonzero(test)
 
 
+def quickstart():
+    """Draw what the quickstart draws."""
+    page = (IMAGES.parent / "quickstart.rst").read_text()
+    names = {}
+    doctest.register_optionflag("NUMBER")  # of pytest
+    for example in doctest.DocTestParser().get_examples(page):
+        is_map = not any(
+            word in example.source for word in ("scores", "pipelines", "config_context")
+        )
+        if is_map and doctest.SKIP not in example.options:
+            exec(compile(example.source, "quickstart.rst", "exec"), names)
+    names["display"].figure_.savefig(IMAGES / "quickstart.png", dpi=80, bbox_inches="tight")
+
+
 def main():
     matplotlib.use("Agg")
+    quickstart()
     maps, titles = [], []
     for task, (title, band, mirror) in PANELS.items():
         parts = list(explain(task, band, mirror, GroupKFold(4).split))
