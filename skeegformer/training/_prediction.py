@@ -3,8 +3,7 @@
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import validate_eeg, validate_groups
-from skeegformer.training._batches import EpochDataset
+from skeegformer._validation import batches_of, validate_eeg, validate_groups
 from skeegformer.training._net import check_finite
 
 
@@ -81,10 +80,14 @@ class PredictionMixin:
             return None
         return validate_groups(eeg.subjects if groups is None else groups, len(eeg.data))
 
+    @torch.no_grad()
     def _logits_of(self, data, subjects):
-        # Iterating a DataLoader draws from torch's global random state, shuffling or not.
-        with torch.random.fork_rng(devices=[]):
-            return check_finite(self.net_.forward(EpochDataset(data))).numpy()
+        # Not by skorch's loader, which takes as long for one epoch as the network does.
+        network, device = self.net_.module_, self.net_.device
+        if network.training:  # asked for first: it takes its time
+            network.eval()
+        signals = (torch.as_tensor(x).to(device) for x in batches_of(data, self.net_.batch_size))
+        return check_finite(torch.cat([network(x) for x in signals]).cpu()).numpy()
 
     def _known_means(self, data, subjects):
         """Give what an adapting network centres on; others do not."""
