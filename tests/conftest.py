@@ -1,6 +1,7 @@
 """Shared fixtures: simulated epochs for everything, real recordings where there are some."""
 
 import os
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -43,6 +44,13 @@ def recorded_subjects():
             "MNE_DATA points"
         )
     return found
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture

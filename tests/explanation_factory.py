@@ -1,6 +1,9 @@
 """Explanations of known values, for tests of what is made of them."""
 
+from html.parser import HTMLParser
+
 import numpy as np
+import pandas as pd
 from sklearn.utils import Bunch
 
 from skeegformer import Explanation
@@ -44,6 +47,37 @@ def make_explanation(method="rollout", *, parts=("epoch",), part_kind="time", na
         subjects=np.repeat([3, 5, 8, 9], 6),
         connections=connections + np.eye(n_chans) / 2,
     )
+
+
+def make_curves(n_chans=64):
+    """Return curves of deletion and insertion: straight lines from 1 to an end of their own."""
+    fraction = np.array([1.0, 0.0, 0.5])  # in no order
+    ends = {"explanation": 0.4, "random": 0.8, "oracle": 0.2}
+    frames = [
+        pd.DataFrame({"curve": curve, "order": order, "n_channels": n_chans * fraction})
+        .assign(mean=1 - fraction * (1 - end))
+        .assign(low=lambda frame: frame["mean"] - 0.1, high=lambda frame: frame["mean"] + 0.1)
+        for curve in ("insertion", "deletion")
+        for order, end in ends.items()
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+class Page(HTMLParser):
+    """The elements of a page, and the addresses that a browser would load."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.addresses, self.tags = [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append(tag)
+        names = ("src", "srcset", "data", "poster") + (("href",) if tag == "link" else ())
+        self.addresses += [attributes[name] for name in names if attributes.get(name)]
+        if "srcdoc" in attributes:
+            self.addresses += Page(attributes["srcdoc"]).addresses
 
 
 def full_explanation(info):

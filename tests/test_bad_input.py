@@ -381,7 +381,7 @@ ANALYSES = [
     ("is no dict of names and", explain(method="occlusion", parts="band", bands=["alpha"])),
     ("head_fusion='median' is not one of", explain(head_fusion="median")),
     ("convention='mine' is not one of", explain(convention="mine")),
-    ("target='up' is neither", explain(method="gradient-rollout", target="up")),
+    ("target='up' is not one of 'predicted'", explain(method="gradient-rollout", target="up")),
     ("'rollout' cannot tell bands apart; .*occlusion", explain(parts="band")),
     ("of attention: take method='rollout", explain(method="gradient-rollout", connections=True)),
     ("compares scores: pass y",

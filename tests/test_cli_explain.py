@@ -200,7 +200,10 @@ def test_names_that_the_training_did_not_know(tmp_path, capsys):
         (["."], "is no run of skeegformer train"),
         (["RUN", "--min-confidence", "2"], "--min-confidence 2.0 is no probability"),
         (["RUN", "--parts", "band"], "--method rollout cannot tell bands apart"),
-        (["RUN", "--target", "up", "--method", "integrated-gradients"], "--target up is neither"),
+        (
+            ["RUN", "--target", "up", "--method", "integrated-gradients"],
+            "--target up is not one",
+        ),
         (["RUN", "--min-confidence", "1", "--overwrite"], "is left with --min-confidence 1.0"),
         (["RUN", "--data", "none.dat", "--overwrite"], "none.dat"),
         (["ATTENTION"], "attention.pt cannot be read: it is damaged, or no attention.pt"),

@@ -37,9 +37,6 @@ def test_every_value_is_in_the_table(explanation):
     for column in ("subjects", "y", "predictions", "confidences", "targets"):
         name = {"y": "label"}.get(column, column.removesuffix("s"))
         np.testing.assert_array_equal(epochs[name], getattr(explanation, column))
-
-
-def test_what_is_not_known_is_none_in_the_table(explanation):
     bare = replace(explanation, y=None, subjects=None, targets=None, ch_names=None, info=None)
     frame = bare.to_dataframe()
     assert frame[["subject", "label", "target"]].isna().all(axis=None)
@@ -66,9 +63,7 @@ def test_evoked_has_the_means_and_can_be_drawn(explanation):
     np.testing.assert_allclose(figure.axes[0].images[0].get_array(), image.get_array(), atol=1e-9)
     left.plot(scalings={"eeg": 1}, units={"eeg": "log odds"}, show=False)
     left.plot_joint(show=False)
-    plt.close("all")
     mne.viz.plot_compare_evokeds(evoked, picks="C3", show=False)
-    plt.close("all")
 
 
 def test_evoked_of_bands_and_of_single_parts(explanation):
@@ -81,7 +76,6 @@ def test_evoked_of_bands_and_of_single_parts(explanation):
     evoked = whole.to_evoked()["right"]
     np.testing.assert_array_equal(evoked.data[:, 0], whole.class_means()["right"])
     evoked.plot_topomap(times=[0], show=False)
-    plt.close("all")
     with pytest.raises(ValueError, match="pass Epochs, or give explain an info="):
         replace(explanation, info=None).to_evoked()
     with pytest.raises(ValueError, match="by='part' is not one of 'class', None"):
@@ -100,13 +94,6 @@ def test_shap_adds_up_to_the_log_odds_and_can_be_drawn(explanation):
     np.testing.assert_allclose(found.data, np.linalg.norm(data, axis=-1) / np.sqrt(50), rtol=1e-6)
     assert found.feature_names == explanation.ch_names
 
-    divided = explanation.to_shap(parts=True)
-    assert divided.shape == divided.data.shape == (N_EPOCHS, N_CHANS * N_PARTS)
-    assert divided.feature_names[4] == f"{explanation.ch_names[1]}, {TIMES[1]}"
-    np.testing.assert_array_equal(divided.values[:, 4], explanation.token_values[:, 1, 1])
-    np.testing.assert_allclose(divided.base_values, found.base_values)
-    np.testing.assert_array_equal(divided.data[:, 4], found.data[:, 1])
-
     for values in (found, replace(explanation, source=None).to_shap()):
         shap.plots.beeswarm(values, show=False, max_display=5)
         names = [label.get_text() for label in plt.gca().get_yticklabels()]
@@ -114,7 +101,7 @@ def test_shap_adds_up_to_the_log_odds_and_can_be_drawn(explanation):
         assert top in names
         shap.plots.bar(values, show=False)
         shap.plots.waterfall(values[0], show=False)
-        plt.close("all")
+        plt.close("all")  # each of them draws into the figure that is there
 
 
 def test_shap_of_a_probability_that_rounds_to_one(explanation):

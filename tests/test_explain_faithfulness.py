@@ -2,7 +2,6 @@
 
 import warnings
 from dataclasses import replace
-from functools import wraps
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ import torch
 
 from skeegformer import AttentionExplainer, EEGTransformerClassifier, make_simulated_eeg
 from skeegformer.explain import faithfulness, randomize_parameters
+from skeegformer.explain._randomization import classifier_of_shuffled_labels
 from skeegformer.explain.faithfulness import _judge
 
 N_CHANS = 8
@@ -46,7 +46,8 @@ def _with_map(explanation, importances):
 
 
 def test_the_right_channel_is_faithful(explained):
-    right = _with_map(explained, np.arange(N_CHANS) == INFORMATIVE)
+    truth = np.arange(N_CHANS) == INFORMATIVE
+    right = _with_map(explained, truth)
     result = right.evaluate(n_randomizations=0, random_state=0)
     assert result.passed == {"deletion": True, "insertion": True, "sign": True}
     assert result.verdict.startswith("Removing channels in the map's order is better than random")
@@ -55,6 +56,9 @@ def test_the_right_channel_is_faithful(explained):
     assert result.figures["lerf_minus_morf"] > 0.1
     assert result.figures["balanced_accuracy"] > 0.9
     assert result.figures["permutation_top5"] >= 0.2
+    # Known truth becomes the oracle.
+    figures = right.evaluate(truth=truth, n_randomizations=0, random_state=0).figures
+    assert figures["deletion_score"] == pytest.approx(1, abs=0.05)
 
 
 def test_the_wrong_channels_are_not_faithful_and_disagree(explained):
@@ -72,32 +76,28 @@ def test_ends_of_the_curves_do_not_depend_on_the_order(explained, evaluated):
     target = np.searchsorted(explained.classes, explained.predictions)
     intact = explained.probabilities[np.arange(len(target)), target].mean()
     for order in ("explanation", "random", "oracle"):
+        gone, there = curves["deletion", order, N_CHANS], curves["insertion", order, N_CHANS]
         assert curves["deletion", order, 0] == pytest.approx(intact, abs=1e-5)
-        assert curves["insertion", order, N_CHANS] == pytest.approx(intact, abs=1e-5)
-        assert curves["deletion", order, N_CHANS] == pytest.approx(
-            curves["insertion", order, 0], abs=1e-5
-        )
-    spread = evaluated.curves.eval("low <= mean + 1e-9 and mean <= high + 1e-9")
-    assert spread.all()
+        assert there == pytest.approx(intact, abs=1e-5)
+        assert gone == pytest.approx(curves["insertion", order, 0], abs=1e-5)
+    assert evaluated.curves.eval("low <= mean + 1e-9 and mean <= high + 1e-9").all()
     middle = curves.drop([0, N_CHANS], level="n_channels")
     assert (middle["deletion", "oracle"] <= middle["deletion", "random"] + 0.02).all()
 
 
 def test_figures_follow_from_the_curves(evaluated):
     figures = evaluated.figures
+    assert repr(evaluated).startswith(evaluated.verdict)
+    assert f"{figures['deletion_area']:.3g}" in repr(evaluated)
     means = evaluated.curves.groupby(["curve", "order"])["mean"].mean()
     assert figures["deletion_area"] == pytest.approx(means["deletion", "explanation"])
     assert figures["oracle_insertion_area"] == pytest.approx(means["insertion", "oracle"])
     for curve, sign in (("deletion", -1), ("insertion", 1)):
-        own, random, best = (
-            figures[f"{order}{curve}_area"] for order in ("", "random_", "oracle_")
-        )
-        gain = sign * (own - random)
-        assert figures[f"{curve}_gain"] == pytest.approx(gain)
-        assert figures[f"{curve}_gain_low"] <= gain <= figures[f"{curve}_gain_high"]
-        share = (own - random) / (best - random)
-        assert figures[f"{curve}_score"] == pytest.approx(share)
-        assert figures[f"{curve}_score_low"] <= share <= figures[f"{curve}_score_high"]
+        own, random, best = (figures[f"{name}{curve}_area"] for name in ("", "random_", "oracle_"))
+        gain, share = sign * (own - random), (own - random) / (best - random)
+        for name, value in (("gain", gain), ("score", share)):
+            assert figures[f"{curve}_{name}"] == pytest.approx(value)
+            assert figures[f"{curve}_{name}_low"] <= value <= figures[f"{curve}_{name}_high"]
 
 
 @pytest.mark.parametrize("low, than", [(0.02, "better than"), (-0.01, "no better than")])
@@ -109,13 +109,8 @@ def test_without_an_oracle_the_random_order_is_the_measure(explained, evaluated,
     assert passed["insertion"] == (low > 0)
     expected = f"Inserting channels in the map's order is {than} random (by 0.05 in probability)"
     assert expected in verdict
-
-
-def test_known_truth_becomes_the_oracle(explained):
-    truth = (np.arange(N_CHANS) == INFORMATIVE).astype(float)
-    right = _with_map(explained, truth)
-    figures = right.evaluate(truth=truth, n_randomizations=0, random_state=0).figures
-    assert figures["deletion_score"] == pytest.approx(1, abs=0.05)
+    _, verdict, _ = _judge(explained, figures | {"balanced_accuracy": 0.54})
+    assert verdict.startswith("The model is at chance on these epochs (balanced accuracy 0.54)")
 
 
 def test_every_parameter_is_really_randomized(explained):
@@ -151,14 +146,10 @@ def test_random_models_are_read_against_each_other(
     explained, evaluated, same, among, passed, sentence
 ):
     """What random models agree on follows from the data, such as loud channels."""
-    figures = evaluated.figures | {
-        "randomized_model": same,
-        "randomized_models": among,
-        "amplitude_correlation": 0.8,
-    }
-    found, verdict, _ = _judge(explained, figures)
+    found = {"randomized_model": same, "randomized_models": among, "amplitude_correlation": 0.8}
+    found, verdict, _ = _judge(explained, evaluated.figures | found)
     assert found["randomization"] == passed
-    assert f"{sentence}" in verdict
+    assert sentence in verdict
     assert f"parameters {same:.2f} (these with each other {among:.2f})" in verdict
 
 
@@ -206,21 +197,18 @@ def test_random_models_are_explained_for_the_same_class(explained, monkeypatch):
     X, _ = _data(20, 2)
     targets, attribute = [], faithfulness.attribute
 
-    @wraps(attribute)
-    def note(*args, **options):
-        targets.append(options["target"])
-        return attribute(*args, **options)
+    def note(explainer, *args):
+        targets.append(explainer.target)
+        return attribute(explainer, *args)
 
     monkeypatch.setattr(faithfulness, "attribute", note)
-    explainer = AttentionExplainer(
-        "occlusion", target=1, random_state=np.random.RandomState(0), replacement="swap"
-    )
+    explainer = AttentionExplainer("occlusion", target=1, random_state=np.random.RandomState(0))
     explanation = explainer.explain(explained.source.classifier, X)
     explanation.evaluate(n_randomizations=2, random_state=0)
     assert targets == [1, 1]
 
 
-def test_labels_are_shuffled_for_a_classifier_of_the_same_kind(monkeypatch):
+def test_labels_are_shuffled_for_a_classifier_of_the_same_kind():
     """Mirroring and estimating electrodes need to know which channels there are."""
     X, y, _, _ = make_simulated_eeg(2, 10, sfreq=80.0, duration=1.0, random_state=0)
     X = X.pick(["FC3", "FC4", "C3", "Cz", "C4", "CP3", "CP4", "Oz"])
@@ -228,28 +216,12 @@ def test_labels_are_shuffled_for_a_classifier_of_the_same_kind(monkeypatch):
         mirror={"left": "right"}, positions="electrode", max_epochs=2, random_state=0
     ).fit(X, y)
     explanation = AttentionExplainer().explain(classifier, X, y)
-    again = []
-    fit = EEGTransformerClassifier.fit
-
-    def note(self, *args, **kwargs):
-        again.append(self)
-        return fit(self, *args, **kwargs)
-
-    monkeypatch.setattr(EEGTransformerClassifier, "fit", note)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        explanation.evaluate(n_randomizations=0, label_randomization=True, random_state=0)
-    (again,) = again
+    again = classifier_of_shuffled_labels(explanation, np.random.RandomState(0))
     np.testing.assert_array_equal(again.mirror_pairs_, classifier.mirror_pairs_)
     assert again.mirrored_classes_ == {"left": "right", "right": "left"}
     networks = [model.net_.module_ for model in (again, classifier)]
     torch.testing.assert_close(networks[0].scale, networks[1].scale)
     assert [network.rate for network in networks] == [80.0, 80.0]
-
-
-def test_a_model_at_chance_has_nothing_to_explain(explained, evaluated):
-    _, verdict, _ = _judge(explained, evaluated.figures | {"balanced_accuracy": 0.54})
-    assert verdict.startswith("The model is at chance on these epochs (balanced accuracy 0.54)")
 
 
 def test_equal_seeds_give_equal_figures(explained):
@@ -259,7 +231,7 @@ def test_equal_seeds_give_equal_figures(explained):
     assert explained.source.classifier.score(explained.source.data, explained.y) > 0.9
 
 
-def test_an_explanation_without_its_model(explained, evaluated):
+def test_an_explanation_without_its_model_and_bad_input(explained, evaluated):
     bare, source = replace(explained, source=None), explained.source
     found = bare.evaluate(source.classifier, source.data, n_randomizations=0, random_state=0)
     assert found.figures == pytest.approx(evaluated.figures)
@@ -270,22 +242,11 @@ def test_an_explanation_without_its_model(explained, evaluated):
     with pytest.raises(ValueError, match="only one epoch"):
         explained.select([0]).evaluate()
 
-
-def test_printing_gives_verdict_and_figures(evaluated):
-    text = repr(evaluated)
-    assert text.splitlines()[0].startswith("Removing channels")
-    assert "deletion_area" in text
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
+    for options, message in (
         ({"truth": [1, 0, 0]}, r"truth has shape \(3,\), but there are 8 channels"),
         ({"n_repeats": 0}, "n_repeats=0 is not a whole number of at least 1"),
         ({"n_randomizations": -1}, "n_randomizations=-1 is not a whole number of at least 0"),
         ({"max_epochs": 1}, "max_epochs=1 is not a whole number of at least 2"),
-    ],
-)
-def test_what_evaluate_refuses(explained, options, message):
-    with pytest.raises(ValueError, match=message):
-        explained.evaluate(**options)
+    ):
+        with pytest.raises(ValueError, match=message):
+            explained.evaluate(**options)

@@ -44,10 +44,8 @@ def test_patterns_are_where_sources_are_seen_and_filters_where_heads_listen(supp
         assert abs(found.frequencies[found.responses[source].argmax()] - truth.frequency) < 5
         assert abs(found.frequencies[found.spectra[source].argmax()] - truth.frequency) < 1
         assert found.patterns[source].max() == pattern.max()
-        helps = [
-            truth.suppressed.get(name) in truth.electrodes[found.classes[source]]
-            for name in truth.ch_names
-        ]
+        electrodes = truth.electrodes[found.classes[source]]
+        helps = [truth.suppressed.get(name) in electrodes for name in truth.ch_names]
         weights = np.abs(found.filters[source])
         listens = weights[helps].max() / weights.max()
         assert listens > 2 * pattern[helps].max() / pattern.max()
@@ -111,18 +109,15 @@ def test_weights_are_those_of_the_class_token(suppressed):
     assert found.times[0] == pytest.approx((network.window - 1) / 2 / network.rate)
 
 
-def test_figures_of_patterns(suppressed):
+def test_figures_of_patterns_and_what_has_none(suppressed):
     _, explanation, _ = suppressed
     expected = explanation.patterns(n_sources=2)
     display = explanation.plot_patterns(2)
-    np.testing.assert_array_equal(display.patterns, expected.patterns)
+    np.testing.assert_array_equal(display.sources.patterns, expected.patterns)
     assert display.titles[0] == f"{100 * expected.shares[0]:.0f} %, log power"
     with pytest.raises(ValueError, match="Patterns are computed from the model and its epochs"):
         replace(explanation, source=None).patterns()
-
-
-def test_what_has_no_sources():
-    X = np.random.default_rng(0).normal(size=(8, 3, 80)).astype(np.float32)
+    X = explanation.source.data[:8, :3]
     original = OriginalTransformerClassifier(max_epochs=1, n_time_tokens=1, random_state=0)
     original.fit(X, [0, 1] * 4)
     with pytest.raises(TypeError, match="OriginalTransformer has no sources"):

@@ -4,6 +4,7 @@ import mne
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
@@ -70,9 +71,8 @@ def test_permutation_is_that_of_scikit_learn():
     options = {"scoring": "balanced_accuracy", "n_repeats": 7, "random_state": 3}
     expected = permutation_importance(model, X[:, :, 0], y, **options)
     found = channel_permutation_importance(model, X, y, **options)
-    np.testing.assert_allclose(found.importances, expected.importances)
-    np.testing.assert_allclose(found.importances_mean, expected.importances_mean)
-    np.testing.assert_allclose(found.importances_std, expected.importances_std)
+    for name in ("importances", "importances_mean", "importances_std"):
+        np.testing.assert_allclose(found[name], expected[name])
 
 
 def test_permuting_within_subjects():
@@ -110,6 +110,8 @@ def test_permutation_of_a_baseline_on_epochs_finds_the_sources(simulated):
         baseline, X[:30], y[:30], n_repeats=1, channel_groups="neighbors"
     )
     assert around.importances.shape == (16, 1)
+    with pytest.raises(ValueError, match="X has shape"):
+        channel_permutation_importance(baseline, X.get_data()[0], y)
 
 
 def test_numbers_count_eeg_channels_as_those_of_channel_dropper_do(fitted, simulated):
@@ -134,9 +136,10 @@ def test_numbers_count_eeg_channels_as_those_of_channel_dropper_do(fitted, simul
         channel_permutation_importance(fitted, both, y, channel_groups={"a": [16]})
 
 
-def _log_odds(classifier, data, explanation):
+def _drop(classifier, data, changed, explanation):
+    """How much the log odds of the explained class fall when data are changed."""
     sign = np.where(explanation.targets == classifier.classes_[1], 1, -1)
-    return sign * classifier.decision_function(data)
+    return sign * (classifier.decision_function(data) - classifier.decision_function(changed))
 
 
 @pytest.mark.parametrize("replacement", ["zero", "mean", "interpolate"])
@@ -156,7 +159,7 @@ def test_occlusion_by_brute_force(fitted, simulated, replacement):
             broken = few.copy()
             broken.info["bads"] = [name]
             changed = broken.interpolate_bads(verbose="ERROR").get_data(units="uV")
-        drop = _log_odds(fitted, data, explanation) - _log_odds(fitted, changed, explanation)
+        drop = _drop(fitted, data, changed, explanation)
         np.testing.assert_allclose(explanation.values[:, channel], drop, atol=2e-4)
 
 
@@ -216,9 +219,7 @@ def test_swaps_and_permutations_by_brute_force(simulated, method, case):
         raw = classifier._raw_tokens(data.astype(np.float32))[:, :, 0].numpy()
         classifier.subject_means_ |= {s: raw[groups == s].mean(axis=0) for s in np.unique(groups)}
     intact = classifier.decision_function(data, groups=groups)
-    np.testing.assert_allclose(
-        explanation.probabilities[:, 1], 1 / (1 + np.exp(-intact)), atol=1e-5
-    )
+    np.testing.assert_allclose(explanation.probabilities[:, 1], expit(intact), atol=1e-5)
     if method == "permutation":
         seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
         orders = shuffled_orders(len(groups), groups, seed, 2)
@@ -251,6 +252,7 @@ def test_swaps_stay_within_subjects_and_move_every_epoch():
         np.testing.assert_array_equal(np.sort(order[:10]), np.arange(10))
         np.testing.assert_array_equal(subjects[order[:10]], subjects[:10])
     assert len({order[10] for order in orders}) > 5
+    np.testing.assert_array_equal(derangements(11, subjects, 30, random_state=0), orders)
 
 
 def test_band_occlusion_takes_the_band_and_nothing_else():
@@ -261,9 +263,8 @@ def test_band_occlusion_takes_the_band_and_nothing_else():
     assert list(parts) == ["delta", "theta", "alpha", "beta"]
     middle = slice(80, 240)
     for name, frequency in waves.items():
-        wave = np.sin(2 * np.pi * frequency * times)[None]
-        taken = parts[name](signal)
-        assert np.corrcoef(taken[0, middle], wave[0, middle])[0, 1] > 0.97
+        wave, taken = np.sin(2 * np.pi * frequency * times), parts[name](signal)[0]
+        assert np.corrcoef(taken[middle], wave[middle])[0, 1] > 0.97
     with pytest.raises(ValueError, match="'gamma' is"):
         make_parts("band", None, 160.0, bands={"gamma": (40, 90)})
     with pytest.raises(ValueError, match="Bands need a sampling rate"):
@@ -273,9 +274,8 @@ def test_band_occlusion_takes_the_band_and_nothing_else():
 def test_the_band_that_carries_the_class(simulated):
     X, y, _, _ = simulated
     classifier = EEGTransformerClassifier(max_epochs=40, random_state=0).fit(X, y)
-    explanation = AttentionExplainer(
-        "occlusion", parts="band", n_repeats=1, target="true", random_state=0
-    ).explain(classifier, X, y)
+    options = {"parts": "band", "n_repeats": 1, "target": "true", "random_state": 0}
+    explanation = AttentionExplainer("occlusion", **options).explain(classifier, X, y)
     assert explanation.parts == ("delta", "theta", "alpha", "beta")
     by_band = explanation.token_values.mean(axis=0)
     channel, band = np.unravel_index(by_band.argmax(), by_band.shape)
@@ -283,14 +283,11 @@ def test_the_band_that_carries_the_class(simulated):
     assert explanation.parts[band] == "alpha"
 
 
-@pytest.mark.parametrize(
-    "params, parts",
-    [
-        ({}, ("0.00-1.00 s", "1.00-2.00 s")),
-        ({"crop": 240}, ("0.00-0.75 s", "0.75-1.50 s")),
-    ],
-    ids=["all", "crop"],
-)
+ALL = {}, ("0.00-1.00 s", "1.00-2.00 s")
+CROPPED = {"crop": 240}, ("0.00-0.75 s", "0.75-1.50 s")
+
+
+@pytest.mark.parametrize("params, parts", [ALL, CROPPED], ids=["all", "crop"])
 def test_temporal_tokens_are_occluded_one_by_one(simulated, params, parts):
     X, y, _, _ = simulated
     classifier = OriginalTransformerClassifier(
@@ -303,17 +300,16 @@ def test_temporal_tokens_are_occluded_one_by_one(simulated, params, parts):
     changed = data.copy()
     length = classifier.net_.module_.token_length
     changed[:, 10, length : 2 * length] = 0
-    drop = _log_odds(classifier, data, explanation) - _log_odds(classifier, changed, explanation)
+    drop = _drop(classifier, data, changed, explanation)
     np.testing.assert_allclose(explanation.token_values[:, 10, 1], drop, atol=1e-4)
 
 
 def test_short_temporal_tokens_have_names_of_their_own():
-    names = part_names(OriginalTransformer(2, 2, 100, n_time_tokens=20), 1000.0)
+    network = OriginalTransformer(2, 2, 100, n_time_tokens=20)
+    names = part_names(network, 1000.0)
     assert names[:2] == ("0.000-0.005 s", "0.005-0.010 s")
     assert len(set(names)) == 20
-    network = OriginalTransformer(2, 2, 320, n_time_tokens=2)
-    assert part_names(network, 160.0) == ("0.00-1.00 s", "1.00-2.00 s")
-    assert part_names(network, None) == ("token 1", "token 2")
+    assert part_names(network, None)[:2] == ("token 1", "token 2")
 
 
 def test_neighbors_are_taken_away_together(fitted, simulated):
@@ -321,32 +317,12 @@ def test_neighbors_are_taken_away_together(fitted, simulated):
     explainer = AttentionExplainer("occlusion", replacement="zero", neighbors=True)
     explanation = explainer.explain(fitted, X[:6])
     adjacency, names = mne.channels.find_ch_adjacency(X.info, "eeg")
-    around = {
-        X.ch_names.index(names[k]) for k in adjacency.toarray()[names.index("C3")].nonzero()[0]
-    }
+    near = adjacency.toarray()[names.index("C3")].nonzero()[0]
+    around = {X.ch_names.index(names[k]) for k in near}
     assert {X.ch_names.index(name) for name in ("C1", "C5", "FC3", "CP3")} <= around
     channel = X.ch_names.index("C3")
     data = X[:6].get_data(units="uV")
     changed = data.copy()
     changed[:, [*around, channel]] = 0
-    drop = _log_odds(fitted, data, explanation) - _log_odds(fitted, changed, explanation)
+    drop = _drop(fitted, data, changed, explanation)
     np.testing.assert_allclose(explanation.values[:, channel], drop, atol=1e-4)
-
-
-def test_equal_seeds_give_equal_values(fitted, simulated):
-    explainer = AttentionExplainer("occlusion", n_repeats=2, random_state=5)
-    first = explainer.explain(fitted, simulated[0][:20])
-    np.testing.assert_array_equal(first.values, explainer.explain(fitted, simulated[0][:20]).values)
-
-
-def test_what_perturbation_refuses(fitted, simulated):
-    X, y, _, _ = simulated
-    array = EEGTransformerClassifier(**SMALL, max_epochs=1).fit(X.get_data()[:20], y[:20])
-    with pytest.raises(ValueError, match="needs electrode positions"):
-        AttentionExplainer("occlusion", replacement="interpolate").explain(array, X.get_data()[:5])
-    with pytest.raises(ValueError, match=r"channel_groups\['a'\] names the channel 'Q9'"):
-        channel_permutation_importance(fitted, X, y, channel_groups={"a": ["Q9"]})
-    with pytest.raises(ValueError, match="n_repeats=0 is not a whole number of at least 1"):
-        channel_permutation_importance(fitted, X, y, n_repeats=0)
-    with pytest.raises(ValueError, match="X has shape"):
-        channel_permutation_importance(fitted, X.get_data()[0], y)

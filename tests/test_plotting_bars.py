@@ -2,19 +2,12 @@
 
 from dataclasses import replace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from explanation_factory import CH_NAMES, make_explanation
 from scipy import stats
 
 from skeegformer.plotting import ChannelBarDisplay
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
 
 
 def labels(display):
@@ -34,6 +27,9 @@ def test_bars_are_the_means_from_the_largest_on():
     np.testing.assert_allclose([bar.get_width() for bar in display.bars_], largest)
     assert labels(display) == [CH_NAMES[i] for i in np.argsort(-means)[:5]]
     assert display.ax_.yaxis_inverted()  # the first bar is on top
+    display = one.select(epochs=[3]).plot_bars()
+    assert display.interval_lines_ is None
+    assert display.ax_.get_xlabel() == "share of attention (%)"
 
 
 def test_bars_and_intervals_are_those_of_the_explanation():
@@ -41,10 +37,7 @@ def test_bars_and_intervals_are_those_of_the_explanation():
     one = make_explanation().select(epochs=np.arange(3, 24))
     display = one.plot_bars(n_top=None)
     table = 100 * one.confidence_intervals(by=None, random_state=0).iloc[display.order_]
-    subjects = [
-        one.values[one.subjects == subject].mean(axis=0) for subject in np.unique(one.subjects)
-    ]
-    means = 100 * np.mean(subjects, axis=0)[display.order_]
+    means = 100 * one.subject_means(by=None).mean().to_numpy()[display.order_]
     np.testing.assert_allclose(ends(display), table[["low", "high"]])
     np.testing.assert_allclose([bar.get_width() for bar in display.bars_], means)
     assert "95 % bootstrap interval over 4 subjects" in display.ax_.get_xlabel()
@@ -56,16 +49,8 @@ def test_bootstrap_over_epochs_where_there_are_no_subjects_to_draw(subjects):
     display = one.plot_bars(n_top=None)
     assert "over 24 epochs" in display.ax_.get_xlabel()
     error = 100 * one.values.std(axis=0, ddof=1) / np.sqrt(24)
-    widths = np.ptp(ends(display), axis=1)
-    np.testing.assert_allclose(
-        widths, 2 * stats.t.ppf(0.975, 23) * error[display.order_], rtol=0.08
-    )
-
-
-def test_one_epoch_has_no_interval():
-    display = make_explanation().select(epochs=[3]).plot_bars()
-    assert display.interval_lines_ is None
-    assert display.ax_.get_xlabel() == "share of attention (%)"
+    expected = 2 * stats.t.ppf(0.975, 23) * error[display.order_]
+    np.testing.assert_allclose(np.ptp(ends(display), axis=1), expected, rtol=0.08)
 
 
 def test_colours_are_of_regions_and_signs_of_values():
@@ -107,18 +92,16 @@ def test_unnamed_channels_and_names_that_look_like_formulas(tmp_path):
     assert labels(display) == [r"$\nothing{$", "$x"]
 
 
-def test_bad_input():
-    with pytest.raises(ValueError, match="values of 2 channels, but 1 names"):
-        ChannelBarDisplay([1.0, 2.0], ["Cz"]).plot()
-    with pytest.raises(ValueError, match=r"shape \(2, 2\), but bars need \(n_chans,\)"):
-        ChannelBarDisplay(np.ones((2, 2))).plot()
-    with pytest.raises(ValueError, match=r"shape \(1, 2\), but 2 channels need \(2, 2\)"):
-        ChannelBarDisplay([1.0, 2.0], intervals=[[0, 1]]).plot()
-    with pytest.raises(ValueError, match="lies above its upper end"):
-        ChannelBarDisplay([1.0, 2.0], intervals=[[0, 1], [3, 1]]).plot()
-    with pytest.raises(ValueError, match="The bars have 1 that are NaN"):
-        ChannelBarDisplay([1.0, np.nan]).plot()
-    with pytest.raises(ValueError, match="n_top=0 leaves no channel"):
-        ChannelBarDisplay([1.0, 2.0]).plot(n_top=0)
-    with pytest.raises(ValueError, match="level=95 is not between 0 and 1"):
-        make_explanation().plot_bars(level=95)
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"ch_names": ["Cz"]}, "values of 2 channels, but 1 names"),
+        ({"values": np.ones((2, 2))}, r"shape \(2, 2\), but bars need \(n_chans,\)"),
+        ({"intervals": [[0, 1]]}, r"shape \(1, 2\), but 2 channels need \(2, 2\)"),
+        ({"intervals": [[0, 1], [3, 1]]}, "lies above its upper end"),
+        ({"values": [1.0, np.nan]}, "The bars have 1 that are NaN"),
+    ],
+)
+def test_bad_input(options, message):
+    with pytest.raises(ValueError, match=message):
+        ChannelBarDisplay(**{"values": [1.0, 2.0]} | options).plot()

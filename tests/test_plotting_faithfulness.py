@@ -2,32 +2,16 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
+from explanation_factory import make_curves
 
 from skeegformer.explain import Faithfulness
 from skeegformer.plotting import FaithfulnessDisplay
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def curves():
-    """Straight lines from 1 to an end of their own, in no order; 0.1 to either side."""
-    fraction = np.array([1.0, 0.0, 0.5])
-    ends = {"explanation": 0.4, "random": 0.8, "oracle": 0.2}
-    frames = [
-        pd.DataFrame({"curve": curve, "order": order, "n_channels": 64 * fraction})
-        .assign(mean=1 - fraction * (1 - end))
-        .assign(low=lambda frame: frame["mean"] - 0.1, high=lambda frame: frame["mean"] + 0.1)
-        for curve in ("insertion", "deletion")
-        for order, end in ends.items()
-    ]
-    return pd.concat(frames, ignore_index=True)
+    return make_curves()
 
 
 def test_lines_bands_and_areas(curves):
@@ -58,20 +42,14 @@ def test_the_verdict_is_written_below_a_figure_of_its_own(curves):
     assert result.plot(ax=axes).caption_ is None
 
 
-def test_one_curve_alone(curves):
+def test_one_curve_alone_and_bad_input(curves):
     display = FaithfulnessDisplay(curves[curves["curve"] == "insertion"]).plot()
-    assert len(display.axes_) == 1
-    assert display.ax_.get_xlabel() == "channels inserted"
-
-
-def test_bad_input(curves):
-    with pytest.raises(ValueError, match="lack the columns low, high"):
-        FaithfulnessDisplay(curves.drop(columns=["low", "high"])).plot()
-    with pytest.raises(ValueError, match="curve 'removal', which is none of 'deletion'"):
-        FaithfulnessDisplay(curves.replace("deletion", "removal")).plot()
-    with pytest.raises(ValueError, match="order 'best'"):
-        FaithfulnessDisplay(curves.replace("oracle", "best")).plot()
-    with pytest.raises(ValueError, match="nothing to draw"):
-        FaithfulnessDisplay(curves[:0]).plot()
-    with pytest.raises(ValueError, match="There are 2 panels, but 1 axes"):
-        FaithfulnessDisplay(curves).plot(ax=plt.subplots()[1])
+    assert [axes.get_xlabel() for axes in display.axes_] == ["channels inserted"]
+    for table, message in (
+        (curves.drop(columns=["low", "high"]), "lack the columns low, high"),
+        (curves.replace("deletion", "removal"), "curve='removal' is not one of 'deletion'"),
+        (curves.replace("oracle", "best"), "order='best'"),
+        (curves[:0], "nothing to draw"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            FaithfulnessDisplay(table).plot()

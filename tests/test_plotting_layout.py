@@ -59,9 +59,7 @@ def test_electrodes_without_a_place_of_their_own_are_left_out_and_named():
     kept, note = usable_electrodes(info)
     assert (len(kept), note) == (len(CH_NAMES), "")
     loc = {name: channel["loc"] for name, channel in zip(CH_NAMES, info["chs"], strict=True)}
-    loc["Fpz"][:3] = 0.0
-    loc["Cz"][:3] = np.nan
-    loc["Pz"][:3] = loc["P3"][:3]
+    loc["Fpz"][:3], loc["Cz"][:3], loc["Pz"][:3] = 0.0, np.nan, loc["P3"][:3]
     with pytest.warns(UserWarning, match="Not drawn: Fpz"):
         kept, note = usable_electrodes(info)
     assert {CH_NAMES[k] for k in kept} == set(CH_NAMES) - {"Fpz", "Cz", "Pz"}
@@ -87,17 +85,12 @@ def test_every_electrode_of_the_10_05_system_has_a_region():
 
 
 def test_spelling_and_what_is_no_position():
-    assert channel_regions(["fc5", "FC5", "Fc5.", "Afz", "IZ"]) == [
-        *["central"] * 3,
-        "frontal",
-        "occipital",
-    ]
+    found = channel_regions(["fc5", "FC5", "Fc5.", "Afz", "IZ"])
+    assert found == [*["central"] * 3, "frontal", "occipital"]
     others = ["A1", "M2", "E12", "EOG", "C", "C33", "C0", "Status", "$C3$", "channel 3"]
     assert set(channel_regions(others)) == {"other"}
     assert set(channel_hemispheres(others)) == {"unknown"}
-
-
-def test_biosemi_names_are_not_taken_for_the_10_20_system():
+    # BioSemi's own names, not those of the 10-20 system.
     assert channel_regions(["A1", "B7", "C3", "C4", "D2"]) == ["other"] * 5
 
 

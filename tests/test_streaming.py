@@ -133,18 +133,16 @@ def test_a_person_who_was_not_trained_on(recorded_subjects, report):
         right["stream"].append(np.mean(streamed == label))
         right["windows filtered without delay"].append(np.mean(offline == label))
         agree.append(np.mean(streamed == offline))
-    accuracies = {what: np.mean(values) for what, values in right.items()}
     assert min(agree) > 0.95
-    assert accuracies["stream"] > 0.7
-    text = ", ".join(f"{what} {value:.3f}" for what, value in accuracies.items())
-    agreement = f"the same in {np.mean(agree):.3f}"
-    report(f"eyes open or closed, subject 2 by subjects 1, 3 and 4: {text}; {agreement}")
+    assert np.mean(right["stream"]) > 0.7
+    text = ", ".join(f"{what} {np.mean(values):.3f}" for what, values in right.items())
+    text += f"; the same in {np.mean(agree):.3f}"
+    report(f"eyes open or closed, subject 2 by subjects 1, 3 and 4: {text}")
 
 
 def test_high_pass_starts_without_ringing(pipe):
-    first, *others = StreamPredictor(pipe, step=0.5).push(np.full((5, 300), 5e-3))
-    for prediction in others:
-        np.testing.assert_allclose(prediction.probabilities, first.probabilities, atol=1e-6)
+    predictions = _probabilities(StreamPredictor(pipe, step=0.5).push(np.full((5, 300), 5e-3)))
+    np.testing.assert_allclose(predictions, np.tile(predictions[0], (5, 1)), atol=1e-6)
 
 
 def test_steps_and_settling(pipe):
@@ -194,22 +192,16 @@ def test_channels_by_name(pipe):
 
 
 def test_steps_that_choose_channels():
+    """By name, or by place: of Epochs through their names, of arrays by the places alone."""
     pipe = _fit(ChannelDropper(["Cz"]), BandPassFilter(None, 30), ChannelPicker(["Pz", "C3"]))
     recording = _stream()
     sos = signal.butter(4, 30, "lowpass", fs=SFREQ, output="sos")
     filtered = 1e6 * _sosfilt(sos, recording)[[4, 1]]
     expected = pipe[-1].predict_proba(_windows(filtered, range(100, 401, 10), 100))
-    found = StreamPredictor(pipe).push(recording)
-    _assert_close(found, expected)
+    _assert_close(StreamPredictor(pipe).push(recording), expected)
     # Those that are dropped need not be there.
-    found = StreamPredictor(pipe, ch_names=["C3", "Pz"]).push(recording[[1, 4]])
-    _assert_close(found, expected)
-
-
-def test_channels_dropped_by_place():
-    """Of Epochs by their names, of arrays by the places alone."""
+    _assert_close(StreamPredictor(pipe, ch_names=["C3", "Pz"]).push(recording[[1, 4]]), expected)
     X, y = _epochs()
-    recording = _stream()
     for data in (X, X.get_data(units="uV")):
         classifier = EEGTransformerClassifier(**TINY, sfreq=SFREQ)
         model = make_pipeline(ChannelDropper([0, 3]), classifier).fit(data, y)
@@ -221,26 +213,23 @@ def test_channels_dropped_by_place():
 
 def test_units(pipe):
     recording = _stream()
-    expected = _probabilities(StreamPredictor(pipe).push(recording))
-    found = StreamPredictor(pipe, unit="uV").push(1e6 * recording)
-    _assert_close(found, expected, 1e-5)
+    expected = StreamPredictor(pipe).push(recording)
+    _assert_close(StreamPredictor(pipe, unit="uV").push(1e6 * recording), expected, 1e-5)
     with pytest.raises(ValueError, match=r"one is in volts, the other in microvolts.*unit='V'"):
         StreamPredictor(pipe, unit="uV").push(recording)
 
     X, y = _epochs()
     arrays = EEGTransformerClassifier(**TINY, sfreq=SFREQ).fit(X.get_data(units="uV"), y)
     recording = _stream() - 1e-3
-    expected = arrays.predict_proba(_windows(1e6 * recording, range(100, 401, 10), 100))
+    windows = _windows(1e6 * recording, range(100, 401, 10), 100)
     for unit, factor in ((None, 1e6), ("uV", 1e6), ("V", 1)):
         found = StreamPredictor(arrays, unit=unit).push(factor * recording)
-        _assert_close(found, expected, 1e-5)
-    in_microvolts = make_pipeline(ToMicrovolts(), EEGTransformerClassifier(**TINY)).fit(X, y)
-    with pytest.raises(ValueError, match="tell no sampling rate; say with sfreq"):
-        StreamPredictor(make_pipeline(EEGTransformerClassifier(**TINY)).fit(X.get_data(), y))
+        _assert_close(found, arrays.predict_proba(windows), 1e-5)
+    in_microvolts = _fit(ToMicrovolts())
     found = StreamPredictor(in_microvolts).push(recording)
-    windows = _windows(1e6 * recording, range(100, 401, 10), 100)
-    expected = in_microvolts[-1].predict_proba(windows)
-    _assert_close(found, expected, 1e-5)
+    _assert_close(found, in_microvolts[-1].predict_proba(windows), 1e-5)
+    with pytest.raises(ValueError, match="tell no sampling rate; say with sfreq"):
+        StreamPredictor(EEGTransformerClassifier(**TINY).fit(X.get_data(), y))
 
 
 def test_bad_chunks_leave_the_state_as_it_was(pipe):
@@ -254,11 +243,8 @@ def test_bad_chunks_leave_the_state_as_it_was(pipe):
     for chunk in (recording[:4], recording[0], recording[None]):
         with pytest.raises(ValueError, match=r"chunk has shape .* with 5 channels, from Fz to Pz"):
             predictor.push(chunk)
-    with pytest.raises(ValueError, match="real numbers"):
-        predictor.push(recording * 1j)
     predictions += predictor.push(recording[:, 150:])
-    expected = StreamPredictor(pipe).push(recording)
-    _assert_close(predictions, expected)
+    _assert_close(predictions, StreamPredictor(pipe).push(recording))
 
 
 def test_lower_rate():
@@ -283,9 +269,7 @@ def test_lower_rate():
 
 
 def test_fir_of_minimum_phase():
-    X, y = _epochs(seconds=2.0)
-    steps = BandPassFilter(4.0, 30.0, method="fir"), EEGTransformerClassifier(**TINY)
-    predictor = StreamPredictor(make_pipeline(*steps).fit(X, y))
+    predictor = StreamPredictor(_fit(BandPassFilter(4.0, 30.0, method="fir")))
     (stage,) = predictor._stages
     frequencies, response = signal.freqz(stage.taps, fs=SFREQ, worN=1000)
     linear = mne.filter.create_filter(None, SFREQ, 4.0, 30.0)
@@ -295,8 +279,7 @@ def test_fir_of_minimum_phase():
     assert np.argmax(np.abs(stage.taps)) < np.argmax(np.abs(linear)) / 2
     recording = _stream()
     expected = predictor.push(recording)
-    found = list(predictor.reset().predict_stream(_cut(recording, 7)))
-    _assert_close(found, expected)
+    _assert_close(list(predictor.reset().predict_stream(_cut(recording, 7))), expected)
 
 
 def test_subject_whose_mean_is_known():
@@ -328,12 +311,10 @@ def test_refusals(pipe):
         StreamPredictor(make_baseline("csp+lda"))
     with pytest.raises(TypeError, match="there is a MirroredClassifier"):
         StreamPredictor(MirroredClassifier(EEGTransformerClassifier()))
-    aligned = make_pipeline(EuclideanAlignment(), EEGTransformerClassifier(**TINY)).fit(X, y)
     with pytest.raises(ValueError, match=r"'euclideanalignment'.*all epochs of a subject at once"):
-        StreamPredictor(aligned)
+        StreamPredictor(_fit(EuclideanAlignment()))
     for params, message in (
         ({"step": 0.001}, r"less than a sample, 0\.01 s"),
-        ({"sfreq": -1}, "sfreq=-1"),
         ({"sfreq": 250}, "sampled at 250 Hz, but the step 'bandpassfilter' was fitted at 100 Hz"),
         ({"ch_names": [*NAMES, "Fz"]}, "occur twice: Fz"),
     ):
@@ -342,5 +323,3 @@ def test_refusals(pipe):
     arrays = EEGTransformerClassifier(**TINY).fit(X.get_data(units="uV"), y)
     with pytest.raises(ValueError, match="knows no names"):
         StreamPredictor(arrays, sfreq=SFREQ, ch_names=NAMES)
-    with pytest.raises(ValueError, match="sampled at 250 Hz, but the model was fitted at 100 Hz"):
-        StreamPredictor(EEGTransformerClassifier(**TINY).fit(X, y), sfreq=250)

@@ -30,12 +30,10 @@ class Curves:
         n_epochs, n_chans, _ = self.data.shape
         orders = derangements(n_epochs, self.subjects, n_repeats, rng)
         self.donors = [self.data[order] for order in orders]
-        drops, _ = occlude(
-            *(self.network, self.data, self.codes, self.means),
-            substitute=make_substitute("swap", self.data, orders=orders),
-            sets=[[channel] for channel in range(n_chans)],
-            n_repeats=n_repeats,
-        )
+        task = (self.network, self.data, self.codes, self.means)
+        substitute = make_substitute("swap", self.data, orders=orders)
+        sets = [[channel] for channel in range(n_chans)]
+        drops, _ = occlude(*task, substitute, sets, n_repeats=n_repeats)
         self.drops = drops[..., 0].mean(axis=0)
         steps = np.geomspace(1, n_chans, min(n_chans, _LARGEST_STEPS)).round().astype(int)
         self.counts = np.unique([0, *steps])

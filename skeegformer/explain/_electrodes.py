@@ -5,8 +5,8 @@ import numpy as np
 from scipy.spatial import QhullError
 
 
-def check_positions(info, what):
-    """Refuse channels whose positions are not all known."""
+def check_scalp(info, what):
+    """Refuse channels whose positions are not all known, or that are not on the scalp."""
     found = info is not None and all(
         np.isfinite(channel["loc"][:3]).all() and channel["loc"][:3].any()
         for channel in info["chs"]
@@ -16,10 +16,6 @@ def check_positions(info, what):
             f"{what} needs electrode positions: fit on Epochs with a montage "
             "(epochs.set_montage), or give explain an info=."
         )
-
-
-def refuse_intracranial(info, what):
-    """Refuse channels that are not on the scalp."""
     kinds = sorted(set(info.get_channel_types()) - {"eeg"})
     if kinds:
         raise ValueError(
@@ -30,8 +26,7 @@ def refuse_intracranial(info, what):
 
 def find_adjacency(info, what):
     """Find neighbours by Delaunay triangulation: an array of bool of (n_chans, n_chans)."""
-    check_positions(info, what)
-    refuse_intracranial(info, what)
+    check_scalp(info, what)
     try:
         with mne.utils.use_log_level("ERROR"):
             adjacency, names = mne.channels.find_ch_adjacency(info, "eeg")

@@ -2,6 +2,7 @@
 
 import re
 
+import mne
 import numpy as np
 import pandas as pd
 
@@ -28,24 +29,20 @@ def to_dataframe(self):
         of the prediction), ``target`` (the class that was explained), ``channel``, ``part``
         and ``value``, a share of 1 or log odds. What is not known is None.
     """
-    n_epochs, n_chans, n_parts = self.token_values.shape
-    unknown = np.full(n_epochs, None, dtype=object)
+    index = range(len(self)), self.channel_names, self.parts
+    index = pd.MultiIndex.from_product(index, names=["epoch", "channel", "part"])
+    frame = index.to_frame(index=False).assign(value=self.token_values.ravel())
     per_epoch = {
-        "epoch": np.arange(n_epochs),
         "subject": self.subjects,
         "label": self.y,
         "prediction": self.predictions,
         "confidence": self.confidences,
         "target": self.targets,
     }
-    columns = {
-        name: np.repeat(unknown if values is None else values, n_chans * n_parts)
-        for name, values in per_epoch.items()
-    }
-    columns["channel"] = np.tile(np.repeat(self.channel_names, n_parts), n_epochs)
-    columns["part"] = np.tile(np.array(self.parts), n_epochs * n_chans)
-    columns["value"] = self.token_values.ravel()
-    return pd.DataFrame(columns)
+    for place, (name, values) in enumerate(per_epoch.items(), 1):
+        known = None if values is None else values[frame["epoch"].to_numpy()]
+        frame.insert(place, name, known)
+    return frame
 
 
 def to_evoked(self, by="class"):
@@ -80,31 +77,32 @@ def to_evoked(self, by="class"):
         )
     first, rate = _part_times(self)
     info = make_info({**describe_info(self.info), "sfreq": rate})
+
+    def evoked(values, comment):
+        options = {"comment": comment, "nave": len(values), "verbose": "ERROR"}
+        means = mne.EvokedArray(values.mean(axis=0), info, **options)
+        return means.shift_time(first, relative=False)
+
     if by is None:
-        return _make_evoked(self.token_values, info, first, "all epochs")
+        return evoked(self.token_values, "all epochs")
     y = self.labels()
     return {
-        label: _make_evoked(self.token_values[y == label], info, first, str(label))
+        label: evoked(self.token_values[y == label], str(label))
         for label in self.classes
-        if (y == label).any()
+        if label in y
     }
 
 
-def to_shap(self, parts=False):
+def to_shap(self):
     """Hand the values to shap, for its plots.
 
     Only for methods whose values add up: those of an epoch and its base value make the log
     odds of the class that was explained.
 
-    Parameters
-    ----------
-    parts : bool, default=False
-        Whether every part of a channel is a feature of its own.
-
     Returns
     -------
     shap.Explanation
-        With ``values`` of shape (n_epochs, n_features), ``base_values`` of shape (n_epochs,),
+        With ``values`` of shape (n_epochs, n_chans), ``base_values`` of shape (n_epochs,),
         the log odds that are left for an average signal, and ``data``, the root mean square
         of each channel (in microvolts for Epochs, else in the unit of the array), or None
         for explanations that have no data with them.
@@ -142,16 +140,8 @@ def to_shap(self, parts=False):
     values, names, data = self.values, self.channel_names, None
     if self.source is not None:
         data = np.sqrt(np.mean(np.square(self.source.data, dtype=float), axis=-1))
-    if parts:
-        values = self.token_values.reshape(len(self), -1)
-        names = [f"{name}, {part}" for name in names for part in self.parts]
-        data = None if data is None else np.repeat(data, len(self.parts), axis=1)
-    return shap.Explanation(
-        values=values,
-        base_values=_log_odds(self) - values.sum(axis=1),
-        data=data,
-        feature_names=names,
-    )
+    base = _log_odds(self) - values.sum(axis=1)
+    return shap.Explanation(values=values, base_values=base, data=data, feature_names=names)
 
 
 def _part_times(explanation):
@@ -163,15 +153,6 @@ def _part_times(explanation):
             step = (centres[-1] - centres[0]) / (len(centres) - 1)
             return centres[0], 1 / step
     return 0.0, 1.0
-
-
-def _make_evoked(values, info, first, comment):
-    import mne
-
-    evoked = mne.EvokedArray(
-        values.mean(axis=0), info, comment=comment, nave=len(values), verbose="ERROR"
-    )
-    return evoked.shift_time(first, relative=False)
 
 
 def _log_odds(explanation):

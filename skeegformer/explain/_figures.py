@@ -39,7 +39,6 @@ def plot_topomap(self, by="class", *, difference=None, **kwargs):
         If what is needed is not known: positions, subjects, or the conditions of `difference`.
     """
     check_one_of("by", by, ("class", "subject", "part", "class and part", None))
-    _check_positions(self)
     if by == "class and part":
         means, differences = (
             {
@@ -94,7 +93,6 @@ def plot_topomaps(explanations, *, difference=None, **kwargs):
     """
     found = list(explanations.values())
     check_alike(found, ("method", "ch_names", "classes"), "compared")
-    _check_positions(found[0])
     parts = [_means(one, one.values, "class", difference) for one in found]
     means, differences = (
         {
@@ -110,7 +108,7 @@ def plot_topomaps(explanations, *, difference=None, **kwargs):
     return TopomapDisplay(**_maps(found[0], means, differences), info=found[0].info).plot(**kwargs)
 
 
-def plot_bars(self, *, level=0.95, random_state=0, **kwargs):
+def plot_bars(self, **kwargs):
     """Draw a bar with a bootstrap interval for each channel: the mean over subjects.
 
     Intervals are those of `confidence_intervals`; with fewer than three subjects, or where they
@@ -119,10 +117,6 @@ def plot_bars(self, *, level=0.95, random_state=0, **kwargs):
 
     Parameters
     ----------
-    level : float, default=0.95
-        Coverage of the intervals.
-    random_state : int, RandomState instance or None, default=0
-        Seed of the bootstrap.
     **kwargs : dict
         See `ChannelBarDisplay.plot`: ``n_top``, ``regions``, ``ax``.
 
@@ -134,14 +128,12 @@ def plot_bars(self, *, level=0.95, random_state=0, **kwargs):
     units, kind = self.values, "epochs"
     if self.subjects is not None and len(np.unique(self.subjects)) >= 3:
         units, kind = subject_means(self, by=None).to_numpy(), "subjects"
-    means, intervals, label = units.mean(axis=0), None, None
+    bars = {"values": _factor(self) * units.mean(axis=0), "unit": _unit(self)}
     if len(units) >= 3:
-        table = bootstrap_intervals(units, level=level, random_state=random_state)
-        intervals = _factor(self) * table[["low", "high"]].to_numpy()
-        label = f"{100 * level:g} % bootstrap interval over {len(units)} {kind}"
-    return ChannelBarDisplay(
-        _factor(self) * means, self.ch_names, intervals, unit=_unit(self), interval_label=label
-    ).plot(**kwargs)
+        table = bootstrap_intervals(units, random_state=0)
+        bars["intervals"] = _factor(self) * table[["low", "high"]].to_numpy()
+        bars["interval_label"] = f"95 % bootstrap interval over {len(units)} {kind}"
+    return ChannelBarDisplay(**bars, ch_names=self.ch_names).plot(**kwargs)
 
 
 def plot_matrix(self, by=None, *, difference=None, **kwargs):
@@ -174,10 +166,10 @@ def plot_connections(self, by="class", *, baseline="channel", **kwargs):
     ----------
     by : {"class", "subject", None}, default="class"
         A head for each class or subject, or one for all epochs.
-    baseline : {"channel", "condition", None}, default="channel"
+    baseline : {"channel", None}, default="channel"
         What is subtracted; see `ConnectionDisplay`.
     **kwargs : dict
-        See `ConnectionDisplay.plot`: ``top``, ``threshold``, ``names``, ``ax``.
+        See `ConnectionDisplay.plot`: ``top``, ``names``, ``ax``.
 
     Returns
     -------
@@ -208,27 +200,8 @@ def plot_patterns(self, n_sources=5, *, ax=None):
     """
     found = self.patterns(n_sources)
     shares = zip(found.shares, found.tokens, strict=True)
-    return PatternDisplay(
-        found.filters,
-        found.patterns,
-        self.info,
-        found.frequencies,
-        found.responses,
-        found.times,
-        found.weights,
-        found.classes,
-        [f"{100 * share:.0f} %, {token}" for share, token in shares],
-        spectra=found.spectra,
-    ).plot(ax)
-
-
-def _check_positions(explanation):
-    if explanation.info is None:
-        raise ValueError(
-            "A topomap needs electrode positions, and the classifier was fitted on data "
-            "without them: pass Epochs with a montage (epochs.set_montage), or give explain "
-            "an info=."
-        )
+    titles = [f"{100 * share:.0f} %, {token}" for share, token in shares]
+    return PatternDisplay(found, self.info, titles).plot(ax)
 
 
 def _factor(explanation):

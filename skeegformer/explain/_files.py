@@ -92,30 +92,27 @@ def _read_attention(path, info):
                 f"{found['n_channels']} channels, of which {len(kept)} were not ignored."
             )
         info = mne.pick_info(info, kept)
+    shape = {"n_chans": len(kept), "n_time_tokens": found["n_time_tokens"]}
     network = SimpleNamespace(
         n_chans_=len(kept),
         ch_names_=None,
         info_=None,
         n_time_tokens=found["n_time_tokens"],
         token_length=found["token_length"],
-        tokens_to_channels=partial(
-            tokens_to_channels, n_chans=len(kept), n_time_tokens=found["n_time_tokens"]
-        ),
+        tokens_to_channels=partial(tokens_to_channels, **shape),
     )
     is_predicted = found["predictions"][:, None] == classes
     rest = (1 - confidences) / (len(classes) - 1)
-    settings = {"head_fusion": "max", "residual": False, "convention": "eeg-transformer"}
+    settings = {"method": "rollout", "head_fusion": "max", "residual": False}
     channels = channels_of(network, info)
     if info is None:  # places are those in the export
         channels["ch_names"] = [f"channel {place}" for place in kept]
     return {
         **channels,
         **by_channel(network, found["attention"][:, 0, 1:].astype(float), found["attention"]),
+        **{name: found[name] for name in ("classes", "y", "subjects")},
         "probabilities": np.where(is_predicted, confidences[:, None], rest[:, None]),
-        "classes": classes,
-        "y": found["y"],
-        "subjects": found["subjects"],
         "parts": part_names(network, found["sfreq"]),
         "method": "rollout",
-        "settings": {"method": "rollout", **settings, "connections": True},
+        "settings": settings | {"convention": "eeg-transformer", "connections": True},
     }

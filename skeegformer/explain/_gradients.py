@@ -10,6 +10,7 @@ from skeegformer.nn.transformer import POWER_GAIN
 # Below this change of the log odds, the error of completeness is not measured relative to it.
 _SMALL_CHANGE = 0.05
 _STEPS = (16, 32, 64, 128, 256, 512)
+_TOLERANCE = 1e-3  # of the error of completeness
 
 
 def explain_integrated_gradients(network, data, codes, means):
@@ -26,11 +27,9 @@ def source_contributions(network, data, codes, means=None, *, batch_size=BATCH_S
     """Divide the log odds of a class among the channels of an `EEGTransformer`.
 
     The way of the tokens is from usual log powers, and from flat signals, to those of the epoch.
-    What a token contributes is divided among the channels as they add to the source: a power is
-    the sum over channels of the product of what the channel adds and the source, so that
-    contributions add up to the difference of the log odds. Returns attributions of shape
-    (n_epochs, n_chans), and for each epoch what is missing from the sum, relative to the
-    difference, or to 0.05 where that is smaller.
+    What a token contributes is divided among the channels as they add to the source. Returns
+    attributions of shape (n_epochs, n_chans), and for each epoch what is missing from their sum,
+    relative to the difference of the log odds, or to 0.05 where that is smaller.
     """
     found, errors = [], []
     network.eval()
@@ -40,9 +39,8 @@ def source_contributions(network, data, codes, means=None, *, batch_size=BATCH_S
             tokens = tokens_of(network, network.gather(signal), known)
             start = network.usual_tokens.expand_as(tokens).clone()
             start[:, :, 1] = 0
-            change = log_odds(network.read_out(tokens), code) - log_odds(
-                network.read_out(start), code
-            )
+            change = log_odds(network.read_out(tokens), code)
+            change = change - log_odds(network.read_out(start), code)
         added = (tokens - start) * _mean_gradient(network.read_out, start, tokens, code, 16)
         with torch.enable_grad():
             sources = network.gather(signal).requires_grad_()
@@ -72,29 +70,23 @@ def _mean_gradient(forward, start, stop, codes, n_steps):
     return total
 
 
-def integrated_gradients(network, data, codes, *, tolerance=1e-3, batch_size=32):
+def integrated_gradients(network, data, codes):
     """Integrate from the average training epoch to each epoch, for an `OriginalTransformer`.
 
     Sample by sample. Gauss-Legendre quadrature takes 16 steps, and twice as many (at most 512)
-    until the error of completeness is below `tolerance`. Returns attributions of shape (n_epochs,
-    n_chans, n_time_tokens), and the errors that are left, as `source_contributions` has them.
+    until the error of completeness is small. Returns attributions of shape (n_epochs, n_chans,
+    n_time_tokens), and the errors that are left, as `source_contributions` has them.
     """
-    training = network.training
     network.eval()
-    try:
-        found = [
-            _integrate(network, x, code, tolerance)
-            for x, code in batches(network, data, codes, batch_size=batch_size)
-        ]
-    finally:
-        network.train(training)
+    both = batches(network, data, codes, batch_size=32)
+    found = [_integrate(network, x, code) for x, code in both]
     attributions, errors = map(np.concatenate, zip(*found, strict=True))
     used = network.n_time_tokens * network.token_length
     tokens = attributions[..., :used].reshape(*attributions.shape[:2], network.n_time_tokens, -1)
     return tokens.sum(axis=-1, dtype=float), errors
 
 
-def _integrate(network, x, codes, tolerance):
+def _integrate(network, x, codes):
     """Double the number of steps until every epoch of the batch is complete."""
     start = network.average_epoch().expand_as(x)
     with torch.no_grad():
@@ -102,7 +94,7 @@ def _integrate(network, x, codes, tolerance):
     attributions = torch.zeros_like(x)
     errors = torch.full_like(change, torch.inf)
     for n_steps in _STEPS:
-        left = errors >= tolerance
+        left = errors >= _TOLERANCE
         if not left.any():
             break
         ends = start[left], x[left]

@@ -10,6 +10,7 @@ from skeegformer._utils.routing import routed_groups
 from skeegformer._validation import (
     MappedEpochs,
     as_epochs,
+    check_one_of,
     is_epochs,
     validate_eeg,
     validate_groups,
@@ -54,37 +55,30 @@ def check_labels(classifier, y, n_epochs):
         return None
     y = column_or_1d(y)
     check_consistent_length(y, range(n_epochs))
-    known = set(classifier.classes_.tolist())
+    known = classifier.classes_.tolist()
     unknown = [label for label in y.tolist() if label not in known]
     if unknown:
-        raise ValueError(
-            f"y holds {unknown[0]!r}, which is none of the classes "
-            f"{', '.join(map(repr, classifier.classes_.tolist()))}."
-        )
+        classes = ", ".join(map(repr, known))
+        raise ValueError(f"y holds {unknown[0]!r}, which is none of the classes {classes}.")
     return y
 
 
 def target_codes(target, classifier, predicted, y):
     """Choose the class whose log odds are explained, epoch by epoch."""
-    is_word = isinstance(target, str) and target in ("predicted", "true")
-    if is_word and target in classifier.classes_.tolist():
-        raise ValueError(
-            f"target={target!r} is the name of a class here, and means the {target} class of each "
-            "epoch: give that class another name."
-        )
-    if isinstance(target, str) and target == "predicted":
-        return predicted
-    if isinstance(target, str) and target == "true":
+    classes = classifier.classes_.tolist()
+    if isinstance(target, str) and target in ("predicted", "true"):
+        if target in classes:
+            raise ValueError(
+                f"target={target!r} is the name of a class here, and means the {target} class of "
+                "each epoch: give that class another name."
+            )
+        if target == "predicted":
+            return predicted
         if y is None:
             raise ValueError("target='true' needs the true labels: pass y to explain.")
-        return np.searchsorted(classifier.classes_, y)
-    found = np.flatnonzero(classifier.classes_ == target)
-    if len(found) != 1:
-        classes = ", ".join(map(repr, classifier.classes_.tolist()))
-        raise ValueError(
-            f"target={target!r} is neither 'predicted' nor 'true' nor one of the classes {classes}."
-        )
-    return np.full(len(predicted), found[0])
+        return np.searchsorted(classes, y)
+    check_one_of("target", target, ("predicted", "true", *classes))
+    return np.full(len(predicted), classes.index(target))
 
 
 def channels_of(classifier, info):

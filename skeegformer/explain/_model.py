@@ -7,10 +7,7 @@ BATCH_SIZE = 64
 
 
 def predict(classifier, data, subjects):
-    """Compute logits, and what the log powers of each epoch are centred on, or None, in one pass.
-
-    Means are of shape (n_epochs, n_images, n_sources, n_windows).
-    """
+    """Compute logits, and what the log powers of each epoch are centred on, or None."""
     if not getattr(classifier, "adapt", False):
         return torch.from_numpy(classifier._logits_of(data, subjects)), None
     network, raw = classifier.net_.module_, classifier._raw_tokens(data)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.utils import Bunch, check_random_state
 
-from skeegformer.explain._electrodes import check_positions, refuse_intracranial
+from skeegformer.explain._electrodes import check_scalp
 from skeegformer.explain._model import batches, log_odds, predict_logits, tokens_of
 from skeegformer.nn import EEGTransformer
 
@@ -16,13 +16,11 @@ BANDS = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta":
 REPLACEMENTS = ("swap", "interpolate", "mean", "zero")
 
 
-def occlude(network, data, codes, means, *, substitute, sets, parts=None, n_repeats=1):
+def occlude(network, data, codes, means, substitute, sets, parts=None, *, n_repeats):
     """Measure how much the log odds of a class fall when channels are replaced.
 
-    ``substitute(channels, repeat)`` returns what to put in place of each set of channels, and
-    `parts` what belongs to each part of a signal; `means` are what log powers are centred on: a
-    channel is taken away from the epoch, and not from what is known of its subject. Returns drops,
-    and the classes that are predicted then, of shape (n_repeats, n_epochs, n_sets, n_parts).
+    A channel is taken away from the epoch, and not from the `means` that are known of its subject.
+    Returns drops and predicted classes, of shape (n_repeats, n_epochs, n_sets, n_parts).
     """
     codes = torch.as_tensor(codes)
     parts = parts or {"epoch": lambda signal: signal}
@@ -42,11 +40,7 @@ def occlude(network, data, codes, means, *, substitute, sets, parts=None, n_repe
 
 @torch.no_grad()
 def predict_changed(network, data, means=None):
-    """Make a function that gives the logits after (n_epochs, n_channels, n_times) is added.
-
-    Sources of an `EEGTransformer` are linear in the channels: only what the changed ones add to
-    them is computed anew.
-    """
+    """Make a function that gives the logits after a change is added to some channels."""
     if not isinstance(network, EEGTransformer):
         changed = data.copy()
 
@@ -58,7 +52,7 @@ def predict_changed(network, data, means=None):
 
         return predict_all
 
-    network.eval()
+    network.eval()  # its sources are linear in the channels: what is added is computed alone
     sources = [network.gather(network.prepare(x)) for x in batches(network, data)]
 
     @torch.no_grad()
@@ -75,10 +69,7 @@ def predict_changed(network, data, means=None):
 def make_substitute(kind, data, *, orders=None, info=None):
     """Choose what replaces a channel, as a function of channels and repeat.
 
-    "swap" takes the channel from another epoch, as one order for each repeat says, so that the
-    signal stays one that the model could have met. "interpolate" is a spherical spline through all
-    other electrodes, which leaves what neighbours share; "mean" the channel's average over epochs;
-    "zero" nothing.
+    "swap" takes it from another epoch, as one order for each repeat says.
     """
     if kind == "zero":
         return lambda channels, repeat: np.zeros_like(data[:, channels])
@@ -119,14 +110,11 @@ def derangements(n_epochs, subjects, n_repeats, random_state):
 
 
 def shuffled_orders(n_epochs, subjects, seed, n_repeats):
-    """Shuffle epochs again and again, within subjects where they are known.
-
-    Equal seeds give equal orders, and those of scikit-learn where there are no subjects.
-    """
+    """Shuffle epochs again and again, within subjects where they are known."""
     _refuse_single_epoch("permutation", n_epochs)
     rng = check_random_state(seed)
     members = rows_by_subject(subjects, n_epochs)
-    # Shuffled on and on, never anew: so does scikit-learn.
+    # Shuffled on and on, never anew: so does scikit-learn, where there are no subjects.
     shuffled = [np.arange(len(rows)) for rows in members]
     order, orders = np.arange(n_epochs), []
     for _ in range(n_repeats):
@@ -152,12 +140,10 @@ def make_parts(kind, network, sfreq, bands=None):
     names = part_names(network, sfreq)
     if len(names) == 1:
         return {names[0]: lambda signal: signal}
-    windows = np.zeros((len(names), network.n_times), dtype=np.float32)
-    for k, window in enumerate(windows):
-        window[k * network.token_length : (k + 1) * network.token_length] = 1
+    token = np.arange(network.n_times) // network.token_length
     return {
-        name: lambda signal, window=window: signal * window
-        for name, window in zip(names, windows, strict=True)
+        name: lambda signal, k=k: signal * (token == k).astype(np.float32)
+        for k, name in enumerate(names)
     }
 
 
@@ -206,9 +192,8 @@ def _check_bands(bands, sfreq):
 
 def _band_pass(low, high, sfreq):
     def take(signal):
-        filtered = mne.filter.filter_data(
-            signal.astype(float), sfreq, low, high, method="iir", verbose="ERROR"
-        )
+        options = {"method": "iir", "verbose": "ERROR"}
+        filtered = mne.filter.filter_data(signal.astype(float), sfreq, low, high, **options)
         return filtered.astype(signal.dtype)
 
     return take
@@ -216,8 +201,7 @@ def _band_pass(low, high, sfreq):
 
 def _spline_weights(info, channels):
     """Return how MNE's spherical spline makes channels of the others: (n_channels, n_chans)."""
-    check_positions(info, "replacement='interpolate'")
-    refuse_intracranial(info, "replacement='interpolate'")
+    check_scalp(info, "replacement='interpolate'")
     unit = mne.EvokedArray(np.eye(len(info.ch_names)), info.copy(), verbose="ERROR")
     unit.info["bads"] = [info.ch_names[channel] for channel in channels]
     return unit.interpolate_bads(reset_bads=False, verbose="ERROR").data[channels]

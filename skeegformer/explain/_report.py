@@ -70,12 +70,11 @@ def to_report(self, path=None, *, title=None, faithfulness=None, scores=None, ov
     _add_scores(report, self)
     _add_maps(report, self)
     if faithfulness is not None:
-        section = "Faithfulness"
-        verdict = _text(faithfulness.verdict)
-        _add(report, verdict, "Is the explanation true of the model?", section)
-        _add(report, faithfulness.plot().figure_, "Deletion and insertion", section)
+        verdict, curves = _text(faithfulness.verdict), faithfulness.plot().figure_
         figures = {name: f"{value:.3g}" for name, value in faithfulness.figures.items()}
-        _add(report, _pairs(figures), "Figures", section)
+        _add(report, verdict, "Is the explanation true of the model?", "Faithfulness")
+        _add(report, curves, "Deletion and insertion", "Faithfulness")
+        _add(report, _pairs(figures), "Figures", "Faithfulness")
     _add_settings(report, self)
     if path is not None:
         with replacing(path) as temporary:
@@ -132,14 +131,12 @@ def _add_scores(report, explanation):
         "subjects that the model has not seen in training tell how well it will do."
     )
     _add(report, _text(said) + _table(rows), title, "Scores")
+    classes = explanation.classes
+    look = {"cmap": "Blues", "colorbar": False}
+    # A dollar sign would start a formula.
+    look["display_labels"] = [str(label).replace("$", r"\$") for label in classes]
     display = ConfusionMatrixDisplay.from_predictions(
-        explanation.y,
-        explanation.predictions,
-        labels=explanation.classes,
-        # A dollar sign would start a formula.
-        display_labels=[str(label).replace("$", r"\$") for label in explanation.classes],
-        cmap="Blues",
-        colorbar=False,
+        explanation.y, explanation.predictions, labels=classes, **look
     )
     display.figure_.set_layout_engine("constrained")
     _add(report, display.figure_, "Confusion matrix", "Scores")
@@ -159,8 +156,7 @@ def _add_maps(report, explanation):
     if explanation.connections is None:
         return
     display = explanation.plot_connections()
-    section = "Connections"
-    _add(report, display.figure_, "Strongest connections between channels", section)
+    _add(report, display.figure_, "Strongest connections between channels", "Connections")
     page = _text('For a head to turn around, install plotly: pip install "skeegformer[viz]".')
     if find_spec("plotly") is not None:
         # In a frame of its own, what runs in it cannot touch the report.
@@ -169,30 +165,28 @@ def _add_maps(report, explanation):
             'sandbox="allow-scripts allow-downloads" '
             'style="width: 100%; height: 820px; border: 0"></iframe>'
         )
-    _add(report, page, "Connections on a head to turn around", section)
+    _add(report, page, "Connections on a head to turn around", "Connections")
 
 
 def _add_settings(report, explanation):
-    section = "Settings"
     if explanation.settings:
-        _add(report, _pairs(explanation.settings), "Explainer", section)
+        _add(report, _pairs(explanation.settings), "Explainer", "Settings")
     if explanation.source is not None:
         parameters = explanation.source.classifier.get_params(deep=False)
-        _add(report, _pairs(parameters), "Classifier", section)
+        _add(report, _pairs(parameters), "Classifier", "Settings")
     versions = {"python": platform.python_version()}
     versions |= {package: version(package) for package in _PACKAGES}
-    _add(report, _pairs(versions), "Versions", section)
+    _add(report, _pairs(versions), "Versions", "Settings")
 
 
 def _add(report, content, title, section):
     """Add a page of HTML, or a figure, which is closed."""
     import matplotlib.pyplot as plt
 
-    if isinstance(content, str):
-        report.add_html(content, title, section=section, tags=(section.lower(),))
-        return
-    report.add_figure(content, title, section=section, tags=(section.lower(),))
-    plt.close(content)
+    add = report.add_html if isinstance(content, str) else report.add_figure
+    add(content, title, section=section, tags=(section.lower(),))
+    if not isinstance(content, str):
+        plt.close(content)
 
 
 def _text(text):
@@ -211,11 +205,6 @@ def _pairs(rows):
 def _table(frame, header=True):
     """Write a table, whatever the texts in it are; row numbers that mean nothing are left out."""
     numbered = pd.api.types.is_integer_dtype(frame.index) and frame.index.name is None
+    look = {"float_format": "{:.3f}".format, "border": 0, "classes": "table table-sm w-auto"}
     with pd.option_context("display.max_colwidth", None):
-        return frame.to_html(
-            index=not numbered,
-            header=header,
-            float_format="{:.3f}".format,
-            border=0,
-            classes="table table-sm w-auto",
-        )
+        return frame.to_html(index=not numbered, header=header, **look)

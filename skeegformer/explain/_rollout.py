@@ -35,7 +35,7 @@ def check_connections(network, method, convention):
         )
 
 
-def explain_rollout(classifier, data, subjects, connections, **options):
+def explain_rollout(explainer, classifier, data, subjects):
     """Explain by attention alone: the logits, their means, and what was found, of one pass."""
     network = classifier.net_.module_
     if isinstance(network, EEGTransformer):
@@ -45,17 +45,19 @@ def explain_rollout(classifier, data, subjects, connections, **options):
         if subjects is not None:
             values = values.within_subjects(subjects)
         found = {"token_values": attention_rollout(values).double().numpy()[:, :, None]}
-        if connections:
+        if explainer.connections:
             found["connections"] = values.connections.numpy()
         return logits, means, found
 
+    names = ("head_fusion", "residual", "convention")
+    options = {name: getattr(explainer, name) for name in names}
     logits, rows, matrices = [], [], []
     for x in batches(network, data, batch_size=_SMALL_BATCH):
         with torch.no_grad(), record_attention(network) as attention:
             logits.append(network(x).cpu())
         weights = attention.values()
         rows.append(attention_rollout(weights, output="class", **options))
-        if connections:
+        if explainer.connections:
             # The rows of channels in the last block are read by nobody.
             read = weights if options["convention"] == "eeg-transformer" else weights[:, :-1]
             matrices.append(attention_rollout(read, **options))
@@ -83,8 +85,7 @@ def signed_gradient_rollout(network, data, codes, means=None, *, batch_size=BATC
     """Compute the non-negative relevance of channels through signed attention.
 
     Chefer, Gur and Wolf (2021) with a layer of signed attention: the mean over heads of what is
-    positive in the product of a channel's attention weights and their gradient. `means` are what
-    log powers are centred on; returns an array of shape (n_epochs, n_chans).
+    positive in the product of a channel's attention weights and their gradient.
     """
     rows = []
     network.eval()

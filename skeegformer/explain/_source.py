@@ -1,4 +1,4 @@
-"""What an explanation was made from."""
+"""The model and the epochs behind an explanation."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,11 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Source:
-    """What an explanation was made from, for those who want to put it to the test.
-
-    The classifier, a copy that a later `fit` does not change; the epochs as they enter its network,
-    (n_epochs, n_chans, n_times); and what log powers are centred on with ``adapt=True``, or None.
-    """
+    """A copy of the classifier, epochs as they enter its network, and what they are centred on."""
 
     classifier: Any
     data: np.ndarray

@@ -1,8 +1,4 @@
-"""What explanations say of a group of subjects: means, intervals, agreement of seeds.
-
-Subjects are the units everywhere: epochs of one subject resemble each other, so each
-subject's epochs are averaged before anything is counted.
-"""
+"""What explanations say of a group of subjects, who are the units: means, intervals, agreement."""
 
 from numbers import Real
 

@@ -40,16 +40,12 @@ class ClusterTest:
         Of each cluster, corrected for the search over all channels.
     mask : ndarray of bool of shape (n_chans,)
         Channels of the clusters with p of at most alpha.
-    paired : bool
-        Whether the same subjects have both conditions, or others each.
-    n_subjects : int
-        Subjects that have both conditions, or one of them.
+    paired, n_subjects : bool and int
+        Whether the same subjects have both conditions, or others each, and how many they are.
     ch_names : list of str
         The channels.
-    alpha : float
-        Level of the test.
-    threshold : float or dict
-        The t from which a channel belongs to a cluster, or what was asked for.
+    alpha, threshold : float, and float or dict
+        As they were given to `compare`, or the t that it took from p = 0.05.
     n_permutations : int
         How many permutations were compared, the data's own among them.
     smallest_possible_p : float
@@ -121,7 +117,6 @@ def compare(
     alpha=0.05,
     n_permutations=2048,
     threshold=None,
-    tail=0,
     adjacency=None,
     random_state=None,
 ):
@@ -149,8 +144,6 @@ def compare(
         The absolute t from which a channel belongs to a cluster; None takes that of
         p = 0.05 for a single channel. ``{"start": 0, "step": 0.2}`` asks for threshold-free
         cluster enhancement [2]_, which needs no threshold and takes some 20 times as long.
-    tail : {-1, 0, 1}, default=0
-        1 looks for channels higher for `a`, -1 for those lower, 0 for both.
     adjacency : array-like or sparse of shape (n_chans, n_chans) or None, default=None
         Which channels are neighbours; None takes those of `mne.channels.find_ch_adjacency`.
     random_state : int, RandomState instance or None, default=None
@@ -174,7 +167,7 @@ def compare(
     -----
     UserWarning
         If subjects lack a condition and are left out of pairs, or are too few for any p to reach
-        alpha: with n of them, p is at least 2 ** -(n - 1), or 2 ** -n of one tail.
+        alpha: with n of them, p is at least 2 ** -(n - 1).
 
     Notes
     -----
@@ -192,7 +185,6 @@ def compare(
        do not establish significance of effect latency or location. Psychophysiology 56.
        doi:10.1111/psyp.13335
     """
-    check_one_of("tail", tail, (-1, 0, 1))
     if not isinstance(alpha, Real) or not 0 < alpha < 1:
         raise ValueError(f"alpha={alpha!r} is not between 0 and 1; 0.05 is usual.")
     check_count("n_permutations", n_permutations, int(np.ceil(1 / alpha)))
@@ -200,8 +192,7 @@ def compare(
     _refuse_unlike_models(self, a, b, by)
     n_subjects = len(first) if paired else len(first) + len(second)
     if threshold is None:
-        tails = 2 if tail == 0 else 1
-        threshold = float(stats.t.isf(0.05 / tails, n_subjects - (1 if paired else 2)))
+        threshold = float(stats.t.isf(0.05 / 2, n_subjects - (1 if paired else 2)))
     if not (isinstance(threshold, Real) and 0 < threshold < np.inf) and (
         not isinstance(threshold, dict) or set(threshold) != {"start", "step"}
     ):
@@ -219,10 +210,10 @@ def compare(
             f"({n_chans}, {n_chans}): a row and a column for each channel."
         )
     if paired:
-        n_possible = 2 ** (n_subjects - (tail == 0))
+        n_possible = 2 ** (n_subjects - 1)
     else:  # exchanging groups of equal size turns the sign alone
         n_possible = comb(n_subjects, len(first), exact=True)
-        n_possible //= 2 if tail == 0 and len(first) == len(second) else 1
+        n_possible //= 2 if len(first) == len(second) else 1
     if 1 / n_possible > alpha:
         warnings.warn(_cannot_find(n_subjects, 1 / n_possible, alpha), stacklevel=2)
 
@@ -233,16 +224,13 @@ def compare(
         samples = [np.where(np.abs(x) <= scale, 0.0, x)]
     else:
         samples = [np.where(np.abs(one - x[0]) <= scale, x[0], one) for one in (x, z)]
-    # MNE wants negative thresholds of a lower tail; turning the data round is the same test.
-    turned = samples if tail >= 0 else [-one for one in samples]
     run = mne.stats.permutation_cluster_1samp_test if paired else mne.stats.permutation_cluster_test
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No clusters found")
         _, clusters, p_values, _ = run(
-            turned[0] if paired else turned,
+            samples[0] if paired else samples,
             threshold=threshold,
             n_permutations=n_permutations,
-            tail=abs(tail),
             stat_fun=_t_values,
             adjacency=coo_array(adjacency),
             out_type="mask",

@@ -163,8 +163,8 @@ class AttentionExplainer(BaseEstimator):
         classifier, data, subjects = read_epochs(estimator, X, groups, transform_params)
         y = check_labels(classifier, y, len(data))
         channels = channels_of(classifier, info)
+        fields, means = attribute(self, classifier, data, y, subjects, channels)
         params = self.get_params()
-        fields, means = attribute(classifier, data, y, subjects, channels, **params)
         if not isinstance(self.random_state, int | np.integer | None):
             params["random_state"] = "RandomState"  # of a generator a file keeps the name
         return Explanation(

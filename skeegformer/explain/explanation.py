@@ -260,30 +260,24 @@ class Explanation:
             raise ValueError(f"min_confidence={min_confidence} is not a probability.")
         keep &= self.confidences >= min_confidence
         if not keep.any():
-            known = ""
+            said = f"the highest confidence is {self.confidences.max():.2f}"
             if self.y is not None:
-                known = f", {np.mean(self.predictions == self.y):.0%} of predictions are correct"
-            raise ValueError(
-                f"No epoch of {len(self)} is left: the highest confidence is "
-                f"{self.confidences.max():.2f}{known}."
-            )
+                said += f", {np.mean(self.predictions == self.y):.0%} of predictions are correct"
+            raise ValueError(f"No epoch of {len(self)} is left: {said}.")
         known = [name for name in PER_EPOCH if getattr(self, name) is not None]
         changes = {name: getattr(self, name)[keep] for name in known}
-        if self.source is not None:
-            changes["source"] = self.source.select(keep)
-        if not keep.all():
-            changes["permutation"] = None
+        changes["source"] = self.source and self.source.select(keep)
+        changes["permutation"] = self.permutation if keep.all() else None
         return replace(self, **changes)
 
     def __repr__(self):
         n_epochs, n_chans, n_parts = self.token_values.shape
         order = np.argsort(self.feature_importances_)[::-1]
-        names = [self.channel_names[i] for i in order[:3]]
+        names = ", ".join(self.channel_names[i] for i in order[:3])
         kind = {"time": "temporal token", "band": "band"}[self.part_kind]
         return (
             f"<Explanation | {self.method}, {n_epochs} epoch{'s' * (n_epochs > 1)}, "
-            f"{n_chans} channels x {n_parts} {kind}{'s' * (n_parts > 1)}, "
-            f"most on {', '.join(names)}>"
+            f"{n_chans} channels x {n_parts} {kind}{'s' * (n_parts > 1)}, most on {names}>"
         )
 
 
@@ -309,11 +303,10 @@ def concatenate_explanations(explanations):
     check_alike(explanations, ("method", "ch_names", "parts", "part_kind", "classes"), "joined")
     joined = {}
     for name in PER_EPOCH:
-        values = [getattr(explanation, name) for explanation in explanations]
-        known = all(value is not None for value in values)
-        joined[name] = np.concatenate(values) if known else None
-    sources = [explanation.source for explanation in explanations]
-    n_models = len({id(source.classifier.net_) for source in sources if source is not None})
+        values = [getattr(one, name) for one in explanations]
+        joined[name] = None if any(value is None for value in values) else np.concatenate(values)
+    sources = [one.source for one in explanations if one.source is not None]
+    n_models = len({id(source.classifier.net_) for source in sources})
     n_models += sum(one.settings.get("n_models", 1) for one in explanations if one.source is None)
     settings = explanations[0].settings | {"n_models": n_models}
     return replace(explanations[0], **joined, settings=settings, permutation=None, source=None)

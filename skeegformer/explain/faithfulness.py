@@ -3,17 +3,15 @@
 import copy
 import warnings
 from dataclasses import dataclass, replace
-from inspect import signature
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
-from sklearn.metrics import balanced_accuracy_score
 from sklearn.utils import check_random_state
 
 from skeegformer._validation import as_epochs, check_count, is_epochs
-from skeegformer.explain._attribute import attribute
+from skeegformer.explain._attribute import attribute, balanced_accuracy
 from skeegformer.explain._curves import Curves
 from skeegformer.explain._inputs import read_epochs
 from skeegformer.explain._model import predict
@@ -174,13 +172,11 @@ def evaluate(
     if len(whole) > max_epochs:
         explanation = whole.select(rng.permutation(len(whole))[:max_epochs])
     mean_map = explanation.values.mean(axis=0)
-    if truth is not None:
-        truth = np.asarray(truth, dtype=float)
-        if truth.shape != mean_map.shape:
-            raise ValueError(
-                f"truth has shape {truth.shape}, but there are {len(mean_map)} channels, one "
-                "number each."
-            )
+    if truth is not None and np.shape(truth) != mean_map.shape:
+        raise ValueError(
+            f"truth has shape {np.shape(truth)}, but there are {len(mean_map)} channels, one "
+            "number each."
+        )
 
     curves = Curves(explanation, n_repeats, rng)
     points, figures = _compare_orders(explanation, curves, truth)
@@ -194,9 +190,8 @@ def evaluate(
         maps = [_map_by(explanation, model) for model in models]
         figures["randomized_model"] = np.mean([_rank_correlation(mean_map, one) for one in maps])
         if n_randomizations > 1:
-            figures["randomized_models"] = np.mean(
-                [_rank_correlation(one, other) for one, other in combinations(maps, 2)]
-            )
+            among = [_rank_correlation(*two) for two in combinations(maps, 2)]
+            figures["randomized_models"] = np.mean(among)
         amplitudes = explanation.source.data.std(axis=2).mean(axis=0)
         figures["amplitude_correlation"] = _rank_correlation(mean_map, amplitudes)
     if label_randomization:
@@ -211,7 +206,9 @@ def evaluate(
 
 def _compare_orders(explanation, curves, truth):
     """Compute curves by the map's order, a random one and the oracle's, and their areas."""
-    oracle = curves.drops if truth is None else np.tile(truth, (len(explanation), 1))
+    oracle = curves.drops
+    if truth is not None:
+        oracle = np.tile(np.asarray(truth, dtype=float), (len(explanation), 1))
     orders = {"explanation": explanation.values, "random": None, "oracle": oracle}
     areas, points, figures = {}, [], {}
     for name, values in orders.items():
@@ -221,11 +218,7 @@ def _compare_orders(explanation, curves, truth):
             points.append(curves.table(curve, name, found))
     reverse = curves.curve(-explanation.values, "deletion").mean()
     if explanation.y is not None:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="y_pred contains classes not in y_true")
-            figures["balanced_accuracy"] = balanced_accuracy_score(
-                explanation.y, explanation.predictions
-            )
+        figures["balanced_accuracy"] = balanced_accuracy(explanation.y, explanation.predictions)
     for curve, sign in (("deletion", -1), ("insertion", 1)):
         own, random, best = (areas[curve, name] for name in orders)
         figures[f"{curve}_area"] = own.mean()
@@ -264,18 +257,17 @@ def _with_source(explanation, estimator, X):
 
 def _map_by(explanation, classifier):
     """Explain the same epochs by the same method with another model: the mean over epochs."""
+    from skeegformer.explain.explainer import AttentionExplainer  # which imports this module
+
     settings = explanation.settings | {"method": explanation.method, "connections": False}
     if isinstance(settings.get("random_state"), str):  # of a generator only its name is kept
         settings["random_state"] = 0
-    options = {name: settings[name] for name in signature(attribute).parameters if name in settings}
-    fields, _ = attribute(
-        classifier,
-        explanation.source.data,
-        explanation.y,
-        explanation.subjects,
-        {"ch_names": explanation.ch_names, "info": explanation.info},
-        **options,
-    )
+    explainer = AttentionExplainer()
+    known = {name: settings[name] for name in explainer.get_params() if name in settings}
+    explainer.set_params(**known)
+    channels = {"ch_names": explanation.ch_names, "info": explanation.info}
+    data, y = explanation.source.data, explanation.y
+    fields, _ = attribute(explainer, classifier, data, y, explanation.subjects, channels)
     return fields["token_values"].sum(axis=-1).mean(axis=0)
 
 
@@ -332,11 +324,7 @@ def _judge(explanation, figures):
 
 
 def _judge_randomization(figures):
-    """Tell a map that depends on what was learnt from one that follows from the data alone.
-
-    Rank correlations with maps of random models are read against those between such maps: where
-    data alone, such as loud channels, bring about a map, random models agree on it.
-    """
+    """Tell a map that depends on what was learnt from one that random models agree on as well."""
     same, among = figures["randomized_model"], figures.get("randomized_models", np.nan)
     each_other = "" if np.isnan(among) else f" (these with each other {among:.2f})"
     if same < _SAME_MAP:

@@ -154,10 +154,7 @@ def patterns(self, n_sources=5):
 
 
 def _covariances(network, data, kernel, temporal):
-    """Let channels covary with sources, after the same temporal filter, in units of the signal.
-
-    Beside it the mean power spectrum of each source.
-    """
+    """Let channels covary with sources, after the same filter, and find the spectra of sources."""
     power = np.zeros((len(kernel), _N_FREQUENCIES))
     covariance = torch.zeros(len(kernel), network.n_chans, dtype=torch.float64)
     variance = torch.zeros(len(kernel), 1, dtype=torch.float64)

@@ -92,7 +92,11 @@ def channel_permutation_importance(
     scorer = check_scoring(estimator, scoring=scoring)
 
     def score(changed):
-        return scorer(estimator, changed if epochs is None else _with_data(epochs, changed), y)
+        if epochs is None:
+            return scorer(estimator, changed, y)
+        copy = epochs.copy()
+        copy.get_data(copy=False)[:] = changed
+        return scorer(estimator, copy, y)
 
     intact = score(data)
     # One seed for all channels, as scikit-learn has it, so that they see equal permutations.
@@ -134,18 +138,3 @@ def _channel_sets(channel_groups, n_chans, epochs):
             raise ValueError(f"channel_groups[{name!r}] names {what}.")
         sets.append([index[member] for member in members])
     return [str(name) for name in channel_groups], sets
-
-
-def _with_data(epochs, data):
-    """Return the same epochs with another signal."""
-    return mne.EpochsArray(
-        data,
-        epochs.info,
-        events=epochs.events,
-        tmin=epochs.tmin,
-        event_id=epochs.event_id,
-        metadata=epochs.metadata,
-        proj=False,
-        on_missing="ignore",
-        verbose="ERROR",
-    )

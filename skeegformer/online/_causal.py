@@ -24,10 +24,7 @@ _ANTI_ALIAS = (8, 0.05, 0.4)
 
 
 class CausalFilter:
-    """Filter that runs forwards, recursive by second-order sections or finite by its taps.
-
-    It starts as if the first sample had been there forever, so that no offset rings.
-    """
+    """Filter that runs forwards, and starts as if the first sample had been there forever."""
 
     def __init__(self, *, sos=None, taps=None):
         self.sos, self.taps = sos, taps
@@ -76,11 +73,9 @@ class Decimator:
 
 
 def make_stages(steps, sfreq):
-    """Make the causal counterparts of fitted transformers, pairs of name and step of a Pipeline.
+    """Make the causal counterparts of fitted steps, and tell the rate that comes out.
 
-    Choices of channels are left to `follow_channels`. `sfreq` is the rate of the stream in Hz.
-    Gives the stages, in the order of the steps, and the rate that comes out. Raises ValueError if a
-    step was fitted for another rate, or cannot be computed from the past alone.
+    Choices of channels are left to `follow_channels`.
     """
     stages = []
     for name, step in steps:
@@ -145,10 +140,7 @@ def _refuse_other_rate(name, step, sfreq):
 
 
 def follow_channels(steps, classifier):
-    """Find which channels of the first step's input reach the classifier, in its order.
-
-    Gives their indices, the number of channels of the input, and its names, or None.
-    """
+    """Find which input channels reach the classifier, how many there are, and their names."""
     first = steps[0][1] if steps else classifier
     input_names = names = first.ch_names_
     rows = list(range(first.n_chans_))

@@ -1,8 +1,8 @@
 """Predictions while the signal arrives."""
 
-import sys
 from typing import Any, NamedTuple
 
+import mne
 import numpy as np
 import torch
 
@@ -15,8 +15,6 @@ from skeegformer._validation import (
 )
 from skeegformer.io._frozen import freeze
 from skeegformer.online._causal import follow_channels, make_stages
-
-__all__ = ["StreamPrediction", "StreamPredictor"]
 
 _UNITS = {"V": VOLTS_TO_MICROVOLTS, "uV": 1.0, None: None}
 _BATCH = 64  # windows that are classified at once, where a chunk holds many
@@ -129,7 +127,15 @@ class StreamPredictor:
         if sfreq is not None:
             check_positive("sfreq", sfreq)
         steps, classifier, self._network = freeze(model, subject, "StreamPredictor")
-        self.sfreq = float(_find_rate(steps, classifier) if sfreq is None else sfreq)
+        estimators = [*(step for _, step in steps), classifier]
+        rates = [getattr(estimator, "sfreq_", None) for estimator in estimators]
+        rates = [rate for rate in (sfreq, *rates) if rate is not None]
+        if not rates:
+            raise ValueError(
+                "The model was fitted with arrays, which tell no sampling rate; say with sfreq "
+                "what the stream has, in Hz."
+            )
+        self.sfreq = float(rates[0])
         self._stages, rate = make_stages(steps, self.sfreq)
         if classifier.sfreq_ is not None and not np.isclose(rate, classifier.sfreq_):
             raise ValueError(
@@ -145,9 +151,8 @@ class StreamPredictor:
         self._n_times = classifier.n_times_
         self._first = self._n_times + int(np.ceil(settle * rate - 1e-9))
         self._choose_rows(steps, classifier, ch_names)
-        estimators = [classifier, *(step for _, step in steps)]
         self._is_volts = any(estimator.info_ is not None for estimator in estimators)
-        self._info, self._unit = (estimators[1:] or estimators)[0].info_, unit
+        self._info, self._unit = estimators[0].info_, unit
         self._typical = getattr(classifier, "_input_scale", 0)
         self.classes_ = classifier.classes_
         self._device = next(self._network.parameters()).device
@@ -167,6 +172,7 @@ class StreamPredictor:
         self._n_pushed = self._n_seen = self._n_predicted = 0
         return self
 
+    @torch.no_grad()
     def push(self, chunk):
         """Take the next samples.
 
@@ -195,7 +201,7 @@ class StreamPredictor:
         self._n_seen += samples.shape[1]
         signal = np.concatenate([self._kept, samples], axis=1)
         ends = []
-        while (end := self._next_end()) <= self._n_seen:
+        while (end := self._first + round(self._n_predicted * self._step)) <= self._n_seen:
             ends.append(end)
             self._n_predicted += 1
         self._kept = signal[:, max(0, signal.shape[1] - self._n_times) :].copy()
@@ -205,7 +211,8 @@ class StreamPredictor:
         for i in range(0, len(ends), _BATCH):
             stops = [end - start for end in ends[i : i + _BATCH]]
             windows = np.stack([signal[:, stop - self._n_times : stop] for stop in stops])
-            probabilities = self._classify(windows.astype(np.float32))
+            windows = torch.from_numpy(windows.astype(np.float32)).to(self._device)
+            probabilities = self._network(windows).cpu().numpy()
             predictions += [
                 StreamPrediction(end / self._rate, row, self.classes_[row.argmax()])
                 for end, row in zip(ends[i : i + _BATCH], probabilities, strict=True)
@@ -227,13 +234,6 @@ class StreamPredictor:
         """
         for chunk in chunks:
             yield from self.push(chunk)
-
-    def _next_end(self):
-        return self._first + round(self._n_predicted * self._step)
-
-    @torch.no_grad()
-    def _classify(self, windows):
-        return self._network(torch.from_numpy(windows).to(self._device)).cpu().numpy()
 
     def _choose_rows(self, steps, classifier, ch_names):
         rows, n_rows, known = follow_channels(steps, classifier)
@@ -261,8 +261,7 @@ class StreamPredictor:
 
     def _open(self, chunk):
         """Check a chunk, and give the model's channels in the unit of the model."""
-        mne = sys.modules.get("mne")
-        if mne is not None and isinstance(chunk, mne.io.BaseRaw):
+        if isinstance(chunk, mne.io.BaseRaw):
             samples, factor = self._open_raw(chunk)
         else:
             samples, factor = self._open_array(chunk), _UNITS[self._unit]
@@ -314,14 +313,3 @@ class StreamPredictor:
                 f"{self._typical:.2g}: one is in volts, the other in microvolts. Say with unit='V' "
                 "or unit='uV' which the chunks are in."
             )
-
-
-def _find_rate(steps, classifier):
-    """Give the rate of the first estimator that knows one."""
-    for estimator in [*(step for _, step in steps), classifier]:
-        if getattr(estimator, "sfreq_", None) is not None:
-            return estimator.sfreq_
-    raise ValueError(
-        "The model was fitted with arrays, which tell no sampling rate; say with sfreq what the "
-        "stream has, in Hz."
-    )

@@ -45,22 +45,16 @@ def connections_figure(heads, places, names, titles, *, title, caption, label, d
         for number, (start, stop) in enumerate(groups):
             chosen = edges[start:stop]
             if chosen:
-                text = (
-                    f"{start + 1} to {start + len(chosen)}" if start else f"strongest {len(chosen)}"
-                )
-                look = {
-                    "legendgroup": f"group {number}",
-                    "visible": True if number < _SHOWN else "legendonly",
-                }
+                stop = start + len(chosen)
+                text = f"{start + 1} to {stop}" if start else f"strongest {stop}"
+                visible = True if number < _SHOWN else "legendonly"
+                look = {"legendgroup": f"group {number}", "visible": visible}
                 parts += _edges(go, chosen, places, names, colours, directed, look, text, first)
         for part in parts:
             figure.add_trace(part, row=1, col=column)
+    title_of_bar = {"text": _plain(label), "side": "right"}
     bar = {**colours, "color": [low], "showscale": True}
-    bar["colorbar"] = {
-        "title": {"text": _plain(label), "side": "right"},
-        "len": 0.7,
-        "thickness": 14,
-    }
+    bar["colorbar"] = {"title": title_of_bar, "len": 0.7, "thickness": 14}
     figure.add_trace(go.Scatter3d(x=[None], y=[None], z=[None], marker=bar, showlegend=False))
     hidden = {"visible": False, "range": [-1.45, 1.45]}
     figure.update_scenes(
@@ -93,27 +87,12 @@ def _plain(text):
 def _head(go):
     """Draw a sphere below the electrodes, and a nose."""
     polar, turn = np.meshgrid(np.linspace(0, 2.1, 15), np.linspace(0, 2 * np.pi, 31))
-    x, y, z = _unroll(0.96, polar.ravel(), turn.ravel())
-    nose = 0.96 * np.array(
-        [[-0.16, 0.98, -0.1], [0.16, 0.98, -0.1], [0, 0.9, 0.3], [0, 1.22, -0.1]]
-    )
-    points = np.column_stack([np.r_[x, nose[:, 0]], np.r_[y, nose[:, 1]], np.r_[z, nose[:, 2]]])
+    sphere = np.sin(polar) * np.cos(turn), np.sin(polar) * np.sin(turn), np.cos(polar)
+    nose = [[-0.16, 0.98, -0.1], [0.16, 0.98, -0.1], [0, 0.9, 0.3], [0, 1.22, -0.1]]
+    points = 0.96 * np.concatenate([np.reshape(sphere, (3, -1)).T, nose])
     light = {"ambient": 0.9, "diffuse": 0.2, "specular": 0.02}
-    return go.Mesh3d(
-        **dict(zip("xyz", points.T, strict=True)),
-        alphahull=0,
-        color="#e9e2dc",
-        hoverinfo="skip",
-        lighting=light,
-    )
-
-
-def _unroll(radius, polar, turn):
-    return (
-        radius * np.sin(polar) * np.cos(turn),
-        radius * np.sin(polar) * np.sin(turn),
-        radius * np.cos(polar),
-    )
+    look = {"alphahull": 0, "color": "#e9e2dc", "hoverinfo": "skip", "lighting": light}
+    return go.Mesh3d(**dict(zip("xyz", points.T, strict=True)), **look)
 
 
 def _electrodes(go, places, names, first):

@@ -3,6 +3,7 @@
 import re
 import warnings
 
+import mne
 import numpy as np
 
 from skeegformer.plotting._style import is_dark
@@ -24,11 +25,7 @@ _REGION_OF_ROW = {row: region for region, rows in _ROWS.items() for row in rows}
 
 
 def channel_regions(ch_names):
-    """Tell the region of each channel by its name, in any case, with or without trailing dots.
-
-    "frontal", "central" (rows FC to CP), "temporal", "parietal", "occipital" (rows PO to I), or
-    "other" where the name is of no such system.
-    """
+    """Tell the region of each channel by its name, "other" where it is of no such system."""
     return [_REGION_OF_ROW.get(row, "other") for row, _ in _parse(ch_names)]
 
 
@@ -38,10 +35,7 @@ def channel_hemispheres(ch_names):
 
 
 def region_order(ch_names):
-    """Order channels by region, then from left to right, then from front to back.
-
-    Returns indices into the names; those of region "other" come last, in the order given.
-    """
+    """Order channels by region, from left to right, and from front to back; others come last."""
 
     def key(i):
         row, number = parsed[i]
@@ -87,10 +81,7 @@ _N_CONTOURS = 6
 
 
 def usable_electrodes(info, least=3):
-    """Choose the channels that have a place of their own on the head; a figure needs `least`.
-
-    Returns their indices, and a sentence about those that are left out, with which it also warns.
-    """
+    """Find the channels that have a place of their own, and warn of others in a sentence."""
     names = [] if info is None else info["ch_names"]
     positions = _positions(info) if names else np.empty((0, 3))
     known = np.isfinite(positions).all(axis=1)
@@ -119,14 +110,9 @@ def usable_electrodes(info, least=3):
 def head_layout(info):
     """Lay electrodes out on the plane, with the equator of the head as the unit circle.
 
-    The origin of MNE's head coordinates lies between the ears, and the plane of ears and nose
-    is tilted against the equator Fpz-T7-Oz-T8: seen from there, occipital electrodes move
-    towards the vertex, and much of a map lies where no electrode is. So a sphere is fitted to
-    the electrodes, turned until Fpz and Oz are at equal heights, and unrolled from its top:
-    distances from the centre of the map are angles from the vertex. Too few electrodes, or none
-    of a head, are seen from MNE's standard centre.
-
-    Returns x to the right and y to the front: (n_chans, 2). All positions have to be known.
+    Seen from the origin of MNE's head coordinates, which is tilted against that equator, occipital
+    electrodes move towards the vertex. So the sphere is unrolled that `on_sphere` fits: distances
+    from the centre of the map are angles from the vertex. x is to the right, y to the front.
     """
     x, y, z = on_sphere(info).T
     angle = np.arctan2(np.hypot(x, y), z) / (np.pi / 2)
@@ -135,7 +121,10 @@ def head_layout(info):
 
 
 def on_sphere(info):
-    """Return the directions of electrodes as seen from within: (n_chans, 3), of length 1."""
+    """Return where electrodes are on the sphere that fits them best, with Fpz and Oz level.
+
+    Too few electrodes, or none of a head, are seen from MNE's standard centre.
+    """
     positions = _positions(info)
     # |x|² = 2 c·x + r² - |c|² is linear in the centre c and in the rest.
     design = np.column_stack([2 * positions, np.ones(len(positions))])
@@ -163,9 +152,8 @@ def _level(y, z, names):
     return np.cos(tilt) * y - np.sin(tilt) * z, np.sin(tilt) * y + np.cos(tilt) * z
 
 
-def draw_map(axes, values, places, scale, mask=None, mask_params=None):
+def draw_map(axes, values, places, scale, mask=None):
     """Draw one map of electrodes on the plane, in the colours of `colour_scale`."""
-    import mne
     from matplotlib import rc_context
 
     cmap, vlim = scale
@@ -178,7 +166,7 @@ def draw_map(axes, values, places, scale, mask=None, mask_params=None):
             cmap=cmap,
             vlim=vlim,
             mask=None if mask is None or not mask.any() else mask,
-            mask_params=mask_params,
+            mask_params={"markersize": 6},
             sphere=(0, 0, 0, 1),
             contours=np.linspace(*vlim, _N_CONTOURS + 2)[1:-1],  # the same lines in every map
             res=128,

@@ -34,10 +34,7 @@ def as_maps(values, titles, shape):
 
 
 def as_maps_and_differences(display, shape):
-    """Bring a display's values and differences, one after the other, into (n_maps, *shape).
-
-    Returns them, their titles, and how many are no differences.
-    """
+    """Join a display's values and differences: maps, titles, and how many are no differences."""
     maps, titles = as_maps(display.values, display.titles, shape)
     n_values = len(maps)
     if display.differences is not None:
@@ -53,13 +50,12 @@ def check_finite(name, values):
         raise ValueError(f"{name} have {bad} that are NaN or infinite, of {np.size(values)}.")
 
 
-def colour_scale(values, *, signed, cmap=None, vlim=None):
-    """Choose a colour map and its limits, which are never equal; NaN does not count.
+def colour_scale(values, *, signed, vlim=None):
+    """Choose a colour map and its limits, which are never equal; white is 0 for signed values.
 
-    A scale of values that are never negative starts at 0, or small differences between channels
-    would be stretched over all colours. White is 0 for signed values.
+    Others start at 0, or small differences would be stretched over all colours.
     """
-    cmap = cmap or (DIVERGING if signed else SEQUENTIAL)
+    cmap = DIVERGING if signed else SEQUENTIAL
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if vlim is None and signed:
         high = max(abs(low), abs(high)) or 1.0
@@ -78,13 +74,10 @@ def colour_scale(values, *, signed, cmap=None, vlim=None):
     return cmap, (low, high)
 
 
-def colour_scales(maps, n_values, *, signed, cmap, vlim):
-    """Choose the colours of each map, and say what they would make look larger than it is.
-
-    The first `n_values` maps share a scale, and so do the others, which are differences.
-    """
+def colour_scales(maps, n_values, *, signed, vlim):
+    """Choose joint colours of values and of differences, and say what they make look too large."""
     values, differences = maps[:n_values], maps[n_values:]
-    scales = [colour_scale(values, signed=signed, cmap=cmap, vlim=vlim)] * n_values
+    scales = [colour_scale(values, signed=signed, vlim=vlim)] * n_values
     (low, high), said = scales[0][1], []
     if not signed and low > 0:
         said.append(
@@ -101,11 +94,7 @@ def colour_scales(maps, n_values, *, signed, cmap, vlim):
 
 
 def open_axes(ax, n_axes, **kwargs):
-    """Return so many axes: those given, or the panels of a new figure in reading order.
-
-    Further arguments are those of `matplotlib.pyplot.subplots`; panels that are too many are
-    removed.
-    """
+    """Return so many axes: those given, or the panels of a new figure in reading order."""
     if ax is None:
         import matplotlib.pyplot as plt
 
@@ -141,6 +130,32 @@ def write_caption(figure, text):
     figure.set_figheight(figure.get_figheight() + 0.17 * len(lines) + 0.1)
     look = {"fontsize": "small", "ha": "left", "x": 0.02, "parse_math": False}
     return figure.supxlabel("\n".join(lines), **look)
+
+
+def write_names(ax, names, places, *, offset, halo, outward=False, **look):
+    """Write names above electrodes, or on their outer side, on a halo."""
+    from matplotlib.patheffects import withStroke
+
+    for name, (x, y) in zip(names, places, strict=True):
+        is_below = outward and y < -0.05
+        ax.annotate(
+            name,
+            (x, y),
+            xytext=(0, -offset if is_below else offset),
+            textcoords="offset points",
+            ha="center",
+            va="top" if is_below else "bottom",
+            zorder=20,
+            parse_math=False,
+            path_effects=[withStroke(linewidth=2, foreground=halo)],
+            **look,
+        )
+
+
+def write_beside(ax, text, **look):
+    """Write text on the left of axes, from bottom to top."""
+    place = {"transform": ax.transAxes, "rotation": 90, "ha": "right", "va": "center"}
+    ax.text(-0.1, 0.5, text, ma="center", parse_math=False, **place, **look)
 
 
 def is_dark(ax):

@@ -1,5 +1,7 @@
 """Channel values as bars, with intervals."""
 
+from dataclasses import KW_ONLY, dataclass
+
 import numpy as np
 
 from skeegformer._validation import name_channels
@@ -23,6 +25,7 @@ _MARKERS = dict(zip(HEMISPHERES, ("<", "o", ">", "D"), strict=True))
 _COLOURS = dict(zip(REGIONS, (*OKABE_ITO[:5], GREY), strict=True))
 
 
+@dataclass(eq=False, repr=False)
 class ChannelBarDisplay:
     """A bar for each channel, coloured by scalp region, with intervals.
 
@@ -41,25 +44,18 @@ class ChannelBarDisplay:
 
     Attributes
     ----------
-    figure_ : matplotlib.figure.Figure
-        The figure.
-    axes_ : ndarray of matplotlib.axes.Axes of shape (1,) or (2,)
-        Channels, and regions if they were asked for.
-    ax_ : matplotlib.axes.Axes
-        The channels' axes.
-    bars_ : matplotlib.container.BarContainer
-        The channels' bars, from top to bottom.
+    figure_, axes_, ax_ : Figure, ndarray of Axes of shape (1,) or (2,), Axes
+        The figure, its axes (channels, and regions if they were asked for), and the first of them.
+    bars_, region_bars_ : matplotlib.container.BarContainer, the second one or None
+        The bars of channels and of regions, from top to bottom.
     order_ : ndarray of int
-        The channel of each of them.
+        The channel of each bar.
     interval_lines_ : matplotlib.collections.LineCollection or None
-        Their intervals.
-    region_bars_ : matplotlib.container.BarContainer or None
-        The regions' bars, from top to bottom.
+        The intervals of the channels.
 
     See Also
     --------
     TopomapDisplay : The same values over the scalp.
-    skeegformer.Explanation.plot_bars : Draws the mean of an explanation over its epochs.
 
     Examples
     --------
@@ -71,20 +67,12 @@ class ChannelBarDisplay:
     ['Cz', 'C4', 'C3']
     """
 
-    def __init__(
-        self,
-        values,
-        ch_names=None,
-        intervals=None,
-        *,
-        unit="share of attention (%)",
-        interval_label=None,
-    ):
-        self.values = values
-        self.ch_names = ch_names
-        self.intervals = intervals
-        self.unit = unit
-        self.interval_label = interval_label
+    values: np.ndarray
+    ch_names: list[str] | None = None
+    intervals: np.ndarray | None = None
+    _: KW_ONLY
+    unit: str = "share of attention (%)"
+    interval_label: str | None = None
 
     def plot(self, ax=None, *, n_top=20, regions=False):
         """Draw the bars.
@@ -120,13 +108,9 @@ class ChannelBarDisplay:
             )
         largest = np.argsort(-np.abs(values), kind="stable")[:n_top]
         self.order_ = largest[np.argsort(-values[largest], kind="stable")]
-        n_bars = len(self.order_)
-        self.axes_ = open_axes(
-            ax,
-            1 + bool(regions),
-            ncols=1 + bool(regions),
-            figsize=(4.6 + 3.4 * bool(regions), 1.1 + (0.22 if n_bars <= 30 else 0.15) * n_bars),
-        )
+        n_bars, n_axes = len(self.order_), 1 + bool(regions)
+        size = 1.2 + 3.4 * n_axes, 1.1 + (0.22 if n_bars <= 30 else 0.15) * n_bars
+        self.axes_ = open_axes(ax, n_axes, ncols=n_axes, figsize=size)
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
         self._draw_channels(values, intervals, names, of_channel)
@@ -194,20 +178,10 @@ class ChannelBarDisplay:
             on_side = np.array(sides) == side
             places = [k for k, group in enumerate(groups) if (group & on_side).any()]
             means = np.array([values[groups[k] & on_side].mean() for k in places])
-            ax.plot(
-                means,
-                np.array(places) + offset,
-                marker=_MARKERS[side],
-                color=ink(),
-                linestyle="none",
-                markersize=6,
-                label=side,
-            )
-        sizes = [group.sum() for group in groups]
-        ax.set_yticks(
-            range(len(present)),
-            [f"{region} ({size})" for region, size in zip(present, sizes, strict=True)],
-        )
+            look = {"marker": _MARKERS[side], "color": ink(), "linestyle": "none", "markersize": 6}
+            ax.plot(means, np.array(places) + offset, label=side, **look)
+        sized = [f"{name} ({group.sum()})" for name, group in zip(present, groups, strict=True)]
+        ax.set_yticks(range(len(present)), sized)
         has_negative = any((line.get_xdata() < 0).any() for line in ax.lines)
         label = f"mean of the region's channels\n{self.unit}"
         _finish(ax, len(present), label, has_negative=has_negative)

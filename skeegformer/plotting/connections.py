@@ -1,12 +1,23 @@
 """The strongest connections between channels, on a head: as a figure, and to turn around."""
 
+from dataclasses import KW_ONLY, dataclass
+
+import mne
 import numpy as np
+import pandas as pd
 
 from skeegformer._utils.files import check_output_file, replacing
 from skeegformer._validation import check_count, check_one_of
 from skeegformer.plotting._connections_html import connections_figure
 from skeegformer.plotting._electrodes import head_layout, on_sphere, usable_electrodes
-from skeegformer.plotting._style import as_maps, ink, is_dark, open_axes, write_caption
+from skeegformer.plotting._style import (
+    as_maps,
+    ink,
+    is_dark,
+    open_axes,
+    write_caption,
+    write_names,
+)
 
 _DIRECTED = (
     "Arrows run from the key, the channel that is attended to, to the query, the channel "
@@ -20,12 +31,11 @@ _BEYOND = {
     None: "Values are shown as they are.",
     "key": "Shown is what exceeds the mean over all other queries of the same key.",
     "channel": "Shown is what exceeds the sum of one number for each of the two channels.",
-    "condition": "Shown is the difference to the mean over all conditions.",
 }
 _CAUTION = "Attention tells where the model looks; it is no connection in the brain."
-_BASELINES = ("channel", "condition", None)
 
 
+@dataclass(eq=False, repr=False)
 class ConnectionDisplay:
     """The strongest connections between channels, on a head.
 
@@ -41,13 +51,12 @@ class ConnectionDisplay:
         Names and positions of the channels, in the order of the matrices.
     titles : sequence of str or None, default=None
         A title for each matrix.
-    baseline : {"channel", "condition", None}, default="channel"
+    baseline : {"channel", None}, default="channel"
         What is subtracted. Rollout is dominated by keys that every channel looks at; "channel"
         subtracts, from each connection, the mean over all other queries of its key, which leaves
         what one channel takes from another beyond what all take from it. From symmetric matrices
         it subtracts what a sum of one number for each of the two channels explains (least
-        squares). "condition" subtracts the mean over the matrices, which leaves their
-        differences. None subtracts nothing.
+        squares). None subtracts nothing.
     unit : str, default="share of attention (%)"
         Unit of the values.
 
@@ -61,28 +70,18 @@ class ConnectionDisplay:
         What is drawn: the values after subtracting the baseline; 0 on the diagonal.
     caption_ : str
         How to read the figure.
-    figure_ : matplotlib.figure.Figure
-        The figure of `plot`.
-    axes_ : ndarray of matplotlib.axes.Axes of shape (n_maps,)
-        Its heads.
-    ax_ : matplotlib.axes.Axes
-        The first of them.
+    figure_, axes_, ax_ : Figure, ndarray of Axes of shape (n_maps,), Axes
+        The figure of `plot`, its heads, and the first of them.
 
     Raises
     ------
     ValueError
         If matrices and channels do not fit, values are not finite, positions are missing, or
-        the baseline needs more matrices or channels than there are.
-
-    Warns
-    -----
-    UserWarning
-        If electrodes are left out.
+        the baseline needs more channels than there are.
 
     See Also
     --------
     TokenMatrixDisplay : All connections, with those of channels to themselves.
-    skeegformer.Explanation.plot_connections : Draws the connections of an explanation.
 
     Examples
     --------
@@ -101,15 +100,31 @@ class ConnectionDisplay:
     C3 to Pz
     """
 
-    def __init__(
-        self, matrices, info, titles=None, *, baseline="channel", unit="share of attention (%)"
-    ):
-        self.matrices = matrices
-        self.info = info
-        self.titles = titles
-        self.baseline = baseline
-        self.unit = unit
-        self._prepare()
+    matrices: np.ndarray
+    info: mne.Info
+    titles: list[str] | None = None
+    _: KW_ONLY
+    baseline: str | None = "channel"
+    unit: str = "share of attention (%)"
+
+    def __post_init__(self):
+        check_one_of("baseline", self.baseline, ("channel", None))
+        self.kept_, missing = usable_electrodes(self.info, least=2)
+        n_chans = len(self.info["ch_names"])
+        values, self._titles = as_maps(self.matrices, self.titles, (n_chans, n_chans))
+        self._values = values[:, self.kept_][:, :, self.kept_]
+        self._info = mne.pick_info(self.info, self.kept_)
+        self._names = list(self._info["ch_names"])
+        self.directed_ = not np.allclose(self._values, self._values.swapaxes(1, 2))
+        self.strengths_ = _subtract(self._values, self.baseline, directed=self.directed_)
+        n_kept = len(self.kept_)
+        self._pairs = np.nonzero(
+            ~np.eye(n_kept, dtype=bool) if self.directed_ else np.tri(n_kept, k=-1, dtype=bool)
+        )
+        self.strengths_[:, range(n_kept), range(n_kept)] = 0
+        beyond = "key" if self.directed_ and self.baseline == "channel" else self.baseline
+        reading = _DIRECTED if self.directed_ else _SYMMETRIC
+        self.caption_ = " ".join(filter(None, [reading, _BEYOND[beyond], _CAUTION, missing]))
 
     def to_dataframe(self):
         """List all connections between different channels, the strongest first.
@@ -121,8 +136,6 @@ class ConnectionDisplay:
             and ``strength``, which is the value after subtracting the baseline. Sorted by the
             size of the strength, whatever its sign. Without direction each pair is listed once.
         """
-        import pandas as pd
-
         queries, keys = self._pairs
         names = np.array(self._names, dtype=object)
         parts = [
@@ -142,7 +155,7 @@ class ConnectionDisplay:
         table = pd.concat(parts, ignore_index=True)
         return table.sort_values("strength", key=abs, ascending=False, ignore_index=True)
 
-    def plot(self, ax=None, *, top=30, threshold=0.0, names=True):
+    def plot(self, ax=None, *, top=30, names=True):
         """Draw the strongest connections of each matrix, seen from above.
 
         Parameters
@@ -151,8 +164,6 @@ class ConnectionDisplay:
             One for each matrix; None makes a figure.
         top : int, default=30
             How many connections are drawn in each.
-        threshold : float, default=0.0
-            Smallest strength that is drawn, in the unit of the values, whatever its sign.
         names : bool, default=True
             Whether to write the names of the channels that are connected.
 
@@ -164,11 +175,9 @@ class ConnectionDisplay:
         Raises
         ------
         ValueError
-            If `top` or `threshold` is negative, or axes do not fit the matrices.
+            If `top` is not at least 1, or axes do not fit the matrices.
         """
         check_count("top", top, 1)
-        if not threshold >= 0:
-            raise ValueError(f"threshold={threshold!r} is not a strength of 0 or more.")
         n_maps = len(self.strengths_)
         n_columns = min(n_maps, 3)
         n_rows = -(-n_maps // n_columns)
@@ -177,14 +186,16 @@ class ConnectionDisplay:
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
         places = head_layout(self._info)
-        heads = self._strongest(top, threshold)
+        heads = self._strongest(top)
         scale = self._scale(heads, dark=is_dark(self.ax_))
         for axes, title, edges in zip(self.axes_, self._titles, heads, strict=True):
             _draw_head(axes, places)
             _draw_edges(axes, edges, places, scale, directed=self.directed_)
             if names:
                 connected = sorted({k for query, key, _ in edges for k in (query, key)})
-                _write_names(axes, [self._names[k] for k in connected], places[connected])
+                look = {"fontsize": 7, "color": ink(), "halo": self.figure_.get_facecolor()}
+                shown = [self._names[k] for k in connected]
+                write_names(axes, shown, places[connected], offset=4, outward=True, **look)
             axes.set_title(title, parse_math=False)
         bar = self.figure_.colorbar(scale, ax=list(self.axes_), shrink=0.6, pad=0.02)
         bar.set_label(self._label, fontsize="small", parse_math=False)
@@ -224,7 +235,7 @@ class ConnectionDisplay:
         check_count("top", top, 1)
         if path is not None:
             path = check_output_file(path, (".html", ".htm"), overwrite)
-        heads = self._strongest(top, 0.0)
+        heads = self._strongest(top)
         figure = connections_figure(
             heads,
             on_sphere(self._info),
@@ -243,33 +254,10 @@ class ConnectionDisplay:
                 temporary.write_text(page, encoding="utf-8")
         return page
 
-    def _prepare(self):
-        """Check everything, and subtract the baseline."""
-        import mne
-
-        check_one_of("baseline", self.baseline, _BASELINES)
-        self.kept_, missing = usable_electrodes(self.info, least=2)
-        n_chans = len(self.info["ch_names"])
-        values, self._titles = as_maps(self.matrices, self.titles, (n_chans, n_chans))
-        self._values = values[:, self.kept_][:, :, self.kept_]
-        self._info = mne.pick_info(self.info, self.kept_)
-        self._names = list(self._info["ch_names"])
-        self.directed_ = not np.allclose(self._values, self._values.swapaxes(1, 2))
-        self.strengths_ = _subtract(self._values, self.baseline, directed=self.directed_)
-        n_kept = len(self.kept_)
-        self._pairs = np.nonzero(
-            ~np.eye(n_kept, dtype=bool) if self.directed_ else np.tri(n_kept, k=-1, dtype=bool)
-        )
-        self.strengths_[:, range(n_kept), range(n_kept)] = 0
-        beyond = "key" if self.directed_ and self.baseline == "channel" else self.baseline
-        reading = _DIRECTED if self.directed_ else _SYMMETRIC
-        self.caption_ = " ".join(filter(None, [reading, _BEYOND[beyond], _CAUTION, missing]))
-
     @property
     def _label(self):
         """Name what the colours mean."""
-        beyond = {None: "", "channel": ", beyond the channels' own", "condition": ", beyond mean"}
-        return self.unit + beyond[self.baseline]
+        return self.unit if self.baseline is None else f"{self.unit}, beyond the channels' own"
 
     def _scale(self, heads, *, dark):
         """Return the colours of strengths: the larger, the farther from the background."""
@@ -286,33 +274,23 @@ class ConnectionDisplay:
         colours = LinearSegmentedColormap.from_list("connections", colours)
         return ScalarMappable(Normalize(-limit if signed else 0, limit), colours)
 
-    def _strongest(self, top, threshold):
+    def _strongest(self, top):
         """Choose connections (query, key, strength) of each matrix, the strongest first."""
         queries, keys = self._pairs
         heads = []
         for matrix in self.strengths_:
             sizes = abs(matrix[queries, keys])
             order = np.argsort(-sizes, kind="stable")[:top]
-            order = order[(sizes[order] >= threshold) & (sizes[order] > 0)]
-            found = queries[order], keys[order]
-            heads.append(
-                list(zip(*(part.tolist() for part in (*found, matrix[found])), strict=True))
-            )
+            found = [(int(queries[k]), int(keys[k])) for k in order if sizes[k] > 0]
+            heads.append([(query, key, float(matrix[query, key])) for query, key in found])
         return heads
 
 
 def _subtract(matrices, baseline, *, directed):
     """Subtract the baseline."""
-    n_maps, n_chans, _ = matrices.shape
     if baseline is None:
         return matrices.copy()
-    if baseline == "condition":
-        if n_maps < 2:
-            raise ValueError(
-                "baseline='condition' compares matrices, but there is only one; use "
-                "baseline='channel' or None."
-            )
-        return matrices - matrices.mean(axis=0)
+    n_chans = matrices.shape[1]
     if n_chans < 3:
         raise ValueError(
             "baseline='channel' compares the connections of a channel, and needs at least 3 "
@@ -367,25 +345,4 @@ def _draw_edges(ax, edges, places, scale, *, directed):
                 alpha=0.4 + 0.6 * size,
                 zorder=2 + rank / (len(edges) + 1),
             )
-        )
-
-
-def _write_names(ax, names, places):
-    """Write names on the outer side of electrodes, on a halo of the background's colour."""
-    from matplotlib.patheffects import withStroke
-
-    halo = [withStroke(linewidth=2, foreground=ax.figure.get_facecolor())]
-    for name, (x, y) in zip(names, places, strict=True):
-        ax.annotate(
-            name,
-            (x, y),
-            xytext=(0, 4 if y >= -0.05 else -4),
-            textcoords="offset points",
-            ha="center",
-            va="bottom" if y >= -0.05 else "top",
-            fontsize=7,
-            color=ink(),
-            zorder=5,
-            parse_math=False,
-            path_effects=halo,
         )

@@ -1,5 +1,10 @@
 """Whether an explanation is true of its model: curves of deletion and insertion."""
 
+from dataclasses import KW_ONLY, dataclass
+
+import pandas as pd
+
+from skeegformer._validation import check_one_of
 from skeegformer.plotting._style import GREY, OKABE_ITO, open_axes, tidy, write_caption
 
 _COLUMNS = ("curve", "order", "n_channels", "mean", "low", "high")
@@ -14,6 +19,7 @@ _LOOKS = {
 }
 
 
+@dataclass(eq=False, repr=False)
 class FaithfulnessDisplay:
     """Curves of deletion and insertion, between a random order and an oracle.
 
@@ -32,16 +38,10 @@ class FaithfulnessDisplay:
 
     Attributes
     ----------
-    figure_ : matplotlib.figure.Figure
-        The figure.
-    axes_ : ndarray of matplotlib.axes.Axes
-        Deletion and insertion.
-    ax_ : matplotlib.axes.Axes
-        The first of them.
-    lines_ : dict of (str, str) to matplotlib.lines.Line2D
-        The line of each curve and order.
-    areas_ : dict of (str, str) to float
-        The mean over the points of each of them.
+    figure_, axes_, ax_ : Figure, ndarray of Axes, Axes
+        The figure, its axes (deletion and insertion), and the first of them.
+    lines_, areas_ : dict of (str, str) to matplotlib.lines.Line2D, and to float
+        The line of each curve and order, and the mean over its points.
     caption_ : matplotlib.text.Text or None
         The verdict.
 
@@ -58,9 +58,9 @@ class FaithfulnessDisplay:
     0.7
     """
 
-    def __init__(self, curves, *, verdict=None):
-        self.curves = curves
-        self.verdict = verdict
+    curves: pd.DataFrame
+    _: KW_ONLY
+    verdict: str | None = None
 
     def plot(self, ax=None):
         """Draw the curves.
@@ -102,12 +102,8 @@ class FaithfulnessDisplay:
                 f"{', '.join(_COLUMNS)}."
             )
         for column, known in (("curve", _PANELS), ("order", _LOOKS)):
-            strange = sorted(set(self.curves[column]) - set(known))
-            if strange:
-                raise ValueError(
-                    f"The curves have {column} {strange[0]!r}, which is none of "
-                    f"{', '.join(map(repr, known))}."
-                )
+            for value in self.curves[column].unique():
+                check_one_of(column, value, tuple(known))
         if len(self.curves) == 0:
             raise ValueError("The curves are empty: there is nothing to draw.")
         return self.curves.sort_values("n_channels", kind="stable")

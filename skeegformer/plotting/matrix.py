@@ -1,5 +1,6 @@
 """Matrices of channels by channels, ordered by scalp region."""
 
+from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +19,7 @@ from skeegformer.plotting._style import (
 _MOST_NAMES = 32  # that are legible beside each other on an axis
 
 
+@dataclass(eq=False, repr=False)
 class TokenMatrixDisplay:
     """Matrices of connections between channels.
 
@@ -45,27 +47,20 @@ class TokenMatrixDisplay:
 
     Attributes
     ----------
-    figure_ : matplotlib.figure.Figure
-        The figure.
-    axes_ : ndarray of matplotlib.axes.Axes of shape (n_maps + n_differences,)
-        The axes of the matrices, differences last.
-    ax_ : matplotlib.axes.Axes
-        The first of them.
+    figure_, axes_, ax_ : Figure, ndarray of Axes of shape (n_maps + n_differences,), Axes
+        The figure, its axes, differences last, and the first of them.
     images_ : list of matplotlib.image.AxesImage
         The matrices, differences last.
     order_ : ndarray of int of shape (n_chans,)
         The channel of each row and column.
-    colorbar_ : matplotlib.colorbar.Colorbar
-        The colour bar of the matrices.
-    difference_colorbar_ : matplotlib.colorbar.Colorbar or None
-        The one of the differences.
+    colorbar_, difference_colorbar_ : matplotlib.colorbar.Colorbar, the second one or None
+        Of the matrices and of the differences.
     caption_ : str
         What colours may exaggerate; empty if nothing.
 
     See Also
     --------
     ConnectionDisplay : The strongest of these connections on a head.
-    skeegformer.Explanation.plot_matrix : Draws the connections of an explanation.
 
     Examples
     --------
@@ -80,28 +75,17 @@ class TokenMatrixDisplay:
     (0.0, 25.0)
     """
 
-    def __init__(
-        self,
-        values,
-        ch_names=None,
-        titles=None,
-        *,
-        unit="share of attention (%)",
-        signed=False,
-        differences=None,
-        difference_titles=None,
-        difference_unit="difference (% points)",
-    ):
-        self.values = values
-        self.ch_names = ch_names
-        self.titles = titles
-        self.unit = unit
-        self.signed = signed
-        self.differences = differences
-        self.difference_titles = difference_titles
-        self.difference_unit = difference_unit
+    values: np.ndarray
+    ch_names: list[str] | None = None
+    titles: list | None = None
+    _: KW_ONLY
+    unit: str = "share of attention (%)"
+    signed: bool = False
+    differences: np.ndarray | None = None
+    difference_titles: list | None = None
+    difference_unit: str = "difference (% points)"
 
-    def plot(self, ax=None, *, diagonal=False, names=None, cmap=None, vlim=None):
+    def plot(self, ax=None, *, diagonal=False, names=None, vlim=None):
         """Draw the matrices.
 
         Parameters
@@ -114,8 +98,6 @@ class TokenMatrixDisplay:
         names : bool or None, default=None
             Whether to write the name of every channel rather than regions; None does so for
             up to 32 channels.
-        cmap : str or matplotlib.colors.Colormap or None, default=None
-            Colours; None takes viridis, for signed values RdBu_r, which differences always have.
         vlim : tuple of (float, float), "data" or None, default=None
             Colour limits of all matrices but differences. None starts at 0, for signed values it
             is symmetric; "data" spans what is shown.
@@ -148,22 +130,15 @@ class TokenMatrixDisplay:
         self.axes_ = open_axes(ax, len(maps), ncols=len(maps), figsize=size, sharey=True)
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
-        scales, self.caption_ = colour_scales(
-            maps, n_values, signed=self.signed, cmap=cmap, vlim=vlim
-        )
+        scales, self.caption_ = colour_scales(maps, n_values, signed=self.signed, vlim=vlim)
         self.images_ = []
+        shown = [ch_names[i] for i in self.order_]
         for axes, title, matrix, look in zip(self.axes_, titles, maps, scales, strict=True):
             self.images_.append(_draw_matrix(axes, matrix, look))
             axes.set_title(title, parse_math=False)
+            colour = "0.4" if look[0] == DIVERGING else "white"
             for axis in "xy":
-                _label_channels(
-                    axes,
-                    axis,
-                    [ch_names[i] for i in self.order_],
-                    regions,
-                    write_names=names,
-                    colour="0.4" if look[0] == DIVERGING else "white",
-                )
+                _label_channels(axes, axis, shown, regions, write_names=names, colour=colour)
             if not symmetric:
                 axes.set_xlabel("key (information from)")
         if not symmetric:
@@ -181,10 +156,9 @@ class TokenMatrixDisplay:
 def _draw_matrix(axes, matrix, look):
     """Draw a matrix; what is blank is grey."""
     from matplotlib import colormaps
-    from matplotlib.colors import Colormap
 
     cmap, (low, high) = look
-    cmap = (cmap if isinstance(cmap, Colormap) else colormaps[cmap]).with_extremes(bad="0.7")
+    cmap = colormaps[cmap].with_extremes(bad="0.7")
     return axes.imshow(matrix, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
 
 

@@ -1,11 +1,11 @@
 """Scores of pipelines, subject by subject."""
 
-from skeegformer.plotting._style import GREY, OKABE_ITO, ink, open_axes, tidy
+from skeegformer.plotting._style import OKABE_ITO, ink, open_axes, tidy
 
 _KEYS = ["task", "information", "pipeline", "subject"]
 
 
-def plot_scores(scores, metric="balanced_accuracy", *, ax=None, chance=None):
+def plot_scores(scores, metric="balanced_accuracy", *, ax=None):
     """Draw every subject's score and the mean of each pipeline, a panel for each task.
 
     Parameters
@@ -18,8 +18,6 @@ def plot_scores(scores, metric="balanced_accuracy", *, ax=None, chance=None):
         Column to draw.
     ax : matplotlib.axes.Axes, sequence of them or None, default=None
         One for each task; None makes a figure.
-    chance : float or None, default=None
-        The score of guessing, drawn as a line.
 
     Returns
     -------
@@ -66,8 +64,6 @@ def plot_scores(scores, metric="balanced_accuracy", *, ax=None, chance=None):
         marks = {"linestyle": "none", "linewidth": 1.5, "markers": "D", "markersize": 4}
         marks |= {"dodge": gap, "palette": [ink()] * len(kinds)}
         seaborn.pointplot(**rows, **marks, seed=0)
-        if chance is not None:
-            panel.axvline(chance, color=GREY, linestyle=":", zorder=1)
         panel.set_title(task, fontsize="medium", parse_math=False)
         panel.set(xlabel=metric.replace("_", " "), ylabel="")
         tidy(panel, "x")

@@ -1,5 +1,8 @@
 """Maps of channel values over the scalp."""
 
+from dataclasses import KW_ONLY, dataclass
+
+import mne
 import numpy as np
 
 from skeegformer._validation import check_count
@@ -9,21 +12,16 @@ from skeegformer.plotting._style import (
     as_maps_and_differences,
     colour_scales,
     open_axes,
+    write_beside,
     write_caption,
+    write_names,
 )
 
 _MOST_COLUMNS = 6
 _MANY_NAMES = 12
-_MASK_PARAMS = {
-    "marker": "o",
-    "markerfacecolor": "white",
-    "markeredgecolor": "black",
-    "markeredgewidth": 1,
-    "markersize": 6,
-    "linewidth": 0,
-}
 
 
+@dataclass(eq=False, repr=False)
 class TopomapDisplay:
     """Scalp maps with joint colour limits.
 
@@ -50,20 +48,14 @@ class TopomapDisplay:
 
     Attributes
     ----------
-    figure_ : matplotlib.figure.Figure
-        The figure.
-    axes_ : ndarray of matplotlib.axes.Axes of shape (n_maps + n_differences,)
-        The axes of the maps, differences last.
-    ax_ : matplotlib.axes.Axes
-        The first of them.
+    figure_, axes_, ax_ : Figure, ndarray of Axes of shape (n_maps + n_differences,), Axes
+        The figure, its axes, differences last, and the first of them.
     images_ : list of matplotlib.image.AxesImage
         The maps, differences last.
     kept_ : ndarray of int
         The channels that are drawn.
-    colorbar_ : matplotlib.colorbar.Colorbar
-        The colour bar that all maps share.
-    difference_colorbar_ : matplotlib.colorbar.Colorbar or None
-        The one that differences share.
+    colorbar_, difference_colorbar_ : matplotlib.colorbar.Colorbar, the second one or None
+        Of the maps and of the differences.
     caption_ : str
         Which electrodes are missing, and what colours may exaggerate; empty if there is nothing
         to say. It is written below a figure of its own.
@@ -71,7 +63,6 @@ class TopomapDisplay:
     See Also
     --------
     ChannelBarDisplay : The same values with intervals, and without need of positions.
-    skeegformer.Explanation.plot_topomap : Draws the maps of an explanation.
 
     Examples
     --------
@@ -87,46 +78,23 @@ class TopomapDisplay:
     (0.0, 60.0)
     """
 
-    def __init__(
-        self,
-        values,
-        info,
-        titles=None,
-        *,
-        unit="share of attention (%)",
-        signed=False,
-        differences=None,
-        difference_titles=None,
-        difference_unit="difference (% points)",
-    ):
-        self.values = values
-        self.info = info
-        self.titles = titles
-        self.unit = unit
-        self.signed = signed
-        self.differences = differences
-        self.difference_titles = difference_titles
-        self.difference_unit = difference_unit
+    values: np.ndarray
+    info: mne.Info
+    titles: list | None = None
+    _: KW_ONLY
+    unit: str = "share of attention (%)"
+    signed: bool = False
+    differences: np.ndarray | None = None
+    difference_titles: list | None = None
+    difference_unit: str = "difference (% points)"
 
-    def plot(
-        self,
-        ax=None,
-        *,
-        cmap=None,
-        vlim=None,
-        names=False,
-        mask=None,
-        mask_params=None,
-        n_columns=None,
-    ):
+    def plot(self, ax=None, *, vlim=None, names=False, mask=None, n_columns=None):
         """Draw the maps.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, sequence of them or None, default=None
             As many as there are maps; None makes a figure.
-        cmap : str or matplotlib.colors.Colormap or None, default=None
-            Colours; None takes viridis, for signed values RdBu_r, which differences always have.
         vlim : tuple of (float, float), "data" or None, default=None
             Colour limits of all maps but differences. None starts at 0, for signed values it is
             symmetric; "data" spans the values, which makes small differences between channels
@@ -137,8 +105,6 @@ class TopomapDisplay:
         mask : array-like of bool of shape (n_chans,) or (n_axes, n_chans), default=None
             Electrodes to mark, for example where a test is significant. A single array belongs
             to the differences where there are any, and to all maps where not.
-        mask_params : dict or None, default=None
-            Look of the marks, as in `mne.viz.plot_topomap`; None makes them white discs.
         n_columns : int or None, default=None
             Number of maps in a row; None chooses. Grids have their own.
 
@@ -152,14 +118,7 @@ class TopomapDisplay:
         ValueError
             If values, masks or axes do not fit the channels and the maps, or fewer than three
             electrodes have a position.
-
-        Warns
-        -----
-        UserWarning
-            If electrodes are left out.
         """
-        import mne
-
         self.kept_, missing = usable_electrodes(self.info)
         n_chans = len(self.info["ch_names"])
         maps, titles, n_values = as_maps_and_differences(self, (n_chans,))
@@ -171,18 +130,20 @@ class TopomapDisplay:
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
         maps = maps[:, self.kept_]
-        scales, note = colour_scales(maps, n_values, signed=self.signed, cmap=cmap, vlim=vlim)
+        scales, note = colour_scales(maps, n_values, signed=self.signed, vlim=vlim)
         info = mne.pick_info(self.info, self.kept_)
         places = head_layout(info)
         self.images_ = [
-            draw_map(axes, one, places, scale, marked, {**_MASK_PARAMS, **(mask_params or {})})
+            draw_map(axes, one, places, scale, marked)
             for axes, one, scale, marked in zip(
                 self.axes_, maps, scales, masks[:, self.kept_], strict=True
             )
         ]
+        look = {"fontsize": 6 if n_names > _MANY_NAMES else 7.5, "color": "black", "halo": "white"}
         for axes, one in zip(self.axes_, maps, strict=True):
             largest = np.argsort(-np.abs(one), kind="stable")[:n_names]
-            _write_names(axes, [info["ch_names"][i] for i in largest], places[largest])
+            shown = [info["ch_names"][i] for i in largest]
+            write_names(axes, shown, places[largest], offset=2.5, **look)
         _write_titles(self.axes_, titles)
         n_rows = len({round(one.get_position().y0, 2) for one in self.axes_})
         shape = {"shrink": 0.8, "aspect": 16} if n_rows == 1 else {"shrink": 0.5, "aspect": 24}
@@ -231,26 +192,6 @@ def _panels(ax, titles, n_columns, *, large):
     )
 
 
-def _write_names(axes, names, places):
-    """Write names above electrodes, black on white in every style."""
-    from matplotlib.patheffects import withStroke
-
-    for name, place in zip(names, places, strict=True):
-        axes.annotate(
-            name,
-            place,
-            xytext=(0, 2.5),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=6 if len(names) > _MANY_NAMES else 7.5,
-            color="black",
-            zorder=20,
-            parse_math=False,
-            path_effects=[withStroke(linewidth=1.5, foreground="white")],
-        )
-
-
 def _write_titles(axes, titles):
     """Write titles above the maps; in a grid above the columns and beside the rows."""
     fontsize = "large" if len(titles) <= 4 else "medium"
@@ -263,15 +204,4 @@ def _write_titles(axes, titles):
         if k < len(columns):
             one.set_title(column, fontsize=fontsize, parse_math=False)
         if column == columns[0]:
-            one.text(
-                -0.08,
-                0.5,
-                row.replace(" − ", "\n− "),
-                transform=one.transAxes,
-                rotation=90,
-                ha="right",
-                va="center",
-                ma="center",
-                fontsize=fontsize,
-                parse_math=False,
-            )
+            write_beside(one, row.replace(" − ", "\n− "), fontsize=fontsize)

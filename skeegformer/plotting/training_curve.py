@@ -1,5 +1,9 @@
 """Loss, accuracy and learning rate over the epochs of training."""
 
+from dataclasses import dataclass
+
+import pandas as pd
+
 from skeegformer.plotting._style import GREY, OKABE_ITO, legend_above, open_axes, tidy
 
 _PANELS = {
@@ -9,6 +13,7 @@ _PANELS = {
 }
 
 
+@dataclass(eq=False, repr=False)
 class TrainingCurveDisplay:
     """Loss, accuracy and learning rate over the epochs of training.
 
@@ -21,10 +26,8 @@ class TrainingCurveDisplay:
 
     Attributes
     ----------
-    figure_ : matplotlib.figure.Figure
-        The figure.
-    axes_ : ndarray of matplotlib.axes.Axes
-        A panel for each of loss, accuracy and learning rate that is known.
+    figure_, axes_ : Figure, ndarray of Axes
+        The figure, and a panel for each of loss, accuracy and learning rate that is known.
     best_ : int or None
         The epoch of training with the lowest loss in validation.
 
@@ -38,8 +41,7 @@ class TrainingCurveDisplay:
     2
     """
 
-    def __init__(self, history):
-        self.history = history
+    history: pd.DataFrame
 
     def plot(self, ax=None):
         """Draw the curves.

@@ -9,16 +9,58 @@ from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, has_fit_parameter
 
-from skeegformer._validation import as_epochs, in_memory, is_epochs
+from skeegformer._validation import as_epochs, in_memory, is_epochs, validate_groups
 from skeegformer.preprocessing._base import SignalTransformer
 
 
 # `set_output` is for tables, which 3-D arrays and Epochs are not: hence no wrapping.
 class ChannelSelection(SignalTransformer, auto_wrap_output_keys=None):
-    """A transformer that keeps the channels of ``support_``, which `fit` of a subclass sets.
+    """A transformer that keeps the channels that `_choose` of a subclass marks.
 
     A subclass has the parameters `estimator` and `importance_getter`.
     """
+
+    def fit(self, X, y=None, groups=None):
+        """Fit the estimator and choose the channels.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or array-like
+            Epochs, or an array of shape (n_epochs, n_chans, n_times) or
+            (n_epochs, n_times) for a single channel, which stays.
+        y : array-like of shape (n_epochs,) or None, default=None
+            What the estimator learns to predict.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            Subjects, for the estimator, and for splitters such as `GroupKFold`.
+
+        Returns
+        -------
+        self
+            The selection.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range or contradicts another, no channel or more than
+            there are would stay, the estimator has no importances, or not one for each channel of
+            X, a score is not finite, or the estimator refuses X and y.
+        """
+        # An earlier fit is forgotten, so that one that fails is no fit.
+        for name in ("support_", "cv_results_"):
+            vars(self).pop(name, None)
+        if self.importance_getter != "auto" and not callable(self.importance_getter):
+            raise ValueError(
+                f"importance_getter={self.importance_getter!r} is neither 'auto' nor a function of "
+                "the fitted estimator, X and y."
+            )
+        eeg = self._open(X, reset=True)
+        groups = validate_groups(groups, len(eeg.data))
+        support = self._choose(eeg, as_given(eeg), y, groups)
+        self.support_, self.n_channels_ = support, int(support.sum())
+        self.kept_ch_names_ = None
+        if eeg.ch_names is not None:
+            self.kept_ch_names_ = np.array(eeg.ch_names)[support].tolist()
+        return self
 
     def fit_transform(self, X, y=None, groups=None):
         """Fit, then keep the chosen channels of X; all parameters are those of `fit`."""
@@ -87,23 +129,6 @@ class ChannelSelection(SignalTransformer, auto_wrap_output_keys=None):
         tags.target_tags.required = get_tags(self._given_or_default()).target_tags.required
         return tags
 
-    def _start(self, X):
-        """Forget an earlier fit, so that one that fails is no fit, and read X."""
-        vars(self).pop("support_", None)
-        if self.importance_getter != "auto" and not callable(self.importance_getter):
-            raise ValueError(
-                f"importance_getter={self.importance_getter!r} is neither 'auto' nor a function of "
-                "the fitted estimator, X and y."
-            )
-        return self._open(X, reset=True)
-
-    def _keep(self, support, eeg):
-        self.support_ = support
-        self.n_channels_ = int(support.sum())
-        self.kept_ch_names_ = None
-        if eeg.ch_names is not None:
-            self.kept_ch_names_ = np.array(eeg.ch_names)[support].tolist()
-
     def _given_or_default(self):
         """Check the estimator; None is the package's own, seeded so that it can be repeated."""
         estimator = self.estimator
@@ -130,10 +155,7 @@ class ChannelSelection(SignalTransformer, auto_wrap_output_keys=None):
         return estimator.fit(X, y, groups=groups)
 
     def _importances(self, fitted, X, y, ch_names, n_chans, *, norm_order):
-        """Read the importance of each channel of X from an estimator fitted on X.
-
-        `norm_order` says which norm makes one number of a channel's coefficients for many classes.
-        """
+        """Read the importance of each channel of X from an estimator fitted on X."""
         if callable(self.importance_getter):
             what, values = "importance_getter", self.importance_getter(fitted, X, y)
         else:

@@ -11,7 +11,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_consistent_length
 
 from skeegformer._validation import validate_groups
-from skeegformer.selection._base import ChannelSelection, as_given, count_channels, keep_channels
+from skeegformer.selection._base import ChannelSelection, count_channels, keep_channels
 
 
 class RecursiveChannelElimination(ChannelSelection, auto_wrap_output_keys=None):
@@ -113,41 +113,15 @@ class RecursiveChannelElimination(ChannelSelection, auto_wrap_output_keys=None):
         self.scoring = scoring
         self.importance_getter = importance_getter
 
-    def fit(self, X, y, groups=None):
-        """Eliminate channels and fit the estimator on those that are left.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs, or an array of shape (n_epochs, n_chans, n_times) or
-            (n_epochs, n_times) for a single channel, which stays.
-        y : array-like of shape (n_epochs,)
-            What the estimator learns to predict.
-        groups : array-like of shape (n_epochs,) or None, default=None
-            Subjects, for splitters such as `GroupKFold` and for the estimator.
-
-        Returns
-        -------
-        RecursiveChannelElimination
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            If a parameter is out of its range, `n_channels` and `cv` are both given, the
-            estimator has no importances, or not one for each channel of X, a score is not
-            finite, or the estimator refuses X and y.
-        """
-        vars(self).pop("cv_results_", None)
-        eeg = self._start(X)
+    def _choose(self, eeg, X, y, groups):
+        """Mark the channels that are left, and set what else `fit` tells."""
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
         n_left = self._check_numbers()
-        X, y = as_given(eeg), column_or_1d(y, warn=True)
-        check_consistent_length(eeg.data, y)
-        groups = validate_groups(groups, len(y))
+        y = column_or_1d(y, warn=True)
+        check_consistent_length(X, y)
         if self.cv is not None:
             splits = self._split(X, y, groups, eeg.subjects)
             self.cv_results_ = self._cross_validate(X, y, groups, eeg.ch_names, n_left, splits)
@@ -157,8 +131,7 @@ class RecursiveChannelElimination(ChannelSelection, auto_wrap_output_keys=None):
         for support, fitted in self._eliminate(X, y, groups, eeg.ch_names, n_left):
             self.ranking_ += ~support
             self.estimator_ = fitted
-        self._keep(support, eeg)
-        return self
+        return support
 
     def _eliminate(self, X, y, groups, ch_names, n_left):
         """Yield which channels are left and what was fitted on them, down to `n_left`."""

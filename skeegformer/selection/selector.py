@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from skeegformer._validation import validate_groups
-from skeegformer.selection._base import ChannelSelection, as_given, count_channels
+from skeegformer.selection._base import ChannelSelection, count_channels
 
 
 class ChannelSelector(ChannelSelection, auto_wrap_output_keys=None):
@@ -36,18 +35,14 @@ class ChannelSelector(ChannelSelection, auto_wrap_output_keys=None):
         Importance of each channel, in the order of X.
     threshold_ : float
         The least importance of a channel that is kept.
-    support_ : ndarray of bool of shape (n_chans,)
-        Which channels are kept.
-    n_channels_ : int
-        How many are kept.
+    support_, n_channels_ : ndarray of bool of shape (n_chans,), int
+        Which channels are kept, and how many.
     kept_ch_names_ : list of str or None
         Names of the EEG channels that are kept; None where names are not known.
     estimator_ : estimator
         The fitted estimator.
-    n_chans_ : int
-        Number of EEG channels in `fit`.
-    ch_names_ : list of str or None
-        Their names; None for arrays.
+    n_chans_, ch_names_ : int, list of str or None
+        Number of EEG channels in `fit`, and their names; None for arrays.
     n_features_in_ : int
         Number of channels; of samples where X was 2-D.
     feature_names_in_ : ndarray of str
@@ -93,43 +88,18 @@ class ChannelSelector(ChannelSelection, auto_wrap_output_keys=None):
         self.threshold = threshold
         self.importance_getter = importance_getter
 
-    def fit(self, X, y=None, groups=None):
-        """Fit the estimator and choose the channels.
-
-        Parameters
-        ----------
-        X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs, or an array of shape (n_epochs, n_chans, n_times) or
-            (n_epochs, n_times) for a single channel, which stays.
-        y : array-like of shape (n_epochs,) or None, default=None
-            What the estimator learns to predict.
-        groups : array-like of shape (n_epochs,) or None, default=None
-            Subjects, for the estimator.
-
-        Returns
-        -------
-        ChannelSelector
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            If `n_channels` and `threshold` are both given, or leave more channels than there
-            are, or none; if the estimator has no importances, or not one for each channel of
-            X; or if it refuses X and y.
-        """
-        eeg = self._start(X)
+    def _choose(self, eeg, X, y, groups):
+        """Mark the channels that are kept, and set what else `fit` tells."""
         if self.n_channels is not None and self.threshold is not None:
             raise ValueError(
                 f"n_channels={self.n_channels!r} and threshold={self.threshold!r} are both given; "
                 "set one of them to None."
             )
         find_threshold = _parse_threshold(self.threshold)
-        X, n_chans = as_given(eeg), self.n_chans_
-        n_channels = self.n_channels
+        n_channels, n_chans = self.n_channels, self.n_chans_
         if n_channels is not None:
             n_channels = count_channels("n_channels", n_channels, n_chans)
-        self.estimator_ = self._fit_clone(X, y, validate_groups(groups, len(eeg.data)))
+        self.estimator_ = self._fit_clone(X, y, groups)
         importances = self._importances(self.estimator_, X, y, eeg.ch_names, n_chans, norm_order=1)
         self.importances_ = importances
         if n_channels is not None:
@@ -146,8 +116,7 @@ class ChannelSelector(ChannelSelection, auto_wrap_output_keys=None):
                 f"important one, {eeg.ch_names[best] if eeg.ch_names else best}, has "
                 f"{importances[best]:.3g}. Lower it, or give n_channels instead."
             )
-        self._keep(support, eeg)
-        return self
+        return support
 
 
 def _parse_threshold(threshold):
