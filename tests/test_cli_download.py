@@ -3,7 +3,6 @@
 import re
 
 import numpy as np
-import pytest
 
 from skeegformer import load_eegmmi, load_memmap
 from skeegformer.cli import main
@@ -47,38 +46,3 @@ def test_options_and_what_is_there_already(recorded_subjects, tmp_path, capsys):
     assert path.stat().st_mtime_ns == first
     assert main([*arguments, "--overwrite"]) == 0
     assert path.stat().st_mtime_ns > first
-
-
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        (["--task", "sleep"], "Unknown task 'sleep'; the tasks are baseline-eyes"),
-        (["--subjects", "1-4,200"], "Subject 200 does not exist"),
-        (["--name", "a/b"], "has to be made of letters"),
-        (["--output", "file"], "file is a file, and no folder to write to"),
-        (["--subjects", "1"], "nowhere"),  # no recordings
-    ],
-)
-def test_bad_values(arguments, message, tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MNE_DATA", str(tmp_path / "nowhere"))
-    monkeypatch.delenv("MNE_DATASETS_EEGBCI_PATH", raising=False)
-    (tmp_path / "file").write_text("mine")
-    assert main(["download", "--output", "out", *arguments]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("skeegformer: error: ")
-    assert message in error
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_usage(capsys):
-    for arguments, code, text in (
-        (["download", "--help"], 0, "skeegformer download --task baseline-eyes --subjects 1-10"),
-        (["download", "--subjects", "a-b"], 2, "'a-b' is not a list such as 1-8"),
-        (["download", "--window", "long"], 2, "invalid float value"),
-    ):
-        with pytest.raises(SystemExit) as exit_:
-            main(arguments)
-        assert exit_.value.code == code
-        captured = capsys.readouterr()
-        assert text in captured.out + captured.err

@@ -523,52 +523,51 @@ def test_files_of_options(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Say what to train on: --data FILE for an export"),
-        (["--data", "a.dat", "--task", "fist-motion"], "not both"),
-        (["--task", "fist-motion", "--n-chans", "3"], "--n-chans belongs to an export"),
-        (["--task", "fist-motion", "--window", "0"], "--window 0.0 is no length"),
-        (["--task", "nothing"], "Unknown task 'nothing'; the tasks are baseline-eyes"),
-        (["--data", "none.dat"], "none.dat"),
-        (["--data", "a.dat", "b.dat"], "--data names 2 files; take one export"),
-        (["--data", "sub-06.edf"], "sub-06.edf is a recording, and train reads epochs. Cut it"),
-        (["EXPORT", "--conditions", "a"], "There are only epochs of 'a'"),
-        (["EXPORT", "--n-heads", "0"], "--n-heads 0 has to be a whole number"),
-        (["EXPORT", "--patience", "0"], "--patience 0 has to be a whole number"),
+        ("", "Say what to train on: --data FILE for an export"),
+        ("--data a.dat --task fist-motion", "not both"),
+        ("--task fist-motion --n-chans 3", "--n-chans belongs to an export"),
+        ("--task fist-motion --window 0", "--window 0.0 is no length"),
+        ("--task nothing", "Unknown task 'nothing'; the tasks are baseline-eyes"),
+        ("--data none.dat", "none.dat"),
+        ("--data a.dat b.dat", "--data names 2 files; take one export"),
+        ("--data sub-06.edf", "sub-06.edf is a recording, and train reads epochs. Cut it"),
+        ("EXPORT --conditions a", "There are only epochs of 'a'"),
+        ("EXPORT --n-heads 0", "--n-heads 0 has to be a whole number"),
+        ("EXPORT --patience 0", "--patience 0 has to be a whole number"),
         (
-            ["EXPORT", "--preset", "eeg-transformer", "--embed-dim", "7"],
+            "EXPORT --preset eeg-transformer --embed-dim 7",
             "--n-heads 8 does not divide --embed-dim 7.",
         ),
-        (["EXPORT", "--mirror", "left"], "--mirror left is none of auto"),
-        (["EXPORT", "--drop", "9"], "--drop 9: the 4 channels are 0 to 3."),
-        (["EXPORT", "--drop", "1", "T9"], "--drop T9: raw-"),
-        (["EXPORT", "--ch-names", "a,b,c,d", "--drop", "e"], "--drop e: there is no such channel"),
-        (["EXPORT", "--ch-names", "a,b,c,d", "--sfreq", "none"], "--ch-names needs the sampling r"),
+        ("EXPORT --mirror left", "--mirror left is none of auto"),
+        ("EXPORT --drop 9", "--drop 9: the 4 channels are 0 to 3."),
+        ("EXPORT --drop 1 T9", "--drop T9: raw-"),
+        ("EXPORT --ch-names a,b,c,d --drop e", "--drop e: there is no such channel"),
+        ("EXPORT --ch-names a,b,c,d --sfreq none", "--ch-names needs the sampling r"),
         (
-            ["EXPORT", "--sfreq", "none", "--h-freq", "none", "--notch-freq", "20"],
+            "EXPORT --sfreq none --h-freq none --notch-freq 20",
             "filters need: give --sfreq (--sample-rate).",
         ),
-        (["EXPORT", "--ch-names", "eegmmi"], "but --ch-names has 64"),
-        (["EXPORT", "--sfreq", "none"], "give --sfreq (--sample-rate), or --h-freq none"),
-        (["EXPORT", "--num-tokens", "2"], "--num-tokens is an option of --preset eeg-transformer"),
-        (["EXPORT", "--learning-rate", "-1"], "--learning-rate -1.0 has to be"),
-        (["EXPORT", "--sample-rate", "none"], "without filters, add --preset eeg-transformer."),
+        ("EXPORT --ch-names eegmmi", "but --ch-names has 64"),
+        ("EXPORT --sfreq none", "give --sfreq (--sample-rate), or --h-freq none"),
+        ("EXPORT --num-tokens 2", "--num-tokens is an option of --preset eeg-transformer"),
+        ("EXPORT --learning-rate -1", "--learning-rate -1.0 has to be"),
+        ("EXPORT --sample-rate none", "without filters, add --preset eeg-transformer."),
         (
-            ["EXPORT", "--validation-fraction", "0.99"],
+            "EXPORT --validation-fraction 0.99",
             "early stopping cannot hold out --validation-fraction 0.99",
         ),
-        (["EXPORT", "--subjects", "2"], "holds out whole subjects, but there is only one"),
-        (["EXPORT", "--name", "a/b"], "'a/b' is no name of a folder"),
-        (["EXPORT", "--config", "none.yaml"], "There is no file none.yaml"),
-        (["EXPORT", "--device", "cuda:77"], "--device cuda:77 is not available"),
-        (["--resume", "."], "is no run of skeegformer train"),
-        (["--resume", ".", "--lr", "1"], "leave out --lr"),
+        ("EXPORT --subjects 2", "holds out whole subjects, but there is only one"),
+        ("EXPORT --name a/b", "'a/b' is no name of a folder"),
+        ("EXPORT --config none.yaml", "There is no file none.yaml"),
+        ("EXPORT --device cuda:77", "--device cuda:77 is not available"),
+        ("--resume .", "is no run of skeegformer train"),
+        ("--resume . --lr 1", "leave out --lr"),
     ],
 )
 def test_wrong_input_is_a_sentence(arguments, message, export, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    if arguments[:1] == ["EXPORT"]:
-        arguments = ["--data", str(export), "--sfreq", "100", *arguments[1:]]
-    assert main(["train", *arguments]) == 2
+    arguments = arguments.replace("EXPORT", f"--data {export} --sfreq 100")
+    assert main(["train", *arguments.split()]) == 2
     shown = capsys.readouterr()
     assert message in shown.err
     assert "Traceback" not in shown.err

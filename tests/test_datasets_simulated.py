@@ -30,10 +30,13 @@ def z_score(values, y, first="left", second="right"):
     return (a.mean(0) - b.mean(0)) / np.sqrt(a.var(0) / len(a) + b.var(0) / len(b))
 
 
+arrays = partial(make_simulated_eeg, return_epochs=False, random_state=0)
+
+
 @pytest.fixture(scope="module")
 def case():
     """Return a function that makes the arrays of a case, each once: X, y, metadata, truth."""
-    return lru_cache(4)(partial(make_simulated_eeg, return_epochs=False, random_state=0))
+    return lru_cache(4)(arrays)
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +60,8 @@ def test_default_has_shape_units_and_metadata(default):
 
 
 def test_classes_are_balanced_in_each_subject_and_in_random_order():
-    _, y, metadata, _ = make_simulated_eeg(
-        3, 10, sources={"a": "C3", "b": "C4", "c": "Cz"}, random_state=0
-    )
+    sources = {"a": "C3", "b": "C4", "c": "Cz"}
+    _, y, metadata, _ = make_simulated_eeg(3, 10, sources=sources, random_state=0)
     counts = metadata.assign(y=y).groupby(["subject", "y"]).size()
     assert counts.min() == 3
     assert counts.max() == 4
@@ -101,9 +103,7 @@ def test_power_differs_most_at_the_named_electrodes(sources):
 
 def test_snr_is_the_ratio_of_rhythm_to_background_at_the_electrode():
     """The same class with and without its rhythm, in subjects that do not differ."""
-    X, y, _, truth = make_simulated_eeg(
-        10, 100, snr=2.0, variability=0, return_epochs=False, random_state=0
-    )
+    X, y, _, truth = arrays(10, 100, snr=2.0, variability=0)
     c3 = truth.ch_names.index("C3")
     power = band_power(X)[:, c3]
     on, off = power[y == "left"].mean(), power[y == "right"].mean()
@@ -119,11 +119,16 @@ def test_default_is_neither_trivial_nor_hopeless_across_subjects(seed):
     assert 0.75 < csp_lda(X, y, metadata) < 0.97
 
 
+def across_subjects(estimator, X, y, metadata):
+    """Score on other subjects than those of the training."""
+    options = {"groups": metadata["subject"], "cv": GroupKFold(4), "scoring": "balanced_accuracy"}
+    return cross_val_score(estimator, X, y, **options).mean()
+
+
 def csp_lda(X, y, metadata):
     filtered = mne.filter.filter_data(X, 160.0, 6.0, 14.0, verbose="ERROR")
     pipe = make_pipeline(CSP(6, reg="ledoit_wolf"), LinearDiscriminantAnalysis())
-    options = {"groups": metadata["subject"], "cv": GroupKFold(4), "scoring": "balanced_accuracy"}
-    return cross_val_score(pipe, filtered, y, **options).mean()
+    return across_subjects(pipe, filtered, y, metadata)
 
 
 def test_distractors_are_loud_uninformative_and_away_from_the_sources():
@@ -153,9 +158,7 @@ def test_subjects_differ_in_peak_amplitude_and_slope(default):
 
 
 def test_rhythm_peaks_where_the_truth_says():
-    X, y, metadata, truth = make_simulated_eeg(
-        3, 100, frequency=20.0, snr=10, slope=1.2, return_epochs=False, random_state=0
-    )
+    X, y, metadata, truth = arrays(3, 100, frequency=20.0, snr=10, slope=1.2)
     f = np.fft.rfftfreq(X.shape[-1], 1 / 160.0)
     power = abs(np.fft.rfft(X[:, truth.ch_names.index("C3")])) ** 2
     for subject, row in truth.subjects.iterrows():
@@ -165,9 +168,7 @@ def test_rhythm_peaks_where_the_truth_says():
 
 
 def test_background_falls_with_frequency_as_asked_and_is_correlated_between_neighbours():
-    X, y, _, truth = make_simulated_eeg(
-        2, 100, snr=0, slope=1.5, variability=0, return_epochs=False, random_state=0
-    )
+    X, y, _, truth = arrays(2, 100, snr=0, slope=1.5, variability=0)
     f = np.fft.rfftfreq(X.shape[-1], 1 / 160.0)
     use = (f >= 3) & (f <= 40)
     spectrum = (abs(np.fft.rfft(X * np.hanning(X.shape[-1]))) ** 2).mean((0, 1))
@@ -181,16 +182,8 @@ def test_background_falls_with_frequency_as_asked_and_is_correlated_between_neig
 
 
 def test_several_sources_none_at_all_and_other_lengths():
-    X, y, _, truth = make_simulated_eeg(
-        1,
-        40,
-        sources={"rest": [], "both": ["C3", "C4"]},
-        sfreq=128.0,
-        duration=1.5,
-        snr=8,
-        return_epochs=False,
-        random_state=0,
-    )
+    sources = {"rest": [], "both": ["C3", "C4"]}
+    X, y, _, truth = arrays(1, 40, sources=sources, sfreq=128.0, duration=1.5, snr=8)
     assert X.shape == (40, 64, 192)
     assert truth.electrodes == {"rest": (), "both": ("C3", "C4")}
     assert (truth.gain.loc["rest"] == 0).all()
@@ -269,14 +262,8 @@ def test_phase_locked_classes_differ_in_waveform_and_not_in_power(case):
 
 
 def test_evoked_potentials_go_beside_rhythms():
-    X, y, _, truth = make_simulated_eeg(
-        4,
-        60,
-        sources={"left": "C3", "right": "C4"},
-        evoked={"left": {"Pz": 20.0}, "none": {}},
-        return_epochs=False,
-        random_state=0,
-    )
+    evoked = {"left": {"Pz": 20.0}, "none": {}}
+    X, y, _, truth = arrays(4, 60, sources={"left": "C3", "right": "C4"}, evoked=evoked)
     at = truth.ch_names.index
     assert truth.classes == ("left", "right", "none")
     assert truth.electrodes == {"left": ("C3", "Pz"), "right": ("C4",), "none": ()}
@@ -363,9 +350,8 @@ def test_suppressors_say_nothing_alone_and_much_beside_their_source(case):
     assert (truth.relevance[truth.is_suppressor] == 0).all()
     # Neither does the sum over all other electrodes make up for them.
     lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-    options = {"groups": metadata["subject"], "cv": GroupKFold(4), "scoring": "balanced_accuracy"}
-    everything = cross_val_score(lda, power, y, **options).mean()
-    others = cross_val_score(lda, power[:, ~truth.is_suppressor], y, **options).mean()
+    everything = across_subjects(lda, power, y, metadata)
+    others = across_subjects(lda, power[:, ~truth.is_suppressor], y, metadata)
     assert everything > others + 0.08
 
 
@@ -412,9 +398,7 @@ def test_one_frequency_has_one_band_and_relevance_follows_the_difference_in_powe
 
 
 def test_what_classes_share_is_seen_but_not_relevant():
-    _, _, _, truth = make_simulated_eeg(
-        1, 4, sources={"a": ["C3", "Pz"], "b": ["C4", "Pz"]}, random_state=0
-    )
+    _, _, _, truth = arrays(1, 4, sources={"a": ["C3", "Pz"], "b": ["C4", "Pz"]})
     assert truth.gain["Pz"].min() > 0.9
     assert truth.relevance["Pz"] < 0.3
     assert truth.relevance[["C3", "C4"]].min() > 0.9
@@ -430,12 +414,10 @@ def test_every_case_can_be_learnt_from_the_electrodes_that_the_truth_names(case,
     waveform = X[:, :, 56:72].mean(-1) - X.mean(-1)
     features = np.stack([*power, waveform], axis=-1)
     lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-    options = {"groups": metadata["subject"], "cv": GroupKFold(4), "scoring": "balanced_accuracy"}
-    score = cross_val_score(lda, features[:, use].reshape(len(y), -1), y, **options).mean()
-    assert score > 0.78
+    assert across_subjects(lda, features[:, use].reshape(len(y), -1), y, metadata) > 0.78
     if truth.is_useless.any():
         useless = features[:, truth.is_useless].reshape(len(y), -1)
-        assert abs(cross_val_score(lda, useless, y, **options).mean() - 0.5) < 0.12
+        assert abs(across_subjects(lda, useless, y, metadata) - 0.5) < 0.12
 
 
 @pytest.mark.parametrize(

@@ -25,44 +25,21 @@ from skeegformer.evaluation import summarize_scores
 OVR = {"multi_class": "ovr", "average": "macro"}
 
 
-def test_scores_are_those_of_the_folds_done_by_hand(simulated):
-    X, y, metadata, _ = simulated
-    data, subjects = X.get_data(units="uV"), metadata["subject"].to_numpy()
-    baseline = make_baseline("csp+lda")
-    scores = cross_subject_scores({"csp": baseline}, data, y, subjects, cv=2)
-    expected = {}
-    for train, test in GroupKFold(2).split(data, y, subjects):
-        predicted = clone(baseline).fit(data[train], y[train]).predict(data[test])
-        for subject in np.unique(subjects[test]):
-            mask = subjects[test] == subject
-            expected[subject] = balanced_accuracy_score(y[test][mask], predicted[mask])
-    assert scores.set_index("subject")["balanced_accuracy"].to_dict() == expected
-    assert scores["n_epochs"].tolist() == [30] * 4
-
-
 def test_seeds_reach_what_is_random(simulated):
     X, y, metadata, _ = simulated
     small = EEGTransformerClassifier(n_groups=1, n_heads=4, max_epochs=4)
-    scores = cross_subject_scores(
-        {"small": small, "csp": make_baseline("csp+lda")},
-        X,
-        y,
-        metadata["subject"],
-        cv=2,
-        seeds=(3, 4),
-    )
+    pipelines = {"small": small, "csp": make_baseline("csp+lda")}
+    subjects = metadata["subject"].to_numpy()
+    scores = cross_subject_scores(pipelines, X, y, subjects, cv=2, seeds=(3, 4))
     assert small.random_state is None
-    by_hand = []
+    train, test = next(GroupKFold(2).split(y, y, subjects))
+    first = subjects[test] == subjects[test][0]
     for seed in (3, 4):
-        train, test = next(GroupKFold(2).split(y, y, metadata["subject"]))
         fitted = clone(small).set_params(random_state=seed).fit(X[train], y[train])
-        predicted = fitted.predict(X[test])
-        first = metadata["subject"].to_numpy()[test] == metadata["subject"].to_numpy()[test][0]
-        by_hand.append(balanced_accuracy_score(y[test][first], predicted[first]))
-        subject = metadata["subject"].to_numpy()[test][0]
+        expected = balanced_accuracy_score(y[test][first], fitted.predict(X[test])[first])
         row = (scores["pipeline"] == "small") & (scores["seed"] == seed)
-        row &= scores["subject"] == subject
-        assert scores.loc[row, "balanced_accuracy"].tolist() == by_hand[-1:]
+        row &= scores["subject"] == subjects[test][0]
+        assert scores.loc[row, "balanced_accuracy"].tolist() == [expected]
     areas = scores[scores["pipeline"] == "small"].groupby("seed")["roc_auc"].apply(list)
     assert areas[3] != areas[4]
     assert scores.groupby("pipeline")["seed"].unique().map(list).to_dict() == {
@@ -174,9 +151,6 @@ def test_groups_reach_those_who_ask(simulated, name):
     np.testing.assert_array_equal(_Spy.seen[1], subjects[test])
 
 
-CHANCE = {"chance": make_baseline("chance")}
-
-
 @pytest.mark.skipif(
     not hasattr(sklearn.calibration, "_TemperatureScaling"),
     reason="method='temperature' came with scikit-learn 1.8",
@@ -216,9 +190,8 @@ def test_every_subject_is_explained_by_a_model_that_has_not_seen_it(simulated):
     subjects = metadata["subject"].to_numpy()
     classifier = EEGTransformerClassifier(n_groups=1, n_heads=4, max_epochs=2, random_state=0)
     explainer = AttentionExplainer("rollout")
-    folds = cross_subject_explanations(
-        classifier, X, y, subjects, explainer=explainer, cv=LeaveOneGroupOut()
-    )
+    options = {"explainer": explainer, "cv": LeaveOneGroupOut()}
+    folds = cross_subject_explanations(classifier, X, y, subjects, **options)
     assert [set(fold.subjects) for fold in folds] == [{1}, {2}, {3}, {4}]
     train = subjects != 3
     alone = explainer.explain(classifier.fit(X[train], y[train]), X[~train], y[~train])

@@ -163,21 +163,6 @@ def test_nothing_flows_between_test_subjects(loaded, kind):
     assert second[4] != first[4]
 
 
-def test_too_few_epochs_to_calibrate(loaded):
-    with pytest.warns(UserWarning, match="Subject 1 has 15 epochs of class 'left', too few"):
-        result = run_benchmark(
-            {"calibrated": {"a": make_baseline("chance")}},
-            lambda task: loaded,
-            "simulated",
-            cv=LeaveOneGroupOut(),
-            information="calibrated",
-            n_calibration=15,
-        )
-    assert len(result.scores) == 0
-    assert tuple(result.scores.columns) == COLUMNS
-    assert len(result.failures) == 4
-
-
 def test_whoever_cannot_be_calibrated_does_not_keep_others_of_the_fold_from_it(loaded):
     X, y, subjects = loaded
     few = (subjects != 4) | (np.cumsum((subjects == 4) & (y == "left")) <= 5)
@@ -187,15 +172,9 @@ def test_whoever_cannot_be_calibrated_does_not_keep_others_of_the_fold_from_it(l
         part = X[rows], y[rows], subjects[rows]
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            results.append(
-                run_benchmark(
-                    {"calibrated": {"a": make_baseline("csp+lda")}},
-                    lambda task, part=part: part,
-                    "simulated",
-                    cv=[(_even(part, False), _even(part, True))],
-                    information="calibrated",
-                )
-            )
+            pipelines = {"calibrated": {"a": make_baseline("csp+lda")}}
+            options = {"cv": [(_even(part, False), _even(part, True))], "information": "calibrated"}
+            results.append(run_benchmark(pipelines, lambda task, p=part: p, "simulated", **options))
     assert len(results[1].failures) == len(caught) == 0
     failure = results[0].failures.iloc[0]
     assert (len(results[0].failures), failure["subject"], failure["fold"]) == (1, 4, 0)
@@ -209,16 +188,9 @@ def _even(part, even):
     return np.flatnonzero((part[2] % 2 == 0) == even)
 
 
-def test_alignment_is_not_strict(loaded):
-    aligned = make_eeg_pipeline(make_baseline("csp+lda"), align=True)
-    nested = make_pipeline(aligned)
-    for pipeline in (aligned, nested):
-        with pytest.raises(ValueError, match="'a' aligns test subjects .* not 'strict'"):
-            _run(loaded, {"strict": {"a": pipeline}})
-
-
 def test_adapting_is_not_strict_however_it_is_written(loaded):
     for classifier in (
+        make_pipeline(make_eeg_pipeline(make_baseline("csp+lda"), align=True)),
         EEGTransformerClassifier(adapt=np.True_),
         GridSearchCV(EEGTransformerClassifier(), {"adapt": [False, True]}),
         GridSearchCV(make_pipeline(EEGTransformerClassifier()), [{"x__adapt": np.array([True])}]),
@@ -294,13 +266,8 @@ def test_pipelines_by_task_and_subjects_by_metadata(simulated):
         loads.append(task)
         return X, y, metadata
 
-    scores = run_benchmark(
-        pipelines,
-        load,
-        ["one", "two"],
-        cv=LeaveOneGroupOut(),
-        information=("strict", "transductive"),
-    ).scores
+    options = {"cv": LeaveOneGroupOut(), "information": ("strict", "transductive")}
+    scores = run_benchmark(pipelines, load, ["one", "two"], **options).scores
     assert loads == ["one", "two"]
     assert asked == [(k, t) for t in ("one", "two") for k in ("strict", "transductive")]
     assert scores.groupby(["task", "information"]).size().tolist() == [4] * 4
@@ -323,12 +290,6 @@ def test_bad_arguments(loaded, changes, message):
     arguments = {"tasks": "simulated", "cv": LeaveOneGroupOut()} | changes
     with pytest.raises(ValueError, match=message):
         run_benchmark({"strict": {"a": make_baseline("chance")}}, lambda task: loaded, **arguments)
-
-
-def test_a_store_that_is_a_file(loaded, tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="file is a file; name a folder"):
-        _run(loaded, {"strict": {"a": make_baseline("chance")}}, store=tmp_path / "file")
 
 
 def test_labels_and_subjects_in_arrays_of_objects_are_numbers_or_text(simulated):

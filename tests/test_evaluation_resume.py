@@ -79,6 +79,9 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
 
 def test_broken_lines_are_noticed(tmp_path):
     store, log = tmp_path / "store", tmp_path / "log"
+    log.touch()
+    with pytest.raises(ValueError, match="log is a file; name a folder"):
+        killed_benchmark.run(log, log)
     first = killed_benchmark.run(store, log).scores
     lines = _lines(store)
     assert len(lines) == 40

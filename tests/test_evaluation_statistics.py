@@ -89,16 +89,11 @@ def test_scores_of_tables_with_fewer_digits_have_the_same_ties():
     # Balanced accuracies of 20 + 25 epochs and three seeds, as exact fractions and as written.
     rng = np.random.default_rng(0)
     hits = rng.integers(0, [21, 26], size=(12, 2, 12, 3, 2))
-    exact = [
-        [
-            [
-                sum(Fraction(int(a), 20) + Fraction(int(b), 25) for a, b in seeds) / 6
-                for seeds in one
-            ]
-            for one in pair
-        ]
-        for pair in hits
-    ]
+
+    def score(seeds):
+        return sum(Fraction(int(a), 20) + Fraction(int(b), 25) for a, b in seeds) / 6
+
+    exact = [[[score(seeds) for seeds in one] for one in pair] for pair in hits]
     n_ties = 0
     for one, other in exact:
         true = [a - b for a, b in zip(one, other, strict=True)]
@@ -137,12 +132,8 @@ def test_comparison_against_numpy_and_scipy():
 
 def test_seeds_are_averaged_and_are_no_subjects():
     scores = two([0.1, 0.2, 0.3, 0.1, 0.2])
-    repeated = pd.concat(
-        [
-            scores.assign(seed=0),
-            scores.assign(seed=1, balanced_accuracy=scores["balanced_accuracy"] + 0.02),
-        ]
-    )
+    better = scores.assign(seed=1, balanced_accuracy=scores["balanced_accuracy"] + 0.02)
+    repeated = pd.concat([scores.assign(seed=0), better])
     pd.testing.assert_series_equal(
         compare_pipelines(scores, "reference")["p_wilcoxon"],
         compare_pipelines(repeated, "reference")["p_wilcoxon"],

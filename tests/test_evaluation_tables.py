@@ -98,33 +98,26 @@ def test_bare_scores_need_no_other_columns():
     assert "against chance" in scores_table(scores, reference="chance")
 
 
-def test_whoever_lacks_a_subject_is_named_and_not_best():
-    scores = make_scores(4, 8)
-    scores = scores[(scores["pipeline"] != "MDM") | (scores["subject"] != 3)]
-    scores.loc[scores["pipeline"] == "MDM", "balanced_accuracy"] = 1.0
-    text = scores_table(scores)
-    table, subjects = cells(text)
-    assert "MDM has no score, or not with each of its seeds, of S3" in " ".join(text.split())
-    assert (table[3]["mean"], table[3]["p (Holm)"], subjects[3]["S3"]) == ("1.000", "–", "–")
-    assert sum("**" in row["mean"] for row in table) == 1
-    # The others are compared all the same.
-    others = compare_pipelines(scores[scores["pipeline"] != "MDM"], "CSP+LDA")
-    assert (
-        table[2]["p (Holm)"]
-        == f"{others.set_index('pipeline').loc['tangent space+LR', 'p_holm']:.3f}"
-    )
-
-
-def test_whoever_lacks_a_seed_is_named_and_not_best():
-    scores = make_scores(4, 8, seeds=(0, 1))
-    gap = (scores["pipeline"] == "MDM") & (scores["seed"] == 1) & scores["subject"].isin([3, 4])
+@pytest.mark.parametrize("seeds, lacking", [((0,), [3]), ((0, 1), [3, 4])])
+def test_whoever_lacks_a_subject_or_a_seed_is_named_and_not_best(seeds, lacking):
+    scores = make_scores(4, 8, seeds=seeds)
+    is_last = scores["seed"] == seeds[-1]
+    gap = (scores["pipeline"] == "MDM") & is_last & scores["subject"].isin(lacking)
     scores = scores[~gap]
     scores.loc[scores["pipeline"] == "MDM", "balanced_accuracy"] = 1.0
     text = scores_table(scores)
-    table = cells(text)[0]
-    assert "MDM has no score, or not with each of its seeds, of S3, S4" in " ".join(text.split())
+    table, subjects = cells(text)
+    names = ", ".join(f"S{subject}" for subject in lacking)
+    said = f"MDM has no score, or not with each of its seeds, of {names}"
+    assert said in " ".join(text.split())
     assert (table[3]["mean"], table[3]["p (Holm)"]) == ("1.000", "–")
-    with pytest.raises(ValueError, match="'MDM' has no balanced accuracy of S3, S4 in baseline-ey"):
+    assert (subjects[3]["S3"] == "–") == (len(seeds) == 1)
+    assert sum("**" in row["mean"] for row in table) == 1
+    # The others are compared all the same.
+    others = compare_pipelines(scores[scores["pipeline"] != "MDM"], "CSP+LDA")
+    p_value = others.set_index("pipeline").loc["tangent space+LR", "p_holm"]
+    assert table[2]["p (Holm)"] == f"{p_value:.3f}"
+    with pytest.raises(ValueError, match=f"'MDM' has no balanced accuracy of {names} in baseline"):
         compare_pipelines(scores, "CSP+LDA")
 
 

@@ -18,7 +18,6 @@ from skeegformer import (
     EEGTransformerClassifier,
     OriginalTransformerClassifier,
     export_network,
-    make_baseline,
 )
 
 TINY = {"mirror": None, "n_heads": 4, "max_epochs": 2, "random_state": 0}
@@ -227,12 +226,9 @@ def test_refusals(small, tmp_path, monkeypatch):
         (EEGTransformerClassifier(), {}, NotFittedError, "not fitted"),
         (classifier, {"subject": 1}, ValueError, "adapt=False"),
         (pipe, {}, ValueError, r"\(bandpassfilter\).*pipeline\[-1\]"),
-        (make_baseline("csp+lda"), {}, TypeError, "there is a LinearDiscriminantAnalysis"),
     ):
         with pytest.raises(kind, match=message):
             export_network(model, path, **options)
-    with pytest.raises(ValueError, match=r"does not end in \.onnx or \.pt2"):
-        export_network(classifier, tmp_path / "a.tflite")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'skeegformer\[onnx\]'"):
         export_network(classifier, path)

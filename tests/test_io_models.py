@@ -33,7 +33,6 @@ from skeegformer import (
     ChannelSelector,
     EEGTransformerClassifier,
     EuclideanAlignment,
-    Explanation,
     MirroredClassifier,
     NetworkClassifier,
     NotchFilter,
@@ -362,21 +361,13 @@ def test_files_are_replaced_only_when_asked_to(fitted, tmp_path):
     assert path.read_bytes() == before
     save_model(_tiny(), str(path), overwrite=True)
     assert load_model(path).get_params() == _tiny().get_params()
-    with pytest.raises(ValueError, match=r"not end in .safetensors: call it model.safetensors"):
-        save_model(fitted, tmp_path / "model.pkl")
 
 
 def test_files_that_are_no_models(path, tmp_path):
     content = path.read_bytes()
-    with pytest.raises(FileNotFoundError, match="There is no file"):
-        load_model(tmp_path / "none.safetensors")
-    with pytest.raises(IsADirectoryError, match="is a folder"):
-        load_model(tmp_path)
     (tmp_path / "model.json").write_text("{}")
     with pytest.raises(ValueError, match=r"model.json does not end in .safetensors"):
         load_model(tmp_path / "model.json")
-    with pytest.raises(ValueError, match="holds a model, for load_model"):
-        Explanation.load(path)
     other = tmp_path / "other.safetensors"
     other.write_bytes(content.replace(b'\\"random_state\\": 0', b'\\"random_state\\": 1'))
     with pytest.raises(ValueError, match="was changed since it was saved"):

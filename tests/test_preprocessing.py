@@ -385,8 +385,6 @@ def test_resampled_epochs_know_their_rate():
     assert epochs.info["sfreq"] == SFREQ
     same = Resampler().fit_transform(epochs)
     np.testing.assert_array_equal(same.get_data(), epochs.get_data())
-    with pytest.raises(ValueError, match=r"sfreq is 0, but .* None means no change"):
-        Resampler(0).fit(epochs)
 
 
 @pytest.mark.parametrize("sfreq, n_times", [(56, 90), (56, 170), (56, 330), (57, 240)])
@@ -438,14 +436,6 @@ def test_dropper_takes_places():
     # Places are those of `fit`, whatever the order of later epochs.
     turned = epochs.copy().reorder_channels(epochs.ch_names[::-1])
     assert set(on_epochs.transform(turned).ch_names) == set(by_name.kept_ch_names_)
-    with pytest.raises(ValueError, match="ch_names has 5, but the 5 channels of X have the places"):
-        ChannelDropper([0, 5]).fit(X)
-    with pytest.raises(ValueError, match="ch_names has -1, but"):
-        ChannelDropper([-1]).fit(X)
-    with pytest.raises(ValueError, match="has all 5 channels of X, and no signal would be left"):
-        ChannelDropper(range(5)).fit(X)
-    with pytest.raises(ValueError, match="ch_names has 1, but has to be a list of channel names"):
-        ChannelDropper(["Cz", 1]).fit(epochs)
 
 
 def test_picker_keeps_the_order_given():
@@ -555,9 +545,6 @@ def test_shrinkage(subjects):
     few = EuclideanAlignment().fit(X[:1, :, :10]).references_[None]
     raw = mean_covariance(X[:1, :, :10])
     assert np.linalg.cond(few) < np.linalg.cond(raw)
-    for wrong in (-0.1, 1.1, "oas", None):
-        with pytest.raises(ValueError, match="has to be 'auto' or a number from 0 to 1"):
-            EuclideanAlignment(shrinkage=wrong).fit(X)
 
 
 def test_seen_and_unseen_subjects(subjects):
@@ -614,8 +601,6 @@ def test_bad_groups(subjects):
     X, groups = subjects
     with pytest.raises(ValueError, match="X has 24 epochs, groups has 23 entries"):
         EuclideanAlignment().fit(X, groups=groups[1:])
-    with pytest.raises(ValueError, match=r"missing .* for 1 of 24 epochs"):
-        EuclideanAlignment().fit(X, groups=[np.nan, *range(23)])
     silent = X.copy()
     silent[groups == "Emmy"] = 0
     with pytest.raises(ValueError, match="The signal of subject 'Emmy' is zero throughout"):
@@ -623,11 +608,10 @@ def test_bad_groups(subjects):
 
 
 class Recorder(ClassifierMixin, BaseEstimator):
-    """Predict from the first sample, so that predictions show what came in."""
+    """Remembers what came in."""
 
     def fit(self, X, y):
-        self.classes_ = np.unique(y)
-        self.seen_ = X
+        self.classes_, self.seen_ = np.unique(y), X
         return self
 
     def predict(self, X):

@@ -282,15 +282,6 @@ def test_other_channels_than_in_fit_are_named(validate):
         validate(door, 1e6 * epochs.get_data()[:, :3], reset=False)
 
 
-@pytest.mark.parametrize("validate", [validate_eeg, validate_signal])
-def test_other_rates_are_refused(validate):
-    door = fitted(make_epochs(), validate)
-    match = r"sampled at 128 Hz, but this Door was fitted at 160 Hz; .* Resampler\(160\)"
-    with pytest.raises(ValueError, match=match):
-        validate(door, make_epochs(sfreq=128.0), reset=False)
-    validate(door, make_epochs(sfreq=160.0 + 1e-9), reset=False)
-
-
 def test_signal_facts_told_for_arrays_have_to_agree_with_epochs():
     epochs = make_epochs()
     validate_signal(Door(), epochs, reset=True, sfreq=160, ch_names=NAMES[::-1])
@@ -373,21 +364,11 @@ def test_labels():
     assert codes.dtype == np.int64
     assert classes.tolist() == ["left", "right"]
     assert not hasattr(door, "classes_")
-    with pytest.raises(ValueError, match="requires y to be passed"):
-        validate_labels(door, None, 3)
-    with pytest.raises(ValueError, match="X has 3 epochs, y has 2 labels"):
-        validate_labels(door, [0, 1], 3)
-    with pytest.raises(ValueError, match="NaN"):
-        validate_labels(door, [0.0, np.nan, 1.0], 3)
-    with pytest.raises(ValueError, match="Unknown label type"):
-        validate_labels(door, [0.1, 0.2, 0.35], 3)
 
 
 def test_groups():
     assert validate_groups(None, 3) is None
     assert validate_groups(pd.Series(["a", "b", "a"]), 3).tolist() == ["a", "b", "a"]
-    with pytest.raises(ValueError, match="X has 3 epochs, groups has 2 entries; pass one group"):
-        validate_groups([1, 2], 3)
     for missing in (np.nan, None, pd.NA):
         with pytest.raises(ValueError, match=r"missing .* for 1 of 3 epochs, .* epoch 1"):
             validate_groups(np.array([1, missing, 2], dtype=object), 3)
@@ -398,5 +379,3 @@ def test_channel_names():
     assert validate_ch_names(np.array(["Cz", "Pz"]), "ch_names") == ["Cz", "Pz"]
     with pytest.raises(ValueError, match="ch_names has channels that occur twice: Cz, Pz"):
         validate_ch_names(["Pz", "Cz", "Cz", "Pz"], "ch_names")
-    with pytest.raises(ValueError, match="ch_names has 3, but has to be a list of channel names"):
-        validate_ch_names([3], "ch_names")

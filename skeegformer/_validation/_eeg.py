@@ -1,9 +1,7 @@
 """Epochs of every kind, checked, and in the form that an estimator was fitted with.
 
-Whatever a user or scikit-learn hands over (`mne.Epochs`, the list of Epochs that scikit-learn makes
-when it indexes them, 3-D or 2-D arrays, DataFrames, `MappedEpochs`) becomes an `EEGData`.
-Classifiers ask for float32 microvolts (`validate_eeg`), transformers for the signal in its own unit
-and type (`validate_signal`).
+Whatever a user or scikit-learn hands over (`mne.Epochs`, the list that scikit-learn makes of them,
+arrays, DataFrames, `MappedEpochs`) becomes an `EEGData`.
 """
 
 import warnings
@@ -50,15 +48,13 @@ class EEGData:
 def validate_eeg(estimator, X, *, reset, lazy=False):
     """Check epochs for a classifier and bring them into the form it was fitted with.
 
-    The estimator is not changed. A parameter ``sfreq`` of its own gives the rate of arrays, which
-    are taken as they are; a method ``_complete`` makes the channels of `fit` of others, and
-    ``_way_out`` gives a sentence for those that are refused. Unless this is `fit` (`reset`), X has
-    to agree with what `remember_input` remembered. `MappedEpochs` are loaded, unless `lazy`.
+    Its parameter ``sfreq`` gives the rate of arrays, which are taken as they are; a method
+    ``_complete`` makes the channels of `fit` of others, and ``_way_out`` gives a sentence for those
+    that are refused. Unless this is `fit` (`reset`), X has to agree with what `remember_input`
+    remembered. `MappedEpochs` are loaded, unless `lazy`.
 
-    Gives an `EEGData` with float32 data of shape (n_epochs, n_chans, n_times), Epochs in microvolts
-    and without their non-EEG channels. Raises a TypeError if X is no epochs, for example a
-    `mne.io.Raw`, or a list that mixes kinds, and a ValueError if X is empty, complex or ragged, has
-    NaN or infinity, or does not agree with `fit`.
+    Gives an `EEGData` with float32 data, Epochs in microvolts and without non-EEG channels. Raises
+    a TypeError if X is no epochs, or mixes kinds, and a ValueError if values or shape are bad.
     """
     sfreq = getattr(estimator, "sfreq", None)
     if is_epochs(X):
@@ -122,9 +118,7 @@ def validate_signal(estimator, X, *, reset, ch_names=None, sfreq=None, same_sfre
 def remember_input(estimator, eeg, *, scale=False):
     """Have an estimator remember in `fit` what later input has to look like.
 
-    Sets ``n_features_in_``, ``feature_names_in_`` (where names are known), ``n_chans_``,
-    ``n_times_``, ``ch_names_``, ``sfreq_`` and ``info_``; with `scale` also the size of the signal,
-    by which `validate_eeg` tells volts from microvolts.
+    With `scale` also the size of the signal, by which `validate_eeg` tells volts from microvolts.
     """
     estimator.n_chans_, estimator.n_times_ = eeg.data.shape[1:]
     estimator.sfreq_, estimator.ch_names_, estimator.info_ = eeg.sfreq, eeg.ch_names, eeg.info

@@ -47,9 +47,8 @@ def eeg_picks(epochs):
 def _concatenate(parts):
     """Join loaded Epochs that belong together.
 
-    MNE's own function takes most of a minute for the 2000 single epochs of a
-    cross-validation split, because each of them carries the drop log of all; it
-    also moves the events.
+    MNE's own function takes most of a minute for 2000 single epochs, each of which carries the drop
+    log of all, and moves the events.
     """
     first = parts[0]
     event_id = {}

@@ -100,12 +100,10 @@ def _column(name, values, is_complete=True):
 
 def _refuse_mixed(name, labels):
     """Raise on labels that have no order, such as text beside numbers."""
-    if labels.dtype != object:
-        return
-    kinds = sorted({type(label).__name__ for label in labels})
     try:
         np.unique(labels)
     except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in labels})
         raise ValueError(
             f"{name} mixes {' and '.join(kinds)}; give labels of a single type, none missing."
         ) from error

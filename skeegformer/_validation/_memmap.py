@@ -17,10 +17,9 @@ class MappedEpochs:
     """Epochs that stay in a file, and are read when they are needed.
 
     Made by `load_memmap`. Indexing with an int gives an array; with a slice, a list or an array of
-    indices, or a mask, it gives other `MappedEpochs` of the same file and reads nothing, so that
-    scikit-learn's cross-validation takes them as they are. `EEGTransformerClassifier` trains
-    on them and predicts without ever having all of them in memory; other steps load them.
-    They are pickled as the path and the selection.
+    indices, or a mask, it gives other `MappedEpochs` of the same file and reads nothing.
+    `EEGTransformerClassifier` trains on them and predicts without ever having all of them in
+    memory; other steps load them. They are pickled as the path and the selection.
 
     Parameters
     ----------
@@ -42,19 +41,14 @@ class MappedEpochs:
 
     Attributes
     ----------
-    path, unit, ch_names, sfreq, info
-        As the parameters.
-    shape : tuple of (int, int, int)
-        ``(n_epochs, n_chans, n_times)`` of what is chosen.
-    subjects : ndarray of shape (n_epochs,) or None
-        The subject of each epoch that is chosen.
+    path, unit, ch_names, sfreq, info, shape, subjects
+        As the parameters, the last two of what is chosen.
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the size of the file, or the number of names or subjects, does not agree with `shape`.
+    FileNotFoundError, ValueError
+        If there is no such file, or its size, or the number of names or subjects, does not agree
+        with `shape`.
 
     Examples
     --------
@@ -189,10 +183,7 @@ class MappedEpochs:
         return self.load().astype(self.dtype if dtype is None else dtype, copy=False)
 
     def to_epochs(self, metadata=None):
-        """Load what is chosen as Epochs, in volts.
-
-        Values whose unit is not volts are taken for microvolts, so that a classifier gets the same
-        numbers from these Epochs as from `self`.
+        """Load what is chosen as Epochs, in volts; values not in volts count as microvolts.
 
         Parameters
         ----------
@@ -268,7 +259,7 @@ def _choose(n, key):
 
 
 def read_rows(data, indices):
-    """Read some epochs of an array or of `MappedEpochs` into memory."""
+    """Read some epochs into memory."""
     return data.read(indices) if isinstance(data, MappedEpochs) else data[indices]
 
 

@@ -1,6 +1,7 @@
 """The command ``skeegformer``."""
 
 import argparse
+import os
 import sys
 
 from skeegformer.cli import benchmark, demo, download, explain, train
@@ -21,6 +22,9 @@ def main(argv=None):
     """
     args = _parser().parse_args(argv)
     args.words = sys.argv[1:] if argv is None else argv
+    # In the environment, because it has to reach the processes that train as well.
+    os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
+    os.environ["MPLBACKEND"] = "Agg"  # figures go into files, windows are not opened
     try:
         return args.run(args)
     except (ValueError, OSError) as error:
@@ -39,9 +43,6 @@ def _parser():
     )
     parser.add_argument("--version", action="version", version=f"skeegformer {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    demo.add_parser(commands)
-    download.add_parser(commands)
-    train.add_parser(commands)
-    explain.add_parser(commands)
-    benchmark.add_parser(commands)
+    for module in (demo, download, train, explain, benchmark):
+        module.COMMAND.add_to(commands)
     return parser

@@ -1,7 +1,6 @@
 """Reading of arguments, and messages, that several commands share."""
 
 import argparse
-import os
 import re
 
 
@@ -22,15 +21,22 @@ def number_list(text):
 
 def recorded(tasks):
     """List the subjects whose recordings of all tasks of the benchmark are on this machine."""
-    from skeegformer.evaluation.tasks import recorded_subjects
+    from skeegformer.datasets._files import data_root, recording_path
+    from skeegformer.datasets._tasks import BENCHMARK_TASKS, N_SUBJECTS, TASKS
 
-    found = set.intersection(*(set(recorded_subjects(task)) for task in tasks))
+    root = data_root()
+    runs = [run for task in tasks for name in BENCHMARK_TASKS[task] for run in TASKS[name].runs]
+    found = [
+        subject
+        for subject in range(1, N_SUBJECTS + 1)
+        if all(recording_path(root, subject, run).is_file() for run in runs)
+    ]
     if not found:
         raise ValueError(
             f"There are no recordings of {', '.join(tasks)} on this machine; let MNE_DATA point to "
             "them, or name --subjects, such as 1-10, to download."
         )
-    return sorted(found)
+    return found
 
 
 def count(n, noun):
@@ -42,14 +48,6 @@ def check_jobs(jobs):
     """Refuse a number of processes that does no work."""
     if jobs == 0:
         raise ValueError("--jobs 0 does no work; give a number of processes, or -1.")
-
-
-def draw_into_files():
-    """Keep MNE quiet, also in processes that are started later, and open no windows."""
-    os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
-    import matplotlib
-
-    matplotlib.use("Agg")
 
 
 def name_flags(message, flags):

@@ -1,6 +1,7 @@
-"""Options as rows of a table, from which parsers are made."""
+"""Commands and their options as tables, from which parsers are made."""
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,31 @@ class Option:
         return [flag for flag in dict.fromkeys(flags) if flag]
 
 
+@dataclass(frozen=True)
+class Command:
+    """A command; `add_options` is given its parser, and `run` what has been parsed."""
+
+    name: str
+    help: str
+    description: str
+    epilog: str | None
+    add_options: Callable
+    run: Callable
+
+    def add_to(self, commands):
+        """Describe the command's arguments."""
+        parser = commands.add_parser(
+            self.name,
+            help=self.help,
+            description=self.description,
+            epilog=self.epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.add_options(parser)
+        parser.set_defaults(run=self.run)
+
+
 def add_options(parser, options, *, suppress=False):
     """Add options to a parser; with `suppress`, those not given are missing from its result."""
     for option in options:
@@ -42,7 +68,7 @@ def add_options(parser, options, *, suppress=False):
         else:
             settings |= {"type": option.type, "choices": option.choices}
             settings["nargs"] = "+" if option.many else None
-            if not option.choices:
+            if option.many or not option.choices:
                 settings["metavar"] = option.flags[0].strip("-").upper()
         parser.add_argument(*option.flags, **settings)
 

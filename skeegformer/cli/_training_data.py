@@ -193,17 +193,12 @@ def _recordings(options):
 
 def _choose(X, y, metadata, options, names):
     """Keep the epochs that are asked for."""
-    kept = np.ones(len(y), bool)
+    from skeegformer.datasets._memmap_reading import matches
+
+    kept, table = np.ones(len(y), bool), metadata.assign(condition=y).astype(str)
     for name in names:
         if options[name]:
-            column = options["groups"] or "subject"
-            values = y if name == "conditions" else metadata.get(column, np.array([]))
-            values = np.asarray(values).astype(str)
-            wanted = [str(value) for value in options[name]]
-            unknown = set(wanted) - set(values)
-            if unknown:
-                known = ", ".join(np.unique(values).tolist()) or "none"
-                raise ValueError(f"--{name} {min(unknown)} is unknown; there are {known}.")
-            kept &= np.isin(values, wanted)
+            column = "condition" if name == "conditions" else options["groups"] or "subject"
+            kept &= matches(f"--{name}: the data", table, column, options[name])
     chosen = np.flatnonzero(kept)
     return X[chosen], y[chosen], metadata.iloc[chosen].reset_index(drop=True)

@@ -1,30 +1,22 @@
 """``skeegformer benchmark``: all pipelines on unseen subjects, resumed where it was stopped."""
 
-import argparse
 import json
-import os
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 from skeegformer._utils.files import replacing
 from skeegformer.cli._arguments import check_jobs, number_list, recorded
-from skeegformer.cli._files import claim_folder
+from skeegformer.cli._files import claim_folder, write_table
+from skeegformer.cli._options import Command, Option, add_options
+from skeegformer.datasets._tasks import BENCHMARK_TASKS, STANDARD_TASKS
 
 _DESCRIPTION = """\
 Score classifiers on subjects of PhysioNet's EEG Motor Movement/Imagery Dataset that they were not
-trained on. Every finished fit is kept in DIR at once: after an interruption the same command goes
+trained on. Every finished fit is kept at once: after an interruption the same command goes
 on where it was, and fits that failed are tried again.
 """
-_TASKS = (
-    "baseline-eyes",
-    "fist-imagination",
-    "fist_feet-imagination",
-    "four-class-imagination",
-    "fist-motion",
-    "fist_feet-motion",
-    "all",
-)
 _EPILOG = """\
 tasks:
   baseline-eyes           eyes open or closed, at rest
@@ -47,10 +39,10 @@ information about the test subjects:
   calibrated              the first few labelled epochs of each, which join the training and
                           alone decide on the alignment
 
-files in DIR:
+files in the folder --output:
   scores.csv              a row for each pipeline, seed and test subject
   table.md                the table that is printed as well
-  settings.json           what DIR was started with; other settings need another DIR
+  settings.json           what it was started with; other settings need another folder
   fits.jsonl              finished fits
 
 examples:
@@ -63,88 +55,42 @@ fits failed, 2 when the input was at fault.
 """
 
 
-def add_parser(commands):
-    """Describe the command's arguments.
+def _subjects(text):
+    return text if text in ("all", "recorded") else number_list(text)
 
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where to add them.
-    """
-    parser = commands.add_parser(
-        "benchmark",
-        help="score all pipelines on unseen subjects of recorded data, and resume",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add(
-        "--task",
-        nargs="+",
-        choices=_TASKS,
-        default=["all"],
-        metavar="TASK",
-        help="see below (default: all)",
-    )
-    add(
-        "--protocol",
-        default="leave-one-subject-out",
-        help="who is trained on and who is tested, see below (default: %(default)s)",
-    )
-    add(
-        "--information",
-        nargs="+",
-        choices=("strict", "transductive", "calibrated"),
+
+_TASKS = (*BENCHMARK_TASKS, "all")
+_OPTIONS = [
+    Option("task", "see below (default: all)", default=["all"], many=True, choices=_TASKS),
+    Option("protocol", "who is trained on and tested, see below", default="leave-one-subject-out"),
+    Option(
+        "information",
+        "one of those below, or several, each with its own table (default: strict)",
         default=["strict"],
-        metavar="KIND",
-        help="strict, transductive, calibrated, or several of them; each has its own table "
-        "(default: strict)",
-    )
-    add(
-        "--pipelines",
-        nargs="+",
-        metavar="NAME",
-        help="pipelines to compare (default: all of them; 'list' shows their names)",
-    )
-    add(
-        "--subjects",
-        type=lambda text: text if text in ("all", "recorded") else number_list(text),
+        many=True,
+        choices=("strict", "transductive", "calibrated"),
+    ),
+    Option("pipelines", "what to compare (default: all; 'list' shows their names)", many=True),
+    Option(
+        "subjects",
+        "such as 1-8 or 1,2,5-9, or all; missing recordings are downloaded. 'recorded' takes those "
+        "on this machine",
+        type=_subjects,
         default="recorded",
-        metavar="LIST",
-        help="subjects such as 1-8 or 1,2,5-9, or all; missing recordings are downloaded. "
-        "'recorded' takes those on this machine (default: %(default)s)",
-    )
-    add(
-        "--seeds",
-        type=number_list,
-        default="0",
-        metavar="LIST",
-        help="seeds such as 0-2; each repeats the pipelines that are random (default: %(default)s)",
-    )
-    add(
-        "--calibration-epochs",
-        type=int,
-        default=5,
-        metavar="N",
-        help="for calibrated: epochs of each class to train on (default: %(default)s)",
-    )
-    add(
-        "--jobs",
-        type=int,
-        default=-1,
-        metavar="N",
-        help="processes to train in, each with one thread; -1, the default, for one per core",
-    )
-    add(
-        "--output",
-        type=Path,
-        default=Path("skeegformer-benchmark"),
-        metavar="DIR",
-        help="folder for the results; one that was begun with the same settings is continued "
-        "(default: %(default)s)",
-    )
-    parser.set_defaults(run=_run)
+    ),
+    Option("seeds", "such as 0-2; each repeats what is random", type=number_list, default="0"),
+    Option(
+        "calibration_epochs", "calibrated: epochs of each class to train on", type=int, default=5
+    ),
+    Option("jobs", "processes of one thread each; -1 for one per core", type=int, default=-1),
+    Option(
+        "output",
+        "folder for the results; one that was begun with the same settings is continued",
+        None,
+        Path,
+        Path("skeegformer-benchmark"),
+    ),
+]
 
 
 def _run(args):
@@ -155,12 +101,10 @@ def _run(args):
         print("\n".join(BENCHMARK_PIPELINES))
         return 0
     check_jobs(args.jobs)
-    tasks = list(_TASKS[:4]) if "all" in args.task else list(dict.fromkeys(args.task))
+    tasks = list(STANDARD_TASKS) if "all" in args.task else list(dict.fromkeys(args.task))
     cv = _splitter(args.protocol)
     names = _pipeline_names(args.pipelines)
     kinds = list(dict.fromkeys(args.information))
-    # In the environment, because it has to reach the processes that train as well.
-    os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
     subjects = {task: _subjects_of(task, args.subjects, cv) for task in tasks}
     settings = {
         "--task": tasks,
@@ -295,8 +239,17 @@ def _report(result, folder):
         lines = [f"- {' '.join(line.split())}\n" for line in describe_failures(result.failures)]
         table += "\nNot in the table, since these fits failed:\n\n" + "".join(lines)
     csv, markdown = folder / "scores.csv", folder / "table.md"
-    with replacing(csv) as path:
-        result.scores.to_csv(path, index=False)
+    write_table(csv, result.scores)
     with replacing(markdown) as path:
         path.write_text(table, encoding="utf-8")
     print(f"Wrote {csv} and {markdown}")
+
+
+COMMAND = Command(
+    "benchmark",
+    "score all pipelines on unseen subjects of recorded data, and resume",
+    _DESCRIPTION,
+    _EPILOG,
+    partial(add_options, options=_OPTIONS),
+    _run,
+)

@@ -1,70 +1,38 @@
 """``skeegformer demo``: a first look at scores and maps."""
 
-import os
+from functools import partial
 from pathlib import Path
 
-from skeegformer._utils.files import replacing
 from skeegformer.cli._arguments import check_jobs, number_list
-from skeegformer.cli._files import claim_folder
+from skeegformer.cli._files import claim_folder, write_figure, write_table
+from skeegformer.cli._options import Command, Option, add_options
 from skeegformer.datasets._tasks import TASKS
 
-
-def add_parser(commands):
-    """Describe the command's arguments.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where to add them.
-    """
-    demo = commands.add_parser(
-        "demo",
-        help="score the transformer across subjects beside CSP+LDA, and draw its attention",
-        description="Score chance, CSP+LDA and the transformer on subjects that they were not "
-        "trained on, then draw where in the epochs of these subjects the transformer's attention "
-        "went.",
-    )
-    demo.add_argument(
-        "--dataset",
-        choices=("simulated", "eegmmi"),
+_DESCRIPTION = """\
+Score chance, CSP+LDA and the transformer on subjects that they were not trained on, then draw where
+in the epochs of these subjects the transformer's attention went.
+"""
+_OPTIONS = [
+    Option(
+        "dataset",
+        "simulated epochs, or recordings of PhysioNet's EEG Motor Movement/Imagery Dataset, taken "
+        "from where MNE_DATA points or downloaded there",
         default="simulated",
-        help="simulated epochs, or recordings of PhysioNet's EEG Motor Movement/Imagery Dataset, "
-        "taken from where MNE_DATA points or downloaded there (default: %(default)s)",
-    )
-    demo.add_argument(
-        "--task", choices=tuple(TASKS), help="task of eegmmi (default: baseline-eyes)"
-    )
-    demo.add_argument(
-        "--subjects",
+        choices=("simulated", "eegmmi"),
+    ),
+    Option("task", "task of eegmmi (default: baseline-eyes)", choices=tuple(TASKS)),
+    Option(
+        "subjects",
+        "such as 1-8 or 1,2,5-9; of simulated ones their number counts",
         type=number_list,
         default="1-8",
-        metavar="LIST",
-        help="subjects, such as 1-8 or 1,2,5-9; of simulated ones their number counts "
-        "(default: %(default)s)",
-    )
-    demo.add_argument(
-        "--folds", type=int, default=4, help="number of folds over subjects (default: %(default)s)"
-    )
-    demo.add_argument(
-        "--seed", type=int, default=0, help="seed of simulation and training (default: %(default)s)"
-    )
-    demo.add_argument(
-        "--jobs",
-        type=int,
-        default=-1,
-        help="processes to train in; -1, the default, for one per core",
-    )
-    demo.add_argument(
-        "--output",
-        type=Path,
-        default=Path("skeegformer-demo"),
-        metavar="DIR",
-        help="folder for scores.csv and topomap.png (default: %(default)s)",
-    )
-    demo.add_argument(
-        "--overwrite", action="store_true", help="replace these files where DIR has them already"
-    )
-    demo.set_defaults(run=_run)
+    ),
+    Option("folds", "number of folds over subjects", type=int, default=4),
+    Option("seed", "seed of simulation and training", type=int, default=0),
+    Option("jobs", "processes to train in; -1 for one per core", type=int, default=-1),
+    Option("output", "folder for scores.csv and topomap.png", None, Path, Path("skeegformer-demo")),
+    Option("overwrite", "replace these files where they are there", type=bool, default=False),
+]
 
 
 def _run(args):
@@ -84,15 +52,7 @@ def _run(args):
         )
     claim_folder(args.output)
 
-    # In the environment, because it has to reach the processes that train as well.
-    os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
-    # The drawing happens in files: no window, also on machines that could open one.
-    import matplotlib
-
-    matplotlib.use("Agg")
-
     from skeegformer import (
-        AttentionExplainer,
         concatenate_explanations,
         cross_subject_explanations,
         cross_subject_scores,
@@ -117,8 +77,7 @@ def _run(args):
     print("\n" + scores_table(scores, format="text"), flush=True)
 
     print("Training on the same folds again, for maps of the people who were left out ...")
-    explainer = AttentionExplainer()
-    folds = cross_subject_explanations(transformer, X, y, subjects, explainer=explainer, **options)
+    folds = cross_subject_explanations(transformer, X, y, subjects, **options)
     explanation = concatenate_explanations(folds)
     display = explanation.plot_topomap(by="class")
     display.figure_.suptitle(f"Attention to people not trained on: {name}", fontsize=11)
@@ -128,10 +87,8 @@ def _run(args):
         "is more than chance, and whether the transformer needs them, is not tested here."
     )
 
-    with replacing(csv) as path:
-        scores.to_csv(path, index=False)
-    with replacing(png) as path:
-        display.figure_.savefig(path, dpi=150)
+    write_table(csv, scores)
+    write_figure(png, display.figure_)
     print(f"Wrote {csv} and {png}")
     return 0
 
@@ -148,3 +105,13 @@ def _demo_data(args):
 
     X, y, metadata, _ = make_simulated_eeg(n_subjects=len(args.subjects), random_state=args.seed)
     return X, y, metadata, "simulated"
+
+
+COMMAND = Command(
+    "demo",
+    "score the transformer across subjects beside CSP+LDA, and draw its attention",
+    _DESCRIPTION,
+    None,
+    partial(add_options, options=_OPTIONS),
+    _run,
+)

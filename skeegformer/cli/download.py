@@ -1,11 +1,10 @@
 """``skeegformer download``: recordings from PhysioNet, cut into one memory-mapped file."""
 
-import argparse
-import os
+from functools import partial
 from pathlib import Path
 
 from skeegformer.cli._arguments import count, number_list
-from skeegformer.cli._options import Option, add_options
+from skeegformer.cli._options import Command, Option, add_options
 
 _DESCRIPTION = """\
 Download recordings of PhysioNet's EEG Motor Movement/Imagery Dataset that are not on this machine
@@ -54,27 +53,7 @@ _OPTIONS = [
 ]
 
 
-def add_parser(commands):
-    """Describe the command's arguments.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where to add them.
-    """
-    parser = commands.add_parser(
-        "download",
-        help="download recordings and write their epochs to a memory-mapped file",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_options(parser, _OPTIONS)
-    parser.set_defaults(run=_run)
-
-
 def _run(args):
-    os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
     from skeegformer import export_memmap, load_memmap
 
     options = {option.name: getattr(args, option.name) for option in _OPTIONS[3:]}
@@ -96,3 +75,13 @@ def _run(args):
     print(f"Wrote {path}, and its labels and header beside it.")
     print(f'Read it with skeegformer.load_memmap("{path}")')
     return 0
+
+
+COMMAND = Command(
+    "download",
+    "download recordings and write their epochs to a memory-mapped file",
+    _DESCRIPTION,
+    _EPILOG,
+    partial(add_options, options=_OPTIONS),
+    _run,
+)

@@ -1,13 +1,12 @@
 """``skeegformer explain``: what the models of training runs look at, use or need."""
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from skeegformer.cli import _lightning as lightning
-from skeegformer.cli._arguments import count, draw_into_files, name_flags
+from skeegformer.cli._arguments import count, name_flags
 from skeegformer.cli._explained_runs import (
     choose_epochs,
     find_runs,
@@ -17,7 +16,7 @@ from skeegformer.cli._explained_runs import (
     refuse_different,
 )
 from skeegformer.cli._files import claim_folder, write_figure, write_table
-from skeegformer.cli._options import Option, add_options
+from skeegformer.cli._options import Command, Option, add_options
 
 _METHODS = ("rollout", "gradient-rollout", "integrated-gradients", "occlusion", "permutation")
 _DESCRIPTION = """\
@@ -78,29 +77,12 @@ _OPTIONS = [
 ]
 
 
-def add_parser(commands):
-    """Describe the command's arguments.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where to add them.
-    """
-    parser = commands.add_parser(
-        "explain",
-        help="draw what trained models look at, and write it down",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def _add_options(parser):
     parser.add_argument("runs", nargs="+", metavar="RUN", help="one or many; patterns are resolved")
     add_options(parser, [*_EXPLAINER, *_OPTIONS])
-    parser.set_defaults(run=_run)
 
 
 def _run(args):
-    draw_into_files()
     try:
         return _explain_all(args)
     except ValueError as error:
@@ -144,30 +126,30 @@ def _explain_all(args):
     return 0
 
 
-def _names(method):
-    return {
-        "explanation": f"{method}.safetensors",
-        "epochs": f"{method}-epochs.csv",
-        "channels": f"{method}-channels.csv",
-        "map": f"{method}-topomap.png",
-        "bars": f"{method}-bars.png",
-        "report": f"{method}-report.html",
-    }
+# What is written, as the endings of the method's name; the last two of several runs only.
+_ENDINGS = {
+    "explanation": ".safetensors",
+    "epochs": "-epochs.csv",
+    "channels": "-channels.csv",
+    "map": "-topomap.png",
+    "bars": "-bars.png",
+    "report": "-report.html",
+    "maps of runs": "-runs.png",
+    "runs": "-runs.csv",
+}
 
 
-def _names_of_several(method):
-    return {"maps of runs": f"{method}-runs.png", "runs": f"{method}-runs.csv"}
+def _paths(folder, method):
+    return {key: folder / f"{method}{ending}" for key, ending in _ENDINGS.items()}
 
 
 def _claim(path, method, overwrite):
     """Make a folder before anything is computed, and refuse to replace what is in it."""
     claim_folder(path)
-    names = {**_names(method), **_names_of_several(method)}.values()
-    taken = [name for name in names if (path / name).exists()]
+    taken = [file for file in _paths(path, method).values() if file.exists()]
     if taken and not overwrite:
         raise ValueError(
-            f"{path / taken[0]} exists already; pass --overwrite to replace it and the files "
-            "beside it."
+            f"{taken[0]} exists already; pass --overwrite to replace it and the files beside it."
         )
 
 
@@ -218,7 +200,7 @@ def _write(path, explanation, epochs, faithfulness, title, args):
     import matplotlib.pyplot as plt
     import pandas as pd
 
-    files = {key: path / name for key, name in _names(args.method).items()}
+    files = _paths(path, args.method)
     channels = explanation.channel_names
     values = pd.DataFrame(explanation.values, columns=channels)
     means = values.groupby(epochs["condition"].astype(str)).mean().T
@@ -243,8 +225,8 @@ def _write(path, explanation, epochs, faithfulness, title, args):
     is_map = figure == files["map"]
     what = "The map is" if is_map else "Without positions there is no map, but bars:"
     print(f"  most on {', '.join(top)}. {what} {figure}")
-    others = [file.name for key, file in files.items() if key not in ("map", "bars")]
-    print(f"  Beside it: {', '.join(others)}")
+    others = ("explanation", "epochs", "channels", "report")
+    print(f"  Beside it: {', '.join(files[key].name for key in others)}")
 
 
 def _compare(runs, found, args):
@@ -257,7 +239,7 @@ def _compare(runs, found, args):
     different = len({home.name for home in homes}) == len(homes)
     titles = [home.name if different else str(home) for home in homes]
     explanations = {title: one for title, (one, *_) in zip(titles, found, strict=True)}
-    files = {key: args.output / name for key, name in _names_of_several(args.method).items()}
+    files = _paths(args.output, args.method)
     rows = [
         {
             "run": title,
@@ -279,3 +261,13 @@ def _compare(runs, found, args):
         display = plot_topomaps(explanations, difference=difference)
         write_figure(files["maps of runs"], display.figure_)
         print(f"Maps of the runs beside each other: {files['maps of runs']}")
+
+
+COMMAND = Command(
+    "explain",
+    "draw what trained models look at, and write it down",
+    _DESCRIPTION,
+    _EPILOG,
+    _add_options,
+    _run,
+)

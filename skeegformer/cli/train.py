@@ -1,6 +1,5 @@
 """``skeegformer train``: from an export or recordings to a model, and on after an interruption."""
 
-import argparse
 import secrets
 import shutil
 import signal
@@ -13,10 +12,10 @@ from pathlib import Path
 from skeegformer.cli import _options
 from skeegformer.cli import _run_folder as folder
 from skeegformer.cli import _training_data as data
-from skeegformer.cli._arguments import count, draw_into_files, name_flags
+from skeegformer.cli._arguments import count, name_flags
 from skeegformer.cli._files import write_figure, write_table
 from skeegformer.cli._model import make_classifier, make_steps
-from skeegformer.cli._options import Option
+from skeegformer.cli._options import Command, Option
 from skeegformer.cli._train_options import (
     FLAGS,
     OPTIONS,
@@ -65,29 +64,12 @@ _RUN = [
 ]
 
 
-def add_parser(commands):
-    """Describe the command's arguments.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where to add them.
-    """
-    parser = commands.add_parser(
-        "train",
-        help="train a model, keep everything about it in a folder, and resume",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def _add_options(parser):
     _options.add_options(parser.add_argument_group("run"), _RUN)
     add_options(parser)
-    parser.set_defaults(run=_run)
 
 
 def _run(args):
-    draw_into_files()
     if args.tensorboard:
         try:
             import torch.utils.tensorboard  # noqa: F401
@@ -313,3 +295,13 @@ def _report(run, classifier, y, predictions, subjects, held_out):
 
 def _count(subjects):
     return f"{len(subjects)} epochs of {count(len(set(subjects.tolist())), 'subject')}"
+
+
+COMMAND = Command(
+    "train",
+    "train a model, keep everything about it in a folder, and resume",
+    _DESCRIPTION,
+    _EPILOG,
+    _add_options,
+    _run,
+)

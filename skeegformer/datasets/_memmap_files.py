@@ -1,7 +1,4 @@
-"""Files of an export: values, labels, and a header that says what is in them.
-
-The values and labels are those of eeg-transformer's ``download_data.py``, so that its reader takes
-them; the header is an addition.
+"""Files of an export: values and labels as eeg-transformer has them, and a header.
 
 An export is written to a hidden folder. When all of it is on the disk, one renaming of that folder
 makes it the export; only then do its files take the places of earlier ones. A process that is
@@ -126,10 +123,7 @@ def finish_interrupted(folder):
 
 
 def standardize(data):
-    """Compute z-scores of each channel of each epoch, as the original does.
-
-    A channel that does not vary becomes 0, of which the original makes NaN.
-    """
+    """Compute z-scores of each channel of each epoch; one that does not vary becomes 0."""
     data = np.asarray(data, dtype=np.float64)
     centred = data - data.mean(axis=-1, keepdims=True)
     std = data.std(axis=-1, keepdims=True)

@@ -46,14 +46,10 @@ def load_memmap(
         The table of labels; None takes ``label-....csv`` beside the file of values.
     conditions, stages, subjects : value or list of values or None, default=None
         Which epochs are wanted; None for all.
-    n_times, n_chans : int or None, default=None
-        Shape of an epoch, for files without a header. None takes `n_times` from the name and
-        `n_chans` from the size of the file.
-    sfreq : float or None, default=None
-        Sampling rate in Hz, for files without a header.
-    ch_names : sequence of str or None, default=None
-        Names of the channels, for files without a header. Those of the 10-05 system get their
-        positions.
+    n_times, n_chans, sfreq, ch_names : object, default=None
+        What files without a header do not tell: shape of an epoch (None takes it from the name and
+        the size of the file), sampling rate in Hz, and names of the channels, of which those of the
+        10-05 system get their positions.
     verify : bool, default=False
         Whether the files are compared with their checksums, for which all is read once.
 
@@ -91,7 +87,7 @@ def load_memmap(
     chosen = np.ones(len(table), dtype=bool)
     for column, wanted in (("condition", conditions), ("stage", stages), ("subject", subjects)):
         if wanted is not None:
-            chosen &= _matches(path, table, column, wanted)
+            chosen &= matches(path.name, table, column, wanted)
     if not chosen.any():
         raise ValueError(f"{path.name} has no epoch with all of what is asked for together.")
     is_known = not (table["subject"] == UNKNOWN).all()
@@ -286,8 +282,8 @@ def _check_files(path, header):
             )
 
 
-def _matches(path, labels, column, wanted):
-    """Mark the epochs that have one of the wanted values."""
+def matches(source, labels, column, wanted):
+    """Mark the epochs that have one of the wanted values; all labels are text."""
     if isinstance(wanted, str) or not hasattr(wanted, "__iter__"):
         wanted = [wanted]
     wanted = [str(value) for value in wanted]
@@ -295,7 +291,5 @@ def _matches(path, labels, column, wanted):
     for value in wanted:
         if value not in there:
             listed = ", ".join(there[:20]) + (", ..." if len(there) > 20 else "")
-            raise ValueError(
-                f"{path.name} has no {column} {value!r}; there are {listed or 'none'}."
-            )
+            raise ValueError(f"{source} has no {column} {value!r}; there are {listed or 'none'}.")
     return labels[column].isin(wanted).to_numpy()

@@ -27,7 +27,7 @@ class _EEGMMIParadigm(BaseParadigm):
 
     def used_events(self, dataset):
         """Return the codes of the classes that are cut from a dataset."""
-        return {label: dataset.event_id[label] for label in self.events or dataset.event_id}
+        return dict(dataset.event_id)
 
     def _get_raw_pipelines(self):
         """Resample the recording, not the epochs: epochs have edges every few seconds."""
@@ -41,8 +41,7 @@ class _EEGMMIParadigm(BaseParadigm):
 class EyesParadigm(_EEGMMIParadigm):
     """MOABB paradigm: open against closed eyes in windows that do not overlap.
 
-    Each recording is filtered (MNE's default FIR filter, zero phase), resampled and cut from its
-    beginning into windows of equal length.
+    Each recording is filtered, resampled and cut as by `load_eegmmi`.
 
     Parameters
     ----------
@@ -50,15 +49,11 @@ class EyesParadigm(_EEGMMIParadigm):
         Edges of the pass band in Hz; None for none.
     window : float
         Length of a window in seconds. At 160 Hz, 2 s are exactly 320 samples.
-    events : list of str or None
-        Classes, of ``"eyes-open"`` and ``"eyes-closed"``; None for both.
     tmin : float
         Where in the recording the first window starts, in seconds.
     tmax : float or None
         Where in the recording the last window ends at the latest, in seconds; None for the end
         of the recording.
-    channels : list of str or None
-        Electrodes to keep, in this order; None for all 64.
     resample : float or None
         Sampling frequency in Hz to bring the recordings to before they are cut; None for
         160 Hz.
@@ -93,18 +88,15 @@ class EyesParadigm(_EEGMMIParadigm):
         fmax=None,
         *,
         window=2.0,
-        events=None,
         tmin=0.0,
         tmax=None,
-        channels=None,
         resample=None,
         scorer=None,
     ):
         check_times(tmin, tmax, window)
         if tmin < 0:
             raise ValueError(f"tmin={tmin} s lies before the recording; it must be 0 or later.")
-        options = {"events": events, "channels": channels, "resample": resample, "scorer": scorer}
-        super().__init__(fmin, fmax, tmin=tmin, tmax=tmax, **options)
+        super().__init__(fmin, fmax, tmin=tmin, tmax=tmax, resample=resample, scorer=scorer)
         self.window = window
 
     @property
@@ -114,13 +106,11 @@ class EyesParadigm(_EEGMMIParadigm):
 
     def is_valid(self, dataset):
         """Return whether a dataset holds whole runs at rest with the classes asked for."""
-        labels = set(self.events or TASKS["baseline-eyes"].labels)
-        return dataset.paradigm == "rstate" and labels <= set(dataset.event_id)
+        labels = TASKS["baseline-eyes"].labels
+        return dataset.paradigm == "rstate" and set(labels) <= set(dataset.event_id)
 
     def _cutter(self, dataset):
-        return _CutWindows(
-            self.used_events(dataset), self.window, self.tmin, self.tmax, self.channels
-        )
+        return _CutWindows(self.used_events(dataset), self.window, self.tmin, self.tmax)
 
 
 class CueParadigm(_EEGMMIParadigm):
@@ -182,7 +172,6 @@ class _CutWindows(_Step):
     window: float
     tmin: float
     tmax: float | None
-    channels: list | None
 
     def transform(self, raw):
         """Return the windows."""
@@ -198,7 +187,7 @@ class _CutWindows(_Step):
                 "widen tmin and tmax."
             )
         events = np.column_stack([onsets + raw.first_samp, np.tile(cues[0, 1:], (len(onsets), 1))])
-        return _epochs(raw, events, self.event_id, 0.0, (length - 1) / sfreq, self.channels)
+        return _epochs(raw, events, self.event_id, 0.0, (length - 1) / sfreq)
 
 
 @dataclass(eq=False, repr=False)
@@ -231,7 +220,7 @@ def _find_cues(raw, event_id):
     return mne.events_from_annotations(raw, event_id=wanted, verbose="ERROR")[0]
 
 
-def _epochs(raw, events, event_id, tmin, tmax, channels=None):
+def _epochs(raw, events, event_id, tmin, tmax):
     """Cut epochs of raw voltage: no baseline is subtracted."""
     epochs = mne.Epochs(
         raw,
@@ -239,7 +228,7 @@ def _epochs(raw, events, event_id, tmin, tmax, channels=None):
         event_id=event_id,
         tmin=tmin,
         tmax=tmax,
-        picks="eeg" if channels is None else channels,
+        picks="eeg",
         baseline=None,
         preload=True,
         on_missing="ignore",

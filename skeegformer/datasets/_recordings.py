@@ -17,16 +17,13 @@ class _Recordings:
     """Reading of recordings.
 
     MOABB's own reader asks its mirror over the network even for files that are present, and
-    writes the folder into MNE's configuration; neither happens here.
+    writes the folder into MNE's configuration.
     """
 
     nemar_id = None
 
     def data_path(self, subject, path=None, force_update=False, update_path=None, verbose=None):
-        """Return the EDF files of one subject, one per run, downloading those that are missing.
-
-        Other parameters are those that MOABB passes; no setting is written.
-        """
+        """Return the EDF files of one subject, one per run, downloading those that are missing."""
         if subject not in self.subject_list:
             raise ValueError(f"Subject {subject!r} is not among {self.subject_list}.")
         root = data_root(self.path if path is None else path)
@@ -63,8 +60,8 @@ class _Recordings:
 class PhysionetEyes(_Recordings, BaseDataset):
     """Resting recordings with open and with closed eyes, as a MOABB dataset.
 
-    The first two runs of the EEG Motor Movement/Imagery Dataset (see `load_eegmmi`): one minute at
-    rest with open eyes, and one with closed eyes. MOABB's ``PhysionetMI`` leaves them out.
+    The first two runs of the EEG Motor Movement/Imagery Dataset (see `load_eegmmi`), "1" and "2":
+    one minute at rest with open eyes, and one with closed eyes.
 
     Parameters
     ----------
@@ -79,11 +76,6 @@ class PhysionetEyes(_Recordings, BaseDataset):
     --------
     EyesParadigm : Cuts these recordings into epochs.
     load_eegmmi : Epochs, labels and metadata in one call.
-
-    Notes
-    -----
-    Files and signals are those of `load_eegmmi`. The runs are called "1" (open) and "2" (closed),
-    as on PhysioNet.
 
     Examples
     --------
@@ -118,11 +110,7 @@ class PhysionetEyes(_Recordings, BaseDataset):
 
 
 class PhysioMI(_Recordings, PhysionetMI):
-    """MOABB's ``PhysionetMI``, narrowed to the runs of one motor task and to our labels.
-
-    ``PhysionetMI`` itself reads six runs where three are asked for, and gives imagined and
-    executed movements the same labels. Its code, reference and interval stay.
-    """
+    """MOABB's ``PhysionetMI``, narrowed to the runs of one motor task and to our labels."""
 
     def __init__(self, task, subjects=None, *, path=None):
         imagined = task.name.endswith("-imagination")

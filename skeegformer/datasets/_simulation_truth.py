@@ -42,28 +42,23 @@ class SimulatedTruth:
         shifted for each subject.
     gain : pandas.DataFrame of shape (n_classes, n_chans)
         How strongly each electrode sees the sources of each class, in amplitude, relative to the
-        electrode that sees them best: the root of the summed squared lead field of rhythms, the
-        size of the summed field of evoked potentials. A redundant electrode has the gain of
-        the one that it copies; other replaced electrodes have 0.
+        electrode that sees them best. A redundant electrode has the gain of the one that it
+        copies; other replaced electrodes have 0.
     relevance : pandas.Series of shape (n_chans,)
         How much the classes differ at each electrode on its own, in amplitude, relative to the
         electrode where they differ most, whatever else it records. 0 for replaced electrodes
-        that are not copies; suppressors, which help without a difference of their own, have 0.
+        that are not copies.
     band_relevance : pandas.DataFrame of shape (n_bands, n_chans)
         The same for the cells of a table of bands (delta 1-4, theta 4-8, alpha 8-13 and beta
         13-30 Hz) and electrodes, relative to the largest cell.
     class_bands : pandas.DataFrame of shape (n_classes, n_bands)
         Which share of the power of each class's sources lies in each band.
     is_source, is_distractor, is_line_noise, is_redundant, is_suppressor : ndarray of bool
-        Whether each electrode, of shape (n_chans,), lies above a source, carries nothing but loud
-        noise, has no contact and carries the mains and noise of its own, is a copy of one above a
-        source plus a little noise, or carries only what makes the rhythm of a class, at another
-        electrode, strong in one epoch and weak in the next.
-    is_blink : ndarray of bool of shape (n_chans,)
-        Whether an electrode sees blinks at more than half their size.
-    is_useless : ndarray of bool of shape (n_chans,)
-        Whether a model does better to ignore an electrode: it is a distractor, has line noise
-        or blinks, and its relevance is below 0.1.
+        Whether each electrode, of shape (n_chans,), lies above a source, or is one of those that
+        `make_simulated_eeg` adds.
+    is_blink, is_useless : ndarray of bool of shape (n_chans,)
+        Whether an electrode sees blinks at more than half their size; and whether a model does
+        better to ignore it: a distractor, line noise or blinks, with a relevance below 0.1.
     copies : dict of str to str
         Redundant electrode to the electrode that it copies.
     suppressed : dict of str to str

@@ -9,21 +9,11 @@ N_SUBJECTS = 109
 
 @dataclass(frozen=True)
 class Task:
-    """One task of the EEG Motor Movement/Imagery Dataset.
-
-    Parameters
-    ----------
-    name : str
-        Name of the task.
-    runs : tuple of int
-        PhysioNet's numbers of the runs that hold it.
-    labels : tuple of str
-        The two classes: of the first and the second run at rest, of T1 and T2 otherwise.
-    """
+    """One task of the EEG Motor Movement/Imagery Dataset."""
 
     name: str
-    runs: tuple
-    labels: tuple
+    runs: tuple  # PhysioNet's numbers
+    labels: tuple  # of the first and the second run at rest, of T1 and T2 otherwise
 
     @property
     def is_rest(self):
@@ -41,6 +31,17 @@ TASKS = {
         Task("fist_feet-imagination", (6, 10, 14), ("fists-imag", "feet-imag")),
     )
 }
+
+# The four that "all" stands for come first: nobody moves in them.
+BENCHMARK_TASKS = {
+    "baseline-eyes": ("baseline-eyes",),
+    "fist-imagination": ("fist-imagination",),
+    "fist_feet-imagination": ("fist_feet-imagination",),
+    "four-class-imagination": ("fist-imagination", "fist_feet-imagination"),
+    "fist-motion": ("fist-motion",),
+    "fist_feet-motion": ("fist_feet-motion",),
+}
+STANDARD_TASKS = tuple(BENCHMARK_TASKS)[:4]
 
 _CODES = {
     label: code

@@ -1,9 +1,10 @@
 """The EEG Motor Movement/Imagery Dataset of PhysioNet, as epochs, labels and metadata."""
 
+from functools import partial
+
 import mne
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
 from skeegformer._validation import check_band
 from skeegformer.datasets._channels import SFREQ
@@ -25,16 +26,13 @@ def load_eegmmi(
     l_freq=None,
     h_freq=None,
     resample=None,
-    return_epochs=True,
     path=None,
     verify=False,
-    n_jobs=1,
 ):
     """Load epochs of the EEG Motor Movement/Imagery Dataset.
 
-    109 subjects with 64 electrodes at 160 Hz, at rest with open and with closed eyes, and moving
-    or imagining to move the left or right fist, or both fists or both feet [1]_, [2]_. Recordings
-    that are missing are downloaded from PhysioNet; with all of them present, no network is used.
+    109 subjects with 64 electrodes at 160 Hz [1]_, [2]_. Recordings that are missing are downloaded
+    from PhysioNet; with all of them present, no network is used.
 
     Parameters
     ----------
@@ -66,8 +64,6 @@ def load_eegmmi(
         Edges of the pass band in Hz; None for none.
     resample : float or None
         Sampling frequency in Hz of the result; None for 160 Hz.
-    return_epochs : bool
-        Whether X is ``mne.Epochs`` in volts (True) or an array in microvolts (False).
     path : path-like or None
         Folder that contains ``MNE-eegbci-data``, or into which to download it. It wins over
         MNE's settings. None for the folder in ``MNE_DATASETS_EEGBCI_PATH`` or ``MNE_DATA``,
@@ -75,15 +71,12 @@ def load_eegmmi(
     verify : bool
         Whether files that were there already are compared with PhysioNet's checksums. What is
         downloaded always is.
-    n_jobs : int
-        Number of subjects to load at the same time; -1 for one per processor. Each process has
-        to import MOABB first, which pays from some fifty subjects on.
 
     Returns
     -------
-    X : mne.Epochs or ndarray of shape (n_epochs, 64, n_times)
-        The epochs, task by task, subject by subject in the order asked for. Epochs name their
-        events as in `y` and carry `metadata`.
+    X : mne.Epochs of 64 channels
+        The epochs, task by task, subject by subject in the order asked for. They name their events
+        as in `y` and carry `metadata`.
     y : ndarray of str of shape (n_epochs,)
         The labels.
     metadata : pandas.DataFrame of shape (n_epochs, 4)
@@ -92,11 +85,9 @@ def load_eegmmi(
 
     Raises
     ------
-    TypeError
-        If a subject is not an integer.
-    ValueError
-        If a task is unknown, a subject is outside 1 to 109, there is no task or no subject, times
-        or frequencies make no sense, or a file is damaged.
+    TypeError, ValueError
+        If a task or a subject is unknown, or there is none, times or frequencies make no sense, or
+        a file is damaged.
     FileNotFoundError
         If `path` does not exist, or recordings are missing and cannot be downloaded.
 
@@ -115,21 +106,16 @@ def load_eegmmi(
 
     *Processing.* A recording is filtered (MNE's default FIR filter, zero phase), then resampled,
     then cut; no baseline is subtracted. Subjects 88, 92 and 100 were recorded at 128 Hz and are
-    resampled to 160 Hz, also when loaded on their own, so that a subject's epochs never depend on
-    the company it is loaded in. The constant tail that fills recordings up to whole seconds is
-    cut off. Trials that the recording ends within are left out, and so are annotations other
-    than cues. The power line's 60 Hz are noted in ``X.info["line_freq"]``.
-
-    *Files.* Recordings are compared with the checksums that PhysioNet published when they are
-    downloaded, and with ``verify=True`` also later. A file that is not complete is never read.
+    always resampled to 160 Hz. The constant tail that fills recordings up to whole seconds is cut
+    off. Trials that the recording ends within, and annotations other than cues, are left out. A
+    file that is not complete is never read.
 
     References
     ----------
-    .. [1] Schalk, G., McFarland, D. J., Hinterberger, T., Birbaumer, N., & Wolpaw, J. R. (2004).
-       BCI2000: a general-purpose brain-computer interface (BCI) system. IEEE Transactions on
-       Biomedical Engineering, 51(6), 1034-1043. https://doi.org/10.1109/TBME.2004.827072
-    .. [2] Goldberger, A. L., et al. (2000). PhysioBank, PhysioToolkit, and PhysioNet.
-       Circulation, 101(23), e215-e220. https://doi.org/10.1161/01.CIR.101.23.e215
+    .. [1] Schalk et al. (2004), BCI2000: a general-purpose brain-computer interface (BCI) system.
+       IEEE Transactions on Biomedical Engineering 51(6). doi:10.1109/TBME.2004.827072
+    .. [2] Goldberger et al. (2000), PhysioBank, PhysioToolkit, and PhysioNet. Circulation 101(23).
+       doi:10.1161/01.CIR.101.23.e215
 
     Examples
     --------
@@ -143,8 +129,7 @@ def load_eegmmi(
     tasks, subjects = check_tasks(task), check_subjects(subjects)
     paradigms = _make_paradigms(tasks, tmin, tmax, window, (l_freq, h_freq), resample)
     root = fetch_tasks(tasks, subjects, path, verify=verify)
-    options = {"tmin": tmin, "return_epochs": return_epochs, "n_jobs": n_jobs}
-    return _load_subjects(tasks, subjects, paradigms, root, **options)
+    return _load_subjects(tasks, subjects, paradigms, root, tmin=tmin)
 
 
 def _make_paradigms(tasks, tmin, tmax, window, band, resample, *, exact=False):
@@ -171,18 +156,16 @@ def _make_paradigms(tasks, tmin, tmax, window, band, resample, *, exact=False):
     return [eyes if task.is_rest else cued for task in tasks]
 
 
-def _load_subjects(tasks, subjects, paradigms, root, *, tmin, return_epochs=True, n_jobs=1):
+def _load_subjects(tasks, subjects, paradigms, root, *, tmin):
     """Load recordings that are there, task by task and subject by subject, and join them."""
-    parts = Parallel(n_jobs=n_jobs)(
-        delayed(_load_subject)(task, subject, paradigm, root, return_epochs)
+    parts = [
+        _load_subject(task, subject, paradigm, root)
         for task, paradigm in zip(tasks, paradigms, strict=True)
         for subject in subjects
-    )
+    ]
     blocks, labels, tables = zip(*parts, strict=True)
     y = np.concatenate(labels)
     metadata = pd.concat(tables, ignore_index=True)
-    if not return_epochs:
-        return np.concatenate(blocks), y, metadata
     # Windows at rest have no cue to count from, but MNE joins only epochs whose times agree.
     start = 0.0 if tasks == [TASKS["baseline-eyes"]] else tmin
     with mne.use_log_level("WARNING"):
@@ -192,12 +175,10 @@ def _load_subjects(tasks, subjects, paradigms, root, *, tmin, return_epochs=True
     return X, y, metadata
 
 
-def _load_subject(task, subject, paradigm, root, return_epochs):
+def _load_subject(task, subject, paradigm, root):
     """Load one task of one subject."""
-    if task.is_rest:
-        dataset = PhysionetEyes(subjects=[subject], path=root)
-    else:
-        dataset = PhysioMI(task, subjects=[subject], path=root)
+    kind = PhysionetEyes if task.is_rest else partial(PhysioMI, task)
+    dataset = kind(subjects=[subject], path=root)
     with mne.use_log_level("WARNING"):  # else a dozen lines for every run
-        X, y, metadata = paradigm.get_data(dataset, return_epochs=return_epochs)
+        X, y, metadata = paradigm.get_data(dataset, return_epochs=True)
     return X, y, metadata.assign(task=task.name)

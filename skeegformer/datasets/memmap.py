@@ -43,24 +43,19 @@ def export_memmap(
 ):
     """Write epochs of the EEG Motor Movement/Imagery Dataset to a memory-mapped file.
 
-    Recordings are loaded as by `load_eegmmi`, one subject at a time, so that memory never holds
-    more than one subject.
+    Recordings are loaded as by `load_eegmmi`, one subject at a time.
 
     Parameters
     ----------
-    task : str or list of str
-        One task, a list of tasks, or ``"all"`` for all five, as for `load_eegmmi`.
-    folder : path-like
-        Where to write; made if it is missing.
-    subjects : int or iterable of int or None, default=None
-        Subjects, 1 to 109; None for all.
+    task, folder, subjects : object
+        As for `load_eegmmi` and `write_memmap`.
     window : float, default=2.0
         Length of an epoch in seconds, to the sample, for every task: 320 samples at 160 Hz. Epochs
         of motor tasks end at ``tmin + window``.
     tmin, tmax, l_freq, h_freq, resample, path : object
         As for `load_eegmmi`.
     zscore, name, overwrite : object
-        As for `write_memmap`, but a `name` of None takes the tasks.
+        As for `write_memmap`; a `name` of None takes the tasks.
     verbose : bool, default=False
         Whether a progress bar counts the subjects.
 
@@ -68,13 +63,6 @@ def export_memmap(
     -------
     pathlib.Path
         The file of values, as `write_memmap` describes it.
-
-    Raises
-    ------
-    FileExistsError, OSError
-        As by `write_memmap`.
-    FileNotFoundError, ValueError
-        As by `load_eegmmi`.
 
     See Also
     --------
@@ -158,11 +146,9 @@ def write_memmap(
         Whether every channel of every epoch gets mean 0 and standard deviation 1, as an option of
         the original does.
     transformer : transformer, Pipeline or None, default=None
-        What is done to the epochs, a few at a time, before they are written, so that epochs that
-        do not fit into memory can be preprocessed: fitted, for example on ``X[:1]``, and
-        transforming each epoch by itself, as filters, resampling and choice of channels do. A
-        Pipeline without its classifier is ``pipe[:-1]``. Transformed Epochs are written in
-        microvolts.
+        What is done to the epochs, a few at a time, before they are written: fitted, for example
+        on ``X[:1]``, and transforming each epoch by itself, as filters, resampling and choice of
+        channels do. Transformed Epochs are written in microvolts.
     overwrite : bool, default=False
         Whether an export of the same name and epoch length may be replaced. It is there or
         replaced as a whole, also when the process is killed.
@@ -179,16 +165,12 @@ def write_memmap(
 
     Raises
     ------
-    FileExistsError
-        If there is such an export, and it may not be replaced.
     OSError
-        If files cannot be written, for example on a full disk. Nothing is left of them, and
-        earlier ones stay.
-    NotFittedError
-        If the transformer is not fitted.
+        If there is such an export, and it may not be replaced, or files cannot be written, for
+        example on a full disk. Nothing is left of them, and earlier ones stay.
     ValueError
-        If X is no epochs, or has not as many as y and metadata, or the transformer works on
-        several epochs together (`EuclideanAlignment`).
+        If X is no epochs, or has not as many as y and metadata, or the transformer is not fitted,
+        or works on several epochs together (`EuclideanAlignment`).
 
     See Also
     --------

@@ -81,8 +81,7 @@ def make_simulated_eeg(
     Each class has a rhythm that only its own epochs contain, or an evoked potential, from
     dipoles that lie below chosen electrodes and point at them. A spherical head model carries
     it to the 64 electrodes of the EEG Motor Movement/Imagery Dataset, on top of a 1/f
-    background from many other dipoles. Whatever misleads explanations can be added: loud
-    electrodes, blinks, strong rhythms without a class, copies and suppressors.
+    background from many other dipoles.
 
     Parameters
     ----------
@@ -91,18 +90,14 @@ def make_simulated_eeg(
     n_epochs : int
         Number of epochs per subject, shared among the classes as equally as possible.
     case : str
-        Name of a set of parameters, a key of ``SIMULATED_CASES``: "plain", "phase-locked",
-        "distractors", "line-noise", "blinks", "redundant", "suppressor", "weak" or "bands". It
-        sets what the call itself does not give.
+        Of ``SIMULATED_CASES``: "plain", "phase-locked", "distractors", "line-noise", "blinks",
+        "redundant", "suppressor", "weak" or "bands". It sets what the call itself does not give.
     sources : dict of str to str or list of str, or None
-        Class to the electrode, or electrodes, above the sources of its rhythm. A class without
-        a source has an empty list. None for ``{"left": "C3", "right": "C4"}``: whoever imagines
-        to move a hand keeps the rhythm of the motor cortex on the same side and loses it on the
-        other. With `evoked`, None is for no rhythms.
+        Class to the electrode, or electrodes, above the sources of its rhythm; an empty list for
+        none. None for ``{"left": "C3", "right": "C4"}``, but with `evoked` for no rhythms.
     evoked : dict of str to dict of str to float, or None
-        Class to the electrodes above the sources of its evoked potential, each with the peak
-        in microvolts that it has there; the sign is the polarity. Classes are those of
-        `sources` and `evoked` together.
+        Class to the electrodes above the sources of its evoked potential, each with its peak in
+        microvolts. Classes are those of `sources` and `evoked` together.
     sfreq : float
         Sampling frequency in Hz.
     duration : float
@@ -115,27 +110,24 @@ def make_simulated_eeg(
         Power of the rhythm divided by the power of the background, within 2 Hz of the peak and at
         the electrode above the source, in epochs of the class. 0 makes rhythms vanish.
     background : float
-        Root mean square of the background in microvolts, over electrodes, on average over
-        subjects.
+        Root mean square of the background in microvolts, on average over subjects.
     slope : float
         Power of the background falls as ``1 / f**slope``, on average over subjects.
     variability : float
         How much subjects differ in amplitude, peak frequency, slope, background and in the exact
         place of their sources; 0 for subjects that differ by chance only.
     alpha_snr : float
-        The same as `snr` for a rhythm around 10 Hz that epochs of all classes have, from below
-        O1 and O2.
+        As `snr`, of a rhythm around 10 Hz from below O1 and O2 that epochs of all classes have.
     blink_rate : float
         Blinks per minute, at random times. They peak at 150 microvolts at the forehead.
     n_distractors : int
-        Number of electrodes that carry nothing but loud noise. They are drawn from those that
-        see the sources at less than half the strength of the best one, and are the same in all
-        subjects; those of the following parameters likewise.
+        Number of electrodes that carry nothing but loud noise. They, and those of the following
+        parameters, are drawn from those that see little of the sources.
     distractor_gain : float
         Root mean square of that noise, in units of `background`.
     n_line_noise : int
-        Number of electrodes without contact, which carry the mains, at eight times the root mean
-        square of the background, and a background of their own.
+        Number of electrodes without contact, which carry the mains, eight times as large as the
+        background, and a background of their own.
     line_freq : float
         Frequency of the mains in Hz.
     n_redundant : int
@@ -144,8 +136,8 @@ def make_simulated_eeg(
         Number of suppressors, shared in turn among the sources of rhythms. Epochs of all classes
         get a rhythm at such a source, twenty times weaker in power than that of the class, and
         one strength, which varies much from epoch to epoch, scales both. The suppressor carries
-        that common rhythm: alone it says nothing about the class, but a strong rhythm at the
-        source means the class only if it is strong compared with the suppressor.
+        that common rhythm, and alone says nothing about the class: it is what makes it wrong to
+        read the weights of a model as places of a signal [1]_.
     return_epochs : bool
         Whether X is ``mne.Epochs`` in volts (True) or an array in microvolts (False).
     random_state : int, RandomState instance or None
@@ -177,14 +169,10 @@ def make_simulated_eeg(
     At the default setting, common spatial patterns from 6 to 14 Hz that are learnt from three
     quarters of the subjects tell the classes of the others apart with a balanced accuracy between
     0.8 and 0.95. The difference in power between classes is largest at the electrodes in
-    ``truth.electrodes`` and falls off like ``truth.gain**2``; their neighbours carry the same
-    information more weakly, as in real EEG.
+    ``truth.electrodes`` and falls off like ``truth.gain**2``.
 
     The alpha rhythm, blinks, distractors, line noise and copies draw from streams of their own:
     with an int as `random_state`, data with and without one of them are the same but for it.
-
-    Suppressors are what makes it wrong to read the weights of a model as places of a signal
-    [1]_: a good model needs them.
 
     References
     ----------
@@ -250,28 +238,17 @@ def _complete(design):
     design.named = list(dict.fromkeys(sum(design.electrodes.values(), ())))
     design.rhythms = [(label, name) for label, names in design.sources.items() for name in names]
     design.mean_frequency, design.frequencies = _check_frequencies(design)
-    for is_wrong, problem in (
-        (
-            any(design.evoked.values()) and design.latency >= design.duration,
-            f"latency={design.latency} s does not lie within epochs of {design.duration} s.",
-        ),
-        (
-            design.n_line_noise and design.line_freq >= design.sfreq / 2,
-            f"line_freq={design.line_freq} Hz is not below half of sfreq={design.sfreq} Hz.",
-        ),
-        (
-            design.n_suppressors and not design.rhythms,
-            f"n_suppressors={design.n_suppressors}, but no class has a rhythm; name its "
-            "electrode in sources.",
-        ),
-        (
-            design.n_redundant and not design.named,
-            f"n_redundant={design.n_redundant}, but no class has a source that could be copied; "
-            "name one in sources or evoked.",
-        ),
-    ):
-        if is_wrong:
-            raise ValueError(problem)
+    problem = None
+    if any(design.evoked.values()) and design.latency >= design.duration:
+        problem = f"latency={design.latency} s does not lie within epochs of {design.duration} s."
+    elif design.n_line_noise and design.line_freq >= design.sfreq / 2:
+        problem = f"line_freq={design.line_freq} Hz is not below half of sfreq={design.sfreq} Hz."
+    elif design.n_suppressors and not design.rhythms:
+        problem = f"n_suppressors={design.n_suppressors}, but no class has a rhythm in sources."
+    elif design.n_redundant and not design.named:
+        problem = f"n_redundant={design.n_redundant}, but no class has a source to be copied."
+    if problem:
+        raise ValueError(problem)
     return design
 
 
@@ -290,9 +267,9 @@ def _check_sources(sources, evoked):
     }
     evoked = {} if evoked is None else evoked
     entries = list(evoked.values()) if isinstance(evoked, Mapping) else [None]
-    if not all(isinstance(entry, Mapping) for entry in entries) or not all(
-        isinstance(peak, Real) and np.isfinite(peak) for entry in entries for peak in entry.values()
-    ):
+    are_dicts = all(isinstance(entry, Mapping) for entry in entries)
+    peaks = [peak for entry in entries for peak in entry.values()] if are_dicts else [None]
+    if not all(isinstance(peak, Real) and np.isfinite(peak) for peak in peaks):
         raise ValueError(
             f"evoked={evoked!r} is not a dict of class to a dict of electrode to peak in "
             'microvolts, such as {"target": {"Pz": 8.0}, "standard": {}}.'

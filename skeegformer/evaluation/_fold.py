@@ -180,7 +180,7 @@ def versions():
 
 
 def limit_threads():
-    """Limit torch and the linear algebra libraries to one thread; return what lifts the limit."""
+    """Limit torch and the linear algebra libraries to one thread; return what frees the latter."""
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -190,7 +190,7 @@ def limit_threads():
 
 @contextmanager
 def one_thread():
-    """Limit torch and the linear algebra libraries to one thread, then lift the limit."""
+    """Limit torch and the linear algebra libraries, then lift the limit."""
     import torch
 
     before = torch.get_num_threads()

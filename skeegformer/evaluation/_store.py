@@ -20,16 +20,6 @@ class FitStore:
 
     Lines are only ever appended, each by one write, so that whoever is killed at any moment
     leaves at worst one line that is cut off, whose fit is run again.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from skeegformer.evaluation._store import FitStore
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     FitStore(folder).append({"task": "eyes", "fold": 0}, [{"subject": 1, "score": 0.75}])
-    ...     store = FitStore(folder)
-    ...     store.find({"task": "eyes", "fold": 0}), store.find({"task": "eyes", "fold": 1})
-    ([{'subject': 1, 'score': 0.75}], None)
     """
 
     def __init__(self, folder):
@@ -103,7 +93,6 @@ def digest(X, y, groups):
         known = X.ch_names, X.sfreq, X.unit, np.asarray(X.subjects).tolist()
     else:
         X = np.asarray(X)
-    hashes = []
-    for subject in np.unique(groups):  # those in a file are read subject by subject
-        hashes.append(joblib.hash(np.ascontiguousarray(X[groups == subject])))
+    # Those in a file are read subject by subject.
+    hashes = [joblib.hash(np.ascontiguousarray(X[groups == one])) for one in np.unique(groups)]
     return joblib.hash((known, hashes, y.tolist(), groups.tolist()))

@@ -18,19 +18,9 @@ from skeegformer.evaluation._store import FitStore
 from skeegformer.evaluation._subjects import INFORMATION, describe_failures
 
 LABELS = ("task", "protocol", "information", "pipeline", "seed", "fold")
-COLUMNS = (
-    *LABELS,
-    "subject",
-    "n_epochs",
-    "n_train_subjects",
-    "n_train_epochs",
-    "balanced_accuracy",
-    "roc_auc",
-    "brier_score",
-    "fit_seconds",
-    "predict_seconds",
-    "versions",
-)
+COLUMNS = (*LABELS, "subject", "n_epochs", "n_train_subjects", "n_train_epochs")
+COLUMNS += ("balanced_accuracy", "roc_auc", "brier_score", "fit_seconds", "predict_seconds")
+COLUMNS += ("versions",)
 
 
 @dataclass
@@ -40,8 +30,9 @@ class BenchmarkResult:
     Parameters
     ----------
     scores : pandas.DataFrame
-        A row for every task, information, pipeline, seed, fold and test subject; the columns are
-        those of `run_benchmark`.
+        A row for every task, information, pipeline, seed, fold and test subject: ``task``,
+        ``protocol`` (the name of the splitter, such as "4-fold"), ``information``, the columns of
+        `cross_subject_scores`, and ``versions``.
     failures : pandas.DataFrame
         A row for every fit that failed, and every subject that cannot be calibrated: which one it
         was, the sentence (``error``) and where it came from (``traceback``).
@@ -66,8 +57,8 @@ def run_benchmark(
 ):
     """Score pipelines on the unseen subjects of several tasks, and survive being killed.
 
-    Every finished fit is kept in a folder at once. Called again with the same arguments, also
-    after the process was killed, it goes on where it was, and fits that failed are tried again.
+    Called again with the same arguments, also after the process was killed, it goes on where it
+    was, and fits that failed are tried again.
 
     Parameters
     ----------
@@ -94,18 +85,14 @@ def run_benchmark(
         Folder for finished fits, in ``fits.jsonl``. None keeps nothing.
     n_jobs : int, default=1
         How many processes share the fits; -1 takes one for every core. Each fit has one thread
-        whatever it is, so that scores do not depend on it. Not used on a Dask cluster, where the
-        calling process alone writes the store.
+        whatever it is, so that scores do not depend on it. Not used on a Dask cluster.
     verbose : int, default=0
-        1 shows a progress bar over all fits, in which those that were finished before count
-        as done.
+        1 shows a progress bar.
 
     Returns
     -------
     BenchmarkResult
-        Scores and failures. The columns of the scores are ``task``, ``protocol`` (the name of
-        the splitter, such as "4-fold"), ``information``, those of `cross_subject_scores`, and
-        ``versions``.
+        Scores and failures, of which a warning tells as well.
 
     Raises
     ------
@@ -114,13 +101,7 @@ def run_benchmark(
         ``adapt=True``, which is not strict; or if any has, or information is "calibrated", where
         every subject has epochs of one class only.
     RuntimeError
-        If a process dies in which fits are run, mostly for want of memory. What was finished is
-        kept.
-
-    Warns
-    -----
-    UserWarning
-        If fits failed, or lines of the store are broken, whose fits are then run again.
+        If a process dies in which fits are run. What was finished is kept.
 
     See Also
     --------
@@ -129,9 +110,9 @@ def run_benchmark(
 
     Notes
     -----
-    **strict.** Nothing of the test subjects is used. `groups` reach those steps that request
-    them in `fit`; at prediction they are hidden, and so are the metadata of Epochs, which name
-    the subject. Whether a step looks at several test epochs together is for the caller to know.
+    **strict.** Nothing of the test subjects is used. At prediction groups are hidden, and so are
+    the metadata of Epochs. Whether a step looks at several test epochs together is for the caller
+    to know.
 
     **transductive.** Unlabelled epochs of a test subject may be used, as `EuclideanAlignment`
     does. Each subject is predicted in a call of its own.
@@ -139,15 +120,11 @@ def run_benchmark(
     **calibrated.** The first `n_calibration` epochs of each class of each test subject, in the
     order of X, which has to be that of time, join the training epochs together with their groups,
     and are not tested. They alone decide on how the tested ones are aligned. The test subjects of
-    a fold are calibrated together, by one fit; with ``LeaveOneGroupOut()`` each has its own. A
-    subject with too few epochs of a class is left out, and listed as a failure.
-
-    The kinds answer different questions, and must not be compared within one table.
+    a fold are calibrated by one fit. Who has too few epochs of a class is listed as a failure.
 
     **What is a finished fit.** Its scores are found again if task, splitter, information, the
-    pipeline's name, parameters and metadata requests, the seed, the subjects, the values, labels
-    and channels of all epochs of the task and the version of skeegformer are the same. Code is
-    not looked at: of functions that are parameters only the name is known.
+    pipeline's name, parameters and metadata requests, the seed, the epochs, labels and subjects of
+    the task and the version of skeegformer are the same. Of functions only the name is known.
 
     **Metadata routing** is on while it runs. Steps that want groups have to request them, which
     `make_eeg_pipeline` does with ``align=True``.

@@ -22,8 +22,8 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
     y : array-like of shape (n_epochs,)
         Labels.
     groups : array-like of shape (n_epochs,) or pandas.DataFrame
-        Subjects, or metadata with a column ``subject``. Reach those pipelines that request
-        ``groups`` or ``subjects``, where metadata routing is on.
+        Subjects, or metadata with a column ``subject``; where metadata routing is on, they reach
+        pipelines that request ``groups`` or ``subjects``.
     cv : int, splitter or iterable of splits, default=4
         Number of folds, each of which holds out whole subjects, or a scikit-learn splitter that
         honours groups, such as ``LeaveOneGroupOut()``.
@@ -64,19 +64,18 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
     Raises
     ------
     ValueError
-        If X, y and groups do not have as many epochs, there are fewer subjects than folds,
-        no pipelines or no seeds, or a splitter puts epochs of a subject on both sides; or if
-        every subject has one class only, and a pipeline centres each subject.
+        If X, y and groups do not belong together, there are fewer subjects than folds, no
+        pipelines or no seeds, or a splitter puts epochs of a subject on both sides; or if every
+        subject has one class only, and a pipeline centres each subject.
 
     Notes
     -----
     **Patients and controls.** Where every subject has epochs of one class only, people are what
     is classified. A number of folds is stratified over subjects. A subject is decided on by the
-    mean of the probabilities of its epochs (or the most frequent prediction), so that its
-    ``balanced_accuracy`` is 1 or 0; its ``roc_auc`` is the share of the fold's subjects of other
-    classes whose probability of its class is lower, so that the mean over subjects is the area
-    under the curve. A column ``label`` names the class, and `summarize_scores`, `scores_table`
-    and `compare_pipelines` give each class the same weight.
+    mean of the probabilities of its epochs (or the most frequent prediction): its
+    ``balanced_accuracy`` is 1 or 0, its ``roc_auc`` the share of the fold's subjects of other
+    classes whose probability of its class is lower. A column ``label`` names the class, and tables
+    and comparisons give each class the same weight.
 
     Examples
     --------
@@ -123,17 +122,11 @@ def cross_subject_explanations(
     ----------
     pipeline : estimator
         A Pipeline that ends with an EEGTransformerClassifier, or one; cloned for every fold.
-    X : mne.Epochs or ndarray of shape (n_epochs, n_chans, n_times)
-        Epochs of all subjects.
-    y : array-like of shape (n_epochs,)
-        Labels.
-    groups : array-like of shape (n_epochs,) or pandas.DataFrame
-        Subjects, as in `cross_subject_scores`.
+    X, y, groups : object
+        As in `cross_subject_scores`.
     explainer : AttentionExplainer or None, default=None
         How to explain; None for ``AttentionExplainer()``, attention rollout.
-    cv : int, splitter or iterable of splits, default=4
-        As in `cross_subject_scores`.
-    n_jobs, verbose : int, default=1 and 0
+    cv, n_jobs, verbose : object
         As in `cross_subject_scores`.
 
     Returns
@@ -141,11 +134,6 @@ def cross_subject_explanations(
     list of Explanation
         One for each fold, of its test subjects; each knows its model and can be evaluated.
         `concatenate_explanations` joins them for statistics across subjects.
-
-    Raises
-    ------
-    ValueError
-        As in `cross_subject_scores`.
 
     Examples
     --------

@@ -14,10 +14,8 @@ class FixedSplit:
     """One split, always the same: some subjects to train on, others to test.
 
     The default is the one that foundation models of EEG are compared on for the imagery of four
-    movements in the EEG Motor Movement/Imagery Dataset [1]_: subjects 1 to 70 for training and 90
-    to 109 for test. Subjects 71 to 89, like all that are in neither set, are left out: there they
-    choose the epoch of training, for which a classifier of this package that stops early holds out
-    some of its training subjects itself.
+    movements in the EEG Motor Movement/Imagery Dataset [1]_. Subjects 71 to 89, which choose the
+    epoch of training there, are left out: a classifier that stops early holds out its own.
 
     Parameters
     ----------
@@ -56,7 +54,7 @@ class FixedSplit:
         Parameters
         ----------
         X, y, groups : object
-            Ignored, as in scikit-learn's splitters.
+            Ignored.
 
         Returns
         -------
@@ -71,7 +69,7 @@ class FixedSplit:
         Parameters
         ----------
         X, y : object
-            Ignored, as in scikit-learn's splitters.
+            Ignored.
         groups : array-like of shape (n_epochs,)
             The subject of each epoch.
 
@@ -83,13 +81,7 @@ class FixedSplit:
         Raises
         ------
         ValueError
-            If no subject of a set is there.
-
-        Warns
-        -----
-        UserWarning
-            If some subjects of a set are missing: it goes on with the others, but scores are not
-            comparable with published ones.
+            If no subject of a set is there. Of some that are missing a warning tells.
         """
         if groups is None:
             raise ValueError("FixedSplit needs groups: the subject of each epoch.")

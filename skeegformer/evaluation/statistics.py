@@ -26,11 +26,10 @@ def compare_pipelines(scores, reference, *, metric="balanced_accuracy"):
     Parameters
     ----------
     scores : pandas.DataFrame
-        Rows with the columns ``pipeline``, ``subject`` and that of `metric`, as
-        `cross_subject_scores` returns them; ``task``, ``protocol``, ``information``,
-        ``seed`` and ``fold`` where they vary. One protocol and one kind of information at a
-        time. Equal subjects of different tasks are the same person: give those of datasets
-        that number their own from 1 names of their own, such as "Cho2017 S1".
+        As `cross_subject_scores` returns them; with ``task``, ``protocol`` and ``information``
+        where they vary. One protocol and one kind of information at a time. Equal subjects of
+        different tasks are the same person: give those of other datasets names of their own,
+        such as "Cho2017 S1".
     reference : str
         The pipeline that the others are compared with.
     metric : {"balanced_accuracy", "roc_auc", "brier_score"}, default="balanced_accuracy"
@@ -39,9 +38,8 @@ def compare_pipelines(scores, reference, *, metric="balanced_accuracy"):
     Returns
     -------
     pandas.DataFrame
-        A row for each task and pipeline, and for "all tasks" if there are several: there the
-        mean over tasks of each subject that has them all is compared (no rows if fewer than
-        2 have). Columns:
+        A row for each task and pipeline, and for "all tasks" if there are several: the means
+        over tasks of those subjects that have them all. Columns:
 
         - ``task``, ``pipeline``, ``reference``, ``n_subjects``;
         - ``mean``, ``reference_mean``, their ``difference`` and the ends of its 95 % t

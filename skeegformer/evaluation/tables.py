@@ -25,6 +25,7 @@ from skeegformer.evaluation.statistics import compare_pipelines
 
 _USUAL_REFERENCE = "CSP+LDA"
 _SUBJECTS_PER_ROW = 12
+_OTHER_METRICS = {"roc_auc": ("ROC AUC", 3), "brier_score": ("Brier", 3)}
 # The format of tabulate, and characters that would be taken for markup.
 _FORMATS = {
     "markdown": ("pipe", r"([\\|*_`<])"),
@@ -83,9 +84,7 @@ def scores_table(
     Parameters
     ----------
     scores : pandas.DataFrame
-        As for `compare_pipelines`, of any number of tasks and kinds of information. The
-        columns ``roc_auc``, ``brier_score``, ``fit_seconds`` and ``versions`` are used where
-        they are there.
+        As for `compare_pipelines`, of any number of tasks and kinds of information.
     format : {"markdown", "rst", "text"}, default="markdown"
         For GitHub, for Sphinx, or for a terminal.
     reference : str or None, default="auto"
@@ -171,13 +170,11 @@ def _columns(rows, format, metric):
             f"**{mean}**" if bold else mean for mean, bold in zip(means, is_bold, strict=True)
         ],
     }
-    if not _is_zero_or_one(rows, metric):
-        columns["SD"] = [_number(sd, 3) for sd in found["sd"]]
-        columns["worst"] = [_number(one, 2) for one in found["worst"]]
-        columns["best"] = [_number(one, 2) for one in found["best"]]
-    for column, head in (("roc_auc", "ROC AUC"), ("brier_score", "Brier")):
+    heads = {"sd": ("SD", 3), "worst": ("worst", 2), "best": ("best", 2)}
+    heads = {} if _is_zero_or_one(rows, metric) else heads
+    for column, (head, n_digits) in (heads | _OTHER_METRICS).items():
         if column in found:
-            columns[head] = [_number(mean, 3) for mean in found[column]]
+            columns[head] = [_number(value, n_digits) for value in found[column]]
     if "fit_seconds" in found:
         columns["fit s"] = [_seconds(one) for one in found["fit_seconds"]]
     return columns

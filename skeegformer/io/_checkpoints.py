@@ -1,8 +1,4 @@
-"""What PyTorch Lightning kept of a training of eeg-transformer, as a classifier; nothing is run.
-
-`load_checkpoint` reads weights and hyperparameters, `_convert` makes the classifier of them.
-`load_attention` reads what its attention.py has computed.
-"""
+"""What PyTorch Lightning kept of a training of eeg-transformer, as a classifier; nothing is run."""
 
 import pickle
 import re
@@ -234,26 +230,17 @@ def _convert(state, hyperparameters):
     classifier._check_parameters()
     classifier.classes_ = classes
     classifier.n_chans_ = classifier.n_features_in_ = n_chans
-    classifier.n_times_ = n_times
-    classifier.sfreq_ = classifier.sfreq
+    classifier.n_times_, classifier.sfreq_ = n_times, classifier.sfreq
     classifier.ch_names_ = classifier.info_ = None
     classifier._fitted_flat = False
     deviations = state["std"].double() * state["norm.running_var"].double().sqrt()
     classifier._input_scale = float(deviations.median())
     classifier.original_ = {**hyperparameters, "ignore_channels": ignored}
     network, params = classifier._make_network()
-    build_net(
-        classifier,
-        network,
-        params,
-        state,
-        device=classifier.device,
-        batch_size=classifier.batch_size,
-        lr=classifier.lr,
-        class_weight=class_weight,
-        max_epochs=classifier.max_epochs,
-        stops_early=True,
-    )
+    names = ("device", "batch_size", "lr", "max_epochs")
+    options = {name: getattr(classifier, name) for name in names}
+    options |= {"class_weight": class_weight, "stops_early": True}
+    build_net(classifier, network, params, state, **options)
     return classifier
 
 

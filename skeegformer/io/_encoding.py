@@ -13,8 +13,7 @@ Everything else is an object whose first key, the tag, says what it is::
     {"tensor": "x"}                                   torch's
     {"info": {...}}                                   MNE's
 
-Further tags belong to subclasses. To decode makes values of these types and nothing else: no name
-in the text is looked up anywhere.
+Further tags belong to subclasses. No name in the text is looked up anywhere.
 """
 
 import math
@@ -107,15 +106,7 @@ class Encoder:
 
 
 class Decoder:
-    """Make values of plain data again, with memory of their own.
-
-    A method ``_read_`` and a tag takes what is in an object with this tag.
-
-    Parameters
-    ----------
-    arrays : dict of ndarray
-        The numbers.
-    """
+    """Make values of plain data again: a method ``_read_`` and a tag takes what is in an object."""
 
     def __init__(self, arrays):
         self._arrays = arrays

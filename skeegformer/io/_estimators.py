@@ -1,8 +1,4 @@
-"""Estimators as plain data, and estimators of plain data again.
-
-Only classes of a fixed list are written and made; a file names them, and nothing that it names is
-looked for anywhere else.
-"""
+"""Estimators as plain data, and estimators of plain data again; only those of a fixed list."""
 
 import inspect
 from importlib import import_module
@@ -43,17 +39,11 @@ _REQUEST = "_metadata_request"  # where scikit-learn keeps what set_fit_request 
 
 
 class EstimatorEncoder(Encoder):
-    """Encode estimators too.
-
-    Attributes
-    ----------
-    notes : list of str
-        A sentence for each parameter that is no plain data, and is written as its default.
-    """
+    """Encode estimators too."""
 
     def __init__(self):
         super().__init__()
-        self.notes = []
+        self.notes = []  # a sentence for each parameter that is written as its default
         self._where = ""
 
     def encode_other(self, value):

@@ -1,15 +1,8 @@
-"""The one format of our files: tensors of safetensors [1]_, and a JSON text in their metadata.
+"""The one format of our files: tensors of safetensors, and a JSON text in their metadata.
 
-The text has the name ``skeegformer`` and holds
-
-- ``format``, skeegformer-model, -explanation or -training, and ``version`` of the format;
-- ``saved_with``, versions of the packages;
-- ``model``, ``explanation`` or ``training``: the content, with values as `_encoding` describes;
-- ``checksum``, the SHA-256 of all this and of the tensors.
-
-References
-----------
-.. [1] https://huggingface.co/docs/safetensors
+The text has the name ``skeegformer`` and holds ``format`` and its ``version``, ``saved_with``
+(versions of packages), the content, with values as `_encoding` describes, under ``model``,
+``explanation`` or ``training``, and ``checksum``, the SHA-256 of all this and of the tensors.
 """
 
 import hashlib

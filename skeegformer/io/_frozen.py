@@ -17,8 +17,7 @@ _CLASSIFIERS = EEGTransformerClassifier, OriginalTransformerClassifier
 class FrozenNetwork(torch.nn.Module):
     """Epochs of shape (batch, n_chans, n_times) to probabilities of shape (batch, n_classes).
 
-    It has a copy of a classifier's weights, so that what that learns later does not matter here.
-    Log powers are centred on ``means``, of shape (n_images, n_sources, n_windows), if not None.
+    It has a copy of a classifier's weights. Log powers are centred on ``means`` if not None.
     """
 
     def __init__(self, classifier, temperature, means, device):
@@ -38,9 +37,8 @@ def freeze(model, subject, purpose, device=None):
     """Find a model's classifier and the steps in front of it, and copy its network.
 
     A model is a classifier of ours, a Pipeline that ends in one, or a CalibratedClassifierCV with
-    one temperature around either; it has to be fitted. `subject` says whose means log powers are
-    centred on, `purpose` who wants to know, and `device` where the copy computes (None: where the
-    classifier does). Gives steps (pairs of name and transformer), classifier and FrozenNetwork.
+    one temperature around either. `subject` says whose means log powers are centred on, `purpose`
+    who wants to know. Gives steps (pairs of name and transformer), classifier and FrozenNetwork.
     """
     steps, temperature = [], 1.0
     while not isinstance(model, _CLASSIFIERS):

@@ -18,6 +18,7 @@ _NETWORKS = {
     network.__name__: network
     for network in (EEGTransformer, OriginalTransformer, StandardizedNetwork)
 }
+_OPTIONS = ("max_epochs", "batch_size", "lr")
 # What predictions ask of a classifier beside its net.
 _NEEDED = ("classes_", "n_chans_", "n_times_", "sfreq_", "ch_names_", "info_", "_fitted_flat")
 _NEEDED += ("_input_scale",)
@@ -51,9 +52,7 @@ def encode_net(net, encoder):
         "params": encoder.encode(net.get_params_for("module")),
         "weights": {key: encoder.keep(value, f"network.{key}") for key, value in state.items()},
         "class_weight": encoder.encode(net.criterion_.weight),
-        "max_epochs": encoder.encode(net.max_epochs),
-        "batch_size": encoder.encode(net.batch_size),
-        "lr": encoder.encode(net.lr),
+        **{name: encoder.encode(getattr(net, name)) for name in _OPTIONS},
         "device": str(net.device),
         "stops_early": "early_stopping" in dict(net.callbacks_),
         "history": encoder.encode([dict(row) for row in net.history]),
@@ -69,27 +68,20 @@ def decode_net(classifier, plain, decoder):
     network = (_NETWORKS.get if is_ours else decoder.decode)(plain["network"])
     if network is None:
         raise ValueError(f"the network {plain['network']!r} is not known")
-    build_net(
-        classifier,
-        network,
-        decoder.decode(plain["params"]),
-        {key: torch.from_numpy(decoder.array(name)) for key, name in plain["weights"].items()},
-        device="auto" if classifier.device == "auto" else plain["device"],
-        batch_size=decoder.decode(plain["batch_size"]),
-        lr=decoder.decode(plain["lr"]),
-        class_weight=decoder.decode(plain["class_weight"]),
-        max_epochs=decoder.decode(plain["max_epochs"]),
-        stops_early=plain["stops_early"],
-    )
+    options = {name: decoder.decode(plain[name]) for name in _OPTIONS}
+    options["class_weight"] = decoder.decode(plain["class_weight"])
+    options["device"] = "auto" if classifier.device == "auto" else plain["device"]
+    state = {key: torch.from_numpy(decoder.array(name)) for key, name in plain["weights"].items()}
+    options["stops_early"] = plain["stops_early"]
+    build_net(classifier, network, decoder.decode(plain["params"]), state, **options)
     classifier.history_.extend(decoder.decode(plain["history"]))
 
 
 def build_net(classifier, network, params, state, *, device, batch_size, lr, **options):
     """Make ``net_`` and ``history_`` of a classifier from weights, in place of a training.
 
-    The network is a class that is made with `params` and gets the weights in `state`; options are
-    those of `NetworkClassifier._compose_net`. A device that is not there becomes the CPU, with a
-    warning. Raises ValueError if network and weights do not fit each other.
+    Options are those of `compose_net`. A device that is not there becomes the CPU, with a warning.
+    Raises ValueError if network and weights do not fit each other.
     """
     try:
         device = pick_device(device)

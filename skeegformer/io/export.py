@@ -48,24 +48,19 @@ def export_network(classifier, path, *, overwrite=False, subject=None):
 
     Raises
     ------
-    FileExistsError
-        If there is a file, and `overwrite` is False.
-    ImportError
-        If what ONNX needs is not installed.
+    FileExistsError, ImportError
+        If there is a file, and `overwrite` is False, or what ONNX needs is not installed.
     TypeError, ValueError
-        If the classifier is another one, adapts to subjects and `subject` names none that is
-        known, or path has another ending.
-    sklearn.exceptions.NotFittedError
-        If there is nothing to export yet.
+        If the classifier is another one or not fitted, adapts to subjects and `subject` names none
+        that is known, or path has another ending.
     RuntimeError
         If the exported network gives other probabilities. Nothing is written.
 
     Notes
     -----
     Epochs are in the unit of `fit`, which is microvolts where that was given `mne.Epochs`, and
-    have their channels in its order. Class names, channel names, sampling rate and
-    unit are in the file: as JSON in the properties of the ONNX model, and in the extra file
-    ``skeegformer.json`` of the other.
+    have their channels in its order. Names of classes and channels, rate and unit are in the file,
+    as JSON: in the properties of an ONNX model, or the extra file ``skeegformer.json``.
 
     Examples
     --------

@@ -22,8 +22,7 @@ def save_model(model, path, *, overwrite=False):
     path : str or pathlib.Path
         Where to, with the ending ``.safetensors``.
     overwrite : bool, default=False
-        Whether a file that is there may be replaced. It is there or replaced as a whole, also when
-        saving is interrupted.
+        Whether a file that is there may be replaced, as a whole or not at all.
 
     Returns
     -------
@@ -35,12 +34,9 @@ def save_model(model, path, *, overwrite=False):
     TypeError
         If the model is, or holds, an estimator of another package, such as CSP, or was given
         another network.
-    ValueError
-        If the ending is another one, or the model is too large for the format.
-    FileExistsError
-        If there is such a file, and it may not be replaced.
-    OSError
-        If the folder is missing or cannot be written to, or the disk is full.
+    ValueError, OSError
+        If the ending is another one, there is such a file that may not be replaced, or it cannot
+        be written.
 
     Warns
     -----
@@ -54,8 +50,7 @@ def save_model(model, path, *, overwrite=False):
 
     Notes
     -----
-    The file is in the format of safetensors: the weights and all arrays of numbers are its tensors,
-    and everything else is a JSON text that other programs can read, too:
+    The file is in the format of safetensors, and everything but arrays is a JSON text:
     ``json.loads(safetensors.safe_open(path, "numpy").metadata()["skeegformer"])``. Of measurement
     info, names, types, rate, bad channels, positions and fiducials are kept. Recordings are not
     saved, but with ``adapt=True``, and by `EuclideanAlignment`, the names of the subjects in `fit`.
@@ -84,9 +79,7 @@ def save_model(model, path, *, overwrite=False):
 
 
 def load_model(path, *, modules=()):
-    """Read a model that was saved, or a checkpoint of eeg-transformer.
-
-    Nothing in the file is executed.
+    """Read a model that was saved, or a checkpoint of eeg-transformer; nothing in it is executed.
 
     Parameters
     ----------
@@ -99,8 +92,8 @@ def load_model(path, *, modules=()):
     Returns
     -------
     estimator
-        As it was: equal parameters, equal predictions, and its net on the device where it was, or
-        on the CPU. A checkpoint becomes an `OriginalTransformerClassifier`.
+        As it was: equal parameters, equal predictions, and its net on the device where it was, or,
+        with a warning, on the CPU. A checkpoint becomes an `OriginalTransformerClassifier`.
 
     Raises
     ------
@@ -110,11 +103,6 @@ def load_model(path, *, modules=()):
         If it is no model, is incomplete or was changed since, or is of another version of
         skeegformer, or of eeg-transformer, that is not understood.
 
-    Warns
-    -----
-    UserWarning
-        If the device is not there.
-
     See Also
     --------
     save_model : Writes it, and has an example.
@@ -123,13 +111,11 @@ def load_model(path, *, modules=()):
     -----
     A checksum finds damage; it is no signature, and does not tell who wrote a file.
 
-    A checkpoint becomes a classifier with the same weights, so that probabilities and attention are
-    the same. Conditions become ``classes_``, in order, and hyperparameters are in ``original_``. X
-    has to be what the original was given, prepared alike and in the same unit
-    (volts if it was trained on what MNE gives), as an array of shape (n_epochs, n_chans, n_times):
+    A checkpoint's probabilities and attention stay the same. Conditions become ``classes_``, in
+    order, and hyperparameters are in ``original_``. X has to be what the original was given,
+    prepared alike and in the same unit (volts if it was trained on what MNE gives), as an array:
     without the channels that it ignored (``ignore_channels``), and, where it used a part of each
-    epoch (``used_data_length``), that first part. ``history_`` is empty. `fit` trains the network
-    anew, with the hyperparameters of the checkpoint.
+    epoch (``used_data_length``), that first part. `fit` trains the network anew.
 
     References
     ----------

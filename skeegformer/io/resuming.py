@@ -17,8 +17,7 @@ class ResumableTraining(Callback):
     A `skorch.callbacks.Callback` for the parameter ``callbacks`` of the classifiers. The same `fit`
     on the same data, started again after it was killed at any moment, goes on after the last
     training epoch that was saved, and ends with the weights that it would have had without the
-    interruption, to the bit on the same CPU: weights, optimizer, learning rate schedule, early
-    stopping, random states and history are all saved.
+    interruption, to the bit on the same CPU.
 
     Parameters
     ----------
@@ -29,11 +28,9 @@ class ResumableTraining(Callback):
 
     Raises
     ------
-    ValueError
+    ValueError, OSError
         In `fit`, if `path` holds something else, or the state of a training of another model or on
-        other data.
-    OSError
-        In `fit`, if `path` cannot be written.
+        other data, or cannot be written.
 
     Notes
     -----

@@ -1,8 +1,10 @@
 """EEG preprocessing that can stand in a scikit-learn Pipeline.
 
-MNE does the work; the transformers here let it be fitted on training epochs,
-cloned, searched over and applied to epochs never seen, be they `mne.Epochs` or
-arrays. What goes in comes out: Epochs stay Epochs, arrays stay arrays.
+MNE does the work; the transformers here let it be fitted on training epochs, cloned, searched over
+and applied to epochs never seen. What goes in comes out: Epochs stay Epochs, arrays stay arrays.
+
+All have ``n_chans_``, ``ch_names_``, ``sfreq_``, ``n_features_in_`` and ``feature_names_in_`` of
+what `fit` has seen, None or missing where not known.
 """
 
 from skeegformer.preprocessing._sides import mirror_classes, mirror_pairs

@@ -1,4 +1,4 @@
-"""What the transformers share: the door, giving back what came in, and checks of parameters."""
+"""What the transformers share: the door, and giving back what came in."""
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -8,7 +8,7 @@ from skeegformer._validation import positive, remember_input, validate_signal
 
 
 class SignalTransformer(TransformerMixin, BaseEstimator):
-    """What the transformers share: the door, and giving back what came in.
+    """Base of the transformers.
 
     A subclass checks its parameters against the signal in `_prepare` and computes in
     `_transform_data`, on a float64 copy. It overrides `_transform_epochs` where more than the
@@ -22,37 +22,20 @@ class SignalTransformer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs, or an array of shape (n_epochs, n_chans, n_times) or
-            (n_epochs, n_times).
+            Epochs, or an array of shape (n_epochs, n_chans, n_times) or (n_epochs, n_times).
         y : None
             Ignored.
 
         Returns
         -------
         self
-            The fitted transformer.
-
-        Raises
-        ------
-        ValueError
-            If a parameter does not fit X, or X is empty or not finite.
+            The fitted transformer. A ValueError is raised if a parameter does not fit X.
         """
         self._prepare(self._open(X, reset=True))
         return self
 
     def fit_transform(self, X, y=None):
-        """Fit and transform X.
-
-        Parameters
-        ----------
-        X, y
-            As in `fit`.
-
-        Returns
-        -------
-        mne.Epochs or ndarray
-            As in `transform`.
-        """
+        """Fit and transform X, as `fit` and `transform` do."""
         eeg = self._open(X, reset=True)
         self._prepare(eeg)
         return self._apply(eeg)
@@ -63,19 +46,13 @@ class SignalTransformer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs with the channels of `fit`, of any length where X is not 2-D;
-            never changed.
+            Epochs with the channels of `fit`, of any length where X is not 2-D; never changed.
 
         Returns
         -------
         mne.Epochs or ndarray
-            New Epochs for Epochs; for an array an array of as many dimensions and
-            of the same floating type.
-
-        Raises
-        ------
-        ValueError
-            If X does not agree with what was fitted.
+            New Epochs for Epochs; an array of as many dimensions and the same floating type for
+            an array. A ValueError is raised if X does not agree with what was fitted.
         """
         check_is_fitted(self)
         return self._apply(self._open(X, reset=False))
@@ -95,12 +72,6 @@ class SignalTransformer(TransformerMixin, BaseEstimator):
         if eeg.epochs is not None:
             return self._transform_epochs(eeg)
         return like_input(eeg, self._transform_data(working_copy(eeg), eeg))
-
-    def _prepare(self, eeg):
-        pass
-
-    def _transform_data(self, data, eeg):
-        return data
 
     def _transform_epochs(self, eeg):
         return with_data(eeg, self._transform_data(working_copy(eeg), eeg))

@@ -40,17 +40,8 @@ def complete(estimator, eeg):
     """Put together the channels of `fit` from those that are there.
 
     Channels that are there by name stay as they are. The others are interpolated by spherical
-    splines [1]_ from all electrodes of X that are not marked as bad, those that `fit` did not
-    have included; one that is in the same place under another name gives its signal. A constant
-    term lets the estimate follow the reference of X.
-
-    Gives an `EEGData` with the channels of `fit`, in their order, or `eeg` itself where it tells no
-    names and has as many channels.
-
-    References
-    ----------
-    .. [1] Perrin et al. (1989), Spherical splines for scalp potential and current density
-       mapping. Electroenceph. Clin. Neurophysiol. 72(2). doi:10.1016/0013-4694(89)90180-6
+    splines (Perrin et al. 1989, doi:10.1016/0013-4694(89)90180-6) from all electrodes of X that are
+    not marked as bad; one that is in the same place under another name gives its signal.
     """
     fitted = estimator.ch_names_
     if fitted is None or eeg.ch_names is None:
@@ -98,8 +89,7 @@ def can_complete(estimator, eeg):
 def spline_weights(sources, targets):
     """Compute how a spherical spline makes the signal at some places of that at others.
 
-    Places are seen from the middle of the head, arrays of shape (n_places, 3). MNE computes the
-    weights, of shape (n_targets, n_sources), with its regularisation, so that nothing differs from
+    Places are seen from the middle of the head. The weights, (n_targets, n_sources), are those of
     `mne.Epochs.interpolate_bads`; each row sums to 1.
     """
     import mne
@@ -130,7 +120,7 @@ def _estimate(estimator, eeg, missing, order):
     good = lost = ()
     if eeg.info is not None:
         good = ~np.isin(eeg.info["ch_names"], eeg.info["bads"]) & _on_scalp(eeg.info)
-        lost = _named(eeg.info, good & ~_has_position(eeg.info))
+        lost = _named(eeg.info, good & ~has_position(eeg.info))
     if lost or eeg.info is None:
         raise ValueError(
             f"{lacks}, and to estimate them takes the positions of its electrodes, but there are "
@@ -146,9 +136,9 @@ def _estimate(estimator, eeg, missing, order):
         )
     sources = _indices(order, eeg.ch_names)
     middle = _middle(estimator.info_, _MIDDLE_OF_HEAD)
-    targets = _positions(estimator.info_)[_indices(missing, estimator.ch_names_)] - middle
+    targets = positions(estimator.info_)[_indices(missing, estimator.ch_names_)] - middle
     # Montages differ in where in the head frame they have the head.
-    places = _positions(eeg.info)[sources] - _middle(eeg.info, middle)
+    places = positions(eeg.info)[sources] - _middle(eeg.info, middle)
     angles = _angles(places, targets)
     nearest = angles.min(axis=1)
     if np.median(nearest) > _FAR:
@@ -179,13 +169,15 @@ def _indices(names, ch_names):
     return [ch_names.index(name) for name in names]
 
 
-def _positions(info):
+def positions(info):
+    """Give the place of each channel, of shape (n_chans, 3)."""
     return np.array([channel["loc"][:3] for channel in info["chs"]])
 
 
-def _has_position(info):
-    positions = _positions(info)
-    return np.isfinite(positions).all(axis=1) & positions.any(axis=1)
+def has_position(info):
+    """Mark channels whose place is known; MNE writes NaN, or in old files zeros, of others."""
+    places = positions(info)
+    return np.isfinite(places).all(axis=1) & places.any(axis=1)
 
 
 def _on_scalp(info):
@@ -194,7 +186,7 @@ def _on_scalp(info):
 
 
 def _usable(info):
-    return _has_position(info) & _on_scalp(info)
+    return has_position(info) & _on_scalp(info)
 
 
 def _middle(info, otherwise):

@@ -2,8 +2,8 @@
 
 import warnings
 
-from skeegformer.preprocessing.mirroring import (
-    both_directions,
+from skeegformer.preprocessing._sides import (
+    check_swap,
     is_own_image,
     mirror_classes,
     mirror_pairs,
@@ -25,11 +25,7 @@ def find_mirror_image(mirror, classes, ch_names, info):
         return None, None
     if not isinstance(swap, dict):
         raise ValueError(f"mirror={mirror!r} is not a dict of labels, 'auto' or None.")
-    labels = classes.tolist()
-    unknown = [label for pair in swap.items() for label in pair if label not in labels]
-    if unknown:
-        raise ValueError(f"mirror names the class {unknown[0]!r}, but there are {labels}.")
-    swap = both_directions("mirror", swap)
+    becomes = check_swap("mirror", swap, classes.tolist())
     if ch_names is None:
         raise ValueError(
             "mirror needs to know which channels are left and which right; pass Epochs, or "
@@ -51,7 +47,7 @@ def find_mirror_image(mirror, classes, ch_names, info):
                 "labels. Pass channels of both sides, or mirror=None."
             )
         return None, None
-    return pairs, {label: swap.get(label, label) for label in labels}
+    return pairs, becomes
 
 
 def _warn_of_numbers(classes, channels):

@@ -6,6 +6,7 @@ import numpy as np
 
 from skeegformer._utils.info import electrode_montage
 from skeegformer._validation import validate_ch_names
+from skeegformer.preprocessing._interpolation import has_position, positions
 
 # What recordings put around the name of an electrode: "EEG C3-Ref", "EEG C3-LE", "C3..".
 _ELECTRODE = re.compile(
@@ -28,11 +29,9 @@ _SIDE_AS_WORD = re.compile(
 def mirror_pairs(channels):
     """Find the partner of each channel on the other side of the head.
 
-    Electrodes of the 10-20, 10-10 and 10-05 systems have odd numbers on the left, even ones on
-    the right, and z between: C3 and C4, FC5 and FC6, T9 and T10 are partners, Cz stays where it
-    is. Names tell if all of them belong to these systems ("EEG C3-Ref" and "C3.." are read as C3)
-    and positions, where they are known, do not contradict. Otherwise, as for the caps of EGI and
-    BioSemi, the positions of an Info tell for all channels.
+    C3 and C4 are partners, Cz stays where it is. Names tell if all of them belong to the 10-20,
+    10-10 and 10-05 systems ("EEG C3-Ref" and "C3.." are read as C3) and positions, where they are
+    known, do not contradict. Otherwise, as for the caps of EGI and BioSemi, positions tell.
 
     Parameters
     ----------
@@ -47,9 +46,8 @@ def mirror_pairs(channels):
     Raises
     ------
     ValueError
-        If a channel has no partner, neither by name nor, where they are known, by position; if
-        channels are inside the head; or if names could as well be those of a grid, such as C1 to
-        C4 and nothing else, and positions are not known.
+        If a channel has no partner or is inside the head, or if names could as well be those of a
+        grid, such as C1 to C4 and nothing else, and positions are not known.
 
     Examples
     --------
@@ -67,12 +65,8 @@ def mirror_pairs(channels):
         )
     places = {}
     if info is not None:
-        # MNE writes NaN, or in old files zeros, where a position is not known.
-        places = {
-            name: channel["loc"][:3]
-            for name, channel in zip(names, info["chs"], strict=True)
-            if np.isfinite(channel["loc"][:3]).all() and channel["loc"][:3].any()
-        }
+        located = zip(names, positions(info), has_position(info), strict=True)
+        places = {name: place for name, place, is_known in located if is_known}
     pairs, problem = _pairs_by_name(names, places)
     if problem is None:
         return pairs
@@ -125,12 +119,15 @@ def mirror_classes(classes):
     return partners or None
 
 
-def both_directions(name, swap):
-    """Complete a dict of the labels that mirroring exchanges; refuse two partners of one."""
+def check_swap(name, swap, labels):
+    """Complete the pairs of labels that mirroring exchanges: each label, and what it becomes."""
+    unknown = [label for pair in swap.items() for label in pair if label not in labels]
+    if unknown:
+        raise ValueError(f"{name} names the class {unknown[0]!r}, but there are {labels}.")
     both = {b: a for a, b in swap.items()} | swap
     if any(both[b] != a for a, b in both.items()):
         raise ValueError(f"{name}={swap!r} gives a class two partners; name one for each.")
-    return both
+    return {label: both.get(label, label) for label in labels}
 
 
 def partner_order(pairs, names):

@@ -46,8 +46,6 @@ class EuclideanAlignment(SignalTransformer):
         not told who the subjects are.
     whiteners_ : dict of {group: ndarray of shape (n_chans, n_chans)}
         Inverse square roots of the references.
-    n_chans_, ch_names_, sfreq_, n_features_in_, feature_names_in_
-        Channels, rate and features of what `fit` has seen; None or missing where not known.
 
     See Also
     --------
@@ -55,38 +53,30 @@ class EuclideanAlignment(SignalTransformer):
 
     Notes
     -----
-    **Who is a subject.** The `groups` passed to `fit` and to `transform` say so; where none are
-    passed, the column ``subject`` of ``epochs.metadata`` does. In a Pipeline, `groups` reach this
-    step by scikit-learn's metadata routing, which needs both requests::
+    **Who is a subject.** The `groups` passed to `fit` and to `transform` say so, or else the column
+    ``subject`` of ``epochs.metadata``. In a Pipeline, `groups` reach this step by scikit-learn's
+    metadata routing, which needs both requests (``groups="subjects"`` for another name)::
 
         sklearn.set_config(enable_metadata_routing=True)
         alignment = EuclideanAlignment().set_fit_request(groups=True)
         alignment.set_transform_request(groups=True)
 
-    The first one with ``groups="subjects"`` takes what the caller names ``subjects``.
-    ``cross_val_score(pipe, X, y, cv=cv, params={"groups": groups})`` then hands them on to
-    `fit`. To the prediction of test epochs it does so from scikit-learn 1.8 on, and only without
-    `scoring`, since scorers predict without groups; otherwise all epochs of a test fold are one
-    subject. With Epochs that have the metadata column nothing needs to be passed.
+    ``cross_val_score(pipe, X, y, cv=cv, params={"groups": groups})`` then hands them on to `fit`,
+    and, from scikit-learn 1.8 on and without `scoring`, to the prediction; otherwise all epochs of
+    a test fold are one subject. Epochs with the metadata column need none of this.
 
     **What is used.** A subject seen in `fit` keeps the reference from `fit`. A subject not seen is
     aligned with its own epochs given to `transform`, all at once and unlabelled: this is
-    *transductive*. Its result for an epoch depends on which others came along, and scores hold for
-    applications in which a new user's unlabelled epochs can be collected first. With few of them
-    the reference is noisy and contains what is to be decoded. Some twenty epochs or more are a
-    sound choice, from each class about as many as in training; else align with a calibration
-    recording.
+    *transductive*. Scores hold for applications in which a new user's unlabelled epochs can be
+    collected first: some twenty or more, from each class about as many as in training.
 
     If `fit` was told groups and `transform` is not, all epochs of that call are one unseen
     subject. If `fit` was not told either, all its epochs are one subject, whose reference
     serves every epoch to come: this is plain whitening, which uses nothing but training data.
 
-    **Rank.** Average-referenced or interpolated channels depend linearly on others. Only
-    directions in which the subject's data vary are whitened and shrunk; nothing comes out along
-    the rest. Fewer samples than channels span only part of the space in the same way.
-
-    **Unit.** Aligned data have no unit. In aligned Epochs unit variance is written as 1 µV, so
-    that ``get_data(units="uV")`` is what an array in microvolts would give.
+    **Rank and unit.** Only directions in which the subject's data vary are whitened and shrunk;
+    nothing comes out along the rest, which average references and interpolation leave. In aligned
+    Epochs unit variance is written as 1 µV.
 
     Channels that are not EEG pass unchanged. Bad channels take part: drop or interpolate them.
 
@@ -120,8 +110,7 @@ class EuclideanAlignment(SignalTransformer):
         Parameters
         ----------
         X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs, or an array of shape (n_epochs, n_chans, n_times) or
-            (n_epochs, n_times).
+            Epochs, or an array of shape (n_epochs, n_chans, n_times) or (n_epochs, n_times).
         y : None
             Ignored.
         groups : array-like of shape (n_epochs,) or None, default=None
@@ -131,8 +120,7 @@ class EuclideanAlignment(SignalTransformer):
         Returns
         -------
         self
-            The fitted transformer. A ValueError is raised if there is not one group per epoch, or
-            the signal of a subject is zero throughout.
+            The fitted transformer. A ValueError is raised if a subject's signal is zero throughout.
         """
         self._learn(self._open(X, reset=True), groups)
         return self
@@ -162,9 +150,8 @@ class EuclideanAlignment(SignalTransformer):
         X : mne.Epochs, list of mne.Epochs or array-like
             Epochs with the channels of `fit`; never changed.
         groups : array-like of shape (n_epochs,) or None, default=None
-            The subject of each epoch. None takes the column ``subject`` of the metadata of
-            Epochs; where there is none, all epochs are the one subject of `fit`, or one unseen
-            subject if `fit` was told groups.
+            The subject of each epoch, as in `fit`; where none is known, all epochs are the one
+            subject of `fit`, or one unseen subject if `fit` was told groups.
 
         Returns
         -------

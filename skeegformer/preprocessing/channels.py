@@ -55,8 +55,6 @@ class ChannelDropper(_ChannelSelector):
         Names of the channels that are left; None where names are not known.
     kept_channels_ : list of int
         Places of the EEG channels that are left.
-    n_chans_, ch_names_, sfreq_, n_features_in_, feature_names_in_
-        Channels, rate and features of what `fit` has seen; None or missing where not known.
 
     See Also
     --------
@@ -110,17 +108,12 @@ class ChannelPicker(_ChannelSelector):
     ch_names : sequence of str or None, default=None
         Names of the channels to keep; None keeps all.
     input_ch_names : sequence of str or None, default=None
-        Names of the channels of arrays, in order. Epochs know theirs; names given here have to
-        be the same.
+        As in `ChannelDropper`.
 
     Attributes
     ----------
-    kept_ch_names_ : list of str or None
-        Names of the channels that are kept; None where names are not known.
-    kept_channels_ : list of int
-        Places of the EEG channels that are kept.
-    n_chans_, ch_names_, sfreq_, n_features_in_, feature_names_in_
-        Channels, rate and features of what `fit` has seen; None or missing where not known.
+    kept_ch_names_, kept_channels_ : list
+        As in `ChannelDropper`.
 
     See Also
     --------

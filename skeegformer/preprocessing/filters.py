@@ -20,17 +20,11 @@ class BandPassFilter(SignalTransformer):
     h_freq : float or None, default=None
         Upper limit of the pass band in Hz; None filters nothing above.
     method : {"iir", "fir"}, default="iir"
-        "iir" is a Butterworth filter of order 4, run forwards and backwards, so that no
-        phase is shifted; each limit is its -6 dB point. "fir" is MNE's default, a
-        linear-phase window design. It is sharper, but with a lower limit of less than about
-        2 Hz longer than an epoch of 2 s, of which MNE warns.
+        "iir" is a Butterworth filter of order 4, run forwards and backwards, so that no phase is
+        shifted; each limit is its -6 dB point. "fir" is MNE's default, a linear-phase window
+        design: sharper, but with a lower limit of less than about 2 Hz longer than 2 s.
     sfreq : float or None, default=None
         Sampling rate of arrays in Hz. Epochs know theirs; one given here has to be the same.
-
-    Attributes
-    ----------
-    n_chans_, ch_names_, sfreq_, n_features_in_, feature_names_in_
-        Channels, rate and features of what `fit` has seen; None or missing where not known.
 
     See Also
     --------
@@ -38,11 +32,8 @@ class BandPassFilter(SignalTransformer):
 
     Notes
     -----
-    Epochs are filtered one by one, so that no epoch, and no fold of a
-    cross-validation, learns anything from another. Slow high-pass filters ring for longer than
-    short epochs last: where the continuous recording is at hand, high-pass that instead.
-
-    Channels that are no data (stimulus, eye, miscellaneous) pass unfiltered.
+    Epochs are filtered one by one, and only their data channels. Slow high-pass filters ring for
+    longer than short epochs last: where the continuous recording is at hand, high-pass that.
 
     Examples
     --------
@@ -106,8 +97,6 @@ class NotchFilter(SignalTransformer):
     ----------
     freqs_ : list of float
         The frequencies that are removed, in Hz.
-    n_chans_, ch_names_, sfreq_, n_features_in_, feature_names_in_
-        Channels, rate and features of what `fit` has seen; None or missing where not known.
 
     See Also
     --------

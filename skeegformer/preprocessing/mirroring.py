@@ -16,7 +16,7 @@ from skeegformer._validation import (
 )
 from skeegformer.preprocessing._base import like_input, with_data, working_copy
 from skeegformer.preprocessing._sides import (
-    both_directions,
+    check_swap,
     is_own_image,
     mirror_classes,
     mirror_pairs,
@@ -28,10 +28,7 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Train a classifier on epochs and their mirror images, and average its predictions on both.
 
     The mirror image of an epoch has left and right channels exchanged; that of an imagined left
-    fist looks like an imagined right one. The classifier trains on all epochs and their mirror
-    images, whose labels are exchanged where classes name sides. Of an epoch to predict, the
-    probabilities of the epoch and of its mirror image, with the classes changed back, are
-    averaged.
+    fist looks like an imagined right one, and has its label.
 
     Parameters
     ----------
@@ -39,11 +36,9 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         What is trained; it needs `predict_proba`. Never changed: a clone is fitted.
     swap : "auto" or dict, default="auto"
         Which labels mirroring exchanges. "auto" finds the classes that turn into each other when
-        the words left and right are exchanged (`mirror_classes`); others keep their label. Where
-        no class names a side, as with event codes such as 769 and 770, nothing is mirrored, and a
-        warning says so. A dict names the pairs, each in one direction or both, such as
-        ``{769: 770}``. Pass ``{}`` where both sides of the head take part alike in every class, as
-        in open against closed eyes: all labels stay.
+        the words left and right are exchanged (`mirror_classes`); where no class names a side,
+        nothing is mirrored, and a warning says so. A dict names the pairs, such as
+        ``{769: 770}``; ``{}`` leaves all labels, as in open against closed eyes.
     input_ch_names : sequence of str or None, default=None
         Names of the channels of arrays, in order. Epochs know theirs; names given here have to
         be the same.
@@ -58,8 +53,6 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Index of each channel's partner on the other side; None where nothing is mirrored.
     mirrored_classes_ : dict or None
         The label that each label becomes in a mirror image; None where nothing is mirrored.
-    n_chans_, ch_names_, sfreq_, n_features_in_, feature_names_in_
-        Channels, rate and features of what `fit` has seen; None or missing where not known.
 
     See Also
     --------
@@ -67,10 +60,9 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
-    In a Pipeline it stands after the alignment and takes the place of the classifier: aligned
-    mirror images are the mirror images of aligned epochs. A mirror image belongs to the subject of
-    its epoch: `groups` passed to `fit` are doubled and reach the classifier where it takes them,
-    and the metadata of Epochs are copied.
+    In a Pipeline it takes the place of the classifier, after the alignment. A mirror image belongs
+    to the subject of its epoch: `groups` are doubled and reach a classifier that takes them, and
+    the metadata of Epochs are copied.
 
     Examples
     --------
@@ -95,8 +87,7 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs, or an array of shape (n_epochs, n_chans, n_times) or
-            (n_epochs, n_times).
+            Epochs, or an array of shape (n_epochs, n_chans, n_times) or (n_epochs, n_times).
         y : array-like of shape (n_epochs,)
             Labels.
         groups : array-like of shape (n_epochs,) or None, default=None
@@ -110,8 +101,7 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a channel has no partner or no name, all are on the midline but labels are
-            exchanged, `swap` does not fit the classes, or the classifier has no `predict_proba`.
+            If a channel has no partner or no name, or `swap` does not fit channels or classes.
         """
         if isinstance(self.classifier, type) or not hasattr(self.classifier, "predict_proba"):
             raise ValueError(
@@ -195,13 +185,7 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 f"swap={swap!r} is not 'auto' or a dict such as {{'left': 'right'}}; pass "
                 "swap={} where all labels stay."
             )
-        unknown = [label for pair in swap.items() for label in pair if label not in labels]
-        if unknown:
-            raise ValueError(
-                f"swap={swap!r} names {unknown[0]!r}, which is not among the classes "
-                f"{', '.join(map(repr, labels))}."
-            )
-        swap = both_directions("swap", swap)
+        becomes = check_swap("swap", swap, labels)
         pairs = np.zeros(1, dtype=int)  # a single channel, which may have no name
         if eeg.ch_names is not None:
             pairs = mirror_pairs(eeg.ch_names if eeg.info is None else eeg.info)
@@ -211,14 +195,14 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 "An array does not tell its channels' names: give MirroredClassifier "
                 "input_ch_names, the name of each channel of X in order, or pass Epochs."
             )
-        if is_own_image(pairs) and any(a != b for a, b in swap.items()):
+        if is_own_image(pairs) and any(a != b for a, b in becomes.items()):
             names = "a single one" if eeg.ch_names is None else ", ".join(eeg.ch_names)
             raise ValueError(
                 f"All channels are on the midline ({names}), so that every epoch is its own "
                 "mirror image, and would be trained with both labels; pass channels of both "
                 f"sides, or {type(self.classifier).__name__} without mirroring."
             )
-        return pairs, {label: swap.get(label, label) for label in labels}
+        return pairs, becomes
 
     def _partners(self):
         return partner_order(self.mirrored_classes_, self.classes_.tolist())

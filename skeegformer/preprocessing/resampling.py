@@ -19,11 +19,6 @@ class Resampler(SignalTransformer):
     input_sfreq : float or None, default=None
         Sampling rate of arrays in Hz. Epochs know theirs; one given here has to be the same.
 
-    Attributes
-    ----------
-    n_chans_, ch_names_, sfreq_, n_features_in_, feature_names_in_
-        Channels, rate and features of what `fit` has seen; None or missing where not known.
-
     See Also
     --------
     BandPassFilter : Filters the signal; resampling brings its own anti-alias filter.
@@ -66,9 +61,8 @@ class Resampler(SignalTransformer):
         if self.sfreq is None or np.isclose(self.sfreq, eeg.sfreq):
             return epochs
         data = _resample(epochs.get_data(copy=True), self.sfreq, eeg.sfreq)
-        epochs.resample(
-            self.sfreq, npad=0, verbose="WARNING"
-        )  # for the rate, the times and all that hangs on them
+        # For the rate, the times and all that hangs on them.
+        epochs.resample(self.sfreq, npad=0, verbose="WARNING")
         epochs.get_data(copy=False)[:] = data
         return epochs
 
@@ -76,9 +70,8 @@ class Resampler(SignalTransformer):
 def _resample(data, new, old):
     """Resample in the last axis, to samples exactly 1 / new apart.
 
-    MNE stretches a signal to the rounded number of samples, so that 481 samples at
-    160 Hz would run ahead of their times. Padded to a length that is rounded
-    to itself, they do not.
+    MNE stretches a signal to the rounded number of samples, so that 481 samples at 160 Hz would run
+    ahead of their times; padded to a length that is rounded to itself, they do not.
     """
     ratio = Fraction(new / old).limit_denominator(max(1000, int(2 * old / new)))
     n_times = data.shape[-1]
