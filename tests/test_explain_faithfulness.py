@@ -139,7 +139,7 @@ def test_every_parameter_is_really_randomized(explained):
     [
         (0.1, 0.0, True, "The map depends on what the model learnt"),
         (0.7, 0.9, True, "Part of the map follows from the data alone"),
-        (0.9, 0.8, False, "The map is like those of models that have learnt nothing"),
+        (0.9, 0.8, False, "The map is about as much like those of models that have learnt nothing"),
     ],
 )
 def test_random_models_are_read_against_each_other(

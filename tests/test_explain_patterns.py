@@ -99,7 +99,7 @@ def test_weights_are_those_of_the_class_token(suppressed):
     found = explanation.patterns(n_sources=40)
     network = classifier.net_.module_
     weights = (network.class_weight[1] - network.class_weight[0]).detach().numpy()
-    weights = weights.swapaxes(0, 1) / network.n_groups
+    weights = weights.swapaxes(0, 1) / network.n_groups * network.gains.numpy()[:, None]
     sign = np.where(found.classes == "right", 1, -1)
     shown = np.abs(found.weights * sign[:, None, None])
     # As a set: sources come in another order.

@@ -361,6 +361,21 @@ def test_p_values_of_groups_are_those_of_every_division():
     assert test.smallest_possible_p == 1 / 35
 
 
+@pytest.mark.parametrize("threshold", [None, {"start": 0, "step": 0.5}])
+def test_no_p_is_below_the_smallest_that_few_subjects_allow(info, threshold):
+    """3 + 3 subjects, whose own division comes up again and again among the permutations."""
+    rng = np.random.default_rng(6)
+    for seed in range(10):
+        values = rng.normal(size=(6, len(info["ch_names"])))
+        explanation = make_explanation(values, np.repeat(CLASSES, 3), np.arange(6), info=info)
+        options = {"threshold": threshold, "n_permutations": 200, "random_state": seed}
+        with pytest.warns(UserWarning, match="smallest possible p is 0.1"):
+            test = explanation.compare("left", "right", **options)
+        assert test.smallest_possible_p == 0.1
+        assert not test.mask.any()
+        assert (test.p_values > 0.07 if threshold is None else test.p_values >= 0.1).all()
+
+
 def test_what_groups_of_subjects_refuse(info):
     explanation, group, _ = _groups(info, np.random.default_rng(0), 3, 3)
     with pytest.warns(UserWarning, match="With 6 subjects the smallest possible p is 0.1"):

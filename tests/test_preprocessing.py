@@ -706,3 +706,15 @@ def test_real_recording():
     power = out.compute_psd(fmin=2, fmax=62, verbose="ERROR")
     in_band = power.get_data(fmin=5, fmax=35).mean()
     assert power.get_data(fmin=55, fmax=62).mean() < 1e-3 * in_band
+
+
+def test_epochs_that_were_cropped_and_then_chosen_are_filtered():
+    """MNE itself raises an error: their samples do not lie side by side."""
+    info = mne.create_info(["C3", "C4"], 100.0, "eeg")
+    data = 1e-5 * np.random.default_rng(0).normal(size=(6, 2, 300))
+    epochs = mne.EpochsArray(data, info, verbose="ERROR")
+    chosen = epochs.copy().crop(0, 1.5)[[0, 2, 4]]
+    found = BandPassFilter(None, 30.0).fit_transform(chosen)
+    same = BandPassFilter(None, 30.0).fit_transform(epochs[[0, 2, 4]].crop(0, 1.5))
+    np.testing.assert_allclose(found.get_data(), same.get_data(), atol=1e-12)
+    np.testing.assert_array_equal(found.events, chosen.events)

@@ -20,6 +20,8 @@ from skeegformer.explain.methods import METHODS
 
 # Where all subjects differ by the same amount t would be infinite, and so would be clusters.
 _LARGEST_T = 1000.0
+# Sums of t that differ by less than this share are equal.
+_ROUNDING_OF_T = 1e-9
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -68,7 +70,7 @@ class ClusterTest:
 
     def __repr__(self):
         first, second = self.conditions
-        kind = "sign flips" if self.paired else "divisions into groups"
+        kind = "sign flips" if self.paired else "random divisions into groups"
         design = "who have both, paired" if self.paired else "in two groups, independent samples"
         said = (
             f"{first} against {second}: cluster permutation test over {self.n_subjects} subjects "
@@ -80,7 +82,7 @@ class ClusterTest:
             return (
                 f"{said}The conditions differ (p = {self.p_values[0]:.2g}).\n{findings}\n"
                 "That they differ is what was tested; which channels make up a cluster depends on "
-                "the threshold and is no finding about place or extent."
+                f"the threshold and is no finding about place or extent.{self._of_shares()}"
             )
         reason = "no channel's t reaches the threshold"
         if len(self.p_values):
@@ -89,6 +91,12 @@ class ClusterTest:
         if self.smallest_possible_p > self.alpha:
             said += f"{_cannot_find(self.n_subjects, self.smallest_possible_p, self.alpha)}\n"
         return f"{said}That is no evidence that the conditions are the same."
+
+    def _of_shares(self):
+        """Say what to know of values that have the same sum in both conditions."""
+        if abs(self.difference.sum()) > 1e-6 * abs(self.difference).max():
+            return ""
+        return " Values add up to the same in both: more at some channels is less at others."
 
     def _findings(self):
         """Say of each significant cluster which way it differs, and where."""
@@ -225,9 +233,11 @@ def compare(
     else:
         samples = [np.where(np.abs(one - x[0]) <= scale, x[0], one) for one in (x, z)]
     run = mne.stats.permutation_cluster_1samp_test if paired else mne.stats.permutation_cluster_test
+    t_values = _t_values(*samples)
+    smallest = 1 / min(n_possible, n_permutations)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No clusters found")
-        _, clusters, p_values, _ = run(
+        _, clusters, p_values, masses = run(
             samples[0] if paired else samples,
             threshold=threshold,
             n_permutations=n_permutations,
@@ -238,13 +248,18 @@ def compare(
             seed=check_random_state(random_state),
             verbose="ERROR",
         )
+    clusters = np.reshape(clusters, (-1, n_chans)).astype(bool)
+    if not isinstance(threshold, dict):
+        # The division of the data turns up again among few subjects, and rounding must not hide it.
+        least = (1 - _ROUNDING_OF_T) * np.abs(clusters @ t_values)
+        p_values = (np.abs(masses) >= least[:, np.newaxis]).mean(axis=1)
+    p_values = np.maximum(p_values, smallest)
     order = np.argsort(p_values, kind="stable")
-    clusters = np.reshape(clusters, (-1, n_chans)).astype(bool)[order]
-    p_values = np.asarray(p_values)[order]
+    clusters, p_values = clusters[order], p_values[order]
     return ClusterTest(
         conditions=(a, b),
         difference=first.to_numpy().mean(axis=0) - second.to_numpy().mean(axis=0),
-        t_values=_t_values(*samples),
+        t_values=t_values,
         clusters=clusters,
         p_values=p_values,
         mask=clusters[p_values <= alpha].any(axis=0),
@@ -254,7 +269,7 @@ def compare(
         alpha=alpha,
         threshold=threshold,
         n_permutations=min(n_possible, n_permutations) if paired else n_permutations,
-        smallest_possible_p=1 / min(n_possible, n_permutations),
+        smallest_possible_p=smallest,
     )
 
 

@@ -336,8 +336,8 @@ def _judge_randomization(figures):
         )
     else:
         found = (
-            "The map is like those of models that have learnt nothing, so that it shows the data, "
-            "and not what the model learnt"
+            "The map is about as much like those of models that have learnt nothing, so that the "
+            "data alone may explain it"
         )
     passed = same < _SAME_MAP or same < among
     return passed, (

@@ -44,7 +44,8 @@ class SourcePatterns:
     times : ndarray of shape (n_windows,)
         Middle of each window, in seconds from the start of the epoch.
     weights : ndarray of shape (n_sources, 2, n_windows)
-        By what the log odds of the class grow with the log power, and with the mean, in a window.
+        By what the log odds of the class grow with the log power, and with the mean, in a window;
+        gains of the network are in it.
     classes : ndarray of shape (n_sources,)
         The class for which more power, or a larger mean, speaks.
     tokens : ndarray of str of shape (n_sources,)
@@ -137,6 +138,7 @@ def patterns(self, n_sources=5):
     codes = mine.argmax(dim=-1)
     n_classes = weights.shape[2]
     odds = weights[torch.arange(len(order)), :, codes] * n_classes / (n_classes - 1)
+    odds = odds * network.gains[:, None].cpu()
     middles = np.arange(network.n_windows) * network.stride + (network.window - 1) / 2
     return SourcePatterns(
         shares=shares[order].numpy(),

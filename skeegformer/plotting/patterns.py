@@ -186,7 +186,7 @@ class PatternDisplay:
                 axes.plot(times, values, line, **style)
             axes.set_ylim(-limit, limit)
             axes.set_ylabel("weight", fontsize="small")
-            _share_x(axes, self.axes_[-1, 3], "time (s)")
+            _share_x(axes, self.axes_[-1, 3], "time from start of epoch (s)")
         self.axes_[0, 3].legend(fontsize="x-small", frameon=False, ncols=2, loc="best")
 
 

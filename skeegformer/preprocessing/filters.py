@@ -3,7 +3,7 @@
 import mne
 import numpy as np
 
-from skeegformer._validation import check_band, positive
+from skeegformer._validation import as_epochs, check_band, positive
 from skeegformer.preprocessing._base import SignalTransformer, known_rate
 
 # Half of MNE's order rings for a shorter time, which short epochs need.
@@ -72,6 +72,8 @@ class BandPassFilter(SignalTransformer):
         epochs = eeg.epochs.copy()
         if self.l_freq is None and self.h_freq is None:
             return epochs
+        if not epochs.get_data(copy=False).flags.c_contiguous:
+            epochs = as_epochs([epochs])  # MNE filters none that were cropped and then indexed
         return epochs.filter(self.l_freq, self.h_freq, **self._filter_params())
 
     def _filter_params(self):
