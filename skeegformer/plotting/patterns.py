@@ -172,7 +172,7 @@ class PatternDisplay:
             axes.set_ylabel("amplitude", fontsize="small")
             axes.set_ylim(bottom=0)
             _share_x(axes, self.axes_[-1, 2], "frequency (Hz)")
-        self.axes_[0, 2].legend(fontsize="x-small", frameon=False, loc="upper right")
+        self.axes_[0, 2].legend(fontsize="x-small", frameon=False, loc="center right")
 
     def _draw_weights(self, weights):
         """Draw weights of log power and mean; all sources on one scale, so that they compare."""
