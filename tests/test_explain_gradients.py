@@ -38,6 +38,7 @@ def _network(n_outputs=2, n_times=80, mirrored=False, drifts=False, **params):
         for parameter in (network.attention.positive, network.attention.negative):
             parameter.normal_()
         network.class_bias.normal_()
+        network.gains.copy_(torch.tensor([0.4, 0.8]))
         sources = network.gather(network.prepare(_epochs(n_times=n_times)))
         network.source_power.copy_(sources[:, 0].square().mean(dim=(0, 2)))
         network.usual_tokens.copy_(network.tokens(sources).mean(dim=0))
@@ -198,13 +199,13 @@ def test_contributions_of_two_classes_against_a_computation_by_hand(n_times, dri
                     start = window * network.stride
                     inside = slice(start, start + network.window)
                     products = (parts[:, inside] * source[inside]).mean(axis=1)
-                    power = POWER_GAIN * np.log(products.sum())
+                    power = POWER_GAIN * state["gains"][0] * np.log(products.sum())
                     if adapted:
                         power -= means[epoch, image, head, window]
                     power -= usual[image, 0, head, window]
                     share = products / products.sum()
                     expected[epoch] += sign * weight[0, head, window] * power * share
-                    mean = parts[:, inside].mean(axis=1)
+                    mean = state["gains"][1] * parts[:, inside].mean(axis=1)
                     expected[epoch] += sign * weight[1, head, window] * mean
     expected *= np.where(codes == 1, 1, -1)[:, None]
     found, errors = source_contributions(network, x.numpy(), codes, means, batch_size=6)

@@ -46,7 +46,7 @@ def source_contributions(network, data, codes, means=None, *, batch_size=BATCH_S
             sources = network.gather(signal).requires_grad_()
             now = network.tokens(sources)
             # A log power changes by twice the share of its power that a channel adds.
-            share = added[:, :, 0] / (2 * POWER_GAIN) * now[:, :, 0]
+            share = added[:, :, 0] / (2 * POWER_GAIN * network.gains[0]) * now[:, :, 0]
             mean = added[:, :, 1] / torch.where(now[:, :, 1] == 0, 1.0, now[:, :, 1]).detach()
             total = share.sum() + (mean * now[:, :, 1]).sum()
             weights = torch.autograd.grad(total, sources)[0]

@@ -86,8 +86,11 @@ class PredictionMixin:
         network, device = self.net_.module_, self.net_.device
         if network.training:  # asked for first: it takes its time
             network.eval()
-        signals = (torch.as_tensor(x).to(device) for x in batches_of(data, self.net_.batch_size))
-        return check_finite(torch.cat([network(x) for x in signals]).cpu()).numpy()
+        logits = []
+        for x in batches_of(data, self.net_.batch_size):
+            signal = torch.as_tensor(x).contiguous()  # else the last bits depend on the layout
+            logits.append(network(signal.to(device)).cpu())
+        return check_finite(torch.cat(logits)).numpy()
 
     def _known_means(self, data, subjects):
         """Give what an adapting network centres on; others do not."""
