@@ -77,9 +77,10 @@ def merge(scores, table):
 def tables(scores, **options):
     """Make the tables of every kind of information.
 
-    Without seconds: rows come from several machines, and ``cost.py`` measures on one.
+    Without seconds: rows come from several machines, and ``cost.py`` measures on one. Without
+    figures that older rows do not have.
     """
-    scores = scores.drop(columns=["fit_seconds", "predict_seconds"])
+    scores = scores.drop(columns=["fit_seconds", "predict_seconds"]).dropna(axis=1)
     parts = [part for _, part in scores.groupby("information", sort=False)]
     reference = "CSP+LDA" if "CSP+LDA" in scores["pipeline"].unique() else OURS
     return "\n\n".join(scores_table(part, reference=reference, **options) for part in parts)
