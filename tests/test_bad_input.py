@@ -258,6 +258,10 @@ PARAMETERS = [
     ("sfreq='160' has to be a number", fit(sfreq="160")),
     ("sampled at 160 Hz, but .* told 250 Hz", fit(sfreq=250.0)),
     ("The training diverged: its loss is nan. Lower lr", fit(lr=1e6, max_epochs=20)),
+    (
+        "The training diverged: its loss is .* look for extreme values in X",
+        lambda s: make(mirror=None).fit(changed(s, 1e22, [3]), s.y),
+    ),
     ("verbose=None has to be a whole number", fit(verbose=None)),
     ("early_stopping='yes' is not True or False", fit(early_stopping="yes")),
     ("cannot hold out validation_fraction=0", fit(early_stopping=True, validation_fraction=0.0)),

@@ -27,7 +27,8 @@ def token_gains(network, data, codes):
         signal = network.prepare(torch.as_tensor(read_rows(data, some)).to(network.scale.device))
         # Neighbouring windows share most of their samples.
         tokens.append(network.channel_tokens(signal)[..., ::2].flatten(2).cpu())
-    kinds = torch.cat(tokens).transpose(0, 1).numpy()
+    # What is too large for its square is left to the training, which says so.
+    kinds = torch.cat(tokens).nan_to_num().transpose(0, 1).numpy()
     shares = np.array([_explained(kind, codes[rows]) for kind in kinds]) + _CHANCE / len(rows)
     return torch.from_numpy(shares / shares.max()).float()
 
@@ -36,6 +37,8 @@ def _explained(features, codes):
     """Compute the share of the variance of classes that is explained of epochs left out."""
     targets = np.eye(codes.max() + 1)[codes]
     variance = targets.var(axis=0).mean()
+    if not variance:  # of many epochs, those that were drawn may be of one class
+        return 0.0
     features = StandardScaler().fit_transform(features.astype(np.float64))
     ridge = RidgeCV(_PENALTIES * features.shape[1]).fit(features, targets)
     return max(0.0, 1.0 + ridge.best_score_ / variance)
