@@ -532,6 +532,36 @@ def test_what_is_done_without_being_asked_is_said(s, caplog):
         fitted.predict(projected)
 
 
+def test_epochs_that_were_processed_otherwise_are_told(s, tmp_path):
+    average, low = s.X.copy().set_eeg_reference("average"), s.X.copy().filter(None, 30.0)
+    both = s.X.copy().set_eeg_reference(projection=True).apply_proj()
+    words = {
+        "were re-referenced": average,
+        "hold 0 to 80 Hz by their info, but others 0 to 30": low,
+    }
+    loaded = load_model(s.model)
+    again = load_memmap(write_memmap(low, s.y, None, tmp_path))[0]
+    for model in (s.clf, loaded):
+        for match, other in words.items():
+            with pytest.warns(UserWarning, match=match):
+                model.predict(other)
+    with pytest.warns(UserWarning, match="0 to 30 Hz"):
+        s.clf.predict(again)
+    for match, other in words.items():
+        with pytest.warns(UserWarning, match=f"of the first element of X .*{match[-9:]}"):
+            make().fit([s.X[:20], other[20:]], s.y)
+    with pytest.raises(ValueError, match="projections applied that others have not; call apply"):
+        make().fit([s.X[:20], both[20:]], s.y)
+    with pytest.raises(ValueError, match=r"different baselines, None and \(0.0, 0.1\)"):
+        make().fit([s.X[:20], s.X[20:].copy().apply_baseline((0, 0.1))], s.y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted = make().fit(average, s.y)
+        fitted.predict(both)  # an average reference, too
+        fitted.predict(average.copy().filter(0.3, None))
+        make_pipeline(BandPassFilter(8.0, 30.0), make()).fit(s.X, s.y).predict(s.X)
+
+
 def test_labels_and_subjects_keep_their_types(s):
     """pandas has its own types of numbers, of which scikit-learn makes floats."""
     y, subjects = pd.array([1, 2] * 20, dtype="Int64"), pd.Series(s.g, dtype="Int64")

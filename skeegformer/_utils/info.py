@@ -1,5 +1,6 @@
 """Measurement info as text: what JSON can hold of a `mne.Info`, and a montage needs."""
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -29,7 +30,7 @@ def info_of_names(ch_names, sfreq):
 def describe_info(info):
     """List what is kept of a `mne.Info`, in plain types.
 
-    Names, types, rate, bad channels, positions, fiducials and digitised points.
+    Names, types, rate, bad channels, filters, reference, positions, fiducials and digitised points.
     """
     montage = info.get_montage()
     landmarks = {} if montage is None else montage.get_positions()
@@ -37,6 +38,8 @@ def describe_info(info):
         "ch_names": list(info["ch_names"]),
         "sfreq": float(info["sfreq"]),
         "bads": list(info["bads"]),
+        "filters": [float(info["highpass"] or 0.0), float(info["lowpass"] or info["sfreq"] / 2)],
+        "reference": int(info["custom_ref_applied"]),
         "positions": [_plain(channel["loc"][:3]) for channel in info["chs"]],
         "landmarks": {
             name: _plain(landmarks[name]) for name in _LANDMARKS if landmarks.get(name) is not None
@@ -63,6 +66,10 @@ def make_info(described):
     types = described.get("ch_types", "eeg")
     info = mne.create_info(described["ch_names"], described["sfreq"], types, verbose="ERROR")
     info["bads"] = list(described["bads"])
+    low, high = described.get("filters", (0.0, math.inf))
+    with info._unlock():
+        info["highpass"], info["lowpass"] = float(low), min(float(high), info["sfreq"] / 2)
+        info["custom_ref_applied"] = int(described.get("reference", 0))
     positions = {
         name: np.array(position)
         for name, position in zip(described["ch_names"], described["positions"], strict=True)

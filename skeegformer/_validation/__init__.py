@@ -10,7 +10,6 @@ from skeegformer._validation._eeg import (
     remember_input,
     validate_eeg,
     validate_signal,
-    warn_of_projections,
 )
 from skeegformer._validation._epochs import as_epochs, eeg_picks, in_memory, is_epochs
 from skeegformer._validation._labels import (
@@ -37,4 +36,5 @@ from skeegformer._validation._parameters import (
     positive,
     validate_ch_names,
 )
+from skeegformer._validation._processing import warn_of_projections
 from skeegformer._validation._scale import in_other_unit

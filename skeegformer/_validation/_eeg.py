@@ -4,7 +4,6 @@ Whatever a user or scikit-learn hands over (`mne.Epochs`, the list that scikit-l
 arrays, DataFrames, `MappedEpochs`) becomes an `EEGData`.
 """
 
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +24,11 @@ from skeegformer._validation._epochs import (
 )
 from skeegformer._validation._memmap import BATCH, VOLTS_TO_MICROVOLTS, MappedEpochs, batches_of
 from skeegformer._validation._parameters import validate_ch_names
+from skeegformer._validation._processing import (
+    processing_of,
+    warn_of_other_processing,
+    warn_of_projections,
+)
 from skeegformer._validation._scale import refuse_other_unit, remember_scale
 
 
@@ -81,6 +85,7 @@ def validate_eeg(estimator, X, *, reset, lazy=False):
     if hasattr(estimator, "_complete"):
         eeg = estimator._complete(eeg)
     eeg = _agree(estimator, eeg, same_times=True)
+    warn_of_other_processing(getattr(estimator, "_processing", None), eeg.info)
     refuse_other_unit(estimator, eeg)
     return eeg
 
@@ -122,6 +127,7 @@ def remember_input(estimator, eeg, *, scale=False):
     """
     estimator.n_chans_, estimator.n_times_ = eeg.data.shape[1:]
     estimator.sfreq_, estimator.ch_names_, estimator.info_ = eeg.sfreq, eeg.ch_names, eeg.info
+    estimator._processing = processing_of(eeg.info)
     estimator._fitted_flat = eeg.is_flat
     estimator.n_features_in_ = estimator.n_times_ if eeg.is_flat else estimator.n_chans_
     vars(estimator).pop("feature_names_in_", None)
@@ -307,7 +313,7 @@ def _agree(estimator, eeg, *, same_times, same_sfreq=True):
             f"X has {eeg.data.shape[1]} channels, but this {name} was fitted with "
             f"{estimator.n_chans_}.{_way_out(estimator, eeg)}"
         )
-    warn_of_projections(estimator.info_, eeg.info)
+    warn_of_projections(getattr(estimator, "_processing", None), eeg.info)
     rates = eeg.sfreq, estimator.sfreq_
     if same_sfreq and None not in rates and not np.isclose(*rates):
         raise ValueError(
@@ -325,21 +331,6 @@ def _agree(estimator, eeg, *, same_times, same_sfreq=True):
         ch_names=fitted if eeg.ch_names is None else eeg.ch_names,
         sfreq=estimator.sfreq_ if eeg.sfreq is None else eeg.sfreq,
     )
-
-
-def warn_of_projections(fitted, info):
-    """Say that a projection was applied in `fit`, and is in what comes now, but not applied."""
-    if fitted is None or info is None:
-        return
-    applied = {proj["desc"] for proj in fitted["projs"] if proj["active"]}
-    waiting = applied & {proj["desc"] for proj in info["projs"] if not proj["active"]}
-    if waiting:
-        warnings.warn(
-            f"The projection {min(waiting)!r} was applied to the epochs of fit, but not yet to "
-            "what comes now: call apply_proj().",
-            UserWarning,
-            stacklevel=3,
-        )
 
 
 def _way_out(estimator, eeg):

@@ -1,10 +1,13 @@
 """Epochs of MNE: telling them, joining them, and picking their electrodes."""
 
+import warnings
+
 import mne
 import numpy as np
 import pandas as pd
 
 from skeegformer._validation._memmap import MappedEpochs
+from skeegformer._validation._processing import other_processing, processing_of
 
 
 def is_epochs(X):
@@ -51,7 +54,8 @@ def _concatenate(parts):
     log of all, and moves the events.
     """
     first = parts[0]
-    event_id = {}
+    event_id, differ = {}, {}
+    known = processing_of(first.info)
     for epochs in parts:
         if epochs.ch_names != first.ch_names:
             refuse_channels(epochs.ch_names, first.ch_names, "its first element has")
@@ -64,12 +68,27 @@ def _concatenate(parts):
                 "X is a list of Epochs of different lengths or rates: "
                 f"{_times(first)}, then {_times(epochs)}. Crop and resample them alike."
             )
+        now = processing_of(epochs.info)
+        differ |= dict.fromkeys(other_processing(known, now, "of the first element of X"))
+        if known["projections"] != now["projections"]:
+            raise ValueError(
+                "X is a list of Epochs of which some have projections applied that others have "
+                "not; call apply_proj() or del_proj() for all alike."
+            )
+        if epochs.baseline != first.baseline:
+            raise ValueError(
+                "X is a list of Epochs with different baselines, "
+                f"{first.baseline} and {epochs.baseline}; correct all alike "
+                "(epochs.apply_baseline)."
+            )
         for name, code in epochs.event_id.items():
             if event_id.setdefault(name, code) != code:
                 raise ValueError(
                     f"X is a list of Epochs in which the event {name!r} is {event_id[name]} in one "
                     f"element and {code} in another; give it the same number in all of them."
                 )
+    for text in list(differ)[:1]:
+        warnings.warn(text, UserWarning, stacklevel=5)
     events = np.concatenate([epochs.events for epochs in parts])
     if len(np.unique(events[:, 0])) < len(events):
         # Several recordings, or an epoch drawn twice: Epochs need unequal event times.
@@ -95,8 +114,7 @@ def _concatenate(parts):
         proj=False,
         verbose="ERROR",
     )
-    if all(epochs.baseline == first.baseline for epochs in parts):
-        out.baseline = first.baseline  # a record of what was done, not a request to do it again
+    out.baseline = first.baseline  # a record of what was done, not a request to do it again
     return out
 
 

@@ -152,7 +152,7 @@ class StreamPredictor:
         self._first = self._n_times + int(np.ceil(settle * rate - 1e-9))
         self._choose_rows(steps, classifier, ch_names)
         self._is_volts = any(estimator.info_ is not None for estimator in estimators)
-        self._info, self._unit = estimators[0].info_, unit
+        self._processing, self._unit = getattr(estimators[0], "_processing", None), unit
         self._typical = getattr(classifier, "_input_scale", 0)
         self.classes_ = classifier.classes_
         self._device = next(self._network.parameters()).device
@@ -298,7 +298,7 @@ class StreamPredictor:
                 f"chunk is sampled at {raw.info['sfreq']:g} Hz, but the stream at "
                 f"{self.sfreq:g} Hz."
             )
-        warn_of_projections(self._info, raw.info)
+        warn_of_projections(self._processing, raw.info)
         factor = VOLTS_TO_MICROVOLTS if self._is_volts or self._unit else 1.0
         if self._names is not None:
             return raw.get_data(picks=self._find(raw.ch_names, "chunk")), factor
