@@ -8,6 +8,8 @@ import json
 import os
 import re
 import shutil
+import signal
+import sys
 import time
 import traceback
 import warnings
@@ -613,6 +615,42 @@ def test_the_command_line(s, words, arguments, capsys, monkeypatch):
     said = capsys.readouterr().err
     assert re.search(words, said)
     assert "Traceback" not in said
+
+
+WRITERS = {
+    "model.safetensors": lambda s, path: save_model(s.clf, path, overwrite=True),
+    "explanation.safetensors": lambda s, path: s.explanation.save(path, overwrite=True),
+    "state.safetensors": lambda s, path: make(callbacks=[ResumableTraining(path)]).fit(s.X, s.y),
+    "report.html": lambda s, path: s.explanation.to_report(path, overwrite=True),
+    "export": lambda s, path: write_memmap(s.X, s.y, None, path, "a", overwrite=True),
+    "folder": lambda s, path: path.mkdir() or write_memmap(s.X, s.y, None, path),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits of file size")
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_full_disk_leaves_what_was_there(s, name, tmp_path):
+    """Files may not grow beyond a limit, which is what a disk without room does to them."""
+    import resource
+
+    path = tmp_path / name
+    if name == "export":
+        shutil.copytree(s.folder / name, path)
+    elif name not in ("folder", "state.safetensors"):
+        path.write_bytes(b"old")
+    before = {one: one.is_file() and one.read_bytes() for one in tmp_path.rglob("*")}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ending = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="could not be written.*: File too large"):
+            WRITERS[name](s, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ending)
+    after = {one: one.is_file() and one.read_bytes() for one in tmp_path.rglob("*")}
+    after.pop(path if name == "folder" else None, None)
+    assert after == before
 
 
 def test_what_killed_processes_left_is_removed_a_day_later(s, tmp_path):

@@ -36,7 +36,8 @@ def check_output_file(path, suffixes, overwrite=False):
 def replacing(path):
     """Give a temporary path in the same folder, and move it to `path` when all went well.
 
-    It has the same suffix, and is removed again if the block ends with an exception.
+    It has the same suffix, and is removed again if the block ends with an exception; an OSError
+    tells path and reason.
     """
     # Not tempfile: its files can be read by nobody else, and the file would keep that.
     remove_leftovers(path, least_age=86400)  # younger ones may be another process at work
@@ -44,6 +45,10 @@ def replacing(path):
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        raise type(error)(
+            f"{path} could not be written: {error.strerror or error}. Nothing was changed."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -52,17 +57,12 @@ def replacing(path):
 def writing(path):
     """Open a new file for bytes; it takes the place of `path` when all of it is on the disk.
 
-    `path` stays as it was if the block ends with an exception; an OSError tells path and reason.
+    `path` stays as it was if the block ends with an exception.
     """
-    try:
-        with replacing(path) as temporary, temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise type(error)(
-            f"{path} could not be written: {error.strerror or error}. Nothing was changed."
-        ) from error
+    with replacing(path) as temporary, temporary.open("xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def remove_leftovers(path, least_age=0):
