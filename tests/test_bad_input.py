@@ -298,6 +298,10 @@ PARAMETERS = [
     ("LogPower cannot be made for epochs of 80 samples and 6", network(LogPower, {"n_chans": 9})),
     ("no parameter of 'csp.lda'", lambda s: make_baseline("csp+lda", foo=1)),
     ("name='cps' is not one of 'chance'", lambda s: make_baseline("cps")),
+    ("flat in every epoch", lambda s: make_baseline("csp+lda").fit(0 * s.A, s.y)),
+    ("flat in every epoch", lambda s: make_baseline("mdm").fit(0 * s.A + 1, s.y)),
+    ("Epochs of 8 samples at 160 Hz are too short",
+     lambda s: make_baseline("bandpower+lda", sfreq=160.0).fit(s.A[..., :8], s.y)),
 ]  # fmt: skip
 
 STEPS = [

@@ -125,7 +125,8 @@ def test_filter_bank_csp_of_channels_that_depend_on_each_other(two_bursts, dtype
     assert alone.basis_ is None
     np.testing.assert_array_equal(bank.selected_, alone.selected_)
     np.testing.assert_allclose(bank.transform(mixed), alone.transform(X), rtol=1e-2, atol=1e-2)
-    assert make_baseline("fbcsp", sfreq=100.0).fit(mixed, y).score(mixed, y) > 0.9
+    for few in (mixed, mixed[:, :1]):
+        assert make_baseline("fbcsp", sfreq=100.0).fit(few, y).score(few, y) > 0.9
 
 
 @pytest.mark.parametrize("Bands, n_all, n_motor", [(FilterBankCSP, 8, 5), (LogBandPower, 5, 3)])

@@ -44,6 +44,11 @@ class ToMicrovolts(TransformerMixin, BaseEstimator):
         """
         eeg = validate_eeg(self, X, reset=True)
         remember_input(self, eeg, scale=True)
+        if eeg.data.shape[2] > 1 and not np.ptp(eeg.data, axis=2).any():
+            raise ValueError(
+                "Every channel of X is flat in every epoch, so that there is nothing to tell "
+                "classes by: look at how the epochs were read or filtered."
+            )
         self._fit(eeg, y)
         return self
 
@@ -126,6 +131,11 @@ class LogBandPower(ToMicrovolts):
             window="hann",
             verbose="ERROR",
         )
+        if len(frequencies) < 2 or frequencies[1] > min(high - low for low, high in self.bands_):
+            raise ValueError(
+                f"Epochs of {self.n_times_} samples at {self.sfreq_:g} Hz are too short for the "
+                "power in bands of a few Hz; take longer ones."
+            )
         bands = [
             powers[..., (low <= frequencies) & (frequencies < high)].mean(axis=-1)
             for low, high in self.bands_
@@ -200,7 +210,8 @@ class FilterBankCSP(ToMicrovolts):
         information = mutual_info_classif(features, codes, random_state=0)
         best = np.argsort(-information, kind="stable")[: self.n_selected]
         if is_binary:  # alternating ends of the eigenvalues: 0 and 1 are partners, 2 and 3, ...
-            partners = best ^ 1 if self.n_components % 2 == 0 else best
+            n_found = features.shape[1] // len(self.bands_)  # fewer with few channels
+            partners = best ^ 1 if n_found % 2 == 0 else best
             best = np.concatenate([best, partners])
         self.selected_ = np.unique(best)
 
