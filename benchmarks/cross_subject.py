@@ -109,16 +109,19 @@ def _cell(mean, is_best):
 
 
 def lead(scores):
-    """Say how far ours is ahead of the best of the others, on the average over tasks."""
+    """Say how far ours is ahead of the best of the others, on the average over tasks if several."""
     sentences = []
     for kind, rows in scores.groupby("information", sort=False):
-        found = compare_pipelines(whole(rows, rows["task"].unique()), OURS)
-        found = found[found["task"] == "all tasks"].set_index("pipeline")
+        tasks = rows["task"].unique()
+        found = compare_pipelines(whole(rows, tasks), OURS)
+        which = "all tasks" if len(tasks) > 1 else tasks[0]
+        found = found[found["task"] == which].set_index("pipeline")
         best = found.loc[found["mean"].idxmax()]
         sentences.append(f"{kind}, {best.name}: {ahead(best)}")
+    average = " on the average over tasks" * (scores["task"].nunique() > 1)
     return (
-        f"{OURS} against the best of the others on the average over tasks, with 95 % intervals "
-        "over subjects, and p of Wilcoxon's signed-rank test corrected for all of them "
+        f"{OURS} against the best of the others{average}, with 95 % intervals over "
+        "subjects, and p of Wilcoxon's signed-rank test corrected for all of them "
         f"(Holm): {'; '.join(sentences)}."
     )
 
