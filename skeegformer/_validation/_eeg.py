@@ -4,6 +4,7 @@ Whatever a user or scikit-learn hands over (`mne.Epochs`, the list that scikit-l
 arrays, DataFrames, `MappedEpochs`) becomes an `EEGData`.
 """
 
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -78,8 +79,8 @@ def validate_eeg(estimator, X, *, reset, lazy=False):
             eeg = replace(eeg, data=X.load())
     else:
         eeg = _open_array(estimator, X, reset=reset, dtype=np.float32)
-        # torch warns of arrays that may only be read, such as joblib's memory maps.
-        eeg = replace(eeg, data=np.require(eeg.data, requirements="W"))
+        if not eeg.data.flags.writeable:  # torch warns of joblib's memory maps
+            eeg = replace(eeg, data=eeg.data.copy())
     if reset:
         return eeg
     if hasattr(estimator, "_complete"):
@@ -186,10 +187,13 @@ def _open_array(estimator, X, *, reset, dtype):
         )
     if np.iscomplexobj(X):
         _refuse_complex()
-    if X.size:  # what is empty is refused below
-        options = {"order": "C", "allow_nd": True, "ensure_all_finite": False}
+    if X.dtype.kind in "fiub":  # scikit-learn's check would take as long as a prediction
+        kinds = dtype if isinstance(dtype, tuple) else (dtype,)
+        with np.errstate(over="ignore"):  # what gets infinite is refused below
+            X = X.astype(X.dtype if X.dtype in kinds else kinds[0], order="C", copy=False)
+    elif X.size:
         with _only_numbers(X):
-            X = check_array(X, dtype=dtype, **options)
+            X = check_array(X, dtype=dtype, order="C", allow_nd=True, ensure_all_finite=False)
     return EEGData(_refuse_bad_values(X, None), sfreq=sfreq)
 
 
@@ -315,7 +319,7 @@ def _agree(estimator, eeg, *, same_times, same_sfreq=True):
         )
     warn_of_projections(getattr(estimator, "_processing", None), eeg.info)
     rates = eeg.sfreq, estimator.sfreq_
-    if same_sfreq and None not in rates and not np.isclose(*rates):
+    if same_sfreq and None not in rates and not math.isclose(*rates, rel_tol=1e-5):
         raise ValueError(
             f"X is sampled at {rates[0]:g} Hz, but this {name} was fitted at {rates[1]:g} Hz; "
             f"resample it, for example with Resampler({rates[1]:g})."

@@ -70,7 +70,8 @@ class PredictionMixin:
         return self.classes_[logits.argmax(axis=1)]
 
     def _logits(self, X, groups=None):
-        check_is_fitted(self, "net_")
+        if not hasattr(self, "net_"):  # in no time, unlike what follows
+            check_is_fitted(self, "net_")
         eeg = validate_eeg(self, X, reset=False, lazy=True)
         return self._logits_of(eeg.data, self._subjects_of(eeg, groups))
 
