@@ -13,7 +13,7 @@ The filter and the sampling rate, which treat each epoch by itself, are the same
 are applied once and not in every fit; seconds are those of the steps that follow.
 
 With ``--docs`` the tables also replace those in README.md and in the documentation. Another
-``--table`` is for other people::
+``--table`` is for other people, and has a place of its own in the documentation::
 
     python benchmarks/cross_subject.py --table benchmarks/results/fists.csv \
         --tasks fist-imagination --subjects 1 2 3 --pipelines skeegformer "EEGNet mirrored"
@@ -148,15 +148,16 @@ def main():
     scores = pd.read_csv(args.table)
     write(args.table.with_suffix(".md"), f"{lead(scores)}\n\n{tables(scores)}\n")
     if args.docs:
-        short = {"by_subject": False}
-        rows = scores[scores["information"] != "calibrated"]
-        text = f"{overview(rows)}\n\n{textwrap.fill(lead(scores), 100)}"
-        write_between_markers(HERE.parent / "README.md", "cross-subject", text)
         page = HERE.parent / "docs" / "benchmark.rst"
-        write_between_markers(page, "cross-subject", tables(scores, format="rst", **short))
-    panels = plot_scores(scores[scores["information"] == "transductive"])
-    path = args.table.with_name(f"{args.table.stem}_transductive.png")
-    panels[0].figure.savefig(path, dpi=100, bbox_inches="tight")
+        text = tables(scores, format="rst", by_subject=False)
+        write_between_markers(page, args.table.stem.replace("_", "-"), text)
+        if args.table == TABLE:
+            rows = scores[scores["information"] != "calibrated"]
+            text = f"{overview(rows)}\n\n{textwrap.fill(lead(scores), 100)}"
+            write_between_markers(HERE.parent / "README.md", "cross-subject", text)
+            panels = plot_scores(scores[scores["information"] == "transductive"])
+            path = TABLE.with_name(f"{TABLE.stem}_transductive.png")
+            panels[0].figure.savefig(path, dpi=100, bbox_inches="tight")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from markers import write_between_markers
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmark.rst"
-RESULTS = ("event_related",)
+RESULTS = ("event_related", "ablation")
 
 
 def to_rst(markdown):
