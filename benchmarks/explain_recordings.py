@@ -157,13 +157,13 @@ def draw(task, explanations, tests, folder):
             f"{task}; white dots: channels of significant clusters of attention rollout. "
             + " ".join(repr(test).split())
         )
-    bars = explanations["integrated-gradients"].plot_bars(regions=True)
+    bars = explanations["integrated-gradients"].plot_bars()
     bars.figure_.savefig(folder / f"{stem}_bars.png", dpi=120)
     curves = tests["integrated-gradients"][0].plot()
     curves.figure_.savefig(folder / f"{stem}_faithfulness.png", dpi=120)
     text += [
-        f".. figure:: images/{stem}_bars.png\n\n   Integrated gradients, {task}: channels and "
-        "regions, with 95 % intervals over subjects.",
+        f".. figure:: images/{stem}_bars.png\n\n   Integrated gradients, {task}: the largest "
+        "channels, with 95 % intervals over subjects.",
         f".. figure:: images/{stem}_faithfulness.png\n\n   Integrated gradients, {task}: curves "
         "of deletion and insertion in the first fold.",
     ]

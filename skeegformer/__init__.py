@@ -38,7 +38,6 @@ _HOMES = {
     "channel_permutation_importance": "explain",
     "concatenate_explanations": "explain",
     "ChannelSelector": "selection",
-    "RecursiveChannelElimination": "selection",
     "make_eeg_pipeline": "pipeline",
     "make_baseline": "baselines",
     "cross_subject_scores": "evaluation",

@@ -147,17 +147,6 @@ def test_bands_lie_within_the_pass_band_and_below_half_the_rate(two_bursts, Band
     assert (FILTER_BANK[0], FILTER_BANK[-1]) == ((4.0, 8.0), (36.0, 40.0))
 
 
-def test_unknown_names_and_parameters():
-    with pytest.raises(ValueError, match=r"name='svm' is not one of 'chance', 'csp\+lda'"):
-        make_baseline("svm")
-    with pytest.raises(ValueError, match="n_layers is no parameter of 'csp"):
-        make_baseline("csp+lda", n_layers=2)
-    with pytest.raises(ValueError, match="width is no parameter of 'eegnet'"):
-        make_baseline("eegnet", width=2)
-    with pytest.raises(ValueError, match="network='resnet' is not one of 'shallowfbcspnet'"):
-        BraindecodeClassifier("resnet").fit(np.ones((4, 2, 80)), [0, 1, 0, 1])
-
-
 def test_networks_are_trained_as_ours():
     ours = EEGTransformerClassifier().get_params()
     for name in NETWORKS:
@@ -188,10 +177,6 @@ def test_the_original_learns(two_bursts):
         max_epochs=60, lr=1e-3, warmup_steps=10, n_layers=1, early_stopping=False, random_state=0
     )
     assert balanced_accuracy_score(y, classifier.fit(X, y).predict(X)) > 0.9
-    with pytest.raises(ValueError, match="n_heads=7 does not divide embed_dim=64"):
-        OriginalTransformerClassifier(n_heads=7).fit(X, y)
-    with pytest.raises(ValueError, match="and 200 samples cannot be cut into n_time_tokens=201"):
-        OriginalTransformerClassifier(n_time_tokens=201).fit(X, y)
 
 
 def test_every_parameter_of_the_original_arrives(two_bursts):

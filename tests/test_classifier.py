@@ -70,19 +70,6 @@ def test_tokens_that_tell_nothing_are_quiet(told_by):
     torch.testing.assert_close(again.gains, network.gains, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    "labels",
-    [np.array(["left", "right"]), np.array([7, -3]), np.array([True, False]), np.array([1.0, 2.0])],
-)
-def test_labels_of_any_type(toy, labels):
-    X, y, _ = toy
-    classifier = _make().fit(X, labels[y])
-    np.testing.assert_array_equal(classifier.classes_, np.unique(labels))
-    predicted = classifier.predict(X)
-    assert predicted.dtype == labels.dtype
-    assert set(predicted) <= set(labels)
-
-
 def test_probabilities_decisions_and_predictions_agree(toy):
     X, y, _ = toy
     classifier = _make().fit(X, np.where(np.arange(120) < 20, 2, y))

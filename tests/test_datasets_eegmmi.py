@@ -241,33 +241,6 @@ def test_no_warning_is_given():
 # MOABB ------------------------------------------------------------------------------------------
 
 
-@needs_rest
-@pytest.mark.parametrize("return_epochs", [False, True])
-def test_dataset_and_paradigm_serve_moabbs_evaluation(tmp_path, return_epochs, no_network):
-    from moabb.evaluations import CrossSubjectEvaluation
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import FunctionTransformer
-
-    def log_power(X):
-        """Alpha power at the back of the head."""
-        data = X.get_data() * 1e6 if isinstance(X, mne.BaseEpochs) else X
-        return np.log((data[:, CH_NAMES.index("O1") :] ** 2).mean(axis=(1, 2)))[:, np.newaxis]
-
-    evaluation = CrossSubjectEvaluation(
-        paradigm=EyesParadigm(8.0, 13.0),
-        datasets=[PhysionetEyes(subjects=[1, 2, 3])],
-        hdf5_path=str(tmp_path),
-        overwrite=True,
-        return_epochs=return_epochs,
-    )
-    pipe = make_pipeline(FunctionTransformer(log_power), LinearDiscriminantAnalysis())
-    results = evaluation.process({"power": pipe})
-    assert sorted(results["subject"].astype(int)) == [1, 2, 3]
-    assert results["score"].min() > 0.8
-    assert no_network == []
-
-
 @needs_first
 def test_dataset_and_paradigm_alone():
     from moabb.datasets import PhysionetMI
@@ -487,33 +460,3 @@ def test_windows_and_epochs_that_fit_nowhere_are_refused(tmp_path, made_up):
         load_eegmmi("baseline-eyes", 1, window=40.0, path=tmp_path)
     with pytest.raises(ValueError, match="within its recording of 30 s"):
         load_eegmmi("fist-imagination", 1, tmax=40.0, path=tmp_path)
-
-
-# Requests that make no sense --------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "task, options, message",
-    [
-        ("eyes", {}, "fist_feet-imagination, or 'all'"),
-        (["baseline-eyes", "feet"], {}, "'feet'; .* fist_feet-imagination, or 'all'"),
-        ([], {}, "No task was given; .* or 'all'"),
-        (["all", "fist-motion"], {}, "Unknown task 'all'"),
-        ([3], {}, "Unknown task 3"),
-        ("baseline-eyes", {"subjects": 0}, "Subject 0 does not exist"),
-        ("baseline-eyes", {"subjects": []}, "No subject"),
-        ("baseline-eyes", {"subjects": "S001"}, "'S001' is not an integer"),
-        ("baseline-eyes", {"subjects": True}, "True is not an integer"),
-        ("fist-motion", {"tmin": 1.0, "tmax": 1.0}, "tmax=1.0 s is not after tmin=1.0 s"),
-        ("baseline-eyes", {"window": 0}, "window=0 s"),
-        ("baseline-eyes", {"tmin": -1.0}, "before the recording"),
-        ("all", {"tmax": 3.0}, "equally long"),
-        ("baseline-eyes", {"l_freq": 30.0, "h_freq": 8.0}, r"l_freq \(30 Hz\) has to be below"),
-        ("baseline-eyes", {"resample": 0}, "resample is 0, but .* None means no change"),
-        ("baseline-eyes", {"h_freq": 0.0}, "h_freq is 0.0, but .* None means no upper limit"),
-        ("fist-motion", {"h_freq": float("nan")}, "h_freq is nan, but"),
-    ],
-)
-def test_requests_that_make_no_sense(task, options, message):
-    with pytest.raises((ValueError, TypeError), match=message):
-        load_eegmmi(task, **{"subjects": 1, **options})

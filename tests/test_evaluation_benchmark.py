@@ -273,25 +273,6 @@ def test_pipelines_by_task_and_subjects_by_metadata(simulated):
     assert scores.groupby(["task", "information"]).size().tolist() == [4] * 4
 
 
-@pytest.mark.parametrize(
-    "changes, message",
-    [
-        ({"tasks": []}, "tasks=.* needs at least one"),
-        ({"seeds": (0, 0)}, "seeds=.* each of them once"),
-        ({"seeds": (-1,)}, "seed=-1 is not a whole number of at least 0"),
-        ({"information": "psychic"}, "information='psychic' is not one of 'strict'"),
-        ({"information": "transductive"}, "no pipelines for information 'transductive'"),
-        ({"n_calibration": 0}, "n_calibration=0 is not a whole number"),
-        ({"n_jobs": 0}, "n_jobs=0 does no work"),
-        ({"cv": 5}, "as many subjects as folds, but there are 4"),
-    ],
-)
-def test_bad_arguments(loaded, changes, message):
-    arguments = {"tasks": "simulated", "cv": LeaveOneGroupOut()} | changes
-    with pytest.raises(ValueError, match=message):
-        run_benchmark({"strict": {"a": make_baseline("chance")}}, lambda task: loaded, **arguments)
-
-
 def test_labels_and_subjects_in_arrays_of_objects_are_numbers_or_text(simulated):
     """As pandas keeps text, in a DataFrame as well; and NumPy's integers."""
     X, y, metadata, _ = simulated

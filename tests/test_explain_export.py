@@ -1,15 +1,11 @@
-"""Explanations in pandas, MNE and shap."""
+"""Explanations in pandas and MNE."""
 
 from dataclasses import replace
 
-import matplotlib.pyplot as plt
 import mne
 import numpy as np
 import pytest
 from explanation_factory import TIMES, full_explanation
-from scipy.special import logit
-
-from skeegformer.explain._source import Source
 
 N_EPOCHS, N_CHANS, N_PARTS = 12, 64, len(TIMES)
 
@@ -80,52 +76,3 @@ def test_evoked_of_bands_and_of_single_parts(explanation):
         replace(explanation, info=None).to_evoked()
     with pytest.raises(ValueError, match="by='part' is not one of 'class', None"):
         explanation.to_evoked(by="part")
-
-
-def test_shap_adds_up_to_the_log_odds_and_can_be_drawn(explanation):
-    shap = pytest.importorskip("shap")
-    data = np.random.default_rng(0).normal(size=(N_EPOCHS, N_CHANS, 50)).astype(np.float32)
-    explanation = replace(explanation, source=Source(None, data))
-    found = explanation.to_shap()
-    codes = np.searchsorted(explanation.classes, explanation.targets)
-    expected = logit(explanation.probabilities[np.arange(N_EPOCHS), codes].astype(float))
-    np.testing.assert_allclose(found.base_values + found.values.sum(axis=1), expected, rtol=1e-5)
-    np.testing.assert_array_equal(found.values, explanation.values)
-    np.testing.assert_allclose(found.data, np.linalg.norm(data, axis=-1) / np.sqrt(50), rtol=1e-6)
-    assert found.feature_names == explanation.ch_names
-
-    for values in (found, replace(explanation, source=None).to_shap()):
-        shap.plots.beeswarm(values, show=False, max_display=5)
-        names = [label.get_text() for label in plt.gca().get_yticklabels()]
-        top = explanation.ch_names[np.abs(explanation.values).mean(axis=0).argmax()]
-        assert top in names
-        shap.plots.bar(values, show=False)
-        shap.plots.waterfall(values[0], show=False)
-        plt.close("all")  # each of them draws into the figure that is there
-
-
-def test_shap_of_a_probability_that_rounds_to_one(explanation):
-    pytest.importorskip("shap")
-    sure = np.tile(np.array([1, 1e-20, 0], dtype=np.float32), (N_EPOCHS, 1))
-    sure = replace(explanation, probabilities=sure, targets=np.full(N_EPOCHS, "feet"))
-    found = sure.to_shap()
-    np.testing.assert_allclose(
-        found.base_values + found.values.sum(axis=1), 20 * np.log(10), rtol=1e-6
-    )
-    for label in ("left", "right"):
-        unlikely = replace(sure, targets=np.full(N_EPOCHS, label)).to_shap()
-        assert np.isfinite(unlikely.base_values).all()
-
-
-@pytest.mark.parametrize(
-    "changes, reason",
-    [
-        ({"method": "rollout"}, "those of attention rollout do not add up.*shares of attention"),
-        ({"method": "gradient-rollout"}, "shares of relevance"),
-        ({"method": "occlusion"}, "counted in all of them or in none.*method='integrated-gradie"),
-        ({"targets": None}, "targets are None"),
-    ],
-)
-def test_shap_is_refused_where_values_do_not_add_up(explanation, changes, reason):
-    with pytest.raises(ValueError, match=reason):
-        replace(explanation, **changes).to_shap()

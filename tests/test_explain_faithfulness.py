@@ -8,8 +8,11 @@ import pytest
 import torch
 
 from skeegformer import AttentionExplainer, EEGTransformerClassifier, make_simulated_eeg
-from skeegformer.explain import faithfulness, randomize_parameters
-from skeegformer.explain._randomization import classifier_of_shuffled_labels
+from skeegformer.explain import faithfulness
+from skeegformer.explain._randomization import (
+    classifier_of_shuffled_labels,
+    randomize_parameters,
+)
 from skeegformer.explain.faithfulness import _judge
 
 N_CHANS = 8
@@ -187,9 +190,6 @@ def test_adapting_classifiers_are_tested_with_the_means_of_their_subjects(known)
     chosen = np.random.RandomState(0).permutation(60)[:20]
     intact = explanation.confidences[chosen].mean()
     assert curves["deletion", "random", 0] == pytest.approx(intact, abs=1e-5)
-    bare = replace(explanation, source=None)
-    again = bare.evaluate(classifier, X[test], max_epochs=20, n_randomizations=0, random_state=0)
-    assert again.figures["deletion_area"] == pytest.approx(result.figures["deletion_area"])
 
 
 def test_random_models_are_explained_for_the_same_class(explained, monkeypatch):
@@ -229,24 +229,3 @@ def test_equal_seeds_give_equal_figures(explained):
     first, again = (few.evaluate(n_randomizations=1, random_state=3).figures for _ in range(2))
     assert first == again
     assert explained.source.classifier.score(explained.source.data, explained.y) > 0.9
-
-
-def test_an_explanation_without_its_model_and_bad_input(explained, evaluated):
-    bare, source = replace(explained, source=None), explained.source
-    found = bare.evaluate(source.classifier, source.data, n_randomizations=0, random_state=0)
-    assert found.figures == pytest.approx(evaluated.figures)
-    with pytest.raises(ValueError, match="does not know its model"):
-        bare.evaluate()
-    with pytest.raises(ValueError, match="X has 3 epochs, but the explanation 60"):
-        bare.evaluate(source.classifier, source.data[:3])
-    with pytest.raises(ValueError, match="only one epoch"):
-        explained.select([0]).evaluate()
-
-    for options, message in (
-        ({"truth": [1, 0, 0]}, r"truth has shape \(3,\), but there are 8 channels"),
-        ({"n_repeats": 0}, "n_repeats=0 is not a whole number of at least 1"),
-        ({"n_randomizations": -1}, "n_randomizations=-1 is not a whole number of at least 0"),
-        ({"max_epochs": 1}, "max_epochs=1 is not a whole number of at least 2"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            explained.evaluate(**options)

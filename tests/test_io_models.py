@@ -37,7 +37,6 @@ from skeegformer import (
     NetworkClassifier,
     NotchFilter,
     OriginalTransformerClassifier,
-    RecursiveChannelElimination,
     Resampler,
     load_eegmmi,
     load_model,
@@ -159,9 +158,6 @@ PIPELINES = {
     "temperature": lambda: CalibratedClassifierCV(_tiny(), method="temperature", cv=2),
     "sigmoid": lambda: CalibratedClassifierCV(_tiny(), cv=2, ensemble=False),
     "selected": lambda: make_pipeline(ChannelSelector(_tiny(), n_channels=4), _tiny()),
-    "eliminated": lambda: make_pipeline(
-        RecursiveChannelElimination(_tiny(), min_channels=5, step=0.5, cv=2), _tiny()
-    ),
     "original": lambda: OriginalTransformerClassifier(
         embed_dim=8, n_heads=2, n_layers=1, max_epochs=1, early_stopping=False, random_state=0
     ),

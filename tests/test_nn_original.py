@@ -1,9 +1,11 @@
-"""The network of eeg-transformer: token by token, and what its training draws at random."""
+"""The network of eeg-transformer: its tokens, and what its training draws at random.
+
+What it computes is compared with a computation by hand in test_io_checkpoints.py.
+"""
 
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 from skeegformer.nn import OriginalTransformer, tokens_to_channels
 from skeegformer.nn.original import shuffle
@@ -56,60 +58,6 @@ def test_token_order_is_channel_major(n_time_tokens):
 def test_tokens_to_channels_refuses_other_counts():
     with pytest.raises(ValueError, match="7 tokens.*2 channels with 2 .* make 4, or 5 with"):
         tokens_to_channels(np.zeros(7), 2, 2)
-
-
-def _recompute(state, x, n_time_tokens, n_heads):
-    """Classify an epoch as the original does when it is not trained, token by token."""
-    scaled = (x - state["mean"]) / state["std"]
-    mean, variance = state["norm.running_mean"], state["norm.running_var"]
-    scaled = (scaled - mean[:, None]) / torch.sqrt(variance[:, None] + 1e-5)
-    scaled = scaled * state["norm.weight"][:, None] + state["norm.bias"][:, None]
-    length = x.shape[1] // n_time_tokens
-    tokens = [state["encoder.class_token"]]
-    for channel in range(x.shape[0]):
-        for segment in range(n_time_tokens):
-            samples = scaled[channel, segment * length : (segment + 1) * length]
-            embedded = F.linear(
-                samples, state["encoder.in_proj.weight"], state["encoder.in_proj.bias"]
-            )
-            position = state["encoder.pe.encodings.weight"][channel * n_time_tokens + segment]
-            tokens.append(embedded + position)
-    x = torch.stack(tokens)
-    size = x.shape[1]
-
-    def norm(x, name):
-        return F.layer_norm(x, (size,), state[f"{name}.weight"], state[f"{name}.bias"])
-
-    def linear(x, name):
-        return F.linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
-
-    for layer in range(2):
-        name = f"encoder.encoder_layers.{layer}"
-        q, k, v = linear(norm(x, f"{name}.norm1"), f"{name}.mha.qkv").split(size, dim=-1)
-        heads = []
-        for head in range(n_heads):
-            part = slice(head * size // n_heads, (head + 1) * size // n_heads)
-            scores = q[:, part] @ k[:, part].T / (size / n_heads) ** 0.5
-            heads.append(torch.softmax(scores, dim=-1) @ v[:, part])
-        x = x + linear(torch.cat(heads, dim=-1), f"{name}.mha.out")
-        hidden = torch.relu(linear(norm(x, f"{name}.norm2"), f"{name}.ff.0"))
-        x = x + torch.relu(linear(hidden, f"{name}.ff.2"))
-    pooled = norm(x[0], "encoder.norm")
-    return linear(torch.relu(linear(pooled, "outnet.0")), "outnet.2")
-
-
-def test_it_computes_what_it_should():
-    torch.manual_seed(0)
-    network = OriginalTransformer(3, 2, 22, n_time_tokens=4, embed_dim=8, n_layers=2, n_heads=2)
-    network.learn_statistics(5 + 3 * torch.randn(64, 3, 22))
-    network.train()(5 + 3 * torch.randn(64, 3, 22))  # moves the statistics of the normalisation
-    network.eval()
-    x = 5 + 3 * torch.randn(5, 3, 22)
-    state = {name: value.clone() for name, value in network.state_dict().items()}
-    expected = torch.stack([_recompute(state, epoch, 4, 2) for epoch in x])
-    torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-5)
-    assert state["mean"].item() == pytest.approx(5, abs=0.2)
-    assert state["std"].item() == pytest.approx(3, abs=0.2)
 
 
 def test_it_drops_tokens_and_crops_in_training_alone():
@@ -225,17 +173,6 @@ def test_token_dropout_keeps_the_mean():
     torch.testing.assert_close(dropped.mean(0), kept[0], rtol=0.1, atol=0.06)
 
 
-@pytest.mark.parametrize(
-    "params, message",
-    [
-        ({"shuffle_tokens": True}, "shuffle_tokens=True is not one of 'none', 'channels'"),
-        ({"n_heads": 3}, "n_heads=3 does not divide embed_dim=16"),
-        ({"n_time_tokens": 200}, "5 channels and 160 samples cannot be cut into n_time_tokens=200"),
-        ({"n_time_tokens": 60, "crop": 50}, "and 50 samples cannot be cut into n_time_tokens=60"),
-        ({"n_chans": 2501, "n_time_tokens": 2}, "there may be 5000 of them"),
-        ({"crop": 161}, "crop=161 has to lie between 1 and the number of samples, 160"),
-    ],
-)
-def test_bad_parameters(params, message):
-    with pytest.raises(ValueError, match=message):
-        _network(**params)
+def test_more_tokens_than_it_knows_places():
+    with pytest.raises(ValueError, match="there may be 5000 of them"):
+        _network(n_chans=2501, n_time_tokens=2)

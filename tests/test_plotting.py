@@ -200,20 +200,3 @@ def test_names_are_of_the_largest_channels_and_no_formulas(explanation, tmp_path
     display.figure_.savefig(tmp_path / "names.png")
     written = [[text.get_text() for text in axes.texts] for axes in display.axes_]
     assert written == [[r"$\broken{"], ["$C_3$"]]
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"difference": ("left", "up")}, "by='class' gives: left, right"),
-        ({"difference": ("left", "left")}, "compares 'left' with itself"),
-        ({"difference": "left"}, "has to be a pair"),
-        ({"by": "subject"}, "give explain groups="),
-        ({"by": "epoch"}, "by='epoch' is not one of 'class', 'subject'"),
-        ({"vlim": (1, 1)}, "lower and a higher limit"),
-        ({"names": "C3"}, "names='C3' is not a whole number"),
-    ],
-)
-def test_bad_requests(explanation, options, message):
-    with pytest.raises(ValueError, match=message):
-        replace(explanation, subjects=None).plot_topomap(**options)

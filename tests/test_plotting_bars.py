@@ -1,4 +1,4 @@
-"""Bars: their lengths, intervals, order and colours."""
+"""Bars: their lengths, intervals and order."""
 
 from dataclasses import replace
 
@@ -53,55 +53,16 @@ def test_bootstrap_over_epochs_where_there_are_no_subjects_to_draw(subjects):
     np.testing.assert_allclose(np.ptp(ends(display), axis=1), expected, rtol=0.08)
 
 
-def test_colours_are_of_regions_and_signs_of_values():
-    one = make_explanation("integrated-gradients")
-    display = one.plot_bars(n_top=None)
+def test_bars_of_values_with_signs_go_from_the_largest_to_the_smallest():
+    display = make_explanation("integrated-gradients").plot_bars(n_top=None)
     widths = [bar.get_width() for bar in display.bars_]
     assert min(widths) < 0 < max(widths)
     assert widths == sorted(widths, reverse=True)
-    colours = {
-        name: bar.get_facecolor() for name, bar in zip(labels(display), display.bars_, strict=True)
-    }
-    assert colours["C3"] == colours["CP4"] != colours["O1"] == colours["Oz"]
-    legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert legend == ["frontal", "central", "temporal", "parietal", "occipital"]
-
-
-def test_means_of_regions_and_their_sides():
-    values = np.arange(23.0)
-    display = ChannelBarDisplay(values, CH_NAMES).plot(regions=True)
-    names = np.array(CH_NAMES)
-    frontal = np.isin(names, CH_NAMES[:8])
-    assert display.region_bars_[0].get_width() == values[frontal].mean()
-    regions = display.axes_[1]
-    assert regions.get_yticklabels()[0].get_text() == "frontal (8)"
-    sides = {line.get_label(): line for line in regions.lines}
-    for side, those in {"left": "Fp1 F7 F3", "midline": "Fpz Fz", "right": "Fp2 F4 F8"}.items():
-        assert sides[side].get_xdata()[0] == values[np.isin(names, those.split())].mean()
-    assert len(sides["midline"].get_xdata()) == 4  # the temporal region has no midline
 
 
 def test_unnamed_channels_and_names_that_look_like_formulas(tmp_path):
     display = ChannelBarDisplay([1.0, 3.0, 2.0]).plot()
     assert labels(display) == ["channel 1", "channel 2", "channel 0"]
-    assert display.ax_.get_legend() is None
-    with pytest.raises(ValueError, match="called channel 0, channel 1, channel 2, ...; rename"):
-        ChannelBarDisplay([1.0, 3.0, 2.0]).plot(regions=True)
     display = ChannelBarDisplay([1.0, 2.0], ["$x", r"$\nothing{$"]).plot()
     display.figure_.savefig(tmp_path / "names.png")
     assert labels(display) == [r"$\nothing{$", "$x"]
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"ch_names": ["Cz"]}, "values of 2 channels, but 1 names"),
-        ({"values": np.ones((2, 2))}, r"shape \(2, 2\), but bars need \(n_chans,\)"),
-        ({"intervals": [[0, 1]]}, r"shape \(1, 2\), but 2 channels need \(2, 2\)"),
-        ({"intervals": [[0, 1], [3, 1]]}, "lies above its upper end"),
-        ({"values": [1.0, np.nan]}, "The bars have 1 that are NaN"),
-    ],
-)
-def test_bad_input(options, message):
-    with pytest.raises(ValueError, match=message):
-        ChannelBarDisplay(**{"values": [1.0, 2.0]} | options).plot()

@@ -151,22 +151,6 @@ def test_positions(info, matrices):
     np.testing.assert_allclose(display.strengths_, rest.strengths_)
 
 
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"matrices": np.eye(3)}, r"shape \(3, 3\), but 12 channels need"),
-        ({"matrices": np.full((N, N), np.nan)}, "NaN or infinite"),
-        ({"baseline": "mean"}, "baseline='mean' is not one of"),
-        ({"info": mne.create_info(["C3", "C4"], 160.0, "eeg").set_montage("biosemi64"),
-          "matrices": np.eye(2)}, "needs at least 3 channels, not 2"),
-        ({"info": mne.create_info(NAMES, 160.0, "eeg")}, "at least 2 electrodes"),
-    ],
-)  # fmt: skip
-def test_bad_input(info, options, message):
-    with pytest.raises(ValueError, match=message):
-        ConnectionDisplay(**{"matrices": np.ones((N, N)), "info": info} | options)
-
-
 # The page
 
 

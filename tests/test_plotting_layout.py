@@ -1,17 +1,11 @@
-"""Where electrodes go on the plane, and which region their names say."""
+"""Where electrodes go on the plane."""
 
 import mne
 import numpy as np
 import pytest
 from explanation_factory import CH_NAMES, make_info
 
-from skeegformer.plotting._electrodes import (
-    channel_hemispheres,
-    channel_regions,
-    head_layout,
-    region_order,
-    usable_electrodes,
-)
+from skeegformer.plotting._electrodes import head_layout, usable_electrodes
 
 
 def on_sphere(names, polar, azimuth, *, tilt=0.0, radius=0.09):
@@ -68,33 +62,3 @@ def test_electrodes_without_a_place_of_their_own_are_left_out_and_named():
         channel["loc"][:3] = 0.0
     with pytest.raises(ValueError, match="at least 3 electrodes .* of 23 channels 1 are"):
         usable_electrodes(info)
-
-
-def test_every_electrode_of_the_10_05_system_has_a_region():
-    montage = mne.channels.make_standard_montage("standard_1005")
-    names = [name for name in montage.ch_names if name not in ("A1", "A2", "M1", "M2")]
-    regions = dict(zip(names, channel_regions(names), strict=True))
-    assert "other" not in regions.values()
-    # The names agree with where the electrodes are: back of the head, sides, front.
-    y = {name: place[1] for name, place in montage.get_positions()["ch_pos"].items()}
-    means = {r: np.mean([y[n] for n in names if regions[n] == r]) for r in set(regions.values())}
-    assert means["frontal"] > means["central"] > means["parietal"] > means["occipital"]
-    x = {name: place[0] for name, place in montage.get_positions()["ch_pos"].items()}
-    sides = dict(zip(names, channel_hemispheres(names), strict=True))
-    assert all((x[name] < 0) == (sides[name] == "left") for name in names if abs(x[name]) > 0.005)
-
-
-def test_spelling_and_what_is_no_position():
-    found = channel_regions(["fc5", "FC5", "Fc5.", "Afz", "IZ"])
-    assert found == [*["central"] * 3, "frontal", "occipital"]
-    others = ["A1", "M2", "E12", "EOG", "C", "C33", "C0", "Status", "$C3$", "channel 3"]
-    assert set(channel_regions(others)) == {"other"}
-    assert set(channel_hemispheres(others)) == {"unknown"}
-    # BioSemi's own names, not those of the 10-20 system.
-    assert channel_regions(["A1", "B7", "C3", "C4", "D2"]) == ["other"] * 5
-
-
-def test_order_is_by_region_then_side_then_row():
-    names = ["O2", "X", "C4", "Cz", "FC3", "C3", "C1", "Fp1", "T8", "Pz", "Y"]
-    ordered = [names[i] for i in region_order(names)]
-    assert ordered == ["Fp1", "FC3", "C3", "C1", "Cz", "C4", "T8", "Pz", "O2", "X", "Y"]

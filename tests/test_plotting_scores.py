@@ -1,11 +1,10 @@
-"""Figures of scores and of a training: what is drawn are the numbers of the table."""
+"""Figures of scores: what is drawn are the numbers of the table."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scores_factory import TASKS, make_scores
 
-from skeegformer.plotting import TrainingCurveDisplay, plot_scores
+from skeegformer.plotting import plot_scores
 
 
 def test_points_are_subjects_and_marks_their_means():
@@ -32,15 +31,3 @@ def test_less_error_comes_first_and_bad_input():
     mixed = make_scores().assign(protocol=lambda table: np.arange(len(table)) % 2)
     with pytest.raises(ValueError, match="several protocols"):
         plot_scores(mixed)
-
-
-def test_training_curves():
-    history = pd.DataFrame(
-        {"epoch": [1, 2, 3], "train_loss": [3.0, 2, 1], "valid_loss": [3.0, 1, 2], "lr": [1.0] * 3}
-    )
-    display = TrainingCurveDisplay(history).plot()
-    assert [axes.get_ylabel() for axes in display.axes_] == ["loss", "learning rate"]
-    np.testing.assert_array_equal(display.axes_[0].lines[1].get_ydata(), history["valid_loss"])
-    assert display.best_ == 2
-    with pytest.raises(ValueError, match="nothing to draw"):
-        TrainingCurveDisplay(history[:0]).plot()

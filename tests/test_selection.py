@@ -5,17 +5,16 @@ import pickle
 
 import mne
 import numpy as np
-import pandas as pd
 import pytest
 import sklearn
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.cluster import KMeans
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.feature_selection import RFE, RFECV, SelectFromModel
+from sklearn.feature_selection import SelectFromModel
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedKFold, cross_val_score
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -28,7 +27,7 @@ from skeegformer import (
     channel_permutation_importance,
     make_simulated_eeg,
 )
-from skeegformer.selection import ChannelSelector, RecursiveChannelElimination
+from skeegformer.selection import ChannelSelector
 
 CHANNELS = ["Fp1", "Fp2", "F3", "Fz", "F4", "T7", "C3", "Cz", "C4", "T8", "P3", "Pz", "P4", "O1"]
 
@@ -58,10 +57,6 @@ class OneFeatureEach(BaseEstimator):
 
 
 class Classifier(ClassifierMixin, OneFeatureEach):
-    pass
-
-
-class Regressor(RegressorMixin, OneFeatureEach):
     pass
 
 
@@ -149,60 +144,11 @@ def test_selects_as_many_as_select_from_model(n_channels):
     assert ours.threshold_ == ours.importances_[ours.support_].min()
 
 
-@pytest.mark.parametrize("estimator", [LINEAR, FOREST], ids=["coef", "importances"])
-@pytest.mark.parametrize("n_channels, step", [(None, 1), (5, 0.3), (0.25, 4), (12, 3)])
-def test_eliminates_as_rfe(estimator, n_channels, step):
-    X, y = features()
-    theirs = RFE(estimator, n_features_to_select=n_channels, step=step).fit(X, y)
-    ours = RecursiveChannelElimination(estimator, n_channels=n_channels, step=step)
-    ours.fit(X[:, :, None], y)
-    np.testing.assert_array_equal(ours.support_, theirs.support_)
-    np.testing.assert_array_equal(ours.ranking_, theirs.ranking_)
-    assert ours.n_channels_ == theirs.n_features_
-    predicted = ours.estimator_.predict(ours.transform(X[:, :, None]))
-    np.testing.assert_array_equal(predicted, theirs.predict(X))
-
-
-@pytest.mark.parametrize("scoring", [None, "neg_log_loss", "balanced_accuracy"])
-@pytest.mark.parametrize("step, min_channels", [(1, 1), (0.3, 2)])
-def test_cross_validates_as_rfecv(scoring, step, min_channels):
-    X, y = features()
-    options = {"step": step, "cv": StratifiedKFold(3), "scoring": scoring}
-    theirs = RFECV(LINEAR, min_features_to_select=min_channels, **options).fit(X, y)
-    ours = RecursiveChannelElimination(LINEAR, min_channels=min_channels, **options)
-    ours.fit(X[:, :, None], y)
-    np.testing.assert_array_equal(ours.support_, theirs.support_)
-    np.testing.assert_array_equal(ours.ranking_, theirs.ranking_)
-    results = theirs.cv_results_
-    np.testing.assert_array_equal(ours.cv_results_["n_channels"], results["n_features"])
-    for name in ("mean_test_score", "std_test_score", "split0_test_score", "split2_test_score"):
-        np.testing.assert_array_equal(ours.cv_results_[name], results[name])
-    for k in range(3):
-        kept = [np.flatnonzero(mask) for mask in results[f"split{k}_support"]]
-        expected = [tuple(f"x{channel}" for channel in one) for one in kept]
-        assert list(ours.cv_results_[f"split{k}_ch_names"]) == expected
-    assert len(pd.DataFrame(ours.cv_results_)) == len(results["n_features"])
-
-
-def test_regressors():
-    X, _ = features()
-    y, options = X[:, 3] - 2 * X[:, 8], {"estimator": Regressor(Ridge()), "cv": 3, "step": 1}
-    ours = RecursiveChannelElimination(**options).fit(X[:, :, None], y)
-    np.testing.assert_array_equal(ours.support_, RFECV(**options).fit(X, y).support_)
-    assert ours.get_support(indices=True).tolist() == [3, 8]
-
-
 def test_finds_the_electrodes_above_the_sources(rhythms):
     X, y, _ = rhythms
     X = BandPassFilter(8.0, 12.0).fit_transform(X)
     selector = ChannelSelector(LINEAR, n_channels=2).fit(X, y)
     assert selector.kept_ch_names_ == ["C3", "C4"]
-    elimination = RecursiveChannelElimination(LINEAR, cv=GroupKFold(3), step=2).fit(X, y)
-    assert {"C3", "C4"} <= set(elimination.kept_ch_names_)
-    assert elimination.cv_results_["split1_ch_names"][1] == ("C3", "C4")
-    mean = elimination.cv_results_["mean_test_score"]
-    assert elimination.n_channels_ == elimination.cv_results_["n_channels"][mean.argmax()]
-    assert mean.max() > 0.8 > 0.75 > mean[0]  # a single channel cannot tell three classes apart
 
 
 def test_finds_what_the_transformer_needs(rhythms):
@@ -210,21 +156,6 @@ def test_finds_what_the_transformer_needs(rhythms):
     classifier = small(max_epochs=40, lr=1e-2)
     selector = ChannelSelector(classifier, n_channels=2, importance_getter=loss_without)
     assert selector.fit(X, y).kept_ch_names_ == ["C3", "C4"]
-
-
-def test_groups_of_metadata_and_groups_passed_split_alike(rhythms):
-    X, y, subjects = rhythms
-    selector = RecursiveChannelElimination(LINEAR, cv=GroupKFold(3), step=5)
-    by_metadata = selector.fit(X, y).cv_results_
-    plain = mne.EpochsArray(X.get_data(), X.info, verbose="ERROR")
-    by_groups = clone(selector).fit(plain, y, groups=subjects).cv_results_
-    pd.testing.assert_frame_equal(pd.DataFrame(by_metadata), pd.DataFrame(by_groups))
-    train = subjects != 1
-    alone = clone(LINEAR).fit(X[train], y[train]).score(X[~train], y[~train])
-    splits = [by_metadata[f"split{k}_test_score"][-1] for k in range(3)]
-    assert alone in splits
-    with pytest.raises(ValueError, match="groups"):
-        clone(selector).fit(plain, y)
 
 
 def test_searches_inside_a_pipeline_on_epochs(rhythms):
@@ -285,13 +216,13 @@ def test_arrays_keep_their_type_and_are_not_changed():
 def test_2d_input_is_one_channel_and_stays():
     X = np.random.default_rng(0).standard_normal((20, 30))
     y = np.arange(20) % 2
-    for selection in (ChannelSelector(small()), RecursiveChannelElimination(small(), cv=2)):
-        out = selection.fit(X, y).transform(X)
-        np.testing.assert_array_equal(out, X)
-        out[:] = 0
-        assert X.any()
-        assert selection.n_channels_ == 1
-        assert len(selection.get_feature_names_out()) == 30
+    selector = ChannelSelector(small()).fit(X, y)
+    out = selector.transform(X)
+    np.testing.assert_array_equal(out, X)
+    out[:] = 0
+    assert X.any()
+    assert selector.n_channels_ == 1
+    assert len(selector.get_feature_names_out()) == 30
     with pytest.raises(ValueError, match=r"coef_ of Log.*\(30,\), but X has 1 channel \(2-D X is"):
         ChannelSelector(LogisticRegression()).fit(X, y)
 
@@ -309,10 +240,9 @@ def test_equal_importances_keep_every_channel_and_negative_ones_are_less_than_no
 
 def test_groups_reach_an_estimator_that_takes_them():
     X, y, groups = np.zeros((4, 3, 5)), [0, 1, 0, 1], np.array([1, 1, 2, 2])
-    for selection in (ChannelSelector, RecursiveChannelElimination):
-        fitted = selection(KeepsGroups([1, 2, 3]), n_channels=2).fit(X, y, groups=groups)
-        np.testing.assert_array_equal(fitted.estimator_.groups_, groups)
-        selection(GivenImportances([1, 2, 3]), n_channels=2).fit(X, y, groups=groups)
+    fitted = ChannelSelector(KeepsGroups([1, 2, 3]), n_channels=2).fit(X, y, groups=groups)
+    np.testing.assert_array_equal(fitted.estimator_.groups_, groups)
+    ChannelSelector(GivenImportances([1, 2, 3]), n_channels=2).fit(X, y, groups=groups)
     with pytest.raises(ValueError, match="groups has 3 entries"):
         ChannelSelector(KeepsGroups([1, 2, 3])).fit(X, y, groups=groups[:3])
 
@@ -330,11 +260,6 @@ def test_groups_are_routed_to_the_selection_and_into_its_pipeline():
         pipe = make_pipeline(selector, last).fit(X, y, groups=groups)
         alignment = pipe[0].estimator_[0]
         assert sorted(alignment.references_) == [1, 2, 3]
-        elimination = RecursiveChannelElimination(LINEAR, cv=GroupKFold(2))
-        pipe = make_pipeline(elimination.set_fit_request(groups=True), LINEAR)
-        options = {"cv": GroupKFold(3), "params": {"groups": groups}}
-        scores = cross_val_score(pipe, X[:, :, :1], y, **options)
-    assert np.isfinite(scores).all()
 
 
 def test_importances_are_read_from_pipelines_searches_and_functions(rhythms):
@@ -353,8 +278,7 @@ def test_importances_are_read_from_pipelines_searches_and_functions(rhythms):
     assert ChannelSelector(sources["pipeline"][0], n_channels=2).fit(X, y).n_channels_ == 2
 
 
-@pytest.mark.parametrize("selection", [ChannelSelector, RecursiveChannelElimination])
-def test_refuses_importances_of_other_channels(selection):
+def test_refuses_importances_of_other_channels():
     X, y = named_epochs()
     names = {"input_ch_names": X.ch_names}
     for step, data in itertools.product(
@@ -366,10 +290,10 @@ def test_refuses_importances_of_other_channels(selection):
         (X, X.get_data(units="uV")),
     ):
         with pytest.raises(ValueError, match="in front of the selection"):
-            selection(make_pipeline(step, small())).fit(data, y)
+            ChannelSelector(make_pipeline(step, small())).fit(data, y)
     csp = mne.decoding.CSP(n_components=4)
     with pytest.raises(ValueError, match="comes out of CSP need not be the channels"):
-        selection(make_pipeline(csp, LogisticRegression())).fit(data, y)
+        ChannelSelector(make_pipeline(csp, LogisticRegression())).fit(data, y)
 
 
 def test_a_frozen_estimator_is_used_as_it_is(rhythms):
@@ -397,10 +321,10 @@ EIGHT = GivenImportances(np.arange(8) / 10)
     "selection, message",
     [
         (ChannelSelector(EIGHT, n_channels=9), "n_channels=9 is more than the 8 channels of X"),
-        (ChannelSelector(EIGHT, n_channels=0), "n_channels=0 has to be"),
-        (ChannelSelector(EIGHT, n_channels=1.5), "n_channels=1.5 has to be"),
-        (ChannelSelector(EIGHT, n_channels=True), "n_channels=True has to be"),
-        (ChannelSelector(EIGHT, n_channels="4"), "n_channels='4' has to be"),
+        *(
+            (ChannelSelector(EIGHT, n_channels=n), f"n_channels={n!r} has to be")
+            for n in (0, 1.5, True, "4")
+        ),
         (ChannelSelector(EIGHT, n_channels=2, threshold="mean"), "both given"),
         (ChannelSelector(EIGHT, threshold=0.9), r"leaves no channel: .* one, 7, has 0\.7"),
         (ChannelSelector(EIGHT, threshold="3*mean"), "leaves no channel"),
@@ -412,16 +336,6 @@ EIGHT = GivenImportances(np.arange(8) / 10)
         (ChannelSelector(GivenImportances([np.nan] * 8)), "is nan for 8 of 8 channels"),
         (ChannelSelector(GivenImportances(np.ones((2, 8)))), r"\(2, 8\), but X has 8 channels"),
         (ChannelSelector(Classifier(KMeans(2, n_init=1))), "neither feature_importances_ nor"),
-        (RecursiveChannelElimination(Classifier(KMeans(2, n_init=1))), "neither feature_imp"),
-        (RecursiveChannelElimination(EIGHT, n_channels=9), "more than the 8 channels"),
-        (RecursiveChannelElimination(EIGHT, step=0), "step=0 has to be"),
-        (RecursiveChannelElimination(EIGHT, step=1.0), "step=1.0 has to be"),
-        (RecursiveChannelElimination(EIGHT, step=True), "step=True has to be"),
-        (RecursiveChannelElimination(EIGHT, n_channels=2, cv=2), "both given.*min_channels"),
-        (RecursiveChannelElimination(EIGHT, cv=2, min_channels=9), "min_channels=9 is more"),
-        # What does not fit anew is noticed in the second round.
-        (RecursiveChannelElimination(EIGHT, n_channels=6), r"has shape \(8,\), but X has 7"),
-        (RecursiveChannelElimination(LINEAR, cv=2, scoring=lambda *_: np.nan), r"mean_.* \[nan"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
@@ -443,20 +357,15 @@ def test_what_cannot_be_fitted_is_refused():
         selector.set_params(threshold=9.0).fit(X, y)
     with pytest.raises(NotFittedError):  # a fit that fails is no fit
         selector.transform(X)
-    with pytest.raises(ValueError, match="requires y"):
-        RecursiveChannelElimination(EIGHT).fit(X, None)
-    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[4, 3\]"):
-        RecursiveChannelElimination(GivenImportances([1, 2, 3])).fit(X, y[:3])
 
 
 def first_and_only(estimator, X, y):
     return [1.0]
 
 
-@pytest.mark.parametrize("selection", [ChannelSelector, RecursiveChannelElimination])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-def test_scikit_learns_checks(selection):
-    estimator = selection(LogisticRegression(), importance_getter=first_and_only)
+def test_scikit_learns_checks():
+    estimator = ChannelSelector(LogisticRegression(), importance_getter=first_and_only)
     assert estimator.__sklearn_tags__().input_tags.two_d_array
     results = check_estimator(estimator, on_fail=None, on_skip=None)
     failed = [one for one in results if one["status"] != "passed"]

@@ -157,10 +157,3 @@ def test_who_predicts_while_attention_is_recorded_is_not_recorded(kind, data):
         thread.join()
     assert len(same) > 10
     assert all(same)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_single_class_is_nothing_to_learn(kind, data):
-    X, y, _ = data
-    with pytest.raises(ValueError, match="y has only the label 'left', .* give at least two class"):
-        KINDS[kind]().fit(X[y == "left"], y[y == "left"])

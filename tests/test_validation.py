@@ -17,9 +17,7 @@ from skeegformer._validation import (
     EEGData,
     as_epochs,
     remember_input,
-    validate_ch_names,
     validate_groups,
-    validate_labels,
 )
 
 NAMES = ["C3", "Cz", "C4", "Pz"]
@@ -357,25 +355,9 @@ def test_input_is_never_changed(validate, unloaded):
 # ----------------------------------------------------------- labels, groups, channel names
 
 
-def test_labels():
-    door = Door()
-    classes, codes = validate_labels(door, np.array(["right", "left", "right"]), 3)
-    assert codes.tolist() == [1, 0, 1]
-    assert codes.dtype == np.int64
-    assert classes.tolist() == ["left", "right"]
-    assert not hasattr(door, "classes_")
-
-
 def test_groups():
     assert validate_groups(None, 3) is None
     assert validate_groups(pd.Series(["a", "b", "a"]), 3).tolist() == ["a", "b", "a"]
     for missing in (np.nan, None, pd.NA):
         with pytest.raises(ValueError, match=r"missing .* for 1 of 3 epochs, .* epoch 1"):
             validate_groups(np.array([1, missing, 2], dtype=object), 3)
-
-
-def test_channel_names():
-    assert validate_ch_names("Cz", "ch_names") == ["Cz"]
-    assert validate_ch_names(np.array(["Cz", "Pz"]), "ch_names") == ["Cz", "Pz"]
-    with pytest.raises(ValueError, match="ch_names has channels that occur twice: Cz, Pz"):
-        validate_ch_names(["Pz", "Cz", "Cz", "Pz"], "ch_names")

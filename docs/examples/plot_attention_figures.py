@@ -142,11 +142,11 @@ chosen.plot_topomap(by="class and part", difference=("eyes-open", "eyes-closed")
 #
 # Channels from the same sources
 # ------------------------------
-# A head gathers a source from several channels, as their sum or their difference. The matrix shows
-# how much the class token takes of two channels from the same sources. It is symmetric, and
-# ordered by region.
+# A head gathers a source from several channels, as their sum or their difference. Lines
+# show how much the class token takes of two channels from the same sources, beyond what it takes of
+# each of them with others. ``explanation.connections`` has all of these numbers.
 
-explanation.plot_matrix(by="class", difference=("eyes-open", "eyes-closed"))
+explanation.plot_connections(top=20)
 
 # %%
 # The original's network

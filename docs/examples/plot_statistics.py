@@ -17,6 +17,7 @@ page takes people as the units, and says how much the map could vary.
 import os
 from pathlib import Path
 
+import pandas as pd
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold
 
@@ -27,7 +28,6 @@ from skeegformer import (
     make_eeg_pipeline,
     make_simulated_eeg,
 )
-from skeegformer.explain import seed_stability
 
 recorded = Path(os.environ.get("MNE_DATA", "."), "MNE-eegbci-data").is_dir()
 if recorded:
@@ -70,7 +70,7 @@ explanation = concatenate_explanations(by_seed["rollout"])
 # Bootstrap intervals resample people, not epochs: they say what other people might give.
 
 closed = explanation.select(label="eyes-closed")
-closed.plot_bars(n_top=15, regions=True)
+closed.plot_bars(n_top=15)
 
 # %%
 # The same as a table, with bias-corrected intervals that are wider for few people:
@@ -104,7 +104,8 @@ explanation.plot_topomap(by="class", difference=("eyes-closed", "eyes-open"), ma
 # predicts: neighbouring electrodes carry the same information, and each model picks others.
 
 for name, seeds in by_seed.items():
-    print(f"{name}:\n{seed_stability([one.select(label='eyes-closed') for one in seeds])}\n")
+    closed = [one.select(label="eyes-closed").feature_importances_ for one in seeds]
+    print(f"{name}:\n{pd.DataFrame(dict(enumerate(closed))).corr('spearman')}\n")
 
 # %%
 # The lower they are, the more seeds should be averaged, and the more a statement should be about

@@ -17,12 +17,13 @@ def check_count(name, value, least):
         raise ValueError(f"{name}={value!r} is not a whole number of at least {least}.")
 
 
-def check_positive(name, value, or_zero=False):
-    """Refuse what is no finite number above 0."""
+def check_positive(name, value, or_zero=False, unit=""):
+    """Refuse what is no finite number above 0; return it as a float."""
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not 0 <= value < np.inf or (value == 0 and not or_zero):
         limit = "of at least 0" if or_zero else "above 0"
-        raise ValueError(f"{name}={value!r} is not a number {limit}.")
+        raise ValueError(f"{name}={value!r} has to be a number {limit}{unit}.")
+    return float(value)
 
 
 def check_number(estimator, name, kind, least, *, below=np.inf, or_else=None):
@@ -70,10 +71,8 @@ def validate_ch_names(ch_names, parameter):
 
 
 def positive(parameter, value):
-    """Refuse what is no frequency above 0."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < np.inf:
-        raise ValueError(f"{parameter} is {value!r}, but has to be a number above 0, in Hz.")
-    return float(value)
+    """Refuse what is no frequency above 0; return it as a float."""
+    return check_positive(parameter, value, unit=", in Hz")
 
 
 def optional_positive(parameter, value, meaning_of_none):

@@ -249,12 +249,17 @@ def _report(run, classifier, y, predictions, subjects, held_out):
     from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, balanced_accuracy_score
 
     from skeegformer.cli._training_log import history_table
-    from skeegformer.plotting import TrainingCurveDisplay
 
     history = history_table(classifier.history_)
-    display = TrainingCurveDisplay(history).plot()
-    write_figure(run / "curves.png", display.figure_)
-    best = f", the best of them {display.best_}" if display.best_ else ""
+    losses = [name for name in ("train_loss", "valid_loss") if name in history]
+    ax = history.plot("epoch", losses, xlabel="epoch of training", ylabel="loss", marker=".")
+    best = ""
+    if "valid_loss" in history:
+        epoch = history["epoch"][history["valid_loss"].idxmin()]
+        ax.axvline(epoch, color="0.6", linestyle=":", label=f"best, epoch {epoch}")
+        best = f", the best of them {epoch}"
+    ax.legend()
+    write_figure(run / "curves.png", ax.figure)
     print(f"{len(history)} epochs of training{best}.")
     part = np.where(held_out, "validation", "training")
     table = pd.DataFrame({"part": part, "subject": subjects, "y": y, "predicted": predictions})

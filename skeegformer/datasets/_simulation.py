@@ -10,6 +10,7 @@ from skeegformer._utils.info import electrode_montage
 from skeegformer.datasets._channels import CH_NAMES, SFREQ
 
 _DEPTH = 0.8  # of a source, as a fraction of the way from the centre of the head to the scalp
+_BACKGROUND = 15.0  # microvolts, root mean square, on average over subjects
 _N_BACKGROUND = 200  # dipoles, more than electrodes, so that the background has full rank
 _SENSOR_NOISE = 0.01  # share of the background's power that no two electrodes have in common
 _SPREAD_POSITION = 0.006  # m, of a subject's sources along each axis
@@ -24,6 +25,8 @@ _BLINK_WIDTHS = 0.06, 0.12  # s, of the closing and the opening of the lids
 _SPREAD_LINE = 0.2  # of the logarithm of the line noise of an electrode
 _ALPHA = ("O1", "O2")  # electrodes above the sources of the alpha rhythm that all classes have
 _ALPHA_FREQUENCY = 10.0  # Hz
+_DISTRACTOR_GAIN = 8.0  # root mean square of distractors, in units of the background's
+LINE_FREQUENCY = 50.0  # Hz
 _LINE_GAIN = 8.0  # root mean square of line noise, in units of the background's
 _COPY_NOISE = 0.3  # root mean square of what a copy adds, in units of the background's
 _SUPPRESSOR_NOISE = 0.3  # the same for suppressors
@@ -245,7 +248,7 @@ class _Session:
     def __init__(self, design, channels, subject, y, rng, streams):
         self.design, self.channels, self.subject, self.y = design, channels, subject, y
         self.rng, self.streams = rng, streams
-        self.scale = subject.amplitude * design.background
+        self.scale = subject.amplitude * _BACKGROUND
         self.spectrum = one_over_f(subject.slope)
         mixing = self.scale * background_mixing(design.variability, rng)
         self.power = (mixing**2).sum(axis=1)
@@ -329,14 +332,14 @@ class _Session:
         design, streams, channels = self.design, self.streams, self.channels
         loud = self._noise(len(channels["n_distractors"]), streams["distractors"])
         self.data[:, channels["n_distractors"]] = (
-            design.distractor_gain * design.background * self.subject.amplitude * loud
+            _DISTRACTOR_GAIN * _BACKGROUND * self.subject.amplitude * loud
         )
 
         mains = channels["n_line_noise"]
         if len(mains):
             own = self.scale * self._noise(len(mains), streams["line"])
-            wave = line_noise(design.line_freq, own.shape, design.sfreq, streams["line"])
-            self.data[:, mains] = own + _LINE_GAIN * design.background * wave
+            wave = line_noise(LINE_FREQUENCY, own.shape, design.sfreq, streams["line"])
+            self.data[:, mains] = own + _LINE_GAIN * _BACKGROUND * wave
 
         for source, waves in self.common.items():
             own = self._noise(len(self.suppressors[source]), streams["suppressors"])

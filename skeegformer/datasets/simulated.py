@@ -11,9 +11,9 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from skeegformer._utils.info import electrode_montage
-from skeegformer._validation import check_count, check_one_of
+from skeegformer._validation import check_count, check_one_of, check_positive
 from skeegformer.datasets._channels import CH_NAMES, SFREQ
-from skeegformer.datasets._simulation import draw_subjects, make_streams, record
+from skeegformer.datasets._simulation import LINE_FREQUENCY, draw_subjects, make_streams, record
 from skeegformer.datasets._simulation_truth import SimulatedTruth, draw_channels, make_truth
 
 __all__ = ["SIMULATED_CASES", "SimulatedTruth", "make_simulated_eeg"]
@@ -62,15 +62,12 @@ def make_simulated_eeg(
     frequency=10.0,
     latency=0.4,
     snr=3.0,
-    background=15.0,
     slope=1.0,
     variability=1.0,
     alpha_snr=0.0,
     blink_rate=0.0,
     n_distractors=0,
-    distractor_gain=8.0,
     n_line_noise=0,
-    line_freq=50.0,
     n_redundant=0,
     n_suppressors=0,
     return_epochs=True,
@@ -81,7 +78,7 @@ def make_simulated_eeg(
     Each class has a rhythm that only its own epochs contain, or an evoked potential, from
     dipoles that lie below chosen electrodes and point at them. A spherical head model carries
     it to the 64 electrodes of the EEG Motor Movement/Imagery Dataset, on top of a 1/f
-    background from many other dipoles.
+    background of 15 microvolts (root mean square) from many other dipoles.
 
     Parameters
     ----------
@@ -109,8 +106,6 @@ def make_simulated_eeg(
     snr : float
         Power of the rhythm divided by the power of the background, within 2 Hz of the peak and at
         the electrode above the source, in epochs of the class. 0 makes rhythms vanish.
-    background : float
-        Root mean square of the background in microvolts, on average over subjects.
     slope : float
         Power of the background falls as ``1 / f**slope``, on average over subjects.
     variability : float
@@ -121,15 +116,12 @@ def make_simulated_eeg(
     blink_rate : float
         Blinks per minute, at random times. They peak at 150 microvolts at the forehead.
     n_distractors : int
-        Number of electrodes that carry nothing but loud noise. They, and those of the following
-        parameters, are drawn from those that see little of the sources.
-    distractor_gain : float
-        Root mean square of that noise, in units of `background`.
+        Number of electrodes that carry nothing but noise, eight times as large as the background.
+        They, and those of the following parameters, are drawn from those that see little of the
+        sources.
     n_line_noise : int
-        Number of electrodes without contact, which carry the mains, eight times as large as the
-        background, and a background of their own.
-    line_freq : float
-        Frequency of the mains in Hz.
+        Number of electrodes without contact, which carry the mains of 50 Hz, eight times as large
+        as the background, and a background of their own.
     n_redundant : int
         Number of electrodes that copy, in turn, one above a source, plus a little noise.
     n_suppressors : int
@@ -241,8 +233,8 @@ def _complete(design):
     problem = None
     if any(design.evoked.values()) and design.latency >= design.duration:
         problem = f"latency={design.latency} s does not lie within epochs of {design.duration} s."
-    elif design.n_line_noise and design.line_freq >= design.sfreq / 2:
-        problem = f"line_freq={design.line_freq} Hz is not below half of sfreq={design.sfreq} Hz."
+    elif design.n_line_noise and design.sfreq <= 2 * LINE_FREQUENCY:
+        problem = f"sfreq={design.sfreq} Hz is too low for line noise of {LINE_FREQUENCY:g} Hz."
     elif design.n_suppressors and not design.rhythms:
         problem = f"n_suppressors={design.n_suppressors}, but no class has a rhythm in sources."
     elif design.n_redundant and not design.named:
@@ -295,14 +287,10 @@ def _check_numbers(design):
     counts = {"n_subjects": 1, "n_epochs": len(design.sources), "n_distractors": 0}
     for name, least in {**counts, "n_line_noise": 0, "n_redundant": 0, "n_suppressors": 0}.items():
         check_count(name, getattr(design, name), least)
-    above = ("sfreq", "duration", "background", "latency", "line_freq")
-    others = ("snr", "variability", "slope", "alpha_snr", "blink_rate", "distractor_gain")
-    for name in above + others:
-        value = getattr(design, name)
-        is_number = isinstance(value, Real) and np.isfinite(value)
-        if not is_number or value < 0 or (name in above and not value):
-            what = "above 0" if name in above else "of 0 or more"
-            raise ValueError(f"{name}={value!r}; give a finite number {what}.")
+    for name in ("sfreq", "duration", "latency"):
+        check_positive(name, getattr(design, name))
+    for name in ("snr", "variability", "slope", "alpha_snr", "blink_rate"):
+        check_positive(name, getattr(design, name), or_zero=True)
     if round(design.duration * design.sfreq) < 2:
         raise ValueError(f"duration={design.duration} s is shorter than two samples.")
 

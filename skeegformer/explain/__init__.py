@@ -1,8 +1,7 @@
 """Attributions by attention, gradients and perturbation, their tests and statistics."""
 
 from skeegformer.explain._figures import plot_topomaps
-from skeegformer.explain._randomization import randomize_parameters
-from skeegformer.explain._statistics import bootstrap_intervals, seed_stability
+from skeegformer.explain._statistics import bootstrap_intervals
 from skeegformer.explain.clusters import ClusterTest
 from skeegformer.explain.explainer import AttentionExplainer
 from skeegformer.explain.explanation import Explanation, concatenate_explanations
@@ -22,6 +21,4 @@ __all__ = [
     "channel_permutation_importance",
     "concatenate_explanations",
     "plot_topomaps",
-    "randomize_parameters",
-    "seed_stability",
 ]

@@ -1,4 +1,4 @@
-"""Methods of `Explanation` that hand it to other tools: pandas, MNE and shap."""
+"""Methods of `Explanation` that hand it to pandas and MNE."""
 
 import re
 
@@ -8,14 +8,6 @@ import pandas as pd
 
 from skeegformer._utils.info import describe_info, make_info
 from skeegformer._validation import check_one_of
-from skeegformer.explain.methods import METHODS
-
-_NOT_ADDITIVE = {
-    "attention": "they are shares of attention, which sum to one whatever the model predicts",
-    "gradient": "they are shares of relevance, which sum to one whatever the model predicts",
-    "perturbation": "each is what one channel alone makes up, and what several channels have in "
-    "common is counted in all of them or in none",
-}
 
 
 def to_dataframe(self):
@@ -93,57 +85,6 @@ def to_evoked(self, by="class"):
     }
 
 
-def to_shap(self):
-    """Hand the values to shap, for its plots.
-
-    Only for methods whose values add up: those of an epoch and its base value make the log
-    odds of the class that was explained.
-
-    Returns
-    -------
-    shap.Explanation
-        With ``values`` of shape (n_epochs, n_chans), ``base_values`` of shape (n_epochs,),
-        the log odds that are left for an average signal, and ``data``, the root mean square
-        of each channel (in microvolts for Epochs, else in the unit of the array), or None
-        for explanations that have no data with them.
-
-    Raises
-    ------
-    ValueError
-        If the values do not add up, or the classes that were explained are not known.
-    ImportError
-        If shap is not installed.
-
-    References
-    ----------
-    .. [1] Lundberg and Lee (2017), A unified approach to interpreting model predictions.
-       NeurIPS. arXiv:1705.07874
-    """
-    method = METHODS[self.method]
-    if not method.additive:
-        able = ", ".join(repr(name) for name, other in METHODS.items() if other.additive)
-        raise ValueError(
-            f"shap adds values up, and those of {method.label} do not add up to what the model "
-            f"says: {_NOT_ADDITIVE[method.family]}. Explain with method={able}."
-        )
-    if self.targets is None:
-        raise ValueError(
-            "shap needs to know which class each epoch's values explain, and targets are None."
-        )
-    try:
-        import shap
-    except ImportError as error:
-        raise ImportError(
-            'to_shap needs shap, which is not installed: pip install "skeegformer[shap]".'
-        ) from error
-
-    values, names, data = self.values, self.channel_names, None
-    if self.source is not None:
-        data = np.sqrt(np.mean(np.square(self.source.data, dtype=float), axis=-1))
-    base = _log_odds(self) - values.sum(axis=1)
-    return shap.Explanation(values=values, base_values=base, data=data, feature_names=names)
-
-
 def _part_times(explanation):
     """Say when the first part is, and how many there are in a second."""
     if explanation.part_kind == "time" and len(explanation.parts) > 1:
@@ -153,11 +94,3 @@ def _part_times(explanation):
             step = (centres[-1] - centres[0]) / (len(centres) - 1)
             return centres[0], 1 / step
     return 0.0, 1.0
-
-
-def _log_odds(explanation):
-    """Compute the log odds of each epoch's target, also where its probability rounds to 1."""
-    own = explanation.targets[:, np.newaxis] == explanation.classes
-    probabilities = explanation.probabilities.astype(float).clip(np.finfo(np.float32).tiny)
-    others = np.where(own, 0.0, probabilities).sum(axis=1)
-    return np.log(probabilities[own]) - np.log(others)

@@ -10,7 +10,6 @@ from skeegformer.plotting import (
     ChannelBarDisplay,
     ConnectionDisplay,
     PatternDisplay,
-    TokenMatrixDisplay,
     TopomapDisplay,
 )
 
@@ -118,7 +117,7 @@ def plot_bars(self, **kwargs):
     Parameters
     ----------
     **kwargs : dict
-        See `ChannelBarDisplay.plot`: ``n_top``, ``regions``, ``ax``.
+        See `ChannelBarDisplay.plot`: ``n_top``, ``ax``.
 
     Returns
     -------
@@ -134,29 +133,6 @@ def plot_bars(self, **kwargs):
         bars["intervals"] = _factor(self) * table[["low", "high"]].to_numpy()
         bars["interval_label"] = f"95 % bootstrap interval over {len(units)} {kind}"
     return ChannelBarDisplay(**bars, ch_names=self.ch_names).plot(**kwargs)
-
-
-def plot_matrix(self, by=None, *, difference=None, **kwargs):
-    """Draw the connections between channels as matrices, ordered by region.
-
-    Parameters
-    ----------
-    by : {"class", "subject", None}, default=None
-        A matrix for each class or subject, or one for all epochs.
-    difference : tuple of (object, object) or None, default=None
-        Two of the classes or subjects: only they are drawn, and the first minus the second.
-    **kwargs : dict
-        See `TokenMatrixDisplay.plot`: ``diagonal``, ``names``, ``vlim``, ``ax``, ...
-
-    Returns
-    -------
-    TokenMatrixDisplay
-        Drawn.
-    """
-    check_one_of("by", by, ("class", "subject", None))
-    means, differences = _means(self, _connections(self), by, difference)
-    maps = _maps(self, means, differences)
-    return TokenMatrixDisplay(**maps, ch_names=self.ch_names).plot(**kwargs)
 
 
 def plot_connections(self, by="class", *, baseline="channel", **kwargs):

@@ -65,7 +65,7 @@ def load(cls, path, *, info=None):
     Returns
     -------
     Explanation
-        It knows no model; give `evaluate` the estimator and X.
+        It knows no model, so that `evaluate` cannot test it.
 
     Raises
     ------

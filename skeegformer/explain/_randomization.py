@@ -20,20 +20,6 @@ def randomize_parameters(network, data=None, random_state=None):
     keeps its size on the way through the layers. How signals are standardised stays. What an
     `EEGTransformer` has learnt of its sources, their power and their usual tokens, is measured anew
     where there are epochs.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        The network; not changed.
-    data : ndarray of shape (n_epochs, n_chans, n_times) or None, default=None
-        Epochs to measure the random sources on.
-    random_state : int, RandomState instance or None, default=None
-        Draws the values.
-
-    Returns
-    -------
-    torch.nn.Module
-        The copy.
     """
     rng = check_random_state(random_state)
     network = copy.deepcopy(network).eval()

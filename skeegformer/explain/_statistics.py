@@ -1,4 +1,4 @@
-"""What explanations say of a group of subjects, who are the units: means, intervals, agreement."""
+"""What explanations say of a group of subjects, who are the units: means and intervals."""
 
 from numbers import Real
 
@@ -168,39 +168,3 @@ def bootstrap_intervals(values, *, level=0.95, n_resamples=2000, random_state=No
         ).confidence_interval
     index = pd.Index(name_channels(names, values.shape[1]))
     return pd.DataFrame({"mean": means, "low": low, "high": high}, index=index)
-
-
-def seed_stability(explanations):
-    """Measure how far explanations of several seeds, or models, agree on the channels.
-
-    Parameters
-    ----------
-    explanations : list of Explanation
-        At least two, of the same channels; of several methods or models if need be.
-
-    Returns
-    -------
-    pandas.DataFrame of shape (n_explanations, n_explanations)
-        Spearman's correlations between their ``feature_importances_``.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two, their channels differ, or one ranks none of them.
-    """
-    explanations = list(explanations)
-    if len(explanations) < 2:
-        raise ValueError(f"Agreement needs at least 2 explanations, not {len(explanations)}.")
-    importances = {}
-    for k, explanation in enumerate(explanations):
-        if explanation.channel_names != explanations[0].channel_names:
-            raise ValueError(
-                f"Explanation {k} is of other channels than explanation 0, or has them in another "
-                "order: explain models of the same channels."
-            )
-        importances[k] = explanation.feature_importances_
-        if np.ptp(importances[k]) == 0:
-            raise ValueError(
-                f"Explanation {k} finds all channels equally important: it ranks none of them."
-            )
-    return pd.DataFrame(importances).corr("spearman")

@@ -64,12 +64,12 @@ class AttentionExplainer(BaseEstimator):
     head_fusion, residual, convention : default="mean", True and "abnar-zuidema"
         Of "rollout" of an `OriginalTransformer`; see `attention_rollout`.
     connections : bool, default=False
-        Whether "rollout" also keeps how channels belong together, for matrices and figures in
-        3-D. Of an `EEGTransformer`: how much the class token takes of both from the same sources.
-        Of an `OriginalTransformer`, and there also by "gradient-rollout": what each channel has
-        taken from each other one when the class token reads it. The last block, whose channels
-        nobody reads, has no part in it, so that it takes ``n_layers=2``; with
-        ``convention="eeg-transformer"`` all blocks have, as in the original.
+        Whether "rollout" also keeps how channels belong together, for
+        `Explanation.plot_connections`. Of an `EEGTransformer`: how much the class token takes of
+        both from the same sources. Of an `OriginalTransformer`, and there also by
+        "gradient-rollout": what each channel has taken from each other one when the class token
+        reads it. The last block, whose channels nobody reads, has no part in it, so that it takes
+        ``n_layers=2``; with ``convention="eeg-transformer"`` all blocks have, as in the original.
     random_state : int, RandomState instance or None, default=None
         Draws the epochs that are swapped in and the permutations.
 

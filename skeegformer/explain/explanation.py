@@ -7,11 +7,10 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skeegformer._validation import check_one_of, name_channels
-from skeegformer.explain._exports import to_dataframe, to_evoked, to_shap
+from skeegformer.explain._exports import to_dataframe, to_evoked
 from skeegformer.explain._figures import (
     plot_bars,
     plot_connections,
-    plot_matrix,
     plot_patterns,
     plot_topomap,
 )
@@ -113,12 +112,10 @@ class Explanation:
     patterns = patterns
     plot_topomap = plot_topomap
     plot_bars = plot_bars
-    plot_matrix = plot_matrix
     plot_connections = plot_connections
     plot_patterns = plot_patterns
     to_dataframe = to_dataframe
     to_evoked = to_evoked
-    to_shap = to_shap
     to_report = to_report
     save = save
     load = classmethod(load)
@@ -170,20 +167,15 @@ class Explanation:
         total = importances.sum()
         return importances / total if total > 0 else importances
 
-    def class_means(self, labels="auto"):
-        """Average the values of the epochs of each class.
-
-        Parameters
-        ----------
-        labels : {"auto", "true", "predicted"}, default="auto"
-            Which label decides on an epoch's class; see `labels`.
+    def class_means(self):
+        """Average the values of the epochs of each class (true labels where known, else predicted).
 
         Returns
         -------
         dict
             For each class that occurs, an ndarray of shape (n_chans,).
         """
-        y = self.labels(labels)
+        y = self.labels()
         return {label: self.values[y == label].mean(axis=0) for label in self.classes if label in y}
 
     def part_means(self):

@@ -1,8 +1,7 @@
 """Whether an explanation is true of the model that it explains."""
 
-import copy
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -10,16 +9,13 @@ import pandas as pd
 from scipy.stats import spearmanr
 from sklearn.utils import check_random_state
 
-from skeegformer._validation import as_epochs, check_count, is_epochs
+from skeegformer._validation import check_count
 from skeegformer.explain._attribute import attribute, balanced_accuracy
 from skeegformer.explain._curves import Curves
-from skeegformer.explain._inputs import read_epochs
-from skeegformer.explain._model import predict
 from skeegformer.explain._randomization import (
     classifier_of_shuffled_labels,
     randomized_classifier,
 )
-from skeegformer.explain._source import Source
 from skeegformer.explain.methods import METHODS
 from skeegformer.plotting import FaithfulnessDisplay
 
@@ -98,8 +94,6 @@ class Faithfulness:
 
 def evaluate(
     self,
-    estimator=None,
-    X=None,
     *,
     truth=None,
     n_repeats=3,
@@ -117,9 +111,6 @@ def evaluate(
 
     Parameters
     ----------
-    estimator, X : optional
-        Model and epochs for an explanation that was loaded from a file; the others remember
-        theirs. `X` as it was given to `AttentionExplainer.explain`, with the same subjects.
     truth : array-like of shape (n_chans,) or None, default=None
         Known importance of each channel; its order becomes the oracle.
     n_repeats : int, default=3
@@ -141,7 +132,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        If the explanation knows no model, has less than two epochs, or `truth` does not fit.
+        If the explanation knows no model, as it was loaded from a file or joined from several, has
+        less than two epochs, or `truth` does not fit.
 
     Warns
     -----
@@ -159,18 +151,22 @@ def evaluate(
     check_count("n_repeats", n_repeats, 1)
     check_count("n_randomizations", n_randomizations, 0)
     check_count("max_epochs", max_epochs, 2)
-    whole = _with_source(self, estimator, X)
     rng = check_random_state(random_state)
-    if len(whole) < 2:
+    if self.source is None:
+        raise ValueError(
+            "This explanation does not know its model (it was loaded, or joined from several): "
+            "explain the epochs by that model again."
+        )
+    if len(self) < 2:
         raise ValueError(
             "The test replaces channels by those of other epochs, but this explanation has only "
             "one epoch; explain more."
         )
-    if label_randomization and whole.y is None:
+    if label_randomization and self.y is None:
         raise ValueError("label_randomization=True shuffles true labels: pass y to explain.")
-    explanation = whole
-    if len(whole) > max_epochs:
-        explanation = whole.select(rng.permutation(len(whole))[:max_epochs])
+    explanation = self
+    if len(self) > max_epochs:
+        explanation = self.select(rng.permutation(len(self))[:max_epochs])
     mean_map = explanation.values.mean(axis=0)
     if truth is not None and np.shape(truth) != mean_map.shape:
         raise ValueError(
@@ -186,7 +182,7 @@ def evaluate(
     common = set(np.argsort(mean_map)[-k:]) & set(np.argsort(drops)[-k:])
     figures["permutation_top5"] = len(common) / k
     if n_randomizations:
-        models = [randomized_classifier(whole, rng) for _ in range(n_randomizations)]
+        models = [randomized_classifier(self, rng) for _ in range(n_randomizations)]
         maps = [_map_by(explanation, model) for model in models]
         figures["randomized_model"] = np.mean([_rank_correlation(mean_map, one) for one in maps])
         if n_randomizations > 1:
@@ -195,7 +191,7 @@ def evaluate(
         amplitudes = explanation.source.data.std(axis=2).mean(axis=0)
         figures["amplitude_correlation"] = _rank_correlation(mean_map, amplitudes)
     if label_randomization:
-        other = _map_by(explanation, classifier_of_shuffled_labels(whole, rng))
+        other = _map_by(explanation, classifier_of_shuffled_labels(self, rng))
         figures["randomized_labels"] = _rank_correlation(mean_map, other)
     figures = {name: float(value) for name, value in figures.items()}
     passed, verdict, disagreement = _judge(explanation, figures)
@@ -233,26 +229,6 @@ def _compare_orders(explanation, curves, truth):
                 figures[f"{curve}_{name}{suffix}"] = value
     figures["lerf_minus_morf"] = reverse - areas["deletion", "explanation"].mean()
     return pd.concat(points, ignore_index=True), figures
-
-
-def _with_source(explanation, estimator, X):
-    """Add the model and the epochs, where an explanation does not know them."""
-    if estimator is None and explanation.source is not None:
-        return explanation
-    if estimator is None or X is None:
-        raise ValueError(
-            "This explanation does not know its model (it was loaded, or joined from several): "
-            "pass the fitted estimator and X to evaluate."
-        )
-    X = as_epochs(X) if is_epochs(X) else X
-    if len(X) != len(explanation):
-        raise ValueError(
-            f"X has {len(X)} epochs, but the explanation {len(explanation)}; pass the epochs that "
-            "were explained."
-        )
-    classifier, data, subjects = read_epochs(estimator, X, explanation.subjects, {})
-    source = Source(copy.copy(classifier), data, predict(classifier, data, subjects)[1])
-    return replace(explanation, source=source)
 
 
 def _map_by(explanation, classifier):

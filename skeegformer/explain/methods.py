@@ -19,8 +19,6 @@ class Method:
         The paper.
     signed : bool
         Whether a value may be negative: the channel speaks against the class.
-    additive : bool
-        Whether the values of an epoch add up to what the model says of it.
     class_specific : bool
         Whether values belong to one class; the others are the same for every class.
     """
@@ -30,7 +28,6 @@ class Method:
     unit: str
     reference: str
     signed: bool = False
-    additive: bool = False
     class_specific: bool = True
 
     @property
@@ -59,7 +56,6 @@ METHODS = {
         "log odds of the class",
         "Sundararajan, Taly and Yan (2017), arXiv:1703.01365",
         signed=True,
-        additive=True,
     ),
     "occlusion": Method(
         "occlusion",

@@ -8,7 +8,6 @@ from sklearn.utils import check_random_state
 from skeegformer._validation import (
     as_epochs,
     check_count,
-    check_one_of,
     eeg_picks,
     in_memory,
     is_epochs,
@@ -25,7 +24,7 @@ def channel_permutation_importance(
     *,
     scoring=None,
     n_repeats=5,
-    channel_groups=None,
+    neighbors=False,
     groups=None,
     random_state=None,
 ):
@@ -46,10 +45,9 @@ def channel_permutation_importance(
         As everywhere in scikit-learn; None for the estimator's own score.
     n_repeats : int, default=5
         How often each channel is permuted.
-    channel_groups : dict of str to list, "neighbors" or None, default=None
-        Channels that are permuted together, as they hide each other's importance: regions, by name
-        or by place among the EEG channels, from 0 on; each channel with its neighbours in the
-        montage (Epochs only); or None for each channel by itself.
+    neighbors : bool, default=False
+        Whether each channel is permuted together with its neighbours in the montage, which see the
+        same sources and hide its importance; of Epochs only.
     groups : array-like of shape (n_epochs,) or None, default=None
         Subjects, within which epochs are permuted.
     random_state : int, RandomState instance or None, default=None
@@ -58,14 +56,14 @@ def channel_permutation_importance(
     Returns
     -------
     sklearn.utils.Bunch
-        ``importances`` of shape (n_sets, n_repeats), ``importances_mean``,
+        ``importances`` of shape (n_chans, n_repeats), ``importances_mean``,
         ``importances_std``, as scikit-learn has them, and ``names``, a list with the name
-        of each channel or group.
+        of each channel.
 
     Raises
     ------
     ValueError
-        If a channel of `channel_groups` does not exist, or X, y and groups do not fit.
+        If X, y and groups do not fit, or neighbours of channels are not known.
 
     References
     ----------
@@ -77,9 +75,8 @@ def channel_permutation_importance(
     >>> from skeegformer import make_simulated_eeg
     >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, random_state=0)
     >>> baseline = make_baseline("csp+lda").fit(X, y)
-    >>> areas = {"left": ["C3", "C5", "CP3"], "front": ["Fpz"]}
-    >>> channel_permutation_importance(baseline, X, y, channel_groups=areas).importances.shape
-    (2, 5)
+    >>> channel_permutation_importance(baseline, X, y, n_repeats=1).importances.shape
+    (64, 1)
     """
     check_count("n_repeats", n_repeats, 1)
     X = in_memory(X)
@@ -88,7 +85,14 @@ def channel_permutation_importance(
     if data.ndim != 3:
         raise ValueError(f"X has shape {data.shape}, but epochs are (n_epochs, n_chans, n_times).")
     groups = validate_groups(groups, len(data))
-    names, sets = _channel_sets(channel_groups, data.shape[1], epochs)
+    sets = [[channel] for channel in range(data.shape[1])]
+    names = list(map(str, range(data.shape[1])))
+    if epochs is not None:
+        picks = eeg_picks(epochs)
+        names, sets = [epochs.ch_names[pick] for pick in picks], picks[:, np.newaxis]
+    if neighbors:
+        info = None if epochs is None else mne.pick_info(epochs.info, picks)
+        sets = [picks[members] for members in neighborhoods(info)]
     scorer = check_scoring(estimator, scoring=scoring)
 
     def score(changed):
@@ -109,32 +113,3 @@ def channel_permutation_importance(
             importances[s, repeat] = intact - score(changed)
         changed[:, channels] = data[:, channels]
     return importance_bunch(importances, names)
-
-
-def _channel_sets(channel_groups, n_chans, epochs):
-    """Name the sets of channels that are permuted together, and list their indices."""
-    ch_names, picks = None, list(range(n_chans))
-    if epochs is not None:
-        ch_names, picks = list(epochs.ch_names), eeg_picks(epochs).tolist()
-    own = [ch_names[pick] if ch_names else str(pick) for pick in picks]
-    if channel_groups is None:
-        return own, [[pick] for pick in picks]
-    if isinstance(channel_groups, str):
-        check_one_of("channel_groups", channel_groups, ("neighbors",))
-        sets = neighborhoods(None if epochs is None else mne.pick_info(epochs.info, picks))
-        return own, [[picks[channel] for channel in members] for members in sets]
-    # Numbers count EEG channels, as those of ChannelDropper do; a name may be any channel's.
-    index = dict(enumerate(picks)) | {name: k for k, name in enumerate(ch_names or ())}
-    sets = []
-    if not isinstance(channel_groups, dict):
-        raise ValueError(
-            f"channel_groups={channel_groups!r} is no dict of lists, such as {{'left': ['C3']}}."
-        )
-    for name, members in channel_groups.items():
-        members = [members] if isinstance(members, str) else members
-        unknown = [member for member in members if member not in index]
-        if unknown or not len(members):
-            what = f"the channel {unknown[0]!r}, which X does not have" if unknown else "no channel"
-            raise ValueError(f"channel_groups[{name!r}] names {what}.")
-        sets.append([index[member] for member in members])
-    return [str(name) for name in channel_groups], sets

@@ -23,7 +23,6 @@ _HOMES = {
     "ChannelPicker": "skeegformer.preprocessing",
     "EuclideanAlignment": "skeegformer.preprocessing",
     "ChannelSelector": "skeegformer.selection",
-    "RecursiveChannelElimination": "skeegformer.selection",
     "ToMicrovolts": "skeegformer.baselines",
     "Pipeline": "sklearn.pipeline",
     "FrozenEstimator": "sklearn.frozen",

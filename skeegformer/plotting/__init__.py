@@ -3,19 +3,15 @@
 from skeegformer.plotting.bars import ChannelBarDisplay
 from skeegformer.plotting.connections import ConnectionDisplay
 from skeegformer.plotting.faithfulness import FaithfulnessDisplay
-from skeegformer.plotting.matrix import TokenMatrixDisplay
 from skeegformer.plotting.patterns import PatternDisplay
 from skeegformer.plotting.scores import plot_scores
 from skeegformer.plotting.topomap import TopomapDisplay
-from skeegformer.plotting.training_curve import TrainingCurveDisplay
 
 __all__ = [
     "ChannelBarDisplay",
     "ConnectionDisplay",
     "FaithfulnessDisplay",
     "PatternDisplay",
-    "TokenMatrixDisplay",
     "TopomapDisplay",
-    "TrainingCurveDisplay",
     "plot_scores",
 ]

@@ -177,18 +177,3 @@ def tidy(ax, grid="both"):
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis=grid, color=GREY, alpha=0.25)
     ax.set_axisbelow(True)
-
-
-def legend_above(ax, handles):
-    """Write the legend above the axes, where it covers nothing."""
-    ax.legend(
-        handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=3,
-        fontsize="small",
-        frameon=False,
-        borderaxespad=0.2,
-        columnspacing=1.0,
-        handlelength=1.2,
-    )

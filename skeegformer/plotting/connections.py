@@ -79,10 +79,6 @@ class ConnectionDisplay:
         If matrices and channels do not fit, values are not finite, positions are missing, or
         the baseline needs more channels than there are.
 
-    See Also
-    --------
-    TokenMatrixDisplay : All connections, with those of channels to themselves.
-
     Examples
     --------
     >>> import matplotlib

@@ -1,0 +1,372 @@
+"""Choice of channels by what an estimator makes of them."""
+
+from numbers import Integral, Real
+
+import numpy as np
+import sklearn
+from sklearn.base import clone
+from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import get_routing_for_object
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, has_fit_parameter
+
+from skeegformer._validation import validate_groups
+from skeegformer.preprocessing._base import SignalTransformer
+
+
+# `set_output` is for tables, which 3-D arrays and Epochs are not: hence no wrapping.
+class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
+    """Keep the channels that an estimator finds important.
+
+    What :class:`~sklearn.feature_selection.SelectFromModel` is for columns of a table, for
+    channels of Epochs and 3-D arrays. In a Pipeline, channels are chosen with the training
+    epochs of each fold alone.
+
+    Parameters
+    ----------
+    estimator : estimator or None, default=None
+        Says which channels matter; None is ``EEGTransformerClassifier(random_state=0)``. It
+        gets what the selector gets: Epochs, or an array. One that is fitted already, on the
+        channels of X in their order, stays so in a :class:`~sklearn.frozen.FrozenEstimator`.
+    n_channels : int, float or None, default=None
+        How many channels to keep, or which share of them, rounded down.
+    threshold : str, float or None, default=None
+        The least importance of a channel that is kept: a number, "mean", "median", or a
+        multiple of them such as "1.25*mean". None means "mean" where `n_channels` is None.
+    importance_getter : "auto" or callable, default="auto"
+        "auto" reads ``feature_importances_``, or the size of ``coef_`` (summed over classes),
+        of the estimator, or of the last step of a Pipeline whose other steps are transformers
+        of this package. A function is called with the fitted estimator, X and y, and returns
+        one number for each channel, in the order of X; for example permutation importance.
+
+    Attributes
+    ----------
+    importances_ : ndarray of shape (n_chans,)
+        Importance of each channel, in the order of X.
+    threshold_ : float
+        The least importance of a channel that is kept.
+    support_, n_channels_ : ndarray of bool of shape (n_chans,), int
+        Which channels are kept, and how many.
+    kept_ch_names_ : list of str or None
+        Names of the EEG channels that are kept; None where names are not known.
+    estimator_ : estimator
+        The fitted estimator.
+    n_chans_, ch_names_ : int, list of str or None
+        Number of EEG channels in `fit`, and their names; None for arrays.
+    n_features_in_ : int
+        Number of channels; of samples where X was 2-D.
+    feature_names_in_ : ndarray of str
+        Channel names, or the column names of a DataFrame; only where there are any.
+
+    See Also
+    --------
+    ChannelPicker : Keeps channels that are named.
+
+    Notes
+    -----
+    The importances of an `EEGTransformerClassifier` tell where it looks. Trained for a few epochs
+    only, as in the example, it still looks where its initial weights do, and its importances say
+    nothing; leave it at ``max_epochs="auto"`` to choose channels. Even then a channel can be
+    looked at in vain. A function that measures what the predictions lose without a channel
+    tells what the classifier needs, at the cost of one prediction for each channel.
+
+    Only the size of ``coef_`` counts; other importances are taken with their sign, so that a
+    negative permutation importance is less than none.
+
+    `groups` are given to an estimator whose `fit` has that parameter, and to a Pipeline where
+    metadata routing is on and one of its steps requests them.
+
+    Examples
+    --------
+    >>> from skeegformer import EEGTransformerClassifier, make_simulated_eeg
+    >>> from skeegformer.selection import ChannelSelector
+    >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, random_state=0)
+    >>> classifier = EEGTransformerClassifier(max_epochs=3, n_heads=4, random_state=0)
+    >>> selector = ChannelSelector(classifier, n_channels=8).fit(X, y)
+    >>> len(selector.transform(X).ch_names)
+    8
+    >>> int(selector.get_support().sum())
+    8
+    """
+
+    def __init__(
+        self, estimator=None, *, n_channels=None, threshold=None, importance_getter="auto"
+    ):
+        self.estimator = estimator
+        self.n_channels = n_channels
+        self.threshold = threshold
+        self.importance_getter = importance_getter
+
+    def fit(self, X, y=None, groups=None):
+        """Fit the estimator and choose the channels.
+
+        Parameters
+        ----------
+        X : mne.Epochs, list of mne.Epochs or array-like
+            Epochs, or an array of shape (n_epochs, n_chans, n_times) or
+            (n_epochs, n_times) for a single channel, which stays.
+        y : array-like of shape (n_epochs,) or None, default=None
+            What the estimator learns to predict.
+        groups : array-like of shape (n_epochs,) or None, default=None
+            Subjects, for the estimator.
+
+        Returns
+        -------
+        self
+            The fitted selector.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range or contradicts another, no channel or more than
+            there are would stay, the estimator has no importances, or not one for each channel of
+            X, or it refuses X and y.
+        """
+        self._fit(X, y, groups)
+        return self
+
+    def fit_transform(self, X, y=None, groups=None):
+        """Fit, then keep the chosen channels of X.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            As in `fit`.
+
+        Returns
+        -------
+        mne.Epochs or ndarray
+            As of `transform`.
+        """
+        return self._apply(self._fit(X, y, groups))
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "support_")
+
+    def get_support(self, indices=False):
+        """Tell which channels are kept.
+
+        Parameters
+        ----------
+        indices : bool, default=False
+            Whether to return their positions instead of a mask.
+
+        Returns
+        -------
+        ndarray
+            A mask of shape (n_chans,), or the positions of the kept channels.
+        """
+        check_is_fitted(self, "support_")
+        return np.flatnonzero(self.support_) if indices else self.support_
+
+    def get_feature_names_out(self, input_features=None):
+        """Name the channels that are kept.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the channels of X; None takes those of `fit`, or x0, x1, ... for arrays.
+
+        Returns
+        -------
+        ndarray of str
+            Names of the kept channels; for 2-D X, one channel that stays, of its samples.
+        """
+        check_is_fitted(self, "support_")
+        names = _check_feature_names_in(self, input_features)
+        return names if self._fitted_flat else names[self.support_]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = get_tags(self._given_or_default()).target_tags.required
+        return tags
+
+    def _given_or_default(self):
+        """Check the estimator; None is the package's own, seeded so that it can be repeated."""
+        estimator = self.estimator
+        if estimator is None:
+            from skeegformer.classifier import EEGTransformerClassifier  # loads torch
+
+            return EEGTransformerClassifier(random_state=0)
+        if isinstance(estimator, type) or not hasattr(estimator, "fit"):
+            raise TypeError(
+                f"estimator={estimator!r} cannot be fitted; pass an estimator such as "
+                "EEGTransformerClassifier(), or None for that."
+            )
+        return estimator
+
+    def _fit(self, X, y, groups):
+        """Check the parameters, fit a clone of the estimator and mark the channels that stay."""
+        vars(self).pop("support_", None)  # an earlier fit is forgotten: one that fails is no fit
+        if self.importance_getter != "auto" and not callable(self.importance_getter):
+            raise ValueError(
+                f"importance_getter={self.importance_getter!r} is neither 'auto' nor a function of "
+                "the fitted estimator, X and y."
+            )
+        if self.n_channels is not None and self.threshold is not None:
+            raise ValueError(
+                f"n_channels={self.n_channels!r} and threshold={self.threshold!r} are both given; "
+                "set one of them to None."
+            )
+        find_threshold = _parse_threshold(self.threshold)
+        eeg = self._open(X, reset=True)
+        n_channels = self.n_channels
+        if n_channels is not None:
+            n_channels = _count_channels(n_channels, self.n_chans_)
+        groups = validate_groups(groups, len(eeg.data))
+        X = eeg.epochs
+        if X is None:
+            X = eeg.data[:, 0] if eeg.is_flat else eeg.data
+        self.estimator_ = self._fit_clone(X, y, groups)
+        self.importances_ = self._importances(X, y, eeg.ch_names)
+        self.support_ = self._mark(n_channels, find_threshold, eeg.ch_names)
+        self.n_channels_, self.kept_ch_names_ = int(self.support_.sum()), None
+        if eeg.ch_names is not None:
+            self.kept_ch_names_ = np.array(eeg.ch_names)[self.support_].tolist()
+        return eeg
+
+    def _transform_data(self, data, eeg):
+        return data[:, self.support_]
+
+    def _transform_epochs(self, eeg):
+        dropped = np.array(eeg.ch_names)[~self.support_]
+        names = [name for name in eeg.epochs.ch_names if name not in dropped]
+        return eeg.epochs.copy().reorder_channels(names)
+
+    def _fit_clone(self, X, y, groups):
+        """Fit a clone, with groups where they were given and the estimator has a use for them."""
+        estimator = clone(self._given_or_default())
+        takes_groups = has_fit_parameter(estimator, "groups") or (
+            sklearn.get_config()["enable_metadata_routing"]
+            and "groups" in get_routing_for_object(estimator).consumes("fit", ["groups"])
+        )
+        if groups is None or not takes_groups:
+            return estimator.fit(X, y)
+        return estimator.fit(X, y, groups=groups)
+
+    def _importances(self, X, y, ch_names):
+        """Read the importance of each channel of X from the estimator, which was fitted on X."""
+        n_chans = self.n_chans_
+        if callable(self.importance_getter):
+            what, values = "importance_getter", self.importance_getter(self.estimator_, X, y)
+        else:
+            what, values = _of_estimator(self.estimator_, ch_names, n_chans)
+        values = np.asarray(values, dtype=np.float64)
+        if values.shape != (n_chans,):
+            raise ValueError(
+                f"{what} has shape {values.shape}, but X has {n_chans} channel"
+                f"{'s' * (n_chans > 1)} (2-D X is epochs of one). There has to be one number for "
+                "each: fit with the same channels, move steps that change the channels in front "
+                "of the selection, or pass a function as importance_getter."
+            )
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            raise ValueError(
+                f"{what} is {values[bad[0]]} for {len(bad)} of {n_chans} channels, the first of "
+                f"them {ch_names[bad[0]] if ch_names else bad[0]}; channels cannot be ranked by "
+                "that."
+            )
+        return values
+
+    def _mark(self, n_channels, find_threshold, ch_names):
+        """Mark the channels that stay: so many of the most important, or those of a threshold."""
+        importances = self.importances_
+        if n_channels is not None:
+            best = np.argsort(-importances, kind="stable")[:n_channels]
+            self.threshold_ = float(importances[best[-1]])
+            return np.isin(np.arange(self.n_chans_), best)
+        self.threshold_ = float(find_threshold(importances))
+        support = importances >= self.threshold_
+        if not support.any():
+            best = int(importances.argmax())
+            raise ValueError(
+                f"threshold={self.threshold!r} ({self.threshold_:.3g}) leaves no channel: the most "
+                f"important one, {ch_names[best] if ch_names else best}, has "
+                f"{importances[best]:.3g}. Lower it, or give n_channels instead."
+            )
+        return support
+
+
+def _of_estimator(fitted, ch_names, n_chans):
+    """Read ``feature_importances_``, or the size of ``coef_``, of the last step."""
+    fitted = getattr(fitted, "best_estimator_", fitted)
+    steps = [step for _, step in getattr(fitted, "steps", [("", fitted)])]
+    *before, last = [step for step in steps if step is not None and step != "passthrough"]
+    _refuse_other_channels(before, last, ch_names)
+    name = type(last).__name__
+    if hasattr(last, "feature_importances_"):
+        return f"feature_importances_ of {name}", last.feature_importances_
+    if not hasattr(last, "coef_"):
+        if n_chans == 1:  # which stays in any case
+            return name, [1.0]
+        raise ValueError(
+            f"{name} has neither feature_importances_ nor coef_, so it does not say which channels "
+            "matter. Take another estimator, or pass a function of the fitted estimator, X and y "
+            "as importance_getter."
+        )
+    values = np.abs(np.asarray(last.coef_, dtype=np.float64))  # signs are directions, not ranks
+    if values.ndim == 2:
+        values = values.sum(axis=0)
+    return f"coef_ of {name}", values
+
+
+def _refuse_other_channels(before, last, ch_names):
+    """Raise where importances need not be of the channels of X, in their order."""
+    for step in before:
+        # Behind a spatial filter, six importances are of its components, not of six channels.
+        if not isinstance(step, SignalTransformer):
+            raise ValueError(
+                f"What comes out of {type(step).__name__} need not be the channels of X, so the "
+                f"importances of {type(last).__name__} behind it may be of something else. Pass a "
+                "function as importance_getter that returns one number for each channel of X."
+            )
+    for step in (*before, last):
+        entered = getattr(step, "ch_names_", None)
+        if entered is None:
+            continue
+        # Arrays have no names that a later step could be known by. Epochs have more than EEG.
+        left = getattr(step, "kept_ch_names_", None) or entered
+        left = [name for name in left if name in entered]
+        for names in (list(entered), left):
+            if names != list(ch_names or entered):
+                raise ValueError(
+                    f"The importances are of the channels {', '.join(names)}, which are not those "
+                    "of X in their order. Move the step that changes them in front of the "
+                    "selection, pick the channels that a fitted estimator knows, or pass a "
+                    "function as importance_getter that returns one number for each channel of X."
+                )
+
+
+def _count_channels(value, n_chans):
+    """Turn a number or share of channels into a number."""
+    if isinstance(value, Integral) and not isinstance(value, bool) and value >= 1:
+        if value > n_chans:
+            raise ValueError(
+                f"n_channels={value} is more than the {n_chans} channel{'s' * (n_chans > 1)} of X."
+            )
+        return int(value)
+    if isinstance(value, Real) and not isinstance(value, Integral) and 0 < value <= 1:
+        return max(1, int(value * n_chans))
+    raise ValueError(
+        f"n_channels={value!r} has to be a whole number of at least 1, a share above 0 and of at "
+        "most 1.0, or None."
+    )
+
+
+def _parse_threshold(threshold):
+    """Make a function of the importances of a threshold such as 0.1, "mean" or "1.25*median"."""
+    text = "mean" if threshold is None else str(threshold)
+    factor, _, name = text.rpartition("*")
+    statistic = {"mean": np.mean, "median": np.median}.get(name.strip())
+    try:
+        number = float(factor or 1) if statistic else float(text)
+    except ValueError:
+        number = np.nan
+    if np.isnan(number):
+        raise ValueError(
+            f"threshold={threshold!r} has to be a number, 'mean', 'median', a multiple of them "
+            "such as '1.25*mean', or None."
+        )
+    if statistic is None:
+        return lambda importances: number
+    # The mean of equal numbers can be rounded to more than any of them.
+    return lambda importances: number * min(statistic(importances), importances.max())
