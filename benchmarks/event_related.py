@@ -17,14 +17,10 @@ from pathlib import Path
 import mne
 import numpy as np
 import pandas as pd
-from pyriemann.estimation import XdawnCovariances
-from pyriemann.tangentspace import TangentSpace
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import make_pipeline
 
-from skeegformer import EEGTransformerClassifier
+from skeegformer import EEGTransformerClassifier, make_baseline
 from skeegformer._utils.files import replacing
 
 RESULTS = Path(__file__).parent / "results"
@@ -81,14 +77,13 @@ def pipelines(seed):
     """Make what is compared."""
     return {
         "skeegformer": EEGTransformerClassifier(sfreq=SFREQ, random_state=seed),
-        "Xdawn+tangent space+LR": make_pipeline(
-            XdawnCovariances(4, estimator="oas"), TangentSpace(), LogisticRegression(max_iter=1000)
-        ),
+        "Xdawn+tangent space+LR": make_baseline("xdawn+ts+lr"),
+        "means in windows+LDA": make_baseline("means+lda"),
     }
 
 
 def score(seed):
-    """Score both on subjects that were not trained on: a row for each."""
+    """Score them on subjects that were not trained on: a row for each."""
     X, y, subjects = simulate(seed)
     for train, test in GroupKFold(4).split(X, y, subjects):
         for name, pipeline in pipelines(seed).items():
@@ -107,17 +102,21 @@ def main():
     mne.set_log_level("ERROR")
     rows = pd.DataFrame([row for seed in range(args.seeds) for row in score(seed)])
     table = rows.groupby(["seed", "pipeline"])["auc"].mean().unstack()
-    ours, other = table["skeegformer"], table["Xdawn+tangent space+LR"]
+    names = list(pipelines(0))
+    table = table[names]
+    table.loc["mean"] = table.mean()
     lines = [
         f"Simulated event-related potentials: {N_SUBJECTS} subjects of {N_EPOCHS} epochs, "
         f"{SHARE_OF_TARGETS:.0%} targets, 4 folds of whole subjects; mean area under the ROC curve "
         "over subjects that were not trained on, for each simulated data set. Made by "
         f"`python benchmarks/event_related.py --seeds {args.seeds}`.",
         "",
-        "| data set | skeegformer | Xdawn+tangent space+LR |",
-        "|---|--:|--:|",
-        *(f"| {seed} | {ours[seed]:.3f} | {other[seed]:.3f} |" for seed in table.index),
-        f"| mean | {ours.mean():.3f} | {other.mean():.3f} |",
+        f"| data set | {' | '.join(names)} |",
+        f"|---|{'--:|' * len(names)}",
+        *(
+            f"| {seed} | {' | '.join(f'{auc:.3f}' for auc in row)} |"
+            for seed, row in zip(table.index, table.to_numpy(), strict=True)
+        ),
     ]
     text = "\n".join(lines) + "\n"
     print(text)

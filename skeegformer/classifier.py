@@ -40,6 +40,14 @@ class EEGTransformerClassifier(NetworkClassifier):
     with signs, and a class token attends over what they gather. Takes `mne.Epochs` as they are,
     arrays, or `MappedEpochs`; see `NetworkClassifier` for the training.
 
+    **Start with these.** `mirror` and `adapt` depend on the design and matter most; `sfreq` is
+    needed with arrays; `random_state` makes a fit repeatable; a small `max_epochs` saves time while
+    you try things out; ``class_weight="balanced"`` is for rare classes; ``positions="electrode"``
+    for predictions on other caps; `early_stopping` for many subjects.
+
+    **Leave these at first.** Size of the network: `n_groups`, `n_heads`, `n_filters`. Training:
+    `drop_prob`, `batch_size`, `lr`, `weight_decay`. The benchmark uses their defaults throughout.
+
     Parameters
     ----------
     mirror : dict, "auto" or None, default="auto"

@@ -9,12 +9,21 @@ import numpy as np
 import pytest
 import sklearn
 import torch
+from pyriemann.estimation import XdawnCovariances
+from pyriemann.tangentspace import TangentSpace
 from scipy.signal import welch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
-from skeegformer import EEGTransformerClassifier, OriginalTransformerClassifier, load_eegmmi
+from skeegformer import (
+    EEGTransformerClassifier,
+    OriginalTransformerClassifier,
+    load_eegmmi,
+    make_simulated_eeg,
+)
 from skeegformer.baselines import (
     BASELINES,
     BENCHMARK_PIPELINES,
@@ -30,6 +39,7 @@ from skeegformer.baselines.braindecode import (
 )
 from skeegformer.preprocessing import MirroredClassifier
 
+EVOKED = ("xdawn+ts+lr", "means+lda")
 CLASSICAL = ("csp+lda", "ts+lr", "mdm", "bandpower+lda", "fbcsp", "csp+lda+mirror", "ts+lr+mirror")
 has_braindecode = pytest.mark.skipif(
     importlib.util.find_spec("braindecode") is None,
@@ -67,7 +77,7 @@ def test_they_read_the_simulated_rhythm_across_subjects(few_channels, name):
     assert balanced_accuracy_score(y, predicted) > 0.6
 
 
-@pytest.mark.parametrize("name", CLASSICAL)
+@pytest.mark.parametrize("name", (*CLASSICAL, *EVOKED))
 def test_probabilities_of_epochs_and_arrays(few_channels, name):
     X, y, _ = few_channels
     options = {"input_ch_names": X.ch_names} if "mirror" in name else {}
@@ -333,7 +343,30 @@ def test_pass_bands_of_the_benchmark():
 def test_every_baseline_is_in_the_benchmark():
     from skeegformer.baselines.benchmark import _BENCHMARK
 
-    assert set(BASELINES) == {name for name in _BENCHMARK.values() if isinstance(name, str)}
+    in_benchmark = {name for name in _BENCHMARK.values() if isinstance(name, str)}
+    assert set(BASELINES) - set(EVOKED) == in_benchmark
+
+
+def test_baselines_of_evoked_potentials_are_those_made_by_hand():
+    X, y, metadata, _ = make_simulated_eeg(
+        n_subjects=2, n_epochs=60, case="phase-locked", random_state=0
+    )
+    X = X.pick(["Fz", "C3", "Cz", "C4", "Pz", "Oz"])
+    data, train = X.get_data(units="uV"), (metadata["subject"] == 1).to_numpy()
+    means = data.reshape(len(data), 6, 10, 32).mean(axis=-1)  # 320 samples in ten windows
+    lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    tangent_space = make_pipeline(
+        XdawnCovariances(4, estimator="oas"), TangentSpace(), LogisticRegression(max_iter=1000)
+    )
+    for name, by_hand, features in (
+        ("means+lda", lda, means.transpose(0, 2, 1).reshape(len(data), -1)),
+        ("xdawn+ts+lr", tangent_space, data),
+    ):
+        baseline = pickle.loads(pickle.dumps(make_baseline(name))).fit(X[train], y[train])
+        found = baseline.predict_proba(X[~train])
+        expected = by_hand.fit(features[train], y[train]).predict_proba(features[~train])
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+        assert balanced_accuracy_score(y[~train], baseline.predict(X[~train])) > 0.7
 
 
 @pytest.mark.parametrize(

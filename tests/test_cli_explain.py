@@ -69,6 +69,8 @@ def test_held_out_epochs_are_explained_and_written_down(runs, capsys):
     table = pd.read_csv(run / "explanation" / "rollout-epochs.csv")
     assert table["epoch"].tolist() == held_out.tolist()
     assert table["subject"].tolist() == split["subject"][held_out].tolist()
+    assert not table["trained_on"].any()
+    assert "trained on" not in shown
     assert table["condition"].tolist() == y[held_out].tolist()
     assert table["prediction"].tolist() == model.predict(X).tolist()
     np.testing.assert_allclose(table["confidence"], model.predict_proba(X).max(axis=1), rtol=1e-5)
@@ -81,7 +83,11 @@ def test_held_out_epochs_are_explained_and_written_down(runs, capsys):
     # Nothing is replaced unasked.
     before = (run / "explanation" / "rollout.safetensors").read_bytes()
     assert main(["explain", str(run)]) == 2
-    assert "exists already; pass --overwrite" in capsys.readouterr().err
+    assert main(["explain", *map(str, folder.glob("run-*")), "--output", str(folder / "no")]) == 2
+    message = capsys.readouterr().err
+    assert f"{run}/explanation: rollout.safetensors, rollout-epochs.csv, rollout-chan" in message
+    assert "run-1" not in message  # of which nothing is there
+    assert not (folder / "no").exists()
     assert (run / "explanation" / "rollout.safetensors").read_bytes() == before
     assert main(["explain", str(run), "--overwrite"]) == 0
 
@@ -102,8 +108,12 @@ def test_several_runs_are_joined(runs, tmp_path, capsys):
     assert len(table) == 80
     assert (tmp_path / "maps" / f"{method}-report.html").exists()
 
-    # And compared, run by run.
-    assert "Maps of the runs beside each other" in capsys.readouterr().out
+    assert table["trained_on"].any()
+    # And compared, run by run; people of both are told.
+    shown = capsys.readouterr().out
+    assert "Maps of the runs beside each other" in shown
+    assert "4 of 4 subjects are explained in more than one run." in shown
+    assert len(joined.subject_means(by=None)) == 4
     assert (tmp_path / "maps" / f"{method}-runs.png").exists()
     runs = pd.read_csv(tmp_path / "maps" / f"{method}-runs.csv")
     assert runs["run"].tolist() == ["run-0", "run-1"]
@@ -136,7 +146,9 @@ def test_what_the_original_kept(runs, tmp_path, capsys):
 def test_other_data(runs, tmp_path, capsys):
     folder, path = runs
     X, y, metadata = load_memmap(path)
-    few = np.arange(5)
+    split = pd.read_csv(folder / "run-0" / "split.csv")
+    known = split["part"] == "training"
+    few = np.r_[np.flatnonzero(known)[:3], np.flatnonzero(~known)[:2]]
     epochs = X[few].to_epochs(metadata.iloc[few].reset_index(drop=True))
     other = write_memmap(epochs, y[few], metadata.iloc[few], tmp_path, "other")
     arguments = ["explain", str(folder / "run-0"), "--data", str(other), "--method", "occlusion"]
@@ -145,6 +157,11 @@ def test_other_data(runs, tmp_path, capsys):
     found = Explanation.load(folder / "run-0" / "explanation" / "occlusion.safetensors")
     assert found.token_values.shape == (5, 7, 4)
     assert found.y.tolist() == y[few].tolist()
+    name = split["subject"][known].iloc[0]
+    told = f"was trained on subjects with these names: {name} (1 of 2); if they are"
+    assert told in capsys.readouterr().out
+    table = pd.read_csv(folder / "run-0" / "explanation" / "occlusion-epochs.csv")
+    assert table["trained_on"].tolist() == [True] * 3 + [False] * 2
     assert main([*arguments, "--part", "training", "--overwrite"]) == 2
     assert "tells of 40 epochs of other people" in capsys.readouterr().err
 
@@ -268,7 +285,9 @@ def test_a_run_of_the_original_is_explained_as_by_its_own_script(lightning, caps
     names = ["--ch-names", "Fz,C3,Cz,C4,Oz,Pz", "--overwrite"]
     checkpoint = str(next(run.glob("checkpoints/*.ckpt")))
     assert main(["explain", checkpoint, "--data", hp["data_path"], *names, *ITS_ROLLOUT]) == 0
-    assert "The map is" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "The map is" in shown
+    assert "was trained on subjects with these names: 1, 3 (2 of 3); if they" in shown
     every = Explanation.load(run / "explanation" / "rollout.safetensors")
     assert every.ch_names == ["Fz", "Cz", "C4", "Pz"]
     assert not (run / "explanation" / "rollout-bars.png").exists()

@@ -472,11 +472,21 @@ def test_files_of_epochs(simulated, tmp_path, capsys):
     part.metadata = None
     part.save(tmp_path / "nameless-epo.fif")
     mne.io.RawArray(part.get_data()[0], part.info).save(tmp_path / "one_raw.fif")
-    for name, message in {
+    part.copy().pick(["C3", "C4"]).save(tmp_path / "few-epo.fif")
+    part.copy().decimate(2).save(tmp_path / "slow-epo.fif")
+    part.copy().crop(tmax=1.0).save(tmp_path / "short-epo.fif")
+    np.save(tmp_path / "array.npy", part.get_data())
+    for names, message in {
         "nameless-epo.fif": "The epochs have no metadata, which tell the subject of each",
-        "one_raw.fif": "one_raw.fif is a recording, and train reads epochs. Cut it",
+        "one_raw.fif": "one_raw.fif is no file of Epochs. Cut a recording",
+        "array.npy": "array.npy is no file of Epochs. Cut a recording, or turn an array into",
+        "sub-1-epo.fif nameless-epo.fif": "30 of 60 epochs have no 'who' in their metadata",
+        "sub-1-epo.fif few-epo.fif": "different channels, 4 (C3, Cz, C4, Pz, ...) and 2 (C3, C4",
+        "sub-1-epo.fif slow-epo.fif": "different sampling rates in Hz, 160.0 and 80.0; all files",
+        "sub-1-epo.fif short-epo.fif": "different numbers of samples, 320 and 161; all files",
     }.items():
-        assert main([*arguments[:-4], str(tmp_path / name)]) == 2
+        files = [str(tmp_path / name) for name in names.split()]
+        assert main([*arguments[: -len(paths)], *files, "--groups", "who"]) == 2
         assert message in capsys.readouterr().err
     assert main([*arguments, "--groups", "who", "--name", "fif", "--drop", "Pz"]) == 0
     run = tmp_path / "runs" / "fif"
@@ -485,7 +495,12 @@ def test_files_of_epochs(simulated, tmp_path, capsys):
     assert split["subject"].tolist() == metadata["subject"].tolist()
     assert load_model(run / "model.safetensors")[-1].ch_names_ == ["C3", "Cz", "C4"]
     assert main(["explain", str(run)]) == 0
-    assert "The map is" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "The map is" in shown
+    assert main(["explain", str(run), "--data", *paths, "--overwrite"]) == 0
+    assert "trained on subjects with these names: 1, " in capsys.readouterr().out
+    assert main(["explain", str(run), "--data", *paths, "--overwrite", "--sfreq", "100"]) == 2
+    assert "--sfreq belongs to an export; leave it out" in capsys.readouterr().err
 
 
 def test_recordings(recorded_subjects):
@@ -529,7 +544,7 @@ def test_files_of_options(tmp_path):
         ("--task nothing", "Unknown task 'nothing'; the tasks are baseline-eyes"),
         ("--data none.dat", "none.dat"),
         ("--data a.dat b.dat", "--data names 2 files; take one export"),
-        ("--data sub-06.edf", "sub-06.edf is a recording, and train reads epochs. Cut it"),
+        ("--data sub-06.edf", "sub-06.edf is no file of Epochs. Cut a recording"),
         ("EXPORT --conditions a", "There are only epochs of 'a'"),
         ("EXPORT --n-heads 0", "--n-heads 0 has to be a whole number"),
         ("EXPORT --patience 0", "--patience 0 has to be a whole number"),

@@ -5,6 +5,7 @@ import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import sklearn
 
 ROOT = Path(__file__).parent.parent
@@ -50,3 +51,40 @@ def test_the_moabb_example_of_the_guide(recorded_subjects, tmp_path, monkeypatch
     )
     assert len(names["results"]) == 3
     assert (tmp_path / "results").exists()
+
+
+def test_scores_to_expect_are_those_of_the_results():
+    """Ours and the best of the others, and seconds, in the rows of "What should I use?"."""
+    page = (ROOT / "docs" / "own_data.rst").read_text()
+    rows = page.split("Scores to expect")[1].split("   * - ")
+    rows = [" ".join(row.replace("*", "").split()) for row in rows]
+    results = ROOT / "benchmarks" / "results"
+    scores = pd.read_csv(results / "cross_subject.csv")
+    fists = pd.read_csv(results / "fists.csv").assign(task="fists of more people")
+    scores = pd.concat([scores, fists], ignore_index=True)
+    keys = ["task", "information", "pipeline"]
+    means = scores.groupby([*keys, "subject"])["balanced_accuracy"].mean().groupby(keys).mean()
+    ours = scores[(scores["pipeline"] == "skeegformer") & (scores["information"] != "calibrated")]
+    fits = ours.drop_duplicates([*keys, "seed", "fold"])
+    seconds = fits.groupby("task")["fit_seconds"].median()
+    for task, name in {
+        "fist-imagination": "Left or right fist, imagined - ",
+        "fists of more people": "Left or right fist, imagined, 39",
+        "fist_feet-imagination": "Fists or feet,",
+        "four-class-imagination": "Left, right,",
+        "baseline-eyes": "Eyes",
+    }.items():
+        (row,) = (row for row in rows if row.startswith(name))
+        for information in ("strict", "transductive"):
+            found = means[task, information]
+            others = found.drop("skeegformer")
+            best = f"{others.idxmax()} {others.max():.3f}, {found['skeegformer']:.3f}"
+            assert best in row
+        assert row.endswith(f"{seconds[task]:.0f} s")
+    lines = (results / "event_related.md").read_text().splitlines()
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    evoked = dict(zip(table[0], table[-1], strict=True))
+    (row,) = (row for row in rows if row.startswith("Evoked"))
+    best = "means in windows+LDA"
+    assert float(evoked[best]) >= float(evoked["Xdawn+tangent space+LR"])
+    assert f"{best} {evoked[best]}, {evoked['skeegformer']}" in row

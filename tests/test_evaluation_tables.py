@@ -68,6 +68,11 @@ def test_numbers_are_those_of_the_scores():
             assert row["p (Holm)"] == p_value
 
 
+def test_equal_differences_have_no_interval():
+    table, _ = cells(scores_table(make_scores(2, 4).assign(balanced_accuracy=0.5)))
+    assert table[0]["against CSP+LDA"] == "+0.000"
+
+
 def test_tasks_and_kinds_of_information_have_tables_of_their_own():
     scores = make_scores(3, 6, TASKS[:2], kinds=("strict", "transductive"), seeds=(0, 5))
     text = scores_table(scores)

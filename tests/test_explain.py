@@ -107,6 +107,7 @@ def test_class_means_and_importances(explanation):
         (unknown.class_means(), predicted),
     ):
         assert set(found) == set(labels)
+        assert {type(label) for label in found} == {str}  # and not np.str_, which shows
         for label, mean in found.items():
             np.testing.assert_allclose(mean, explanation.values[labels == label].mean(axis=0))
     with pytest.raises(ValueError, match="pass y to explain"):

@@ -64,6 +64,18 @@ def test_the_right_channel_is_faithful(explained):
     assert figures["deletion_score"] == pytest.approx(1, abs=0.05)
 
 
+def test_epochs_are_drawn_from_all_classes_by_their_frequency(explained):
+    few = np.r_[np.flatnonzero(explained.y == 0), np.flatnonzero(explained.y == 1)[:5]]
+    options = {"max_epochs": 14, "n_repeats": 1, "n_randomizations": 0}
+    for random_state in range(5):
+        result = explained.select(few).evaluate(**options, random_state=random_state)
+        told = "Tested on 14 of 35 epochs (12 0, 2 1); 95 % intervals are over 14 epochs."
+        assert result.verdict.endswith(told)
+    people = replace(explained, subjects=np.arange(60) % 4)
+    verdict = people.evaluate(n_repeats=1, n_randomizations=0, random_state=0).verdict
+    assert verdict.endswith("60 epochs (30 0, 30 1); 95 % intervals are over 4 subjects.")
+
+
 def test_the_wrong_channels_are_not_faithful_and_disagree(explained):
     wrong = _with_map(explained, (np.arange(N_CHANS) != INFORMATIVE) * np.linspace(1, 2, N_CHANS))
     with pytest.warns(UserWarning, match="Attributions differ by method"):
@@ -110,8 +122,8 @@ def test_without_an_oracle_the_random_order_is_the_measure(explained, evaluated,
     figures |= {"insertion_gain": 0.05, "insertion_gain_low": low, "insertion_gain_high": 0.09}
     passed, verdict, _ = _judge(explained, figures)
     assert passed["insertion"] == (low > 0)
-    expected = f"Inserting channels in the map's order is {than} random (by 0.05 in probability)"
-    assert expected in verdict
+    expected = f"Inserting channels in the map's order is {than} random (by 0.05 in probability, "
+    assert f"{expected}95 % {low:.2f} to 0.09)" in verdict
     _, verdict, _ = _judge(explained, figures | {"balanced_accuracy": 0.54})
     assert verdict.startswith("The model is at chance on these epochs (balanced accuracy 0.54)")
 
@@ -187,7 +199,7 @@ def test_adapting_classifiers_are_tested_with_the_means_of_their_subjects(known)
     for name in ("randomized_model", "randomized_models", "randomized_labels"):
         assert -1 <= result.figures[name] < 0.9
     curves = result.curves.set_index(["curve", "order", "n_channels"])["mean"]
-    chosen = np.random.RandomState(0).permutation(60)[:20]
+    chosen = faithfulness._draw(explanation, 20, np.random.RandomState(0))
     intact = explanation.confidences[chosen].mean()
     assert curves["deletion", "random", 0] == pytest.approx(intact, abs=1e-5)
 

@@ -69,7 +69,7 @@ def test_subject_means_are_those_of_pandas(info):
     explanation = make_explanation(values, y, subjects, info, parts=("a", "b"))
     frame = pd.DataFrame(values.sum(axis=2), columns=info["ch_names"])
     tables = explanation.subject_means()
-    assert list(tables) == ["left", "right"]
+    assert repr(list(tables)) == "['left', 'right']"
     for label, table in tables.items():
         expected = frame[y == label].groupby(subjects[y == label]).mean()
         pd.testing.assert_frame_equal(table, expected, check_names=False)
@@ -88,6 +88,22 @@ def test_a_subject_counts_once_however_many_epochs_it_has():
     explanation = make_explanation(values, None, subjects)
     intervals = explanation.confidence_intervals(by=None, random_state=0)
     assert intervals["mean"].to_dict() == {"channel 0": 0.75}
+
+
+def test_a_subject_counts_once_however_many_models_explain_it(info):
+    rng = np.random.default_rng(0)
+    first, second = (null_explanation(info, rng, n_subjects=6) for _ in range(2))
+    joined = concatenate_explanations([first, second.select(subject=5), second.select(subject=4)])
+    assert joined.settings["n_models"] == 3
+    assert len(joined) == len(first) + 12
+    table, *of_models = (one.subject_means()["left"] for one in (joined, first, second))
+    assert table.index.tolist() == [0, 1, 2, 3, 4, 5]
+    expected = pd.concat([of_models[0][:4], (of_models[0] + of_models[1])[4:] / 2])
+    pd.testing.assert_frame_equal(table, expected)
+    joined = replace(joined, method="rollout")
+    test = joined.compare("left", "right", random_state=0)
+    assert (test.paired, test.n_subjects) == (True, 6)
+    assert test.smallest_possible_p == 1 / 2**5
 
 
 def test_intervals_resample_whole_subjects():

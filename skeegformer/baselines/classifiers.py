@@ -1,10 +1,12 @@
 """The classifiers that ours has to beat, by name."""
 
+import numpy as np
 from mne.decoding import CSP
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skeegformer._validation import check_one_of
 from skeegformer.baselines.band_features import FilterBankCSP, LogBandPower, ToMicrovolts
@@ -13,6 +15,7 @@ from skeegformer.original import OriginalTransformerClassifier
 from skeegformer.preprocessing import MirroredClassifier
 
 CLASSICAL = ("chance", "csp+lda", "ts+lr", "mdm", "bandpower+lda", "fbcsp")
+EVOKED = ("xdawn+ts+lr", "means+lda")
 MIRRORED = (
     "csp+lda+mirror",
     "ts+lr+mirror",
@@ -20,7 +23,7 @@ MIRRORED = (
     "eegnet+mirror",
     "eegconformer+mirror",
 )
-BASELINES = (*CLASSICAL, *MIRRORED, *NETWORKS, "eeg-transformer")
+BASELINES = (*CLASSICAL, *EVOKED, *MIRRORED, *NETWORKS, "eeg-transformer")
 
 
 def make_baseline(name, *, random_state=None, sfreq=None, pass_band=None, **params):
@@ -69,6 +72,11 @@ def make_baseline(name, *, random_state=None, sfreq=None, pass_band=None, **para
                          analysis with shrinkage [3]_
     "fbcsp"              filter-bank CSP [4]_: bands of 4 Hz, two pairs of filters in each,
                          features chosen by mutual information, and linear discriminant analysis
+    "xdawn+ts+lr"        for evoked potentials: covariances of epochs with the averages of the
+                         classes, through four Xdawn filters each [11]_, their tangent space, and
+                         logistic regression
+    "means+lda"          for evoked potentials: the mean of each channel in ten equal windows of
+                         the epoch, and linear discriminant analysis with shrinkage [3]_
     "csp+lda+mirror",    the same, trained on epochs and their mirror images (`MirroredClassifier`)
     "ts+lr+mirror"
     "shallowfbcspnet",   networks of braindecode [5]_ to [9]_, trained with the parameters of
@@ -105,6 +113,8 @@ def make_baseline(name, *, random_state=None, sfreq=None, pass_band=None, **para
        imagery classification. Scientific Reports 14. doi:10.1038/s41598-024-71118-7
     .. [10] Thoelke et al. (2022), eeg-transformer. Conference on
        Cognitive Computational Neuroscience. doi:10.32470/CCN.2022.1240-0
+    .. [11] Rivet et al. (2009), xDAWN algorithm to enhance evoked potentials: application to
+       brain-computer interface. IEEE TBME 56(8). doi:10.1109/TBME.2009.2012869
 
     Examples
     --------
@@ -132,9 +142,11 @@ def make_baseline(name, *, random_state=None, sfreq=None, pass_band=None, **para
 
 def _classical_steps(name, random_state, sfreq, pass_band):
     """Make the steps of a classical pipeline."""
+    shrunk_lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
     if name == "bandpower+lda":
-        lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-        return LogBandPower(pass_band=pass_band, sfreq=sfreq), lda
+        return LogBandPower(pass_band=pass_band, sfreq=sfreq), shrunk_lda
+    if name == "means+lda":
+        return ToMicrovolts(), FunctionTransformer(_window_means), shrunk_lda
     if name == "fbcsp":
         return FilterBankCSP(pass_band=pass_band, sfreq=sfreq), LinearDiscriminantAnalysis()
     if name == "csp+lda":
@@ -142,9 +154,18 @@ def _classical_steps(name, random_state, sfreq, pass_band):
     if name == "chance":
         return ToMicrovolts(), DummyClassifier(random_state=random_state)
     from pyriemann.classification import MDM  # takes long to import
-    from pyriemann.estimation import Covariances
+    from pyriemann.estimation import Covariances, XdawnCovariances
     from pyriemann.tangentspace import TangentSpace
 
     if name == "mdm":
         return ToMicrovolts(), Covariances("oas"), MDM()
-    return ToMicrovolts(), Covariances("oas"), TangentSpace(), LogisticRegression(max_iter=1000)
+    covariances = Covariances("oas")
+    if name == "xdawn+ts+lr":
+        covariances = XdawnCovariances(4, estimator="oas")
+    return ToMicrovolts(), covariances, TangentSpace(), LogisticRegression(max_iter=1000)
+
+
+def _window_means(data, n_windows=10):
+    """Average each channel in windows of equal length: (n_epochs, n_chans x n_windows)."""
+    windows = np.array_split(data, min(n_windows, data.shape[-1]), axis=-1)
+    return np.concatenate([window.mean(axis=-1) for window in windows], axis=1)

@@ -9,7 +9,7 @@ import numpy as np
 from skeegformer.cli import _lightning as lightning
 from skeegformer.cli import _run_folder as folder
 from skeegformer.cli._train_options import check_options, resolve
-from skeegformer.cli._training_data import in_file, load_data
+from skeegformer.cli._training_data import check_data_options, in_file, load_data
 
 FILES = (".ckpt", ".pt")  # of eeg-transformer
 
@@ -103,14 +103,19 @@ def read_epochs(run, model, args):
     import mne
 
     if hasattr(model, "original_"):
-        names = args.data, args.ch_names, args.sfreq
-        return lightning.load_original_data(model, *names)
+        if len(args.data or ()) > 1:
+            raise ValueError(f"--data names {len(args.data)} files; {run} takes one export.")
+        path = args.data and args.data[0]
+        return lightning.load_original_data(model, path, args.ch_names, args.sfreq)
     config = folder.open_run(run)
     options = check_options(config["options"], run / folder.CONFIG)
     options = resolve({}, options, config.get("preset", "default"))
+    names = ("ch_names", "sfreq", "groups")
+    given = {name: getattr(args, name) for name in names if getattr(args, name)}
     if args.data:
-        options |= {"data": [args.data], "task": None, "labels": None, "subjects": None}
-    options |= {name: getattr(args, name) for name in ("ch_names", "sfreq") if getattr(args, name)}
+        given |= {"data": args.data, "task": None, "labels": None, "subjects": None}
+        check_data_options(dict.fromkeys(options) | given)
+    options |= given
     X, y, metadata = load_data(options)
     if not in_file(X):
         return X.__getitem__, y, metadata, None
@@ -124,6 +129,31 @@ def read_epochs(run, model, args):
     kept = kept_places(model)
     info = X.info if X.info is None or kept is None else mne.pick_info(X.info, kept)
     return lambda rows: X[rows].load(), y, metadata, info
+
+
+def find_trained_on(run, model, subjects, args):
+    """Tell which epochs are of subjects that the run was trained on; None where it is not known.
+
+    They are known by their names, which people of other data can have as well.
+    """
+    is_original = hasattr(model, "original_")
+    names = (lightning if is_original else folder).training_subjects(lightning.run_of(run))
+    if names is None:
+        return None
+    trained_on = np.isin(subjects.astype(str), list(names))
+    known = np.unique(subjects[trained_on].astype(str)).tolist()
+    n_subjects = len(np.unique(subjects))
+    if known:
+        shown = ", ".join([*known[:10], "..."] if len(known) > 10 else known)
+        what, same = "these subjects", ""
+        if args.data:  # of which only names tell
+            what, same = "subjects with these names", "if they are the same people, "
+        print(
+            f"{run} was trained on {what}: {shown} ({len(known)} of {n_subjects}); {same}their "
+            "scores and maps show what was memorised.",
+            flush=True,
+        )
+    return trained_on
 
 
 def choose_epochs(run, model, y, metadata, args):

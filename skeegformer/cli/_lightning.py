@@ -84,6 +84,16 @@ def load_original_data(model, data=None, ch_names=None, sfreq=None):
     return read, y, metadata, info
 
 
+def training_subjects(run):
+    """Read the names of the subjects that were trained on; None where nothing tells them."""
+    from skeegformer.io._pickles import as_array, read_pickle
+
+    try:
+        return set(map(str, as_array(read_pickle(run / "splits.pt")["train_subjects"])))
+    except Exception:  # what damaged files raise is of a dozen types
+        return None
+
+
 def read_held_out(run, subjects):
     """Read which epochs a run held out; refuse epochs that are not in the order of its own."""
     from skeegformer.io._pickles import as_array, read_pickle

@@ -64,23 +64,34 @@ def write_split(run, y, metadata, held_out):
     write_table(run / SPLIT, table)
 
 
-def read_split(run, y, metadata):
-    """Read which epochs were held out; refuse epochs of other subjects or labels."""
+def _split_table(run):
+    """Read part, condition and subject of each epoch, as text."""
     path = run / SPLIT
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        parts, known = table["part"], table[["condition", "subject"]]
+        return table[["part", "condition", "subject"]]
     except FileNotFoundError:
         raise ValueError(f"{path} is missing; the run cannot be used without it.") from None
     except (KeyError, ValueError, OSError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def training_subjects(run):
+    """Read the names, as text, of the subjects that were trained on."""
+    table = _split_table(run)
+    return set(table["subject"][table["part"] == "training"])
+
+
+def read_split(run, y, metadata):
+    """Read which epochs were held out; refuse epochs of other subjects or labels."""
+    table = _split_table(run)
     epochs = pd.DataFrame({"condition": y, "subject": metadata["subject"].to_numpy()}).astype(str)
-    if not known.equals(epochs):
+    if not table[["condition", "subject"]].equals(epochs):
         raise ValueError(
-            f"{path} tells of {len(table)} epochs of other people or labels than the {len(y)} that "
-            "there are now: the data have changed since the run was started."
+            f"{run / SPLIT} tells of {len(table)} epochs of other people or labels than the "
+            f"{len(y)} that there are now: the data have changed since the run was started."
         )
-    return (parts == "validation").to_numpy()
+    return (table["part"] == "validation").to_numpy()
 
 
 def read_yaml(path):

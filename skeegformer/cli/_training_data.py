@@ -53,11 +53,18 @@ def load_data(options):
         if metadata.empty:
             raise ValueError(
                 "The epochs have no metadata, which tell the subject of each: set epochs.metadata "
-                f"= pandas.DataFrame({{{column!r}: [...]}}) and save them again."
+                f"= pandas.DataFrame({{{column!r}: ['sub-01'] * len(epochs)}}), with a name for "
+                "each person, and save them again."
             )
         raise ValueError(
             f"The metadata have no column {column!r} that tells subjects, only "
             f"{', '.join(map(str, metadata))}; --groups COLUMN names another."
+        )
+    n_unknown = int(metadata[column].isna().sum())
+    if n_unknown:
+        raise ValueError(
+            f"{n_unknown} of {len(metadata)} epochs have no {column!r} in their metadata, which "
+            "tells the subject: all files of --data need that column, filled in for every epoch."
         )
     return X, y, metadata.assign(subject=metadata[column].to_numpy())
 
@@ -111,8 +118,8 @@ def _are_epochs(paths):
 
 def _no_epochs(path):
     return (
-        f"{path} is a recording, and train reads epochs. Cut it with mne.Epochs and save them as "
-        '*-epo.fif; the page "Your own data" of the documentation shows how.'
+        f"{path} is no file of Epochs. Cut a recording, or turn an array into mne.EpochsArray, and "
+        'save as *-epo.fif; the page "Your own data" of the documentation shows how.'
     )
 
 
@@ -145,6 +152,9 @@ def _export(options):
         raise ValueError(
             f"--data names {len(options['data'])} files; take one export, or *-epo.fif files only."
         )
+    path = Path(options["data"][0])
+    if path.is_file() and path.suffix != ".dat":
+        raise ValueError(_no_epochs(path))
     names = ("labels", "conditions", "stages", "subjects", "n_times", "n_chans", "sfreq")
     chosen = {name: options[name] for name in (*names, "ch_names")}
     return load_export(options["data"][0], **chosen)
@@ -167,12 +177,36 @@ def _epochs(options):
     tables = [
         pd.DataFrame(index=range(len(X))) if X.metadata is None else X.metadata for X in parts
     ]
+    _refuse_unlike(options["data"], parts)
+    if any(X.metadata is None for X in parts):  # MNE joins all or none; `load_data` names them
+        for X in parts:
+            X.metadata = None
     codes = {code: name for X in parts for name, code in X.event_id.items()}
     if any(codes[code] != name for X in parts for name, code in X.event_id.items()):
         raise ValueError("The files of --data give one event code different names.")
     X = mne.concatenate_epochs(parts) if len(parts) > 1 else parts[0]
     y = np.array([codes[code] for code in X.events[:, 2]])
     return _choose(X, y, pd.concat(tables, ignore_index=True), options, ("conditions", "subjects"))
+
+
+def _refuse_unlike(paths, parts):
+    """Refuse files of Epochs that cannot be joined."""
+    first = parts[0]
+    for path, X in zip(paths, parts, strict=True):
+        for what, of_first, of_this in (
+            ("channels", first.ch_names, X.ch_names),
+            ("sampling rates in Hz", first.info["sfreq"], X.info["sfreq"]),
+            ("numbers of samples", len(first.times), len(X.times)),
+        ):
+            if of_this != of_first:
+                raise ValueError(
+                    f"{paths[0]} and {path} have different {what}, {_short(of_first)} and "
+                    f"{_short(of_this)}; all files of --data need the same."
+                )
+
+
+def _short(value):
+    return f"{len(value)} ({', '.join(value[:5])}, ...)" if isinstance(value, list) else value
 
 
 def _recordings(options):

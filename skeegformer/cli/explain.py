@@ -10,6 +10,7 @@ from skeegformer.cli._arguments import count, name_flags
 from skeegformer.cli._explained_runs import (
     choose_epochs,
     find_runs,
+    find_trained_on,
     kept_places,
     load_run,
     read_epochs,
@@ -64,7 +65,8 @@ _OPTIONS = [
         "which epochs to explain (default: those held out; all of --data, or if none were)",
         choices=("validation", "training", "all"),
     ),
-    Option("data", "another export to explain, in place of the run's data"),
+    Option("data", "other Epochs (*-epo.fif ...) or export, in place of the run's", many=True),
+    Option("groups", "column of their metadata that names the subject (default: the run's)"),
     Option("ch_names", "if a run does not know them: C3,Cz,C4, a file of names, or eegmmi"),
     Option("sfreq", "sampling rate in Hz, if a run does not know it", "--sample-rate", float),
     Option("correct_only", "leave out wrong predictions", type=bool, default=False),
@@ -106,8 +108,7 @@ def _explain_all(args):
     folders = {run: lightning.run_of(run) / "explanation" for run in models}
     if len(set(folders.values())) < len(folders):
         raise ValueError("Several of the runs are of one folder; explain them one by one.")
-    for path in (*folders.values(), *([args.output] if len(models) > 1 else [])):
-        _claim(path, args.method, args.overwrite)
+    _claim([*folders.values(), *([args.output] if len(models) > 1 else [])], args)
     found = []
     for run, model in models.items():
         explanation, epochs, accuracy = _explain(run, model, explainer, args)
@@ -122,6 +123,7 @@ def _explain_all(args):
         _compare(list(models), found, args)
         joined = concatenate_explanations([explanation for explanation, *_ in found])
         epochs = pd.concat([table for _, table, _ in found], ignore_index=True)
+        _tell_shared(epochs)
         _write(args.output, joined, epochs, None, f"{len(found)} runs: {args.method}", args)
     return 0
 
@@ -143,13 +145,32 @@ def _paths(folder, method):
     return {key: folder / f"{method}{ending}" for key, ending in _ENDINGS.items()}
 
 
-def _claim(path, method, overwrite):
-    """Make a folder before anything is computed, and refuse to replace what is in it."""
-    claim_folder(path)
-    taken = [file for file in _paths(path, method).values() if file.exists()]
-    if taken and not overwrite:
+def _claim(folders, args):
+    """Make the folders before anything is computed, and refuse to replace what is in them."""
+    taken = {
+        str(path): [file.name for file in _paths(path, args.method).values() if file.exists()]
+        for path in folders
+    }
+    if any(taken.values()) and not args.overwrite:
+        there = "; ".join(f"{path}: {', '.join(names)}" for path, names in taken.items() if names)
         raise ValueError(
-            f"{taken[0]} exists already; pass --overwrite to replace it and the files beside it."
+            f"There are explanations by {args.method} already, and nothing was computed. Pass "
+            f"--overwrite to explain again and replace these files, and no others. {there}"
+        )
+    for path in folders:
+        claim_folder(path)
+
+
+def _tell_shared(epochs):
+    """Say of a joined table which subjects are in it more than once."""
+    n_runs = epochs.groupby(epochs["subject"].astype(str))["run_folder"].nunique()
+    n_shared = int((n_runs > 1).sum())
+    if n_shared:
+        print(
+            f"{n_shared} of {count(len(n_runs), 'subject')} are explained in more than one run. "
+            "The joined files have their epochs once for each, which gives them more weight in "
+            "means over epochs and maps; statistics over subjects count each of them once.",
+            flush=True,
         )
 
 
@@ -166,6 +187,9 @@ def _explain(run, model, explainer, args):
         chosen = choose_epochs(run, model, y, metadata, args)
         y, metadata = y[chosen], metadata.iloc[chosen].assign(epoch=chosen).reset_index(drop=True)
         subjects = metadata["subject"].to_numpy()
+        trained_on = find_trained_on(run, model, subjects, args)
+        if trained_on is not None:
+            metadata["trained_on"] = trained_on
         explanation = explainer.explain(model, read(chosen), y, groups=subjects, info=info)
         kept = kept_places(model)
         if explanation.ch_names is None and kept is not None:
@@ -206,7 +230,8 @@ def _write(path, explanation, epochs, faithfulness, title, args):
     means = values.groupby(epochs["condition"].astype(str)).mean().T
     means.insert(0, "all", values.mean())
     write_table(files["channels"], means.rename_axis("channel").reset_index())
-    front = [name for name in ("run_folder", "epoch", "subject") if name in epochs]
+    front = ("run_folder", "epoch", "subject", "trained_on")
+    front = [name for name in front if name in epochs]
     epochs = epochs[[*front, *(name for name in epochs if name not in front)]]
     write_table(files["epochs"], pd.concat([epochs, values], axis=1))
     explanation.save(files["explanation"], overwrite=args.overwrite)

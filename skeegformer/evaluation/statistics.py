@@ -43,7 +43,7 @@ def compare_pipelines(scores, reference, *, metric="balanced_accuracy"):
 
         - ``task``, ``pipeline``, ``reference``, ``n_subjects``;
         - ``mean``, ``reference_mean``, their ``difference`` and the ends of its 95 % t
-          interval, ``low`` and ``high``;
+          interval, ``low`` and ``high``, NaN where all subjects differ by the same amount;
         - ``wins``, ``ties``, ``losses``: subjects for whom the pipeline is better, equal,
           worse;
         - ``p_wilcoxon``: Wilcoxon's signed-rank test, two-sided. Ties share their mean rank;
@@ -148,10 +148,9 @@ def _compare(scores, reference, metric):
     """Compare two pipelines on the same subjects."""
     diffs = np.round((scores - reference).to_numpy(), _DECIMALS)
     better = diffs if METRICS[metric][1] else -diffs
-    all_equal = np.ptp(diffs) == 0
     mean = diffs.mean()
-    if all_equal:
-        interval, effect = (mean, mean), 0.0 if mean == 0 else float(np.copysign(np.inf, mean))
+    if np.ptp(diffs) == 0:  # no spread that an interval could be estimated from
+        interval, effect = (np.nan, np.nan), 0.0 if mean == 0 else np.copysign(np.inf, mean)
     else:
         interval = stats.ttest_1samp(diffs, 0).confidence_interval(0.95)
         effect = mean / diffs.std(ddof=1)

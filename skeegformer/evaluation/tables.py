@@ -195,7 +195,9 @@ def _compared(rows, table, reference, metric):
         difference = p_value = "–"
         if name in found.index:
             row = found.loc[name]
-            difference = "{difference:+.3f} [{low:.3f}, {high:.3f}]".format(**row)
+            difference = f"{row['difference']:+.3f}"
+            if np.isfinite(row["low"]):
+                difference += f" [{row['low']:.3f}, {row['high']:.3f}]"
             p_value = "< 0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
         differences.append(difference)
         p_values.append(p_value)

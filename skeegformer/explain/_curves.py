@@ -37,6 +37,10 @@ class Curves:
         self.drops = drops[..., 0].mean(axis=0)
         steps = np.geomspace(1, n_chans, min(n_chans, _LARGEST_STEPS)).round().astype(int)
         self.counts = np.unique([0, *steps])
+        self.units = rows_by_subject(self.subjects, n_epochs)
+        self.over_subjects = len(self.units) >= 3
+        if not self.over_subjects:
+            self.units = np.arange(n_epochs)[:, None]
 
     def curve(self, values, kind):
         """Compute the probability of the class, epoch by epoch and channel count by channel count.
@@ -64,12 +68,9 @@ class Curves:
 
     def interval(self, values):
         """Average over epochs, with a 95 % interval: epochs of drawn subjects, or drawn epochs."""
-        members = rows_by_subject(self.subjects, len(values))
-        if len(members) < 3:
-            members = np.arange(len(values))[:, None]
-        sums = np.array([values[rows].sum(axis=0) for rows in members])
-        counts = np.array([len(rows) for rows in members])
+        sums = np.array([values[rows].sum(axis=0) for rows in self.units])
+        counts = np.array([len(rows) for rows in self.units])
         # The same draws for all orders, which are compared.
-        drawn = np.random.RandomState(0).randint(len(members), size=(_N_BOOTSTRAP, len(members)))
+        drawn = np.random.RandomState(0).randint(len(counts), size=(_N_BOOTSTRAP, len(counts)))
         means = (sums[drawn].sum(axis=1).T / counts[drawn].sum(axis=1)).T
         return values.mean(axis=0), *np.percentile(means, [2.5, 97.5], axis=0)

@@ -80,7 +80,7 @@ def to_evoked(self, by="class"):
     y = self.labels()
     return {
         label: evoked(self.token_values[y == label], str(label))
-        for label in self.classes
+        for label in self.classes.tolist()
         if label in y
     }
 

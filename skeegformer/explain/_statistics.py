@@ -50,11 +50,11 @@ def subject_means(self, by="class"):
     if isinstance(by, str) and by == "part":
         return {part: means(self.token_values[:, :, k]) for k, part in enumerate(self.parts)}
     if isinstance(by, str):
-        y, known = self.labels(), self.classes
+        y, known = self.labels(), self.classes.tolist()
     else:
         y = column_or_1d(by)
         check_consistent_length(y, self.subjects)
-        known = np.unique(y)
+        known = np.unique(y).tolist()
     return {label: means(self.values, y == label) for label in known if (y == label).any()}
 
 

@@ -249,7 +249,7 @@ def compare(
             verbose="ERROR",
         )
     clusters = np.reshape(clusters, (-1, n_chans)).astype(bool)
-    if not isinstance(threshold, dict):
+    if len(clusters) and not isinstance(threshold, dict):
         # The division of the data turns up again among few subjects, and rounding must not hide it.
         least = (1 - _ROUNDING_OF_T) * np.abs(clusters @ t_values)
         p_values = (np.abs(masses) >= least[:, np.newaxis]).mean(axis=1)

@@ -176,7 +176,8 @@ class Explanation:
             For each class that occurs, an ndarray of shape (n_chans,).
         """
         y = self.labels()
-        return {label: self.values[y == label].mean(axis=0) for label in self.classes if label in y}
+        known = self.classes.tolist()
+        return {label: self.values[y == label].mean(axis=0) for label in known if label in y}
 
     def part_means(self):
         """Average over epochs, part by part.
@@ -290,6 +291,14 @@ def concatenate_explanations(explanations):
     ------
     ValueError
         If there is nothing to join, or they do not belong together.
+
+    Notes
+    -----
+    A subject that several models explain, such as those of several seeds or overlapping splits,
+    has its epochs in the result once for each of them. Statistics over subjects
+    (`Explanation.subject_means`, `Explanation.confidence_intervals`, `Explanation.compare`) average
+    all of them, so that it counts as one subject. Means over epochs, such as
+    `Explanation.class_means` and maps, give it more weight.
     """
     explanations = list(explanations)
     check_alike(explanations, ("method", "ch_names", "parts", "part_kind", "classes"), "joined")

@@ -120,7 +120,8 @@ def evaluate(
     label_randomization : bool, default=False
         Whether a clone of the classifier is trained on shuffled labels of the explained epochs.
     max_epochs : int, default=100
-        How many epochs maps are tested on, drawn at random; the cost grows with them.
+        How many epochs maps are tested on, drawn at random with classes (true ones where known) as
+        frequent as in all epochs; the cost grows with them.
     random_state : int, RandomState instance or None, default=None
         Draws epochs, orders and parameters.
 
@@ -166,7 +167,7 @@ def evaluate(
         raise ValueError("label_randomization=True shuffles true labels: pass y to explain.")
     explanation = self
     if len(self) > max_epochs:
-        explanation = self.select(rng.permutation(len(self))[:max_epochs])
+        explanation = self.select(_draw(self, max_epochs, rng))
     mean_map = explanation.values.mean(axis=0)
     if truth is not None and np.shape(truth) != mean_map.shape:
         raise ValueError(
@@ -197,7 +198,26 @@ def evaluate(
     passed, verdict, disagreement = _judge(explanation, figures)
     if disagreement:
         warnings.warn(disagreement, UserWarning, stacklevel=2)
+    verdict = f"{verdict} {_tell_epochs(explanation, len(self), curves)}"
     return Faithfulness(points, figures, verdict, passed)
+
+
+def _draw(explanation, n_epochs, rng):
+    """Draw epochs of all classes, which take turns by their frequency."""
+    order = rng.permutation(len(explanation))
+    labels = pd.Series(explanation.labels()[order])
+    of_class = labels.groupby(labels)
+    turns = of_class.cumcount() / of_class.transform("size")
+    return order[np.argsort(turns, kind="stable")[:n_epochs]]
+
+
+def _tell_epochs(explanation, n_whole, curves):
+    """Say on how many epochs a map was tested, and what the intervals are over."""
+    n_epochs, labels = len(explanation), explanation.labels().tolist()
+    counts = ", ".join(f"{labels.count(label)} {label}" for label in explanation.classes.tolist())
+    of_all = f" of {n_whole}" if n_epochs < n_whole else ""
+    units = f"{len(curves.units)} {'subjects' if curves.over_subjects else 'epochs'}"
+    return f"Tested on {n_epochs}{of_all} epochs ({counts}); 95 % intervals are over {units}."
 
 
 def _compare_orders(explanation, curves, truth):
@@ -264,12 +284,13 @@ def _judge(explanation, figures):
         gain, low, high = (figures[f"{curve}_gain{end}"] for end in ("", "_low", "_high"))
         passed[curve] = low > 0
         than = "better than" if low > 0 else "worse than" if high < 0 else "no better than"
-        score, low, high = (figures[f"{curve}_score{end}"] for end in ("", "_low", "_high"))
-        detail = f"({score:.2f} of the way to the oracle, 95 % {low:.2f} to {high:.2f})"
-        if np.isnan(score):
+        score = [figures[f"{curve}_score{end}"] for end in ("", "_low", "_high")]
+        detail = "({:.2f} of the way to the oracle, 95 % {:.2f} to {:.2f})".format(*score)
+        if np.isnan(score[0]):
             detail = (
-                f"(by {gain:.2f} in probability), while the order of what each channel does alone "
-                "is not for certain: the model uses channels together, or nothing at all"
+                f"(by {gain:.2f} in probability, 95 % {low:.2f} to {high:.2f}), while the "
+                "order of what each channel does alone is not for certain: the model uses channels "
+                "together, or nothing at all"
             )
         sentences.append(f"{what} channels in the map's order is {than} random {detail}.")
     passed["sign"] = figures["lerf_minus_morf"] >= 0
