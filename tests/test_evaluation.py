@@ -151,10 +151,6 @@ def test_groups_reach_those_who_ask(simulated, name):
     np.testing.assert_array_equal(_Spy.seen[1], subjects[test])
 
 
-@pytest.mark.skipif(
-    not hasattr(sklearn.calibration, "_TemperatureScaling"),
-    reason="method='temperature' came with scikit-learn 1.8",
-)
 def test_temperature_of_scikit_learn_on_held_out_subjects(simulated):
     """Epochs, lists of them and 3-D arrays; probabilities are softer and classes the same."""
     X, y, metadata, _ = simulated

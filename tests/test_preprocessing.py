@@ -16,7 +16,6 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from sklearn.utils.fixes import parse_version
 
 from skeegformer.preprocessing import (
     BandPassFilter,
@@ -666,8 +665,7 @@ def test_cross_validation_of_arrays_needs_routing(loud_and_quiet):
         alignment = EuclideanAlignment().set_fit_request(groups=True)
         pipe = make_pipeline(alignment.set_transform_request(groups=True), MeanPower())
         routed = {"cv": GroupKFold(2), "params": {"groups": groups}}
-        if parse_version(sklearn.__version__) >= parse_version("1.8"):
-            assert cross_val_score(pipe, X, y, **routed).mean() > 0.95
+        assert cross_val_score(pipe, X, y, **routed).mean() > 0.95
         # A scorer predicts without groups, and takes the two subjects of a fold for one.
         assert cross_val_score(pipe, X, y, scoring="accuracy", **routed).mean() < 0.8
 

@@ -114,10 +114,7 @@ def _brier(truth, proba, classes):
     if len(classes) < 2:
         return np.nan
     proba = proba / proba.sum(axis=1, keepdims=True)
-    if len(classes) == 2:
-        return float(brier_score_loss(truth == classes[1], proba[:, 1]))
-    # Older versions of scikit-learn have the score of two classes only.
-    return float(((proba - (truth[:, None] == classes)) ** 2).sum(axis=1).mean())
+    return float(brier_score_loss(truth, proba, labels=classes))
 
 
 def fit_on(pipeline, X, y, groups, rows):

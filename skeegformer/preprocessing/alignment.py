@@ -62,8 +62,8 @@ class EuclideanAlignment(SignalTransformer):
         alignment.set_transform_request(groups=True)
 
     ``cross_val_score(pipe, X, y, cv=cv, params={"groups": groups})`` then hands them on to `fit`,
-    and, from scikit-learn 1.8 on and without `scoring`, to the prediction; otherwise all epochs of
-    a test fold are one subject. Epochs with the metadata column need none of this.
+    and, without `scoring`, to the prediction; with it all epochs of a test fold are one subject.
+    Epochs with the metadata column need none of this.
 
     **What is used.** A subject seen in `fit` keeps the reference from `fit`. A subject not seen is
     aligned with its own epochs given to `transform`, all at once and unlabelled: this is
