@@ -495,6 +495,7 @@ EXPLANATIONS = [
     ("by='epoch' is not one of 'class', 'subject'", ask("plot_topomap", by="epoch")),
     ("lower and a higher limit", ask("plot_topomap", vlim=(1, 1))),
     ("names='C3' is not a whole number", ask("plot_topomap", names="C3")),
+    ("ax=3 is no matplotlib.axes.Axes", ask("plot_topomap", ax=3)),
     ("values of 2 channels, but 1 names", lambda s: ChannelBarDisplay([1, 2], ["Cz"]).plot()),
     (r"shape \(2, 2\), but bars need", lambda s: ChannelBarDisplay(np.ones((2, 2))).plot()),
     (r"shape \(1, 2\), but 2 channels need \(2, 2\)",

@@ -15,7 +15,7 @@ from skeegformer.nn import EEGTransformer
 _N_FREQUENCIES = 129
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SourcePatterns:
     r"""Filters and patterns of sources, those that count most first.
 
@@ -70,6 +70,16 @@ class SourcePatterns:
     classes: np.ndarray
     tokens: np.ndarray
     fits: np.ndarray
+
+    def __repr__(self):
+        peaks = self.frequencies[self.spectra.argmax(axis=1)]
+        lines = [
+            f"  {share:.1%}, spectrum highest at {peak:.0f} Hz: more {token} is evidence for {label}"
+            for share, peak, token, label in zip(
+                self.shares, peaks, self.tokens, self.classes, strict=True
+            )
+        ]
+        return "\n".join([f"{len(lines)} sources, with their shares of the attention:", *lines])
 
 
 @torch.no_grad()

@@ -103,6 +103,8 @@ def open_axes(ax, n_axes, **kwargs):
             extra.remove()
         return grid.ravel()[:n_axes]
     axes = np.ravel(ax)
+    if not all(hasattr(one, "transData") for one in axes):
+        raise TypeError(f"ax={ax!r} is no matplotlib.axes.Axes, nor a sequence of them.")
     if len(axes) != n_axes:
         raise ValueError(f"There are {n_axes} panels, but {len(axes)} axes to draw on.")
     return axes
