@@ -8,7 +8,12 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 
-from skeegformer._validation import batches_of, check_number, check_one_of
+from skeegformer._validation import (
+    batches_of,
+    check_number,
+    check_one_of,
+    refuse_other_spelling,
+)
 from skeegformer.attention import attention_rollout, record_attention
 from skeegformer.nn import EEGTransformer
 from skeegformer.nn.transformer import RATE
@@ -194,6 +199,11 @@ class EEGTransformerClassifier(NetworkClassifier):
             return None
         return self.mirror_pairs_, partner_order(self.mirrored_classes_, self.classes_.tolist())
 
+    def _subjects_of(self, eeg, groups):
+        if bool(self.adapt) != hasattr(self, "subject_means_"):
+            raise ValueError(f"adapt={self.adapt} was set after fit; fit again, or set it back.")
+        return super()._subjects_of(eeg, groups)
+
     def _complete(self, eeg):
         """Give epochs to predict the channels of `fit`."""
         return complete(self, eeg) if self.positions == "electrode" else eeg
@@ -305,13 +315,7 @@ class EEGTransformerClassifier(NetworkClassifier):
         """Give the mean log powers of known subjects, and of those of these epochs."""
         rows_of = rows_by_subject(subjects, len(tokens))
         new = {name: rows for name, rows in rows_of.items() if name not in self.subject_means_}
-        spelt = {str(name): name for name in self.subject_means_}
-        for name in new:
-            if str(name) in spelt:
-                raise ValueError(
-                    f"Subject {name!r} is not known, but {spelt[str(name)]!r} is: give subjects "
-                    "the same type as in fit."
-                )
+        refuse_other_spelling(self.subject_means_, new)
         if learn or self.subject_means_:
             refuse_single_epochs(new, learn)
         powers = {name: tokens[rows, :, 0].double().mean(dim=0) for name, rows in new.items()}

@@ -24,6 +24,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from sklearn.base import clone
 from sklearn.ensemble import VotingClassifier
 from sklearn.model_selection import ShuffleSplit, cross_val_score
@@ -65,6 +67,8 @@ from skeegformer.baselines.braindecode import BraindecodeClassifier
 from skeegformer.cli import main
 from skeegformer.datasets import MappedEpochs
 from skeegformer.explain import bootstrap_intervals
+from skeegformer.io._explanations import save_fields
+from skeegformer.io._format import checksum
 from skeegformer.plotting import ChannelBarDisplay, ConnectionDisplay, TopomapDisplay, plot_scores
 
 NAMES = ["F3", "F4", "C3", "Cz", "C4", "Pz"]
@@ -94,6 +98,14 @@ def s(tmp_path_factory):
     )  # fmt: skip
 
 
+def adapted(s, before, now):
+    return make(adapt=True).fit(s.X, s.y, before).predict(s.X, now)
+
+
+def aligned(s, before, now):
+    return EuclideanAlignment().fit(s.X, groups=before).transform(s.X, groups=now)
+
+
 def fit(X=None, y=None, groups=None, **params):
     """Make a step that fits; what is a function is made of the fixture."""
 
@@ -112,9 +124,9 @@ def changed(s, factor, rows=slice(None)):
     return X
 
 
-def other(s, types="eeg", names=None):
+def other(s, types="eeg", names=None, rate=160.0):
     names = names or [f"x{i}" for i in range(6)]
-    return mne.EpochsArray(s.A * 1e-6, mne.create_info(names, 160.0, types), verbose="ERROR")
+    return mne.EpochsArray(s.A * 1e-6, mne.create_info(names, rate, types), verbose="ERROR")
 
 
 def text_in(s, name, text):
@@ -146,6 +158,10 @@ def explain(X=None, y=None, estimator=None, **params):
     return step  # fmt: skip
 
 
+def joined(**changes):
+    return lambda s: concatenate_explanations([s.explanation, replace(s.explanation, **changes)])
+
+
 def score(pipelines=None, groups=None, y=None, **options):
     def step(s):
         given = {"a": make_baseline("chance")} if pipelines is None else pipelines
@@ -171,6 +187,16 @@ def permute(**options):
 
 def network(module, params=None):
     return lambda s: NetworkClassifier(module, module_params=params, max_epochs=1).fit(s.X, s.y)
+
+
+class Answers(LogPower):
+    def forward(self, x):
+        return {"logits": super().forward(x)}
+
+
+class Plain(torch.nn.Module):
+    def forward(self, x):
+        return x.mean(-1)[:, :2]
 
 
 def original(**params):
@@ -271,6 +297,20 @@ KINDS = [  # of X and y
     ("missing: F3, .*extra: f3", lambda s: s.clf.predict(s.X.copy().rename_channels(str.lower))),
     ("X has 80 channels", lambda s: s.of_arrays.predict(s.A.transpose(0, 2, 1))),
     (r"shape \(40, 80\), but .* 6 channels", lambda s: s.clf.predict(s.A[:, 0])),
+    (r"X is empty.* is \(0, 6, 80\)", lambda s: s.clf.predict([s.X[:0], s.X[:0]])),
+    ("X is empty: it has no epochs", lambda s: load_memmap(s.export)[0][[]].to_epochs()),
+    ("different types: C3 is eeg and eog",
+     fit(lambda s: [s.X[:20], s.X[20:].set_channel_types({"C3": "eog"})])),
+    ("160 Hz, then .* at 160.01 Hz", fit(lambda s: [s.X[:20], other(s, rate=160.01, names=NAMES)])),
+    ("y has entries of different lengths", fit(y=["a", ("b", 1)] * 20)),
+    ("adapt=True was set after fit",
+     lambda s: make(mirror=None).fit(s.X, s.y).set_params(adapt=True).predict(s.X)),
+    ("adapt=False was set after fit",
+     lambda s: make(adapt=True).fit(s.X, s.y).set_params(adapt=False).predict(s.X)),
+    *(("is not known, but .* is: give subjects the same names",
+       lambda s, step=step, first=first, then=then: step(s, [f"{first}{i}" for i in s.g],
+                                                         [f"{then}{i}" for i in s.g]))
+      for first, then in (("s", "S"), ("", "0"), ("a", " a")) for step in (adapted, aligned)),
     ("39 samples an epoch|41 samples", lambda s: s.clf.predict(s.X.copy().crop(0, 0.25))),
 ]  # fmt: skip
 
@@ -322,6 +362,8 @@ PARAMETERS = [
     ("(?s)module=LogPower.* is no network", network(LogPower(6, 2))),
     ("module_params=.* is no dict", network(LogPower, [1])),
     ("LogPower cannot be made with .*'foo'", network(LogPower, {"foo": 1})),
+    ("Answers gives a dict for an epoch", network(Answers)),
+    ("Plain has no parameters", network(Plain)),
     (r"LogPower gives \(1, 5\) for an epoch, but has to", network(LogPower, {"n_outputs": 5})),
     ("LogPower cannot be made for epochs of 80 samples and 6", network(LogPower, {"n_chans": 9})),
     ("no parameter of 'csp.lda'", lambda s: make_baseline("csp+lda", foo=1)),
@@ -367,9 +409,54 @@ STEPS += [
     )
 ]
 
+
+def leading_nowhere(s):
+    """Make a link whose file is not there, as git-annex does."""
+    (path := s.folder / "link.safetensors").unlink(missing_ok=True)
+    path.symlink_to(s.folder / "nowhere.safetensors")
+    return path
+
+
+def signed(change):
+    """Make a step that loads a model that was changed, with the checksum of what it is now."""
+
+    def step(s):
+        arrays = load_file(s.model)
+        header = json.loads(safe_open(s.model, "np").metadata()["skeegformer"])
+        change(header["model"]["attributes"], arrays)
+        del header["checksum"]
+        header["checksum"] = checksum(arrays, header)
+        path = s.folder / "signed.safetensors"
+        save_file(arrays, path, {"skeegformer": json.dumps(header)})
+        return load_model(path)
+
+    return step
+
+
+def weights(change, name="class_bias"):
+    name = f"network.{name}"
+    return lambda attributes, arrays: arrays.update({name: change(arrays[name])})
+
+
+SINGLE = {"shape": [1], "texts": ["a"]}
+SIGNED = [
+    ("class_bias hold NaN", weights(lambda w: w * np.float32(np.nan))),
+    ("class_bias are of another shape or type", weights(lambda w: w.astype("f8"))),
+    ("class_bias are of another shape or type", weights(lambda w: w.astype("i8"))),
+    ("drifts are of another shape or type", weights(lambda w: w[None], "drifts")),
+    ("differ in n_chans", lambda attributes, _: attributes.update(n_chans_=7)),
+    ("differ in n_chans", lambda attributes, _: attributes.update(ch_names_=["C3"])),
+    ("differ in n_times", lambda attributes, _: attributes.update(n_times_=81)),
+    (
+        "differ in n_outputs",
+        lambda attributes, _: attributes["classes_"].update(SINGLE),
+    ),
+    ("occurs twice", lambda attributes, _: attributes.update(ch_names_=["a"] * 6)),
+]
 FILES = [
     ("X has 40 epochs, but y has shape", write(y=["a"] * 23)),
     ("metadata has 1 rows", write(metadata=pd.DataFrame({"subject": [1]}))),
+    ("several columns 'a'", write(metadata=pd.DataFrame(np.ones((40, 2)), columns=["a", "a"]))),
     ("metadata is a ndarray, but has to be a DataFrame", write(metadata=np.ones(40))),
     ("X has shape .* but epochs are", write(X=np.zeros((40, 3)))),
     ("3 channels, but ch_names 1", write(X=np.zeros((40, 3, 8)), ch_names=["C3"])),
@@ -388,6 +475,12 @@ FILES = [
     ("no header of an export, or is damaged", header(shape="abc")),
     *(("no header of an export, or is damaged", header(**{k: [3]})) for k in KEYS),
     ("no header of an export, or is damaged", header(channels={"ch_names": ["a"]})),
+    ("no header of an export, or is damaged", header(channels={"ch_names": ["a"] * 6})),
+    ("no header of an export, or is damaged",
+     header(channels={"ch_names": NAMES, "sfreq": 160.0, "positions": None})),
+    ("no explanation that could be used: .*'values'", lambda s: Explanation.load(save_fields(
+        {"values": s.explanation.values, "subjects": s.g}, s.folder / "few.safetensors",
+        overwrite=True))),
     ("no header of an export, or is damaged",
      header(channels={"ch_names": NAMES, "sfreq": 160.0, "positions": [[0]]})),
     ("not of the types that the header tells", header(label_types={"condition": "float64"})),
@@ -396,6 +489,8 @@ FILES = [
     ("/none.csv is missing", lambda s: load_memmap(s.export, labels="~/none.csv")),
     (r"shape=\(1, 2\) is not", lambda s: MappedEpochs(s.export, (1, 2))),
     ("exists already", lambda s: save_model(s.clf, s.model)),
+    ("exists already", lambda s: save_model(s.clf, leading_nowhere(s))),
+    *(("cannot be made into the model.*" + words, signed(change)) for words, change in SIGNED),
     ("does not end in .safetensors", lambda s: save_model(s.clf, s.folder / "model.pt")),
     ("is a folder|does not end", lambda s: save_model(s.clf, s.folder)),
     ("There is no folder", lambda s: save_model(s.clf, s.folder / "no" / "a.safetensors")),
@@ -513,6 +608,7 @@ EXPLANATIONS = [
 ANALYSES = [
     ("method='magic' is not one of 'rollout'", explain(method="magic")),
     ("is no dict of names and", explain(method="occlusion", parts="band", bands=["alpha"])),
+    ("is no dict of names and", explain(method="occlusion", parts="band", bands={})),
     ("head_fusion='median' is not one of", explain(head_fusion="median")),
     ("convention='mine' is not one of", explain(convention="mine")),
     ("target='up' is not one of 'predicted'", explain(method="gradient-rollout", target="up")),
@@ -551,7 +647,16 @@ ANALYSES = [
     ("subject=99 is not one of 1, 2, 3, 4", lambda s: s.explanation.select(subject=99)),
     ("min_confidence=2 is not a prob", lambda s: s.explanation.select(min_confidence=2)),
     ("No epoch of 40 is left: the hi", lambda s: s.explanation.select(min_confidence=1.0)),
+    ("classes of the explanation does not fit", lambda s: replace(s.explanation, classes=["a"])),
+    ("y of the explanation does not fit", lambda s: replace(s.explanation, y=s.y[:5])),
+    ("ch_names of the explanation", lambda s: replace(s.explanation, ch_names=["C3"])),
+    ("method='magic' is not one of", lambda s: replace(s.explanation, method="magic")),
     ("no explanations to be joined", lambda s: concatenate_explanations([])),
+    ("made with different replacement, 'mean' and 'swap'", joined(
+        settings={"replacement": "mean"})),
+    ("groups mixes int and str", joined(subjects=np.array(["1"] * 40))),
+    ("without the column 'subject'", score(groups=pd.DataFrame({"who": np.ones(40)}))),
+    ("each of them once", score(seeds=(0, 0))),
     (r"shape \(3,\), but 6 channels", lambda s: TopomapDisplay(np.ones(3), s.info).plot()),
     ("6 that are NaN", lambda s: TopomapDisplay(np.full(6, np.nan), s.info).plot()),
     ("of real numbers", lambda s: TopomapDisplay(np.ones(6) * 1j, s.info).plot()),
@@ -584,6 +689,7 @@ ANALYSES = [
     ("adapt=False", stream(subject=3)),
     (r"chunk has shape \(5, 9\)", stream(np.zeros((5, 9)))),
     (r"chunk has shape \(\)", stream(None)),
+    ("masked array, and 1 of", stream(masked(np.ones((6, 9))))),
     ("chunk holds complex", stream(np.ones((6, 9)) * 1j)),
     ("NaN or infinity in 6 of 6 channels", stream(np.full((6, 9), np.nan))),
     ("one is in volts", stream(1e-5 * np.random.default_rng(0).standard_normal((6, 400)))),
@@ -711,6 +817,23 @@ SHELL = [
     ("half-epo.fif cannot be read as Epochs", ["train", "--data", "HALF"]),
     ("--conditions up|no condition 'up'", ["train", "--data", "EXPORT", "--conditions", "up"]),
     ("There is no run", ["train", "--resume", "nowhere"]),
+    (
+        "names .*whole-epo.fif more than once",
+        ["train", "--data", "HALF", "whole-epo.fif", "whole-epo.fif"],
+    ),
+    ("--data is empty; name a file", ["train", "--data", ""]),
+    (
+        "has 6 channels, but .* 90",
+        [
+            "train",
+            "--data",
+            "BARE",
+            "--sfreq",
+            "160",
+            "--ch-names",
+            ",".join(f"a{i}" for i in range(90)),
+        ],
+    ),
 ]
 
 
@@ -722,9 +845,12 @@ def test_the_command_line(s, words, arguments, capsys, monkeypatch):
         text_in(s, "half-epo.fif", (s.folder / "whole-epo.fif").read_bytes()[:20000])
     if "--config" in arguments:
         arguments = [*arguments[:-1], str(text_in(s, "o.yaml", arguments[-1]))]
-    places = {"EXPORT": str(s.export), "FILE": str(s.model), "HALF": "half-epo.fif"}
+    bare = s.folder / "bare" / s.export.name  # as eeg-transformer writes it
+    places = {"EXPORT": s.export, "FILE": s.model, "HALF": "half-epo.fif", "BARE": bare}
+    if "BARE" in arguments:
+        shutil.copytree(s.export.parent, bare.parent, ignore=shutil.ignore_patterns("head-*"))
     try:
-        code = main([places.get(word, word) for word in arguments])
+        code = main([str(places.get(word, word)) for word in arguments])
     except SystemExit as stopped:
         code = stopped.code
     assert code == 2

@@ -457,7 +457,9 @@ def test_names_of_eegmmi_tell_its_rate(tmp_path):
     assert X.info.get_montage() is not None
 
 
-def test_files_of_epochs(simulated, tmp_path, capsys):
+def test_files_of_epochs(simulated, tmp_path, capsys, monkeypatch):
+    for home in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(home, str(tmp_path))
     X, y, metadata, _ = simulated
     X = X.copy().pick(["C3", "Cz", "C4", "Pz"])
     paths = []
@@ -466,7 +468,7 @@ def test_files_of_epochs(simulated, tmp_path, capsys):
         part.metadata = metadata.loc[rows].rename(columns={"subject": "who"})
         paths.append(str(tmp_path / f"sub-{subject}-epo.fif"))
         part.save(paths[-1], overwrite=True)
-    arguments = ["train", *QUICK, "--output", str(tmp_path / "runs"), "--data", *paths]
+    arguments = ["train", *QUICK, "--output", "~/runs", "--data", *paths]
     assert main(arguments) == 2
     assert "--groups COLUMN names another" in capsys.readouterr().err
     part.metadata = None
@@ -494,7 +496,7 @@ def test_files_of_epochs(simulated, tmp_path, capsys):
     assert split["condition"].tolist() == y.tolist()
     assert split["subject"].tolist() == metadata["subject"].tolist()
     assert load_model(run / "model.safetensors")[-1].ch_names_ == ["C3", "Cz", "C4"]
-    assert main(["explain", str(run)]) == 0
+    assert main(["explain", "~/runs/f*"]) == 0
     shown = capsys.readouterr().out
     assert "The map is" in shown
     assert main(["explain", str(run), "--data", *paths, "--overwrite"]) == 0

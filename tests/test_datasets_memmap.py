@@ -171,6 +171,7 @@ def test_labels_come_back_as_they_were_written(codes, small, tmp_path):
     table = pd.DataFrame(
         {"subject": np.repeat(["007", "7", "x"], 8), "trial": np.arange(24), "rt": 0.1 * y.size}
     )
+    table.loc[3, "rt"] = np.nan
     path = write_memmap(epochs, y, table.assign(kept=table["trial"] > 3), tmp_path)
     X, labels, metadata = load_memmap(path)
     assert labels.dtype == y.dtype
@@ -183,6 +184,9 @@ def test_labels_come_back_as_they_were_written(codes, small, tmp_path):
     chosen = load_memmap(path, conditions=codes[0], subjects="007")
     assert set(chosen[1].tolist()) == {codes[0]}
     assert set(chosen[2]["subject"]) == {"007"}
+    unknown = table.assign(subject=table["subject"].where(table["trial"] > 0))
+    X = load_memmap(write_memmap(epochs, y, unknown, tmp_path, "unknown"))[0]
+    assert pd.isna(X.subjects).tolist() == [True] + 23 * [False]
 
 
 @pytest.mark.parametrize("subjects, expected", [(["1", "12"], "i"), (["007", "12"], "O")])

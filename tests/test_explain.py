@@ -314,7 +314,14 @@ def test_select_keeps_what_belongs_together(explanation):
         np.testing.assert_array_equal(getattr(found, name), getattr(explanation, name)[mask])
     np.testing.assert_array_equal(found.source.data, explanation.source.data[mask])
     assert set(explanation.select(subject=2).subjects) == {2}
-    np.testing.assert_array_equal(explanation.select([3, 1]).y, explanation.y[[1, 3]])
+    order = [17, 3, 3, -1]
+    for chosen in (explanation.select(order), explanation.select(range(18)).select(order[:3])):
+        some = order[: len(chosen)]
+        np.testing.assert_array_equal(chosen.values, explanation.values[some])
+        np.testing.assert_array_equal(chosen.source.data, explanation.source.data[some])
+    assert len(explanation.select(slice(2, 5))) == 3
+    with pytest.raises(IndexError, match="Epochs are chosen by a list of whole numbers"):
+        explanation.select([0.5])
 
 
 def test_what_was_explained_stays_as_it_was(simulated):

@@ -115,7 +115,7 @@ def test_names_and_subjects_follow_the_choice(mapped, recording):
 
 @pytest.mark.parametrize("key", [[0.5], [[1]], (slice(3), 0, 0), (Ellipsis, 3), Ellipsis, "C3"])
 def test_other_indices_are_refused(key, mapped):
-    with pytest.raises(IndexError, match="Epochs in a file are"):
+    with pytest.raises(IndexError, match=r"Epochs (in a file )?are"):
         mapped[key]
     for missing in (200, [200], np.ones(5, dtype=bool)):
         with pytest.raises(IndexError):

@@ -228,6 +228,14 @@ def test_units(pipe):
     in_microvolts = _fit(ToMicrovolts())
     found = StreamPredictor(in_microvolts).push(recording)
     _assert_close(found, in_microvolts[-1].predict_proba(windows), 1e-5)
+    predictor = StreamPredictor(pipe)
+    for _ in range(2):  # whoever goes on is told again
+        with pytest.raises(ValueError, match="one is in volts"):
+            predictor.push(1e6 * recording)
+    raw = mne.io.RawArray(recording, X.info, verbose="ERROR")
+    _assert_close(list(StreamPredictor(pipe).predict_stream(raw)), StreamPredictor(pipe).push(raw))
+    with pytest.warns(UserWarning, match="others were re-referenced"):
+        StreamPredictor(pipe).push(raw.copy().set_eeg_reference("average", verbose="ERROR"))
     with pytest.raises(ValueError, match="tell no sampling rate; say with sfreq"):
         StreamPredictor(EEGTransformerClassifier(**TINY).fit(X.get_data(), y))
 

@@ -25,7 +25,7 @@ def check_output_file(path, suffixes, overwrite=False):
         raise IsADirectoryError(f"{path} is a folder: save under another name.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent} to save {path.name} in.")
-    if path.exists() and not overwrite:
+    if not overwrite and (path.exists() or path.is_symlink()):  # also one that leads nowhere
         raise FileExistsError(
             f"{path} exists already: pass overwrite=True to replace it, or another name."
         )

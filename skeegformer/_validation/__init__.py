@@ -14,6 +14,7 @@ from skeegformer._validation._eeg import (
 from skeegformer._validation._epochs import as_epochs, eeg_picks, in_memory, is_epochs
 from skeegformer._validation._labels import (
     plain_labels,
+    refuse_other_spelling,
     refuse_single_class,
     validate_groups,
     validate_labels,
@@ -23,6 +24,7 @@ from skeegformer._validation._memmap import (
     VOLTS_TO_MICROVOLTS,
     MappedEpochs,
     batches_of,
+    choose,
     read_rows,
 )
 from skeegformer._validation._parameters import (
@@ -36,5 +38,5 @@ from skeegformer._validation._parameters import (
     positive,
     validate_ch_names,
 )
-from skeegformer._validation._processing import warn_of_projections
+from skeegformer._validation._processing import warn_of_other_processing, warn_of_projections
 from skeegformer._validation._scale import in_other_unit

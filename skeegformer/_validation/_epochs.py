@@ -1,5 +1,6 @@
 """Epochs of MNE: telling them, joining them, and picking their electrodes."""
 
+import math
 import warnings
 
 import mne
@@ -54,13 +55,23 @@ def _concatenate(parts):
     log of all, and moves the events.
     """
     first = parts[0]
+    if not any(map(len, parts)):
+        return first  # which is refused for being empty; MNE makes no Epochs of nothing
     event_id, differ = {}, {}
     known = processing_of(first.info)
     for epochs in parts:
         if epochs.ch_names != first.ch_names:
             refuse_channels(epochs.ch_names, first.ch_names, "its first element has")
+        kinds = first.get_channel_types(), epochs.get_channel_types()
+        kinds = zip(first.ch_names, *kinds, strict=True)
+        other = [f"{name} is {a} and {b}" for name, a, b in kinds if a != b]
+        if other:
+            raise ValueError(
+                f"X is a list of Epochs in which channels have different types: {other[0]}; set "
+                "the same in all of them (epochs.set_channel_types)."
+            )
         if (
-            epochs.info["sfreq"] != first.info["sfreq"]
+            not math.isclose(epochs.info["sfreq"], first.info["sfreq"], rel_tol=1e-5)
             or len(epochs.times) != len(first.times)
             or not np.allclose(epochs.times, first.times)
         ):

@@ -57,6 +57,26 @@ def validate_groups(groups, n_epochs):
     return groups
 
 
+def refuse_other_spelling(known, new):
+    """Raise on subjects who seem to be known by another name: 1 as "1" or "01", "S1" as "s1 "."""
+    spelt = {_spelling(subject): subject for subject in known}
+    for subject in new:
+        if (same := spelt.get(_spelling(subject))) is not None:
+            raise ValueError(
+                f"Subject {subject!r} is not known, but {same!r} is: give subjects the same names, "
+                "of the same type, as in fit."
+            )
+
+
+def _spelling(subject):
+    """Give what the spellings of a name have in common."""
+    text = str(subject).strip().casefold()
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def plain_labels(name, labels):
     """Turn labels or subjects into an array of numbers or of text, or refuse them.
 
@@ -78,7 +98,13 @@ def plain_labels(name, labels):
 
 def _column(name, values, is_complete=True):
     """Make an array of labels or subjects, each of the type that it has."""
-    shape = np.asarray(values).shape
+    try:
+        shape = np.shape(values)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} has entries of different lengths; give one label, a number or text, for each "
+            "epoch."
+        ) from error
     if len(shape) != 1 and shape[1:] != (1,):
         raise ValueError(
             f"{name} should be a 1d array with one entry for each epoch, got a "

@@ -130,13 +130,13 @@ class MappedEpochs:
         key, channels = (*parts, slice(None))[:2]
         if isinstance(key, Integral):
             return self.read(np.arange(len(self))[[key]])[0][channels]
-        chosen = _choose(len(self), key)
+        chosen = choose(len(self), key)
         out = copy.copy(self)
         out._rows, out.shape = self._rows[chosen], (len(chosen), *self.shape[1:])
         out.subjects = None if self.subjects is None else self.subjects[chosen]
         if len(parts) == 1:
             return out
-        picks = _choose(self.shape[1], channels)
+        picks = choose(self.shape[1], channels)
         names = None if self.ch_names is None else [self.ch_names[i] for i in picks]
         info = None if self.info is None else mne.pick_info(self.info, picks)
         return out.with_channels(partial(np.take, indices=picks, axis=1), names, info, len(picks))
@@ -201,6 +201,8 @@ class MappedEpochs:
                 f"Epochs need the names of the channels and the sampling rate, and "
                 f"{self.path.name} does not tell: give load_memmap ch_names and sfreq."
             )
+        if not len(self):
+            raise ValueError(f"X is empty: it has no epochs of {self.path.name}.")
         if metadata is None and self.subjects is not None:
             metadata = pd.DataFrame({"subject": self.subjects})
         codes, event_id = np.ones(len(self), dtype=int), None
@@ -244,7 +246,7 @@ class MappedEpochs:
         return out
 
 
-def _choose(n, key):
+def choose(n, key):
     """Turn a slice, a list or an array of indices, or a mask into indices from 0."""
     if not isinstance(key, slice):
         key = np.asarray(key)
@@ -252,7 +254,7 @@ def _choose(n, key):
             key = key.astype(int)
         if key.ndim != 1 or key.dtype.kind not in "iub":
             raise IndexError(
-                "Epochs in a file are chosen by whole numbers, a slice, or a mask, not by an array "
+                "Epochs are chosen by a list of whole numbers, a slice, or a mask, not by an array "
                 f"of {key.ndim} axes and type {key.dtype}."
             )
     return np.arange(n)[key]

@@ -53,7 +53,7 @@ def other_processing(before, now, whose="of fit"):
             f"{states[now['reference']]}: reference all alike (epochs.set_eeg_reference)."
         )
     bands = [(one["highpass"], one["lowpass"]) for one in (before, now)]
-    if not np.allclose(*bands, rtol=0.1, atol=_CLOSE):
+    if None not in bands[0] and not np.allclose(*bands, rtol=0.1, atol=_CLOSE):
         texts = [f"{low:g} to {high:g} Hz" for low, high in bands]
         yield (
             f"The epochs {whose} hold {texts[0]} by their info, but others {texts[1]}: filter all "

@@ -17,7 +17,7 @@ FILES = (".ckpt", ".pt")  # of eeg-transformer
 def find_runs(patterns):
     """List the runs that are meant; a shell resolves patterns itself, unless quoted."""
     paths = []
-    for pattern in patterns:
+    for pattern in (str(Path(pattern).expanduser()) for pattern in patterns):
         # Path.glob takes no pattern that begins at the root.
         matches = sorted(glob.glob(pattern)) if re.search(r"[*?\[]", pattern) else [pattern]  # noqa: PTH207
         runs = [Path(match) for match in matches]

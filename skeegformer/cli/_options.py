@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -71,6 +72,11 @@ def add_options(parser, options, *, suppress=False):
             if option.many or not option.choices:
                 settings["metavar"] = option.flags[0].strip("-").upper()
         parser.add_argument(*option.flags, **settings)
+
+
+def expanded(text):
+    """Read a path; a shell leaves ~ as it is after --output=, and YAML always."""
+    return Path(text).expanduser()
 
 
 def whole(text):

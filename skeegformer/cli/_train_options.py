@@ -162,7 +162,7 @@ def check_options(options, path):
     words = []
     for name, value in options.items():
         if name not in OPTIONS:
-            near = difflib.get_close_matches(str(name), OPTIONS, n=1)
+            near = difflib.get_close_matches(str(name), OPTIONS, n=1, cutoff=0.75)
             raise ValueError(
                 f"{path} has {name!r}, which is no option"
                 + (f"; {near[0]} is." if near else f"; there are {', '.join(OPTIONS)}.")

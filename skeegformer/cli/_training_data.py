@@ -1,5 +1,6 @@
 """The epochs of a training run, from an export, files of Epochs or recordings."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,12 @@ def check_data_options(options):
             f"--{wrong[0].replace('_', '-')} belongs to an export; leave it out with "
             f"{'--task' if options['task'] else 'files of Epochs'}."
         )
+    given = [Path(path).expanduser().resolve() for path in options["data"] or ()]
+    twice = [str(path) for path in given if given.count(path) > 1]
+    if twice:
+        raise ValueError(f"--data names {twice[0]} more than once; name each file once.")
+    if "" in (options["data"] or ()):
+        raise ValueError("--data is empty; name a file.")
     for path in options["data"] or ():
         if Path(path).suffix.lower() in _RECORDINGS:
             raise ValueError(_no_epochs(path))
@@ -107,8 +114,8 @@ def read_ch_names(text):
 
     if text is None or text == "eegmmi":
         return text and list(CH_NAMES)
-    if Path(text).is_file():
-        text = Path(text).read_text(encoding="utf-8")
+    with suppress(OSError):  # names, and so many of them may be too long for one of a file
+        text = Path(text).expanduser().read_text(encoding="utf-8")
     return text.replace(",", " ").split()
 
 
@@ -164,6 +171,8 @@ def _epochs(options):
     import mne
     import pandas as pd
 
+    from skeegformer._validation import as_epochs
+
     parts = []
     for path in options["data"]:
         try:
@@ -184,7 +193,7 @@ def _epochs(options):
     codes = {code: name for X in parts for name, code in X.event_id.items()}
     if any(codes[code] != name for X in parts for name, code in X.event_id.items()):
         raise ValueError("The files of --data give one event code different names.")
-    X = mne.concatenate_epochs(parts) if len(parts) > 1 else parts[0]
+    X = as_epochs(parts) if len(parts) > 1 else parts[0]
     y = np.array([codes[code] for code in X.events[:, 2]])
     return _choose(X, y, pd.concat(tables, ignore_index=True), options, ("conditions", "subjects"))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from skeegformer._utils.files import replacing
 from skeegformer.cli._arguments import check_jobs, number_list, recorded
 from skeegformer.cli._files import claim_folder, write_table
-from skeegformer.cli._options import Command, Option, add_options
+from skeegformer.cli._options import Command, Option, add_options, expanded
 from skeegformer.datasets._tasks import BENCHMARK_TASKS, STANDARD_TASKS
 
 _DESCRIPTION = """\
@@ -87,7 +87,7 @@ _OPTIONS = [
         "output",
         "folder for the results; one that was begun with the same settings is continued",
         None,
-        Path,
+        expanded,
         Path("skeegformer-benchmark"),
     ),
 ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from skeegformer.cli._arguments import check_jobs, number_list
 from skeegformer.cli._files import claim_folder, write_figure, write_table
-from skeegformer.cli._options import Command, Option, add_options
+from skeegformer.cli._options import Command, Option, add_options, expanded
 from skeegformer.datasets._tasks import TASKS
 
 _DESCRIPTION = """\
@@ -30,7 +30,9 @@ _OPTIONS = [
     Option("folds", "number of folds over subjects", type=int, default=4),
     Option("seed", "seed of simulation and training", type=int, default=0),
     Option("jobs", "processes to train in; -1 for one per core", type=int, default=-1),
-    Option("output", "folder for scores.csv and topomap.png", None, Path, Path("skeegformer-demo")),
+    Option(
+        "output", "folder for scores.csv and topomap.png", None, expanded, Path("skeegformer-demo")
+    ),
     Option("overwrite", "replace these files where they are there", type=bool, default=False),
 ]
 

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from skeegformer.cli._arguments import count, number_list
-from skeegformer.cli._options import Command, Option, add_options
+from skeegformer.cli._options import Command, Option, add_options, expanded
 
 _DESCRIPTION = """\
 Download recordings of PhysioNet's EEG Motor Movement/Imagery Dataset that are not on this machine
@@ -42,7 +42,7 @@ def _subjects(text):
 _OPTIONS = [
     Option("task", "see below (default: all)", default=["all"], many=True),
     Option("subjects", "such as 1-8 or 1,2,5-9, or all (default: all 109)", type=_subjects),
-    Option("output", "folder for the files", None, Path, Path("skeegformer-data")),
+    Option("output", "folder for the files", None, expanded, Path("skeegformer-data")),
     Option("name", "last part of the files' names (default: the tasks)"),
     Option("window", "seconds in an epoch, of every task", type=float, default=2.0),
     Option("l_freq", "lower edge of a pass band in Hz, before epochs are cut", type=float),

@@ -17,7 +17,7 @@ from skeegformer.cli._explained_runs import (
     refuse_different,
 )
 from skeegformer.cli._files import claim_folder, write_figure, write_table
-from skeegformer.cli._options import Command, Option, add_options
+from skeegformer.cli._options import Command, Option, add_options, expanded
 
 _METHODS = ("rollout", "gradient-rollout", "integrated-gradients", "occlusion", "permutation")
 _DESCRIPTION = """\
@@ -73,7 +73,11 @@ _OPTIONS = [
     Option("min_confidence", "least probability of a prediction", type=float, default=0.0),
     Option("evaluate", "put the map to the test, for minutes", type=bool, default=False),
     Option(
-        "output", "folder for several runs together", None, Path, Path("skeegformer-explanation")
+        "output",
+        "folder for several runs together",
+        None,
+        expanded,
+        Path("skeegformer-explanation"),
     ),
     Option("overwrite", "replace files that are there already", type=bool, default=False),
 ]

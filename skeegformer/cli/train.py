@@ -15,7 +15,7 @@ from skeegformer.cli import _training_data as data
 from skeegformer.cli._arguments import count, name_flags
 from skeegformer.cli._files import write_figure, write_table
 from skeegformer.cli._model import make_classifier, make_steps
-from skeegformer.cli._options import Command, Option
+from skeegformer.cli._options import Command, Option, expanded
 from skeegformer.cli._train_options import (
     FLAGS,
     OPTIONS,
@@ -48,10 +48,10 @@ was at fault, 130 after Ctrl-C.
 # Ends by scheduler and terminal, of which Windows has only the first.
 _ENDINGS = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
 _RUN = [
-    Option("output", "folder of runs", None, Path, Path("runs")),
+    Option("output", "folder of runs", None, expanded, Path("runs")),
     Option("name", "its folder in there (default: after the data); NAME-2 where NAME is taken"),
-    Option("resume", "folder of an interrupted run, to go on with all its options", type=Path),
-    Option("config", "YAML file of options, or another run's config.yaml", type=Path),
+    Option("resume", "folder of an interrupted run, to go on with all its options", type=expanded),
+    Option("config", "YAML file of options, or another run's config.yaml", type=expanded),
     Option(
         "preset",
         "eeg-transformer: network and training of its script, without filters; -2022: as before 7 "

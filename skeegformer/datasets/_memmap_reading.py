@@ -93,7 +93,7 @@ def load_memmap(
     is_known = not (table["subject"] == UNKNOWN).all()
     # Another table of labels may have other types than the one that the header describes.
     table = _restore_types(table, None if labels is not None else (header or {}).get("label_types"))
-    subjects = table["subject"].to_numpy() if is_known else None
+    subjects = table["subject"].replace("", None).to_numpy() if is_known else None
     X = MappedEpochs(
         path, shape, unit=unit, ch_names=ch_names, sfreq=sfreq, info=info, subjects=subjects
     )
@@ -152,7 +152,8 @@ def _is_complete(header):
         and isinstance(header["unit"], str)
         and isinstance(header.get("sha256"), dict)
         and all(np.dtype(kind).kind in "biuf" for kind in types)
-        and (names is None or (len(names) == n_chans and set(map(type, names)) == {str}))
+        and (names is None or len(set(names)) == len(names) == n_chans)
+        and (names is None or set(map(type, names)) == {str})
         and isinstance(rate, int | float | None)
         and isinstance(header.get("line_freq"), int | float | None)
     )
@@ -194,7 +195,9 @@ def _restore_types(labels, types):
         types = {"subject": "int64"} if is_whole else {}
     try:
         typed = {
-            column: labels[column] == "True" if kind == "bool" else labels[column].astype(kind)
+            column: labels[column] == "True"
+            if kind == "bool"
+            else labels[column].replace("", "nan").astype(kind)  # of missing values
             for column, kind in types.items()
             if column in labels
         }
@@ -246,8 +249,8 @@ def _find_info(path, header, ch_names, sfreq):
     if ch_names is None or sfreq is None:
         return ch_names, sfreq, None
     if "positions" in described:
-        places = [place or [math.nan] * 3 for place in described["positions"]]
         try:
+            places = [place or [math.nan] * 3 for place in described["positions"]]
             info = make_info({**described, "positions": places})
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise _damaged(sister(path, "head")) from error

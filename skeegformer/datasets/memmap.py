@@ -229,11 +229,15 @@ def write_memmap(
             "sfreq": float(sfreq) if known and sfreq is not None else None,
         }
     options = {"zscore": zscore, "overwrite": overwrite}
+    # Indexing Epochs takes the longer the more there are: many are cut from their array.
+    whole = X.get_data(copy=False) if is_epochs(X) and transformer is None else None
+    picks = None if whole is None else eeg_picks(X)
 
     def chunks():
         for start in range(0, len(X), BATCH):
-            rows = labels[start : start + BATCH]
-            block, *_ = _values(X[start : start + BATCH], transformer)
+            some = slice(start, start + BATCH)
+            rows = labels[some]
+            block = _values(X[some], transformer)[0] if whole is None else whole[some, picks]
             if len(block) != len(rows):
                 raise ValueError(
                     f"The transformer makes {len(block)} epochs of {len(rows)}; only one "
@@ -255,6 +259,9 @@ def _table(n_epochs, y, metadata):
     metadata = pd.DataFrame(index=range(n_epochs)) if metadata is None else metadata
     if not isinstance(metadata, pd.DataFrame):
         raise TypeError(f"metadata is a {type(metadata).__name__}, but has to be a DataFrame.")
+    twice = metadata.columns[metadata.columns.duplicated()].tolist()
+    if twice:
+        raise ValueError(f"metadata has several columns {twice[0]!r}; give each another name.")
     if len(metadata) != n_epochs:
         raise ValueError(f"X has {n_epochs} epochs, but metadata has {len(metadata)} rows.")
     if not n_epochs:

@@ -20,6 +20,11 @@ from skeegformer.preprocessing import EuclideanAlignment
 def check_epochs(X, y, groups, of_task=""):
     """Check that epochs, labels and subjects belong together; return the latter two as arrays."""
     if hasattr(groups, "columns"):
+        if "subject" not in groups:
+            raise ValueError(
+                "groups is a table without the column 'subject', which says whom epochs are from; "
+                "rename that column, or pass it."
+            )
         groups = groups["subject"]
     if groups is None:
         raise ValueError("groups=None: say which subject each epoch is from.")

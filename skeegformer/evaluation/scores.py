@@ -87,10 +87,10 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
     [1, 2, 3, 4]
     """
     seeds = tuple(np.ravel(seeds).tolist())
-    if not isinstance(pipelines, dict) or not pipelines or not seeds:
+    if not isinstance(pipelines, dict) or not pipelines or not 0 < len(seeds) == len({*seeds}):
         raise ValueError(
             f"pipelines={pipelines!r} and seeds={seeds!r}: give a dict of names and pipelines with "
-            "at least one, and at least one seed."
+            "at least one, and at least one seed, each of them once."
         )
     for name, pipeline in pipelines.items():
         if isinstance(pipeline, type) or not hasattr(pipeline, "get_params"):

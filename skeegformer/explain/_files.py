@@ -78,7 +78,10 @@ def load(cls, path, *, info=None):
     values = load_fields(path)
     if info is not None:
         raise ValueError(f"{path} knows its channels: leave out info.")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no explanation that could be used: {error}") from error
 
 
 def _read_attention(path, info):

@@ -177,7 +177,7 @@ def _check_bands(bands, sfreq):
             "give it sfreq=, or fit on Epochs."
         )
     bands = BANDS if bands is None else bands
-    if not isinstance(bands, dict):
+    if not isinstance(bands, dict) or not bands:
         raise ValueError(
             f"bands={bands!r} is no dict of names and limits in Hz, such as {{'alpha': (8, 13)}}."
         )

@@ -1,12 +1,13 @@
 """The result of an explainer: a value for every epoch and channel, and what belongs to it."""
 
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
 
-from skeegformer._validation import check_one_of, name_channels
+from skeegformer._validation import check_one_of, choose, name_channels, validate_groups
 from skeegformer.explain._exports import to_dataframe, to_evoked
 from skeegformer.explain._figures import (
     plot_bars,
@@ -24,6 +25,8 @@ from skeegformer.explain.faithfulness import evaluate
 from skeegformer.explain.methods import METHODS
 from skeegformer.explain.patterns import patterns
 
+# What settings have to share, where they are known, for values to mean the same.
+_MEANING = ("target", "replacement", "neighbors", "head_fusion", "residual", "convention")
 # What has one entry for every epoch, and so is indexed together.
 PER_EPOCH = ("token_values", "probabilities", "y", "targets", "subjects", "connections")
 
@@ -119,6 +122,24 @@ class Explanation:
     to_report = to_report
     save = save
     load = classmethod(load)
+
+    def __post_init__(self):
+        shape = np.shape(self.token_values)
+        given = {name: getattr(self, name) for name in PER_EPOCH}
+        fits = {
+            **{name: np.shape(v)[:1] == shape[:1] for name, v in given.items() if v is not None},
+            "token_values": len(shape) == 3 and shape[2] == len(self.parts),
+            "ch_names": self.ch_names is None or (len(self.ch_names),) == shape[1:2],
+            "classes": np.shape(self.classes) == np.shape(self.probabilities)[1:],
+        }
+        for name, fit in fits.items():
+            if not fit:
+                raise ValueError(
+                    f"{name} of the explanation does not fit the rest: values have the shape "
+                    "(n_epochs, n_chans, n_parts), and probabilities (n_epochs, n_classes)."
+                )
+        check_one_of("method", self.method, tuple(METHODS))
+        check_one_of("part_kind", self.part_kind, ("time", "band"))
 
     def __len__(self):
         return len(self.token_values)
@@ -216,7 +237,7 @@ class Explanation:
         Parameters
         ----------
         epochs : array-like or None, default=None
-            Indices or a mask.
+            Indices, a slice or a mask; epochs come in the order of indices.
         label : object or None, default=None
             Keep epochs of this class (true labels where known, else predicted).
         subject : object or None, default=None
@@ -230,15 +251,18 @@ class Explanation:
         -------
         Explanation
             Of the epochs that meet all conditions; permutation importance belongs to all
-            epochs and is dropped.
+            epochs and is dropped where some are left out.
 
         Raises
         ------
         ValueError
             If no epoch is left, or labels or subjects are asked for and not known.
+        IndexError
+            If there are no such epochs.
         """
-        keep = np.zeros(len(self), dtype=bool)
-        keep[slice(None) if epochs is None else np.asarray(epochs)] = True
+        epochs = slice(None) if epochs is None else epochs
+        rows = choose(len(self), [epochs] if isinstance(epochs, Integral) else epochs)
+        keep = np.ones(len(self), dtype=bool)
         if label is not None:
             check_one_of("label", label, self.classes.tolist())
             keep &= self.labels() == label
@@ -252,15 +276,17 @@ class Explanation:
         if not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence={min_confidence} is not a probability.")
         keep &= self.confidences >= min_confidence
-        if not keep.any():
+        rows = rows[keep[rows]]
+        if not len(rows):
             said = f"the highest confidence is {self.confidences.max():.2f}"
             if self.y is not None:
                 said += f", {np.mean(self.predictions == self.y):.0%} of predictions are correct"
             raise ValueError(f"No epoch of {len(self)} is left: {said}.")
         known = [name for name in PER_EPOCH if getattr(self, name) is not None]
-        changes = {name: getattr(self, name)[keep] for name in known}
-        changes["source"] = self.source and self.source.select(keep)
-        changes["permutation"] = self.permutation if keep.all() else None
+        changes = {name: getattr(self, name)[rows] for name in known}
+        changes["source"] = self.source and self.source.select(rows)
+        is_all = np.array_equal(np.sort(rows), np.arange(len(self)))
+        changes["permutation"] = self.permutation if is_all else None
         return replace(self, **changes)
 
     def __repr__(self):
@@ -302,9 +328,19 @@ def concatenate_explanations(explanations):
     """
     explanations = list(explanations)
     check_alike(explanations, ("method", "ch_names", "parts", "part_kind", "classes"), "joined")
+    for name in _MEANING:
+        found = [one.settings[name] for one in explanations if name in one.settings]
+        if any(value != found[0] for value in found):
+            raise ValueError(
+                f"The explanations were made with different {name}, "
+                f"{' and '.join(sorted(set(map(repr, found))))}, and cannot be joined."
+            )
     joined = {}
     for name in PER_EPOCH:
         values = [getattr(one, name) for one in explanations]
+        if name == "subjects":  # of which NumPy would make text, and of 1 and "1" one person
+            some = [value.tolist()[0] for value in values if value is not None]
+            validate_groups(some, len(some))
         joined[name] = None if any(value is None for value in values) else np.concatenate(values)
     sources = [one.source for one in explanations if one.source is not None]
     n_models = len({id(source.classifier.net_) for source in sources})

@@ -208,7 +208,7 @@ def _draw(explanation, n_epochs, rng):
     labels = pd.Series(explanation.labels()[order])
     of_class = labels.groupby(labels)
     turns = of_class.cumcount() / of_class.transform("size")
-    return order[np.argsort(turns, kind="stable")[:n_epochs]]
+    return np.sort(order[np.argsort(turns, kind="stable")[:n_epochs]])
 
 
 def _tell_epochs(explanation, n_whole, curves):

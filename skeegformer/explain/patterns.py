@@ -74,7 +74,8 @@ class SourcePatterns:
     def __repr__(self):
         peaks = self.frequencies[self.spectra.argmax(axis=1)]
         lines = [
-            f"  {share:.1%}, spectrum highest at {peak:.0f} Hz: more {token} is evidence for {label}"
+            f"  {share:.1%}, spectrum highest at {peak:.0f} Hz: "
+            f"more {token} is evidence for {label}"
             for share, peak, token, label in zip(
                 self.shares, peaks, self.tokens, self.classes, strict=True
             )

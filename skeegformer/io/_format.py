@@ -65,7 +65,7 @@ def read_file(path, kind, decode):
         raise IsADirectoryError(f"{path} is a folder: give the file in it.")
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    if path.suffix != SUFFIX:
+    if path.suffix.lower() != SUFFIX:  # as `check_output_file` allows
         raise ValueError(f"{path} does not end in {SUFFIX}, as all files of skeegformer do.")
     try:
         content = path.read_bytes()

@@ -10,7 +10,9 @@ from skeegformer._validation import (
     VOLTS_TO_MICROVOLTS,
     check_positive,
     in_other_unit,
+    refuse_other_objects,
     validate_ch_names,
+    warn_of_other_processing,
     warn_of_projections,
 )
 from skeegformer.io._frozen import freeze
@@ -153,6 +155,8 @@ class StreamPredictor:
         self._choose_rows(steps, classifier, ch_names)
         self._is_volts = any(estimator.info_ is not None for estimator in estimators)
         self._processing, self._unit = getattr(estimators[0], "_processing", None), unit
+        if self._processing and steps:  # filters among them decide on the band
+            self._processing = self._processing | {"highpass": None, "lowpass": None}
         self._typical = getattr(classifier, "_input_scale", 0)
         self.classes_ = classifier.classes_
         self._device = next(self._network.parameters()).device
@@ -170,6 +174,7 @@ class StreamPredictor:
             stage.reset()
         self._kept = np.empty((len(self._rows), 0))
         self._n_pushed = self._n_seen = self._n_predicted = 0
+        self._is_known_unit = False
         return self
 
     @torch.no_grad()
@@ -205,7 +210,7 @@ class StreamPredictor:
             ends.append(end)
             self._n_predicted += 1
         self._kept = signal[:, max(0, signal.shape[1] - self._n_times) :].copy()
-        if ends and self._n_predicted == len(ends):
+        if ends and not self._is_known_unit:
             self._check_unit(signal[:, ends[0] - start - self._n_times : ends[0] - start])
         predictions = []
         for i in range(0, len(ends), _BATCH):
@@ -232,7 +237,7 @@ class StreamPredictor:
         StreamPrediction
             As soon as there is one.
         """
-        for chunk in chunks:
+        for chunk in [chunks] if isinstance(chunks, mne.io.BaseRaw) else chunks:
             yield from self.push(chunk)
 
     def _choose_rows(self, steps, classifier, ch_names):
@@ -280,6 +285,7 @@ class StreamPredictor:
         return samples * factor
 
     def _open_array(self, chunk):
+        refuse_other_objects(type(self).__name__, chunk)
         chunk = np.asarray(chunk)
         if chunk.ndim != 2 or len(chunk) != self._n_rows:
             raise ValueError(
@@ -299,6 +305,7 @@ class StreamPredictor:
                 f"{self.sfreq:g} Hz."
             )
         warn_of_projections(self._processing, raw.info)
+        warn_of_other_processing(self._processing, raw.info)
         factor = VOLTS_TO_MICROVOLTS if self._is_volts or self._unit else 1.0
         if self._names is not None:
             return raw.get_data(picks=self._find(raw.ch_names, "chunk")), factor
@@ -313,3 +320,4 @@ class StreamPredictor:
                 f"{self._typical:.2g}: one is in volts, the other in microvolts. Say with unit='V' "
                 "or unit='uV' which the chunks are in."
             )
+        self._is_known_unit = True

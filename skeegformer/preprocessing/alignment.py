@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import VOLTS_TO_MICROVOLTS, validate_groups
+from skeegformer._validation import VOLTS_TO_MICROVOLTS, refuse_other_spelling, validate_groups
 from skeegformer.preprocessing._base import (
     SignalTransformer,
     like_input,
@@ -170,7 +170,10 @@ class EuclideanAlignment(SignalTransformer):
 
     def _align(self, eeg, groups):
         data = working_copy(eeg) * _unit(eeg)
-        for subject, rows in _subjects(eeg, groups):
+        subjects = _subjects(eeg, groups)
+        known = self.whiteners_
+        refuse_other_spelling(known, [one for one, _ in subjects if one not in known])
+        for subject, rows in subjects:
             whitener = self.whiteners_.get(subject)
             if whitener is None:
                 _, whitener = self._reference(subject, data[rows])

@@ -221,11 +221,15 @@ class StandardizedNetwork(nn.Module):
                 f"{network.__name__} cannot be made for epochs of {n_times} samples and {n_chans} "
                 f"channels, most often because they are too short: {error}"
             ) from error
-        if logits.shape != (1, n_outputs):
+        shape = getattr(logits, "shape", None)
+        if shape != (1, n_outputs):
+            given = f"a {type(logits).__name__}" if shape is None else tuple(shape)
             raise ValueError(
-                f"{network.__name__} gives {tuple(logits.shape)} for an epoch, but has to give a "
+                f"{network.__name__} gives {given} for an epoch, but has to give a "
                 f"logit for each of {n_outputs} classes, (n_epochs, {n_outputs})."
             )
+        if not any(True for _ in self.network.parameters()):
+            raise ValueError(f"{network.__name__} has no parameters, and nothing could be learnt.")
         self.network.train()
         if channels_last:
             self.network.to(memory_format=torch.channels_last)
