@@ -99,7 +99,7 @@ def plain_labels(name, labels):
 def _column(name, values, is_complete=True):
     """Make an array of labels or subjects, each of the type that it has."""
     try:
-        shape = np.shape(values)
+        shape = np.asarray(values).shape
     except ValueError as error:
         raise ValueError(
             f"{name} has entries of different lengths; give one label, a number or text, for each "
