@@ -1,6 +1,8 @@
 """What a benchmark's pipelines may know, and that its numbers are those of the fits by hand."""
 
+import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import numpy as np
@@ -25,7 +27,7 @@ from skeegformer import (
 )
 from skeegformer.baselines import benchmark_pipelines
 from skeegformer.evaluation import run_benchmark
-from skeegformer.evaluation._fold import one_thread
+from skeegformer.evaluation._fold import one_thread, take
 from skeegformer.evaluation._splitting import refuse_alignment
 from skeegformer.evaluation.benchmark import COLUMNS
 
@@ -219,6 +221,23 @@ def test_scores_do_not_depend_on_processes(loaded, tmp_path):
     lines = read_log(tmp_path / "log")
     assert {line["threads"] for line in lines} == {1}
     assert len({line["process"] for line in lines}) >= 2
+
+
+def test_threads_may_take_from_the_same_epochs(loaded):
+    """MNE empties Epochs for a moment while it indexes them."""
+    X, y, _ = loaded
+    X, data = X.copy(), X.get_data()
+    rows = [np.flatnonzero(y == label) for label in np.unique(y)] * 50
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda some: take(X, some).get_data(copy=False), rows))
+    finally:
+        sys.setswitchinterval(before)
+    for one, some in zip(found, rows, strict=True):
+        np.testing.assert_array_equal(one, data[some])
+    np.testing.assert_array_equal(X.get_data(), data)
 
 
 def test_scores_are_the_same_on_a_cluster(loaded, tmp_path):

@@ -5,6 +5,7 @@ import warnings
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from threading import Lock
 
 import numpy as np
 from sklearn.base import clone
@@ -16,6 +17,8 @@ from sklearn.utils.parallel import Parallel, delayed
 from skeegformer._utils.routing import routed_groups
 from skeegformer._validation import MappedEpochs, is_epochs
 from skeegformer.evaluation._splitting import has_one_class_each
+
+_ONE_AT_A_TIME = Lock()
 
 
 def score_fold(pipeline, X, y, groups, train, test, *, seed, information=None):
@@ -148,7 +151,10 @@ def seed_names(pipeline):
 
 def take(X, rows):
     """Index epochs; Epochs by themselves, since scikit-learn would take them apart one by one."""
-    return X[rows] if is_epochs(X) and not isinstance(X, list) else _safe_indexing(X, rows)
+    if not is_epochs(X) or isinstance(X, list):
+        return _safe_indexing(X, rows)
+    with _ONE_AT_A_TIME:  # for a moment MNE empties the Epochs that it indexes
+        return X[rows]
 
 
 def without_metadata(X):
