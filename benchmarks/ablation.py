@@ -166,7 +166,9 @@ def main():
     options = parser(__doc__, tasks=STANDARD_TASKS)
     options.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     args = options.parse_args()
-    renew(TABLE, "variant", [*FORMER, *VARIANTS], lambda task: score(task, args), args)
+    renew(
+        TABLE, "variant", [*FORMER, *VARIANTS], lambda task: score(task, args), args, as_rows=True
+    )
 
 
 if __name__ == "__main__":

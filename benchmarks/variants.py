@@ -71,7 +71,7 @@ def _on_device(pipelines, device, information, task):
     return made
 
 
-def renew(path, column, names, score, args, note=None):
+def renew(path, column, names, score, args, note=None, as_rows=False):
     """Score all tasks, put the rows into a table, and write and print the means of all rows.
 
     Parameters
@@ -88,6 +88,8 @@ def renew(path, column, names, score, args, note=None):
         Of `parser`.
     note : callable, default=None
         Takes all rows; says in whole sentences what to know beside the means.
+    as_rows : bool, default=False
+        Whether variants are rows of the table of means, for many of them.
     """
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")  # reaches the processes that train
     key = ["task", "information", "pipeline", "seed", column]
@@ -96,14 +98,14 @@ def renew(path, column, names, score, args, note=None):
         scores = pd.concat(parts, ignore_index=True)
         keep(merged(scores, path, key, alike=("subject", "protocol")), path)
     scores = pd.read_csv(path)
-    text = _means(scores, column, names, note(scores) if note else "")
+    text = _means(scores, column, names, note(scores) if note else "", as_rows)
     with replacing(path.with_suffix(".md")) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(text)
 
 
-def _means(scores, column, names, note):
-    """Make a table of means, a column for each variant."""
+def _means(scores, column, names, note, as_rows):
+    """Make a table of means, a column for each variant, or a row."""
     rows = ["information", "task", "pipeline"]
     means = scores.groupby([*rows, column, "seed", "subject"])["balanced_accuracy"].mean()
     means = means.groupby([*rows, column]).mean().unstack()
@@ -115,8 +117,14 @@ def _means(scores, column, names, note):
         f"on, in {scores['fold'].nunique()} folds",
         *said_seeds(scores, ["information", "task", column]),
     ]
+    head = f"{'. '.join(said)}. {note}".rstrip()
+    if as_rows:
+        means = means.droplevel("pipeline").T
+        means.columns = [", ".join(labels) for labels in means.columns]
+        means = means.assign(mean=means.mean(axis=1))
+        return f"{head}\n\n{means.to_markdown(floatfmt='.3f')}\n"
     lines = [
-        f"{'. '.join(said)}. {note}".rstrip(),
+        head,
         "",
         f"| {' | '.join(rows)} | " + " | ".join(means.columns) + " |",
         "|---" * len(rows) + "|---:" * means.shape[1] + "|",
