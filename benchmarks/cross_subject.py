@@ -147,13 +147,14 @@ def main():
         args.table.parent.mkdir(parents=True, exist_ok=True)
         keep(scores, args.table)
     scores = pd.read_csv(args.table)
-    reference = "CSP+LDA" if args.table.resolve() == TABLE.resolve() else OURS
+    is_main = args.table.resolve() == TABLE.resolve()
+    reference = "CSP+LDA" if is_main else OURS
     write(args.table.with_suffix(".md"), f"{lead(scores)}\n\n{tables(scores, reference)}\n")
     if args.docs:
         page = HERE.parent / "docs" / "benchmark.rst"
         text = tables(scores, reference, format="rst", by_subject=False)
         write_between_markers(page, args.table.stem.replace("_", "-"), text)
-        if args.table.resolve() == TABLE.resolve():
+        if is_main:
             rows = scores[scores["information"] != "calibrated"]
             text = f"{overview(rows)}\n\n{textwrap.fill(lead(scores), 100)}"
             write_between_markers(HERE.parent / "README.md", "cross-subject", text)

@@ -121,14 +121,8 @@ def _means(scores, column, names, note, as_rows):
     if as_rows:
         means = means.droplevel("pipeline").T
         means.columns = [", ".join(labels) for labels in means.columns]
-        means = means.assign(mean=means.mean(axis=1))
-        return f"{head}\n\n{means.to_markdown(floatfmt='.3f')}\n"
-    lines = [
-        head,
-        "",
-        f"| {' | '.join(rows)} | " + " | ".join(means.columns) + " |",
-        "|---" * len(rows) + "|---:" * means.shape[1] + "|",
-    ]
-    for labels, row in means.iterrows():
-        lines.append("| " + " | ".join([*labels, *map(digits, row)]) + " |")
-    return "\n".join(lines) + "\n"
+        means = means.assign(mean=means.mean(axis=1)).reset_index()
+    else:
+        means = means.reset_index()
+    cells = means.map(lambda cell: cell if isinstance(cell, str) else digits(cell))
+    return f"{head}\n\n{cells.to_markdown(index=False, disable_numparse=True)}\n"

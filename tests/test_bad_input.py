@@ -793,6 +793,8 @@ def test_labels_and_subjects_keep_their_types(s):
     assert fitted.classes_.dtype == np.int64
     assert list(fitted.subject_means_) == [1, 2, 3, 4]
     assert all(type(subject) is int for subject in fitted.subject_means_)
+    named = make(adapt=True, mirror=None).fit(s.X, s.y, [f"1{i}" for i in s.g])
+    named.predict(s.X, [f"1_{i}" for i in s.g])  # other people than 11, 12, ...
     assert make().fit(s.X, pd.array([True, False] * 20, dtype="boolean")).classes_.dtype == bool
     assert make().fit(s.X, pd.Categorical(s.y)).classes_.tolist() == ["left", "right"]
 

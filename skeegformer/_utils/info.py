@@ -38,7 +38,7 @@ def describe_info(info):
         "ch_names": list(info["ch_names"]),
         "sfreq": float(info["sfreq"]),
         "bads": list(info["bads"]),
-        "filters": [float(info["highpass"] or 0.0), float(info["lowpass"] or info["sfreq"] / 2)],
+        "filters": pass_band(info),
         "reference": int(info["custom_ref_applied"]),
         "positions": [_plain(channel["loc"][:3]) for channel in info["chs"]],
         "landmarks": {
@@ -57,6 +57,11 @@ def describe_info(info):
     ]
     described["single"] = all(point["r"].dtype.itemsize == 4 for point in points)
     return described
+
+
+def pass_band(info):
+    """List the limits of the filters that a recording went through, in Hz."""
+    return [float(info["highpass"] or 0.0), float(info["lowpass"] or info["sfreq"] / 2)]
 
 
 def make_info(described):

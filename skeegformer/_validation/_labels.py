@@ -1,5 +1,7 @@
 """Labels and subjects, one for each epoch."""
 
+import re
+
 import numpy as np
 import pandas as pd
 from sklearn.utils import assert_all_finite, column_or_1d
@@ -71,10 +73,8 @@ def refuse_other_spelling(known, new):
 def _spelling(subject):
     """Give what the spellings of a name have in common."""
     text = str(subject).strip().casefold()
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    number = re.fullmatch(r"0*(\d+)(\.0*)?", text)
+    return number[1] if number else text
 
 
 def plain_labels(name, labels):

@@ -8,6 +8,8 @@ import warnings
 import mne
 import numpy as np
 
+from skeegformer._utils.info import pass_band
+
 # Limits of filters in Hz that are closer than this, or than a tenth, are the same.
 _CLOSE = 0.5
 _AVERAGE = mne.io.constants.FIFF.FIFFV_PROJ_ITEM_EEG_AVREF
@@ -18,12 +20,13 @@ def processing_of(info):
     if info is None:
         return None
     applied = [proj for proj in info["projs"] if proj["active"]]
+    low, high = pass_band(info)
     average = any(proj["kind"] == _AVERAGE for proj in applied)
     return {
         "projections": sorted(proj["desc"] for proj in applied),
         "reference": average or bool(info["custom_ref_applied"]),
-        "highpass": float(info["highpass"] or 0.0),
-        "lowpass": float(info["lowpass"] or info["sfreq"] / 2),
+        "highpass": low,
+        "lowpass": high,
     }
 
 
