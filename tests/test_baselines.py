@@ -31,7 +31,7 @@ from skeegformer.baselines import (
     benchmark_pipelines,
     make_baseline,
 )
-from skeegformer.baselines.band_features import FILTER_BANK, FilterBankCSP, LogBandPower
+from skeegformer.baselines._band_features import FILTER_BANK, FilterBankCSP, LogBandPower
 from skeegformer.baselines.braindecode import (
     FASTER_CHANNELS_LAST,
     NETWORKS,

@@ -11,7 +11,7 @@ from scipy.special import softmax
 from skeegformer import EEGTransformerClassifier
 from skeegformer.nn import EEGTransformer, SignedAttention
 from skeegformer.nn._recording import recording
-from skeegformer.nn.transformer import subject_means
+from skeegformer.nn.transformer import _subject_means
 
 PAIRS = [1, 0, 2, 4, 3]  # two pairs, and a channel on the midline
 SWAPPED = [1, 0, 2]
@@ -539,7 +539,7 @@ def test_subjects_are_centred_on_their_own_means(pairs):
 
 def test_means_of_subjects():
     tokens = _noise(5, 1, 2, 3, 4)
-    means = subject_means(tokens, torch.tensor([0, 3, 3, 0, 0]))
+    means = _subject_means(tokens, torch.tensor([0, 3, 3, 0, 0]))
     assert means.shape == (4, 1, 3, 4)
     torch.testing.assert_close(means[0], tokens[[0, 3, 4], :, 0].mean(dim=0))
     torch.testing.assert_close(means[3], tokens[[1, 2], :, 0].mean(dim=0))

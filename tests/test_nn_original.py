@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from skeegformer.nn import OriginalTransformer, tokens_to_channels
-from skeegformer.nn.original import shuffle
+from skeegformer.nn.original import _shuffle
 
 
 def _network(**params):
@@ -113,9 +113,9 @@ def test_the_average_epoch_is_what_normalisation_takes_for_zero():
 def test_shuffle_moves_what_it_says():
     features = torch.arange(6 * 4 * 3.0).reshape(6, 4, 3, 1)
     torch.manual_seed(0)
-    channels = shuffle(features, "channels")
-    temporal = shuffle(features, "temporal")
-    both = shuffle(features, "all")
+    channels = _shuffle(features, "channels")
+    temporal = _shuffle(features, "temporal")
+    both = _shuffle(features, "all")
     for original, ch, ti, al in zip(features, channels, temporal, both, strict=True):
         rows = {tuple(row.flatten().tolist()) for row in original}
         assert {tuple(row.flatten().tolist()) for row in ch} == rows  # channels stay whole

@@ -38,5 +38,4 @@ from skeegformer._validation._parameters import (
     positive,
     validate_ch_names,
 )
-from skeegformer._validation._processing import warn_of_other_processing, warn_of_projections
 from skeegformer._validation._scale import in_other_unit

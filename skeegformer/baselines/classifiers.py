@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skeegformer._validation import check_one_of
-from skeegformer.baselines.band_features import FilterBankCSP, LogBandPower, ToMicrovolts
+from skeegformer.baselines._band_features import FilterBankCSP, LogBandPower, ToMicrovolts
 from skeegformer.baselines.braindecode import NETWORKS, BraindecodeClassifier
 from skeegformer.original import OriginalTransformerClassifier
 from skeegformer.preprocessing import MirroredClassifier

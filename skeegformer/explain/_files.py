@@ -1,19 +1,12 @@
-"""The methods of `Explanation` that save and load it, and attention that eeg-transformer saved."""
+"""The methods of `Explanation` that save and load it."""
 
 from dataclasses import fields
-from functools import partial
-from pathlib import Path
-from types import SimpleNamespace
 
-import mne
-import numpy as np
+from sklearn.utils import Bunch
 
-from skeegformer.explain._inputs import channels_of
-from skeegformer.explain._perturbation import part_names
-from skeegformer.explain._rollout import by_channel
-from skeegformer.io._checkpoints import load_attention
-from skeegformer.io._explanations import load_fields, save_fields
-from skeegformer.nn import tokens_to_channels
+from skeegformer._utils.files import check_output_file
+from skeegformer.io._encoding import CannotEncode, Decoder, Encoder
+from skeegformer.io._format import SUFFIX, read_file, write_file
 
 
 def save(self, path, *, overwrite=False):
@@ -42,25 +35,27 @@ def save(self, path, *, overwrite=False):
     OSError
         If there is such a file, or it cannot be written.
     """
-    values = {part.name: getattr(self, part.name) for part in fields(self)}
-    del values["source"]
-    return save_fields(values, path, overwrite=overwrite)
+    path = check_output_file(path, (SUFFIX,), overwrite)
+    encoder, settings = Encoder(), _SettingsEncoder()
+    settings.arrays = encoder.arrays
+    content = {}
+    for name in _names(self):
+        try:
+            encode = (settings if name == "settings" else encoder).encode
+            content[name] = encode(getattr(self, name))
+        except CannotEncode as error:
+            raise TypeError(f"{name} is, or holds, {error}, which cannot be saved.") from error
+    write_file(path, "explanation", content, encoder.arrays)
+    return path
 
 
-def load(cls, path, *, info=None):
-    """Read what `save` wrote, or the ``attention.pt`` of eeg-transformer.
-
-    The latter holds rollout as ``AttentionExplainer(convention="eeg-transformer",
-    head_fusion="max", residual=False, connections=True)`` computes it. Of its probabilities
-    only the largest is kept: the others share what is left. Nothing in it is run.
+def load(cls, path):
+    """Read what `save` wrote.
 
     Parameters
     ----------
     path : str or pathlib.Path
         The file.
-    info : mne.Info or None, default=None
-        Names and positions of the channels in ``attention.pt``, which it does not tell: of those
-        in the export, or of those that were not ignored.
 
     Returns
     -------
@@ -70,52 +65,23 @@ def load(cls, path, *, info=None):
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or it is no explanation, incomplete, changed or too new, or
-        `info` has other channels.
+        If there is no such file, or it is no explanation, incomplete, changed or too new.
     """
-    if Path(path).suffix == ".pt":
-        return cls(**_read_attention(path, info))
-    values = load_fields(path)
-    if info is not None:
-        raise ValueError(f"{path} knows its channels: leave out info.")
+    values = read_file(path, "explanation", Decoder.decode_all)
+    if values.get("permutation") is not None:
+        values["permutation"] = Bunch(**values["permutation"])
     try:
         return cls(**values)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is no explanation that could be used: {error}") from error
 
 
-def _read_attention(path, info):
-    """Make fields of an explanation of the attention of eeg-transformer."""
-    found = load_attention(path)
-    kept, classes, confidences = found["kept"], found["classes"], found["confidences"]
-    if isinstance(info, mne.Info) and len(info["ch_names"]) != len(kept):
-        if len(info["ch_names"]) != found["n_channels"]:
-            raise ValueError(
-                f"There are {len(info['ch_names'])} names of channels, but {path} is of "
-                f"{found['n_channels']} channels, of which {len(kept)} were not ignored."
-            )
-        info = mne.pick_info(info, kept)
-    shape = {"n_chans": len(kept), "n_time_tokens": found["n_time_tokens"]}
-    network = SimpleNamespace(
-        n_chans_=len(kept),
-        ch_names_=None,
-        info_=None,
-        n_time_tokens=found["n_time_tokens"],
-        token_length=found["token_length"],
-        tokens_to_channels=partial(tokens_to_channels, **shape),
-    )
-    is_predicted = found["predictions"][:, None] == classes
-    rest = (1 - confidences) / (len(classes) - 1)
-    settings = {"method": "rollout", "head_fusion": "max", "residual": False}
-    channels = channels_of(network, info)
-    if info is None:  # places are those in the export
-        channels["ch_names"] = [f"channel {place}" for place in kept]
-    return {
-        **channels,
-        **by_channel(network, found["attention"][:, 0, 1:].astype(float), found["attention"]),
-        **{name: found[name] for name in ("classes", "y", "subjects")},
-        "probabilities": np.where(is_predicted, confidences[:, None], rest[:, None]),
-        "parts": part_names(network, found["sfreq"]),
-        "method": "rollout",
-        "settings": settings | {"convention": "eeg-transformer", "connections": True},
-    }
+def _names(explanation):
+    return [part.name for part in fields(explanation) if part.name != "source"]
+
+
+class _SettingsEncoder(Encoder):
+    """Encode settings, which people read: of what is no plain data, its text."""
+
+    def encode_other(self, value):
+        return repr(value)

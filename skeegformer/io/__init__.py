@@ -2,6 +2,6 @@
 
 from skeegformer.io.export import export_network
 from skeegformer.io.models import load_model, save_model
-from skeegformer.io.resuming import ResumableTraining
+from skeegformer.io._resuming import ResumableTraining
 
 __all__ = ["ResumableTraining", "export_network", "load_model", "save_model"]

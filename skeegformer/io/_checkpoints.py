@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from skeegformer.io._net import build_net
-from skeegformer.io._pickles import as_array, read_pickle
 from skeegformer.original import OriginalTransformerClassifier
 
 # Harmless to read as the dict, or the nothing, that they are for us.
@@ -30,7 +29,6 @@ _STAND_INS = (
     "lightning.pytorch.callbacks.model_checkpoint.ModelCheckpoint",
     "lightning.pytorch.callbacks.early_stopping.EarlyStopping",
 )
-_YAML = "hparams.yaml"
 # Names of the original for what our parameters are called.
 _SIZES = {
     "n_time_tokens": "num_tokens",
@@ -68,47 +66,9 @@ def load_checkpoint(path):
             f"{path} is no checkpoint of PyTorch Lightning: it has no state_dict with weights."
         )
     try:
-        return _convert(dict(state), _hyperparameters(path, content))
+        return _convert(dict(state), _plain(content.get("hyper_parameters")))
     except ValueError as error:
         raise ValueError(f"{path} cannot be made a classifier: {error}") from error
-
-
-def load_attention(path):
-    """Read what attention.py of eeg-transformer wrote: a dict, with epochs along first axes."""
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}.")
-    try:
-        content = list(read_pickle(path))
-        if len(content) == 10:  # until November 2022 with stages
-            del content[8], content[4]
-        attention, confidences, predictions, labels, subjects, hyperparameters = content[:6]
-        found = _plain_dict({**hyperparameters, **(hyperparameters.state or {})})
-        n_channels, n_time_tokens = found["num_channels"], found["num_tokens"]
-        ignored = _ignored(found)
-        n_tokens = 1 + (n_channels - len(ignored)) * n_time_tokens
-        if attention.shape != (len(labels), n_tokens, n_tokens):
-            raise ValueError(f"attention of shape {attention.shape} in place of {n_tokens} tokens")
-        if not np.isfinite(attention).all():
-            raise ValueError("attention that is not all finite: the training diverged")
-        return {
-            "attention": attention,
-            "confidences": confidences.astype(float),
-            "predictions": np.array(found["conditions"])[predictions],
-            "y": as_array(content[6]).astype(str)[labels],
-            "subjects": as_array(content[7])[subjects].astype(str),
-            "classes": _classes(found["conditions"])[0],
-            "n_channels": n_channels,
-            "kept": np.setdiff1d(np.arange(n_channels), ignored),
-            "n_time_tokens": n_time_tokens,
-            "token_length": _length(found) // n_time_tokens,
-            "sfreq": found.get("sample_rate"),
-        }
-    except Exception as error:  # what damaged files raise is of a dozen types
-        raise ValueError(
-            f"{path} cannot be read: it is damaged, or no attention.pt of eeg-transformer "
-            f"({str(error) or type(error).__name__})."
-        ) from error
 
 
 def _read(path):
@@ -149,49 +109,6 @@ def _stand_ins():
     )
 
 
-def _hyperparameters(path, content):
-    """Take hyperparameters from a checkpoint, and what it lacks from the file beside it."""
-    found = _plain_dict(content.get("hyper_parameters"))
-    if not all(name in found for name in _NEEDED):
-        for folder in (path.parent, path.parent.parent):
-            if (folder / _YAML).is_file():
-                found = _read_yaml(folder / _YAML) | found
-                break
-    missing = [name for name in _NEEDED if name not in found]
-    if missing:
-        raise ValueError(
-            f"neither it nor a {_YAML} beside it or in the folder above tells {', '.join(missing)}."
-        )
-    return found
-
-
-def _read_yaml(path):
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Plain values, whatever type they are said to be of."""
-
-    def construct(loader, suffix, node):
-        if isinstance(node, yaml.MappingNode):
-            content = loader.construct_mapping(node, deep=True)
-            return content.get("dictitems", content)
-        if isinstance(node, yaml.SequenceNode):
-            return loader.construct_sequence(node, deep=True)
-        return loader.construct_scalar(node)
-
-    Loader.add_multi_constructor(None, construct)
-    try:
-        return _plain_dict(yaml.load(path.read_bytes(), Loader))
-    except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"its {path.name} cannot be read ({reason}).") from error
-
-
-def _plain_dict(value):
-    value = _plain(value)
-    return value if isinstance(value, dict) else {}
-
-
 def _plain(value):
     """Make dicts, lists and numbers of what was read; None of all else."""
     if isinstance(value, Mapping):
@@ -206,6 +123,10 @@ def _plain(value):
 
 def _convert(state, hyperparameters):
     """Make a classifier of weights and plain hyperparameters, if they fit each other."""
+    known = hyperparameters if isinstance(hyperparameters, dict) else {}
+    missing = [name for name in _NEEDED if name not in known]
+    if missing:
+        raise ValueError(f"its hyper_parameters do not tell {', '.join(missing)}.")
     for name in _NEEDED[:-1]:
         _check_whole(name, hyperparameters[name])
     ignored, n_times = _ignored(hyperparameters), _length(hyperparameters)

@@ -26,8 +26,6 @@ _READERS = {
     "training": "ResumableTraining",
 }
 _PACKAGES = ("skeegformer", "numpy", "scikit-learn", "torch", "skorch", "mne", "safetensors")
-# safetensors opens no file whose header, the text included, is larger.
-_LARGEST_TEXT = 90_000_000
 
 
 def write_file(path, kind, content, arrays):
@@ -39,14 +37,8 @@ def write_file(path, kind, content, arrays):
         kind: content,
     }
     header["checksum"] = checksum(arrays, header)
-    text = json.dumps(header, allow_nan=False)
-    if len(text) > _LARGEST_TEXT:
-        raise ValueError(
-            f"Everything but the arrays takes {len(text) / 1e6:.0f} MB, and the format holds "
-            f"{_LARGEST_TEXT / 1e6:.0f}: history_ or another attribute is very long."
-        )
     with writing(path) as file:
-        file.write(save(arrays, {"skeegformer": text}))
+        file.write(save(arrays, {"skeegformer": json.dumps(header, allow_nan=False)}))
 
 
 @cache
@@ -82,7 +74,7 @@ def read_file(path, kind, decode):
         ) from error
     header = _read_header(path, kind, metadata, arrays)
     saved_with = header["saved_with"].get("skeegformer", "of unknown version")
-    if header["version"] < VERSION:
+    if header["version"] != VERSION:
         raise ValueError(
             f"{path} was written by skeegformer {saved_with} in format {header['version']}, and "
             f"this version reads format {VERSION}: install that version to read it, or make the "
@@ -111,11 +103,6 @@ def _read_header(path, kind, metadata, arrays):
         is_ours = False
     if not is_ours:
         raise ValueError(f"{path} is no {kind} that skeegformer has saved.")
-    if header["version"] > VERSION:
-        raise ValueError(
-            f"{path} has format {header['version']}, and this version of skeegformer reads up to "
-            f"{VERSION}: update it (pip install --upgrade skeegformer)."
-        )
     if found != header.get("checksum"):
         raise ValueError(
             f"{path} was changed since it was saved, its checksum differs: save it again, or take "

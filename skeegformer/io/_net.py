@@ -73,25 +73,8 @@ def decode_net(classifier, plain, decoder):
     options["device"] = "auto" if classifier.device == "auto" else plain["device"]
     state = {key: torch.from_numpy(decoder.array(name)) for key, name in plain["weights"].items()}
     options["stops_early"] = plain["stops_early"]
-    params = decoder.decode(plain["params"])
-    build_net(classifier, network, params, state, **options)
-    _refuse_unlike(classifier, params)
+    build_net(classifier, network, decoder.decode(plain["params"]), state, **options)
     classifier.history_.extend(decoder.decode(plain["history"]))
-
-
-def _refuse_unlike(classifier, params):
-    """Raise where a classifier does not fit the network in its file."""
-    names, classes = classifier.ch_names_, classifier.classes_
-    sizes = {
-        "n_chans": {classifier.n_chans_, params["n_chans"], len(names or range(params["n_chans"]))},
-        "n_outputs": {params["n_outputs"], len(classes)},
-        "n_times": {classifier.n_times_, params["n_times"]},
-    }
-    wrong = [name for name, found in sizes.items() if len(found) > 1]
-    if wrong:
-        raise ValueError(f"network and {type(classifier).__name__} differ in {', '.join(wrong)}")
-    if len(set(classes.tolist())) < len(classes) or len(set(names or ())) < len(names or ()):
-        raise ValueError("a name of a class or a channel occurs twice")
 
 
 def build_net(classifier, network, params, state, *, device, batch_size, lr, **options):
@@ -117,7 +100,6 @@ def build_net(classifier, network, params, state, *, device, batch_size, lr, **o
             net.set_params(batch_size=batch_size, lr=lr)
             net.initialize()
         net.module_.load_state_dict(state)
-        _refuse_bad_weights(net.module_.state_dict(), state)
     except (RuntimeError, TypeError, MemoryError) as error:
         first = str(error).strip().splitlines()[-1].strip()
         raise ValueError(f"the network cannot be made as it was ({first})") from error
@@ -125,13 +107,3 @@ def build_net(classifier, network, params, state, *, device, batch_size, lr, **o
     net.history = History()
     classifier.net_ = net
     classifier.history_ = net.history
-
-
-def _refuse_bad_weights(expected, state):
-    """Raise on weights that torch would load all the same, and predict nonsense with."""
-    for name, values in state.items():
-        like = expected.get(name, values)
-        if like.shape != values.shape or values.dtype not in (like.dtype, torch.float32):
-            raise ValueError(f"the weights {name} are of another shape or type")
-        if values.isnan().any():
-            raise ValueError(f"the weights {name} hold NaN")

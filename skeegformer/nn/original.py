@@ -171,7 +171,7 @@ class OriginalTransformer(nn.Module):
             x = x + self.noise * torch.randn_like(x)
         tokens = x.unflatten(-1, (self.n_time_tokens, self.token_length))
         if self.training and self.shuffle_tokens != "none":
-            tokens = shuffle(tokens, self.shuffle_tokens)
+            tokens = _shuffle(tokens, self.shuffle_tokens)
         tokens = tokens.flatten(1, 2)
         if self.training and self.token_drop_prob > 0:
             keep = torch.rand(tokens.shape[:2], device=x.device) >= self.token_drop_prob
@@ -315,21 +315,8 @@ class Attention(Recorded, nn.Module):
         return self.dropout(self.out(gathered.transpose(1, 2).flatten(2)))
 
 
-def shuffle(tokens, what):
-    """Shuffle channels or temporal tokens, in each epoch in another order.
-
-    Parameters
-    ----------
-    tokens : Tensor of shape (batch, n_chans, n_time_tokens, token_length)
-        Tokens by channel and time.
-    what : {"channels", "temporal", "all"}
-        Which axis; "all" shuffles both.
-
-    Returns
-    -------
-    Tensor of shape (batch, n_chans, n_time_tokens, token_length)
-        The same tokens elsewhere.
-    """
+def _shuffle(tokens, what):
+    """Shuffle tokens (batch, n_chans, n_time_tokens, token_length), in each epoch otherwise."""
     batch = torch.arange(len(tokens), device=tokens.device)[:, None]
     if what in ("channels", "all"):
         tokens = tokens[batch, _random_orders(tokens, axis=1)]

@@ -223,7 +223,7 @@ class EEGTransformer(Recorded, nn.Module):
             return self.forward(x[None], means=means)[0]
         tokens = self.tokens(self.gather(self.prepare(x)))
         if subject is not None:
-            means = subject_means(tokens, subject)[subject]
+            means = _subject_means(tokens, subject)[subject]
         if means is not None:
             tokens = self.centre(tokens, means)
         return self.read_out(tokens)
@@ -344,21 +344,8 @@ class EEGTransformer(Recorded, nn.Module):
         return logits if self.training else logits.mean(dim=-1)
 
 
-def subject_means(tokens, subject):
-    """Average log powers over the epochs of each subject.
-
-    Parameters
-    ----------
-    tokens : Tensor of shape (batch, n_images, 2, n_sources, n_windows)
-        From `EEGTransformer.tokens`.
-    subject : Tensor of int of shape (batch,)
-        Whose epochs they are, from 0 on.
-
-    Returns
-    -------
-    Tensor of shape (n_subjects, n_images, n_sources, n_windows)
-        The means; of a number that nobody has, zero.
-    """
+def _subject_means(tokens, subject):
+    """Average log powers over subjects: (n_subjects, n_images, n_sources, n_windows)."""
     powers = tokens[:, :, 0]
     whose = F.one_hot(subject).to(powers.dtype)
     share = whose / whose.sum(dim=0).clamp_min(1)

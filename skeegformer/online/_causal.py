@@ -26,8 +26,8 @@ _ANTI_ALIAS = (8, 0.05, 0.4)
 class CausalFilter:
     """Filter that runs forwards, and starts as if the first sample had been there forever."""
 
-    def __init__(self, *, sos=None, taps=None):
-        self.sos, self.taps = sos, taps
+    def __init__(self, sos):
+        self.sos = sos
         self.reset()
 
     def reset(self):
@@ -38,15 +38,9 @@ class CausalFilter:
         """Filter the next samples, of shape (n_chans, n)."""
         if not samples.shape[1]:
             return samples
-        first = samples[:, :1]
-        if self.sos is None:
-            if self._state is None:
-                self._state = signal.lfilter_zi(self.taps, 1.0) * first
-            filtered, self._state = signal.lfilter(self.taps, 1.0, samples, zi=self._state)
-        else:
-            if self._state is None:
-                self._state = signal.sosfilt_zi(self.sos)[:, None] * first
-            filtered, self._state = signal.sosfilt(self.sos, samples, zi=self._state)
+        if self._state is None:
+            self._state = signal.sosfilt_zi(self.sos)[:, None] * samples[:, :1]
+        filtered, self._state = signal.sosfilt(self.sos, samples, zi=self._state)
         return filtered
 
 
@@ -57,7 +51,7 @@ class Decimator:
         order, ripple, limit = _ANTI_ALIAS
         self.factor = factor
         sos = signal.cheby1(order, ripple, 2 * limit / factor, output="sos")
-        self.low_pass = CausalFilter(sos=sos)
+        self.low_pass = CausalFilter(sos)
         self.reset()
 
     def reset(self):
@@ -79,15 +73,16 @@ def make_stages(steps, sfreq):
     """
     stages = []
     for name, step in steps:
-        if isinstance(step, BandPassFilter):
+        if isinstance(step, BandPassFilter) and step.method == "iir":
             _refuse_other_rate(name, step, sfreq)
-            stages += _band_pass(step, sfreq)
+            if (step.l_freq, step.h_freq) != (None, None):
+                stages.append(_filter(sfreq, step.l_freq, step.h_freq))
         elif isinstance(step, NotchFilter):
             _refuse_other_rate(name, step, sfreq)
             half = step.width / 2
             for freq in step.freqs_:
-                design = _design(sfreq, freq + half, freq - half, iir_params=dict(NOTCH_DESIGN))
-                stages.append(CausalFilter(sos=design["sos"]))
+                params = dict(NOTCH_DESIGN)
+                stages.append(_filter(sfreq, freq + half, freq - half, iir_params=params))
         elif isinstance(step, Resampler):
             if step.sfreq is not None and not np.isclose(step.sfreq, sfreq):
                 stages.append(Decimator(_whole_factor(name, step, sfreq)))
@@ -96,6 +91,8 @@ def make_stages(steps, sfreq):
             why = "it is not known how to compute it sample by sample"
             if isinstance(step, EuclideanAlignment):
                 why = "it needs all epochs of a subject at once"
+            elif isinstance(step, BandPassFilter):
+                why = "its filter looks ahead; take method='iir'"
             raise ValueError(
                 f"The step {name!r} ({type(step).__name__}) cannot run on a stream: {why}. Steps "
                 "can be BandPassFilter, NotchFilter, Resampler, ChannelDropper, ChannelPicker and "
@@ -104,19 +101,10 @@ def make_stages(steps, sfreq):
     return stages, sfreq
 
 
-def _band_pass(step, sfreq):
-    limits = step.l_freq, step.h_freq
-    if limits == (None, None):
-        return []
-    if step.method == "iir":
-        return [CausalFilter(sos=_design(sfreq, *limits)["sos"])]
-    return [CausalFilter(taps=_design(sfreq, *limits, method="fir", phase="minimum"))]
-
-
-def _design(sfreq, l_freq, h_freq, method="iir", **params):
-    return mne.filter.create_filter(
-        None, sfreq, l_freq, h_freq, method=method, verbose="WARNING", **params
-    )
+def _filter(sfreq, l_freq, h_freq, **params):
+    """Make the Butterworth filter that `fit` runs in both directions."""
+    options = {"method": "iir", "verbose": "WARNING", **params}
+    return CausalFilter(mne.filter.create_filter(None, sfreq, l_freq, h_freq, **options)["sos"])
 
 
 def _whole_factor(name, step, sfreq):

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import mne
 import numpy as np
 import torch
 
@@ -12,8 +11,6 @@ from skeegformer._validation import (
     in_other_unit,
     refuse_other_objects,
     validate_ch_names,
-    warn_of_other_processing,
-    warn_of_projections,
 )
 from skeegformer.io._frozen import freeze
 from skeegformer.online._causal import follow_channels, make_stages
@@ -52,7 +49,7 @@ class StreamPredictor:
     model : estimator
         Fitted: an `EEGTransformerClassifier`, a Pipeline that ends in one, or a
         `CalibratedClassifierCV` around either, with ``method="temperature"`` and
-        ``ensemble=False``. The steps in front can be `BandPassFilter`,
+        ``ensemble=False``. The steps in front can be `BandPassFilter` with ``method="iir"``,
         `NotchFilter`, `Resampler` to a whole fraction of the rate, `ChannelDropper`,
         `ChannelPicker` and `ToMicrovolts`. What is fitted later does not change the predictor.
     step : float, default=0.1
@@ -66,8 +63,6 @@ class StreamPredictor:
         Unit of chunks that are arrays. None: volts where the model was fitted with
         `mne.Epochs`, and as they were in `fit` where with arrays. "V" and "uV" take arrays in
         `fit` to have been in microvolts.
-    settle : float, default=0.0
-        Seconds at the start of the stream that are in no window, for filters to settle.
     subject : object or None, default=None
         With ``adapt=True``: who wears the cap, one of the classifier's ``subject_means_``.
 
@@ -94,13 +89,12 @@ class StreamPredictor:
     In `fit`, filters see one epoch at a time and run forwards and backwards. Here the same
     Butterworth filters run forwards alone: an amplitude is taken away once instead of twice (a
     limit of the pass band is at -3 dB instead of -6 dB), and what passes comes later, by 12
-    to 25 ms with ``BandPassFilter(None, 30.0)``; ``method="fir"`` becomes a filter of minimum
-    phase with the same amplitudes. Rhythms do not mind; waveforms come late. To be exact, filter
-    the continuous recording causally before `fit`. A resampler becomes a Chebyshev low-pass up to
-    0.4 times the new rate, followed by decimation.
+    to 25 ms with ``BandPassFilter(None, 30.0)``. Rhythms do not mind; waveforms come late. To be
+    exact, filter the continuous recording causally before `fit`. A resampler becomes a Chebyshev
+    low-pass up to 0.4 times the new rate, followed by decimation.
 
     A filter starts as if the first sample had been there forever, so that offsets do not ring. A
-    high-pass still needs some ``1 / l_freq`` seconds, which `settle` leaves out.
+    high-pass still needs some ``1 / l_freq`` seconds, before which predictions say little.
 
     Examples
     --------
@@ -120,12 +114,11 @@ class StreamPredictor:
     """
 
     def __init__(
-        self, model, *, step=0.1, sfreq=None, ch_names=None, unit=None, settle=0.0, subject=None
+        self, model, *, step=0.1, sfreq=None, ch_names=None, unit=None, subject=None
     ):
         if unit not in _UNITS:
             raise ValueError(f"unit={unit!r} is not 'V', 'uV' or None.")
         check_positive("step", step)
-        check_positive("settle", settle, or_zero=True)
         if sfreq is not None:
             check_positive("sfreq", sfreq)
         steps, classifier, self._network = freeze(model, subject, "StreamPredictor")
@@ -151,12 +144,11 @@ class StreamPredictor:
             )
         self._rate, self._step = rate, step * rate
         self._n_times = classifier.n_times_
-        self._first = self._n_times + int(np.ceil(settle * rate - 1e-9))
         self._choose_rows(steps, classifier, ch_names)
-        self._is_volts = any(estimator.info_ is not None for estimator in estimators)
-        self._processing, self._unit = getattr(estimators[0], "_processing", None), unit
-        if self._processing and steps:  # filters among them decide on the band
-            self._processing = self._processing | {"highpass": None, "lowpass": None}
+        self._factor = _UNITS[unit]
+        if unit is None:
+            is_volts = any(estimator.info_ is not None for estimator in estimators)
+            self._factor = VOLTS_TO_MICROVOLTS if is_volts else 1.0
         self._typical = getattr(classifier, "_input_scale", 0)
         self.classes_ = classifier.classes_
         self._device = next(self._network.parameters()).device
@@ -183,9 +175,8 @@ class StreamPredictor:
 
         Parameters
         ----------
-        chunk : array-like of shape (n_chans, n_samples) or mne.io.Raw
-            Samples that follow on those before; none, one, or more than a window. Raw tells
-            names, rate and unit by itself.
+        chunk : array-like of shape (n_chans, n_samples)
+            Samples that follow on those before; none, one, or more than a window.
 
         Returns
         -------
@@ -195,8 +186,8 @@ class StreamPredictor:
         Raises
         ------
         ValueError
-            If chunk has another shape, NaN or infinity, or Raw has other channels or another
-            rate, all of which leave the state as it was; or if it is in another unit.
+            If chunk has another shape, NaN or infinity, which leave the state as it was; or if
+            it is in another unit.
         """
         samples = self._open(chunk)
         self._n_pushed += samples.shape[1]
@@ -206,7 +197,7 @@ class StreamPredictor:
         self._n_seen += samples.shape[1]
         signal = np.concatenate([self._kept, samples], axis=1)
         ends = []
-        while (end := self._first + round(self._n_predicted * self._step)) <= self._n_seen:
+        while (end := self._n_times + round(self._n_predicted * self._step)) <= self._n_seen:
             ends.append(end)
             self._n_predicted += 1
         self._kept = signal[:, max(0, signal.shape[1] - self._n_times) :].copy()
@@ -229,7 +220,7 @@ class StreamPredictor:
 
         Parameters
         ----------
-        chunks : iterable of array-like or mne.io.Raw
+        chunks : iterable of array-like
             As `push` takes them.
 
         Yields
@@ -237,7 +228,7 @@ class StreamPredictor:
         StreamPrediction
             As soon as there is one.
         """
-        for chunk in [chunks] if isinstance(chunks, mne.io.BaseRaw) else chunks:
+        for chunk in chunks:
             yield from self.push(chunk)
 
     def _choose_rows(self, steps, classifier, ch_names):
@@ -252,39 +243,22 @@ class StreamPredictor:
                 "knows no names; leave ch_names out and give the channels as in fit."
             )
         ch_names = validate_ch_names(ch_names, "ch_names")
-        self._rows = self._find(ch_names, "ch_names")
-        self._n_rows, self._row_names = len(ch_names), ch_names
-
-    def _find(self, ch_names, what):
         missing = [name for name in self._names if name not in ch_names]
         if missing:
             raise ValueError(
-                f"{what} has no {', '.join(missing)}, which the model was fitted with; a stream "
+                f"ch_names has no {', '.join(missing)}, which the model was fitted with; a stream "
                 "needs every channel of fit."
             )
-        return [ch_names.index(name) for name in self._names]
+        self._rows = [ch_names.index(name) for name in self._names]
+        self._n_rows, self._row_names = len(ch_names), ch_names
 
     def _open(self, chunk):
         """Check a chunk, and give the model's channels in the unit of the model."""
-        if isinstance(chunk, mne.io.BaseRaw):
-            samples, factor = self._open_raw(chunk)
-        else:
-            samples, factor = self._open_array(chunk), _UNITS[self._unit]
-            if factor is None:
-                factor = VOLTS_TO_MICROVOLTS if self._is_volts else 1.0
-        bad = ~np.isfinite(samples)
-        if bad.any():
-            row, column = np.argwhere(bad)[0]
-            name = self._names[row] if self._names else self._rows[row]
-            raise ValueError(
-                f"chunk has NaN or infinity in {np.count_nonzero(bad.any(axis=1))} of "
-                f"{len(samples)} channels, the first in channel {name} at "
-                f"{(self._n_pushed + column) / self.sfreq:.3f} s. Fill the gap, for example with "
-                "the last sample, or reset() and go on behind it."
+        if hasattr(chunk, "get_data"):
+            raise TypeError(
+                f"chunk is a {type(chunk).__name__}, but has to be an array: pass "
+                "raw.get_data(picks=...), with the names of its channels as ch_names."
             )
-        return samples * factor
-
-    def _open_array(self, chunk):
         refuse_other_objects(type(self).__name__, chunk)
         chunk = np.asarray(chunk)
         if chunk.ndim != 2 or len(chunk) != self._n_rows:
@@ -296,20 +270,18 @@ class StreamPredictor:
             )
         if not np.issubdtype(chunk.dtype, np.number) or np.iscomplexobj(chunk):
             raise ValueError(f"chunk holds {chunk.dtype}, but a signal is of real numbers.")
-        return chunk[self._rows].astype(np.float64)
-
-    def _open_raw(self, raw):
-        if not np.isclose(raw.info["sfreq"], self.sfreq):
+        samples = chunk[self._rows].astype(np.float64)
+        bad = ~np.isfinite(samples)
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            name = self._names[row] if self._names else self._rows[row]
             raise ValueError(
-                f"chunk is sampled at {raw.info['sfreq']:g} Hz, but the stream at "
-                f"{self.sfreq:g} Hz."
+                f"chunk has NaN or infinity in {np.count_nonzero(bad.any(axis=1))} of "
+                f"{len(samples)} channels, the first in channel {name} at "
+                f"{(self._n_pushed + column) / self.sfreq:.3f} s. Fill the gap, for example with "
+                "the last sample, or reset() and go on behind it."
             )
-        warn_of_projections(self._processing, raw.info)
-        warn_of_other_processing(self._processing, raw.info)
-        factor = VOLTS_TO_MICROVOLTS if self._is_volts or self._unit else 1.0
-        if self._names is not None:
-            return raw.get_data(picks=self._find(raw.ch_names, "chunk")), factor
-        return self._open_array(raw.get_data(picks="eeg")), factor
+        return samples * self._factor
 
     def _check_unit(self, window):
         """Refuse a stream that is a million times as loud as the epochs in fit, or as silent."""

@@ -96,22 +96,9 @@ class ToMicrovolts(TransformerMixin, BaseEstimator):
 
 
 class LogBandPower(ToMicrovolts):
-    """Logarithm of the power of each channel in the classical bands, channel by channel.
+    """Logarithm of the power of each channel in the classical bands, by Welch's method.
 
-    Bands are delta (1-4 Hz), theta (4-8), alpha or mu (8-13), and low (13-20) and high (20-30)
-    beta. Power is averaged over Welch's spectrum, with windows of one second.
-
-    Parameters
-    ----------
-    pass_band : (float or None, float or None) or None, default=None
-        The pass band of X in Hz: bands that are not wholly inside are left out.
-    sfreq : float or None, default=None
-        Sampling rate of arrays in Hz. Epochs know theirs.
-
-    Attributes
-    ----------
-    bands_ : list of (float, float)
-        The bands in Hz.
+    Bands that are not wholly inside the pass band of X, in Hz, are left out.
     """
 
     def __init__(self, *, pass_band=None, sfreq=None):
@@ -145,39 +132,11 @@ class LogBandPower(ToMicrovolts):
 
 
 class FilterBankCSP(ToMicrovolts):
-    """Common spatial patterns in bands of 4 Hz, and a choice among their log powers [1]_.
+    """Common spatial patterns in bands of 4 Hz, and a choice among their log powers.
 
-    Where channels depend on each other, as after interpolation or an average reference, the filters
-    are found in the space that the channels span.
-
-    Parameters
-    ----------
-    n_components : int, default=4
-        Spatial filters in each band, from both ends of the eigenvalues.
-    n_selected : int, default=4
-        Features that are chosen by their mutual information with the classes. With two classes
-        the partner of each, the filter from the other end of the eigenvalues, is taken as well.
-    pass_band : (float or None, float or None) or None, default=None
-        The pass band of X in Hz: of the bands 4-8, 8-12, ..., 36-40 Hz those that are not wholly
-        inside are left out.
-    sfreq : float or None, default=None
-        Sampling rate of arrays in Hz. Epochs know theirs.
-
-    Attributes
-    ----------
-    bands_ : list of (float, float)
-        The bands in Hz.
-    basis_ : ndarray of shape (rank, n_chans) or None
-        Orthonormal basis of the space that the channels span; None where that is all of it.
-    bank_ : sklearn.pipeline.FeatureUnion
-        The filters of each band.
-    selected_ : ndarray of int
-        Which features are kept, counted band by band.
-
-    References
-    ----------
-    .. [1] Ang et al. (2008), Filter bank common spatial pattern (FBCSP) in brain-computer
-       interface. IJCNN. doi:10.1109/IJCNN.2008.4634130
+    Features are chosen by their mutual information with the classes; with two classes the partner
+    of each, the filter from the other end of the eigenvalues, is taken as well. Where channels
+    depend on each other, as after interpolation, filters are found in the space that they span.
     """
 
     def __init__(self, n_components=4, n_selected=4, *, pass_band=None, sfreq=None):

@@ -56,17 +56,7 @@ class ResumableTraining(Callback):
         self.path = path
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Take up the state that is there, if any.
-
-        Parameters
-        ----------
-        net : skorch.NeuralNet
-            The net, with new weights.
-        X, y : object
-            What it is trained on.
-        **kwargs : dict
-            Not used.
-        """
+        """Take up the state that is there, if any, in a net with new weights."""
         self.path_ = check_output_file(self.path, (SUFFIX,), overwrite=True)
         remove_leftovers(self.path_)
         self.max_epochs_ = net.max_epochs
@@ -86,30 +76,14 @@ class ResumableTraining(Callback):
         net.max_epochs = self.max_epochs_ - len(net.history)
 
     def on_epoch_end(self, net, **kwargs):
-        """Save the state.
-
-        Parameters
-        ----------
-        net : skorch.NeuralNet
-            The net, after a training epoch.
-        **kwargs : dict
-            Not used.
-        """
+        """Save the state."""
         encoder = Encoder()
         state = {"training": self.training_, **_state(net, self)}
         state = {name: encoder.encode(value) for name, value in state.items()}
         write_file(self.path_, "training", state, encoder.arrays)
 
     def on_train_end(self, net, **kwargs):
-        """Leave the net as it was made.
-
-        Parameters
-        ----------
-        net : skorch.NeuralNet
-            The net.
-        **kwargs : dict
-            Not used.
-        """
+        """Leave the net as it was made."""
         net.max_epochs = self.max_epochs_
         del self.max_epochs_, self.training_, self.path_
 
