@@ -25,7 +25,6 @@ from skeegformer.training._batches import (
     EpochDataset,
     refuse_single_epochs,
     rows_by_subject,
-    warn_of_unnamed_subjects,
 )
 from skeegformer.training._evidence import token_gains
 from skeegformer.training._net import check_finite
@@ -247,7 +246,14 @@ class EEGTransformerClassifier(NetworkClassifier):
         tokens = self._raw_tokens(eeg.data)
         if self.adapt:
             if subjects is None:
-                warn_of_unnamed_subjects()
+                warnings.warn(
+                    "adapt=True was not told who the subjects are: all epochs are taken for one "
+                    "person's, and so are those to predict, which does not adapt to anybody new. "
+                    "Pass groups (by metadata routing where it is a step of a Pipeline), or Epochs "
+                    "whose metadata have a column 'subject'.",
+                    UserWarning,
+                    stacklevel=3,
+                )
             self.subject_means_ = {}
             self.subject_means_ = self._means(tokens, subjects)
         # What early stopping held out is no training; a slice of all makes no copy.

@@ -6,7 +6,6 @@ import joblib
 import numpy as np
 
 from skeegformer import __version__
-from skeegformer._validation import MappedEpochs, as_epochs, is_epochs
 from skeegformer.evaluation._fold import seed_names
 from skeegformer.evaluation._splitting import (
     check_epochs,
@@ -20,19 +19,12 @@ from skeegformer.evaluation._store import describe, digest
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Epochs of one task, in one object that a cluster sends once."""
+    """Epochs of one task."""
 
     X: object
     y: np.ndarray
     groups: np.ndarray
     content: str  # its hash
-
-    def __sizeof__(self):
-        """Tell Dask, which cannot measure Epochs, how large this is."""
-        if isinstance(self.X, MappedEpochs):  # sent as its path
-            return object.__sizeof__(self) + 8 * len(self.X)
-        X = as_epochs(self.X).get_data(copy=False) if is_epochs(self.X) else np.asarray(self.X)
-        return object.__sizeof__(self) + X.nbytes
 
 
 @dataclass(frozen=True, eq=False)

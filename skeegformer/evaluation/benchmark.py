@@ -85,7 +85,7 @@ def run_benchmark(
         Folder for finished fits, in ``fits.jsonl``. None keeps nothing.
     n_jobs : int, default=1
         How many processes share the fits; -1 takes one for every core. Each fit has one thread
-        whatever it is, so that scores do not depend on it. Not used on a Dask cluster.
+        whatever it is, so that scores do not depend on it.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -110,24 +110,14 @@ def run_benchmark(
 
     Notes
     -----
-    **strict.** Nothing of the test subjects is used. At prediction groups are hidden, and so are
-    the metadata of Epochs. Whether a step looks at several test epochs together is for the caller
-    to know.
+    *strict*: at prediction groups and the metadata of Epochs are hidden from all steps.
+    *transductive*: each test subject is predicted in a call of its own. *calibrated*: the first
+    `n_calibration` epochs of each class of each test subject, in the order of X, which has to be
+    that of time, are trained on and not tested; who has too few is listed as a failure.
 
-    **transductive.** Unlabelled epochs of a test subject may be used, as `EuclideanAlignment`
-    does. Each subject is predicted in a call of its own.
-
-    **calibrated.** The first `n_calibration` epochs of each class of each test subject, in the
-    order of X, which has to be that of time, join the training epochs together with their groups,
-    and are not tested. They alone decide on how the tested ones are aligned. The test subjects of
-    a fold are calibrated by one fit. Who has too few epochs of a class is listed as a failure.
-
-    **What is a finished fit.** Its scores are found again if task, splitter, information, the
-    pipeline's name, parameters and metadata requests, the seed, the epochs, labels and subjects of
-    the task and the version of skeegformer are the same. Of functions only the name is known.
-
-    **Metadata routing** is on while it runs. Steps that want groups have to request them, which
-    `make_eeg_pipeline` does with ``align=True``.
+    A finished fit is found again where task, splitter, information, the pipeline's name, parameters
+    and metadata requests, the seed, the data and the version of skeegformer are the same. Of
+    functions only the name is known. Metadata routing is on while it runs.
 
     Examples
     --------

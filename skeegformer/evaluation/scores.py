@@ -70,12 +70,10 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
 
     Notes
     -----
-    **Patients and controls.** Where every subject has epochs of one class only, people are what
-    is classified. A number of folds is stratified over subjects. A subject is decided on by the
-    mean of the probabilities of its epochs (or the most frequent prediction): its
-    ``balanced_accuracy`` is 1 or 0, its ``roc_auc`` the share of the fold's subjects of other
-    classes whose probability of its class is lower. A column ``label`` names the class, and tables
-    and comparisons give each class the same weight.
+    Where every subject has epochs of one class only, as patients and controls, people are what is
+    classified, by the mean probabilities of their epochs (or the most frequent prediction), and
+    folds are stratified over them. ``balanced_accuracy`` is 1 or 0, ``roc_auc`` the share of the
+    fold's subjects of other classes whose probability of the subject's class, ``label``, is lower.
 
     Examples
     --------

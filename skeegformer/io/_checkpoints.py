@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import nullcontext
 from numbers import Real
-from pathlib import Path
 
 import numpy as np
 import torch

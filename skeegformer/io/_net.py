@@ -73,7 +73,13 @@ def decode_net(classifier, plain, decoder):
     options["device"] = "auto" if classifier.device == "auto" else plain["device"]
     state = {key: torch.from_numpy(decoder.array(name)) for key, name in plain["weights"].items()}
     options["stops_early"] = plain["stops_early"]
-    build_net(classifier, network, decoder.decode(plain["params"]), state, **options)
+    params = decoder.decode(plain["params"])
+    build_net(classifier, network, params, state, **options)
+    classes, names = classifier.classes_.tolist(), classifier.ch_names_
+    sizes = classifier.n_chans_, classifier.n_times_, len({*classes}), len(classes)
+    wanted = params["n_chans"], params["n_times"], params["n_outputs"], params["n_outputs"]
+    if sizes != wanted or len({*(names or range(sizes[0]))}) != sizes[0]:
+        raise ValueError("its channels, samples or classes are not those of its network")
     classifier.history_.extend(decoder.decode(plain["history"]))
 
 
@@ -103,6 +109,8 @@ def build_net(classifier, network, params, state, *, device, batch_size, lr, **o
     except (RuntimeError, TypeError, MemoryError) as error:
         first = str(error).strip().splitlines()[-1].strip()
         raise ValueError(f"the network cannot be made as it was ({first})") from error
+    if any(values.isnan().any() for values in state.values()):
+        raise ValueError("its weights hold NaN")
     net.module_.eval()
     net.history = History()
     classifier.net_ = net

@@ -113,9 +113,7 @@ class StreamPredictor:
     4.0 s (2,)
     """
 
-    def __init__(
-        self, model, *, step=0.1, sfreq=None, ch_names=None, unit=None, subject=None
-    ):
+    def __init__(self, model, *, step=0.1, sfreq=None, ch_names=None, unit=None, subject=None):
         if unit not in _UNITS:
             raise ValueError(f"unit={unit!r} is not 'V', 'uV' or None.")
         check_positive("step", step)

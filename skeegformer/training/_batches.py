@@ -86,18 +86,6 @@ def refuse_single_epochs(rows_of, learn):
             )
 
 
-def warn_of_unnamed_subjects():
-    """Say that all epochs count as those of one subject."""
-    warnings.warn(
-        "adapt=True was not told who the subjects are: all epochs are taken for one person's, and "
-        "so are those to predict, which does not adapt to anybody new. Pass groups (by metadata "
-        "routing where it is a step of a Pipeline), or Epochs whose metadata have a column "
-        "'subject'.",
-        UserWarning,
-        stacklevel=2,
-    )
-
-
 class EpochDataset(Dataset):
     """Epochs, targets and subjects as torch's loaders want them, read batch by batch.
 
@@ -111,22 +99,11 @@ class EpochDataset(Dataset):
     def __len__(self):
         return len(self.data)
 
-    def __getitem__(self, index):
-        x, targets = collate(self.__getitems__([index]))
-        return ({name: value[0] for name, value in x.items()} if self.tells_subjects else x[0]), (
-            targets[0]
-        )
-
     def __getitems__(self, indices):
         """Read a batch: epochs, targets, and subjects or None."""
         indices = np.asarray(indices)
         subjects = None if self.subjects is None else self.subjects[indices]
         return read_rows(self.data, indices), self.targets[indices], subjects
-
-    @property
-    def tells_subjects(self):
-        """Whether the network is told the subjects."""
-        return self.subjects is not None
 
 
 def collate(batch):
@@ -186,7 +163,7 @@ def training_loader(dataset, batch_size, collate_fn, shuffle=True):
 
     Without `shuffle`, batches are in order, unless subjects decide on them.
     """
-    if dataset.tells_subjects:
+    if dataset.subjects is not None:
         batches = SubjectBatches(dataset.subjects, batch_size)
         return DataLoader(dataset, batch_sampler=batches, collate_fn=collate_fn)
     return DataLoader(dataset, batch_size, shuffle=shuffle, collate_fn=collate_fn)
@@ -194,7 +171,7 @@ def training_loader(dataset, batch_size, collate_fn, shuffle=True):
 
 def validation_loader(dataset, batch_size):
     """Load batches in order, each of a whole subject where the dataset tells them."""
-    if dataset.tells_subjects:
+    if dataset.subjects is not None:
         batches = list(rows_by_subject(dataset.subjects, len(dataset)).values())
         return DataLoader(dataset, batch_sampler=batches, collate_fn=collate)
     return DataLoader(dataset, batch_size, collate_fn=collate)
