@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from skeegformer._validation import check_one_of
 from skeegformer.nn import EEGTransformer
 from skeegformer.nn._recording import recording
-from skeegformer.nn.original import Attention
+from skeegformer.nn.original import _Attention
 
 HEAD_FUSIONS = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}
 CONVENTIONS = ("abnar-zuidema", "eeg-transformer")
@@ -358,7 +358,7 @@ def _attention_layers(network):
     """List modules with a recorder: an `EEGTransformer` itself, or the attention of each block."""
     if isinstance(network, EEGTransformer):
         return [network]
-    layers = [layer for layer in network.modules() if isinstance(layer, Attention)]
+    layers = [layer for layer in network.modules() if isinstance(layer, _Attention)]
     if not layers:
         raise TypeError(f"{type(network).__name__} has no attention layers to record.")
     return layers

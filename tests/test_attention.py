@@ -19,7 +19,7 @@ from skeegformer import (
 )
 from skeegformer.attention import SignedAttentionValues
 from skeegformer.nn import OriginalTransformer
-from skeegformer.nn.original import Attention
+from skeegformer.nn.original import _Attention
 
 PAIRS, SWAPPED = [1, 0, 2, 4, 3], [1, 0, 2]
 
@@ -392,7 +392,7 @@ def test_bad_options():
 def test_recorded_weights_are_those_of_torchs_attention():
     """nn.MultiheadAttention with the same parameters is the independent reference."""
     torch.manual_seed(0)
-    ours = Attention(16, 4, 0.0)
+    ours = _Attention(16, 4, 0.0)
     theirs = torch.nn.MultiheadAttention(16, 4, batch_first=True)
     state = {"in_proj_weight": ours.qkv.weight, "in_proj_bias": ours.qkv.bias}
     state |= {f"out_proj.{name}": value for name, value in ours.out.state_dict().items()}

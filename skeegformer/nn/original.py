@@ -111,11 +111,8 @@ class OriginalTransformer(nn.Module):
         self.n_chans, self.n_times, self.n_time_tokens = n_chans, n_times, n_time_tokens
         self.n_tokens = 1 + n_chans * n_time_tokens
         self.token_length = n_used // n_time_tokens
-        self.token_drop_prob, self.noise, self.shuffle_tokens = (
-            token_drop_prob,
-            noise,
-            shuffle_tokens,
-        )
+        self.token_drop_prob, self.noise = token_drop_prob, noise
+        self.shuffle_tokens = shuffle_tokens
         self.register_buffer("mean", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(1.0))
         self.norm = nn.BatchNorm1d(n_chans)
@@ -245,7 +242,7 @@ class _Block(nn.Module):
         super().__init__()
         self.norm1 = nn.LayerNorm(embed_dim)
         self.norm2 = nn.LayerNorm(embed_dim)
-        self.mha = Attention(embed_dim, n_heads, drop_prob)
+        self.mha = _Attention(embed_dim, n_heads, drop_prob)
         self.ff = nn.Sequential(
             nn.Linear(embed_dim, 2 * embed_dim),
             nn.ReLU(),
@@ -259,24 +256,10 @@ class _Block(nn.Module):
         return self.dropout(x + self.ff(self.norm2(x)))
 
 
-class Attention(Recorded, nn.Module):
-    """Multi-head self-attention [1]_.
+class _Attention(Recorded, nn.Module):
+    """Multi-head self-attention; its weights exist as a tensor only while something records them.
 
-    The weights exist as a tensor only while something records them: `recorder` is None,
-    or a function that takes the weights, of shape (batch, n_heads, n_queries, n_tokens).
-
-    Parameters
-    ----------
-    embed_dim : int
-        Size of a token.
-    n_heads : int
-        Number of heads.
-    drop_prob : float
-        Dropout probability of the output.
-
-    References
-    ----------
-    .. [1] Vaswani et al. (2017), Attention is all you need. NeurIPS. arXiv:1706.03762
+    The recorder takes them, of shape (batch, n_heads, n_queries, n_tokens).
     """
 
     def __init__(self, embed_dim, n_heads, drop_prob):
@@ -287,20 +270,7 @@ class Attention(Recorded, nn.Module):
         self.dropout = nn.Dropout(drop_prob)
 
     def forward(self, x, n_queries=None):
-        """Let tokens gather from all tokens.
-
-        Parameters
-        ----------
-        x : Tensor of shape (batch, n_tokens, embed_dim)
-            The tokens.
-        n_queries : int or None, default=None
-            How many tokens, from the first, gather; None for all.
-
-        Returns
-        -------
-        Tensor of shape (batch, n_queries, embed_dim)
-            What each token gathered.
-        """
+        """Let all tokens, or the first `n_queries`, gather from all: (batch, n_queries, size)."""
         q, k, v = (
             part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
             for part in self.qkv(x).chunk(3, dim=-1)

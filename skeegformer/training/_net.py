@@ -195,16 +195,8 @@ def check_finite(logits):
 class StandardizedNetwork(nn.Module):
     """A network on epochs whose channels are standardised over all training epochs.
 
-    Parameters
-    ----------
-    network : type
-        Class of the network, a `torch.nn.Module`.
-    params : dict
-        What it is made with.
-    n_chans, n_outputs, n_times : int
-        Number of channels, of classes, and of samples in an epoch.
-    channels_last : bool, default=False
-        Whether filters are the last axis in the memory of weights.
+    It is given as its class and what that is made with; `channels_last` is how weights are laid
+    out in memory.
     """
 
     def __init__(self, network, params, n_chans, n_outputs, n_times, channels_last=False):
