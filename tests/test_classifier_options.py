@@ -292,21 +292,6 @@ def test_a_gain_of_a_subject_does_not_move_adapted_predictions():
     assert accuracy[False] < 0.7
 
 
-@pytest.mark.parametrize(
-    "params",
-    [{}, {"mirror": SWAP}, {"mirror": None}, {"adapt": True}, {"early_stopping": True}],
-    ids=repr,
-)
-def test_equal_seeds_give_equal_weights(sides, params):
-    X, y, subjects, _ = sides
-    first, second, other = (
-        _make(random_state=seed, max_epochs=2, **params).fit(X, y, groups=subjects)
-        for seed in (1, 1, 2)
-    )
-    assert _same_weights(first, second)
-    assert not _same_weights(first, other)
-
-
 @pytest.mark.parametrize("mirror", ["auto", None])
 @pytest.mark.parametrize("adapt", [False, True])
 def test_early_stopping_with_adaptation_and_mirror_images(sides, mirror, adapt):

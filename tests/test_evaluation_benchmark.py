@@ -20,12 +20,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from skeegformer import (
     EEGTransformerClassifier,
     EuclideanAlignment,
-    MirroredClassifier,
     cross_subject_scores,
     make_baseline,
     make_eeg_pipeline,
 )
-from skeegformer.baselines import benchmark_pipelines
 from skeegformer.evaluation import run_benchmark
 from skeegformer.evaluation._fold import one_thread, take
 from skeegformer.evaluation._splitting import refuse_alignment
@@ -240,24 +238,6 @@ def test_threads_may_take_from_the_same_epochs(loaded):
     np.testing.assert_array_equal(X.get_data(), data)
 
 
-def test_scores_are_the_same_on_a_cluster(loaded, tmp_path):
-    distributed = pytest.importorskip("distributed", reason="needs distributed")
-    pipelines = {"log": _logging(tmp_path / "log", seconds=0.05)}
-    cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=2, dashboard_address=None, memory_limit=None
-    )
-    with cluster, distributed.Client(cluster), joblib.parallel_config("dask"):
-        store = tmp_path / "store"
-        shared = _run(loaded, {"strict": pipelines}, n_folds=4, seeds=(0, 1), store=store)
-    there = read_log(tmp_path / "log")
-    alone = _run(loaded, {"strict": pipelines}, n_folds=4, seeds=(0, 1))
-    pd.testing.assert_frame_equal(alone.drop(columns=TIMES), shared.drop(columns=TIMES))
-    assert len((store / "fits.jsonl").read_text().splitlines()) == len(there) == 8
-    here = {line["process"] for line in read_log(tmp_path / "log")[8:]}
-    assert here.isdisjoint(line["process"] for line in there)
-    assert {line["threads"] for line in there} == {1}
-
-
 def test_all_libraries_have_as_many_threads_as_before(loaded, tmp_path):
     def numbers():
         return {pool["num_threads"] for pool in threadpool_info()} | {torch.get_num_threads()}
@@ -311,11 +291,3 @@ def test_labels_and_subjects_in_arrays_of_objects_are_numbers_or_text(simulated)
     }.items():
         with pytest.raises(ValueError, match=f"{name} has labels of type .*numbers or text"):
             _run((X, *change), **options)
-
-
-def test_networks_of_braindecode_have_mirrored_rows():
-    pipelines = benchmark_pipelines("transductive", task="fist-imagination")
-    for name in ("ShallowFBCSPNet", "EEGNet", "EEG Conformer"):
-        plain, mirrored = pipelines[name][-1], pipelines[f"{name} mirrored"][-1]
-        assert isinstance(mirrored, MirroredClassifier)
-        assert repr(plain) in repr(mirrored)

@@ -124,14 +124,6 @@ class _InOrder:
             yield np.flatnonzero(~test), np.flatnonzero(test)
 
 
-def test_three_classes_of_people():
-    X, _, groups = make_people(6, 12)
-    y = np.array(["a", "b", "c"])[groups % 3]
-    scores = cross_subject_scores({"linear": LINEAR}, X, y, groups, cv=3)
-    assert scores.groupby("fold")["label"].nunique().tolist() == [3, 3, 3]
-    assert scores["roc_auc"].between(0, 1).all()
-
-
 def test_classes_weigh_the_same():
     """Who calls everybody a control is right about most, and as good as chance."""
     X, y, groups = make_people(6, 18)

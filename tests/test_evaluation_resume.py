@@ -206,27 +206,20 @@ def test_whatever_steps_see_of_epochs_decides_on_the_fit(simulated):
     X, y, metadata, _ = simulated
     subjects = metadata["subject"].to_numpy()
 
-    def retype(epochs):
-        epochs.set_channel_types({epochs.ch_names[0]: "misc"})
-
-    def know_the_mains(epochs):
-        epochs.info["line_freq"] = 60.0
-
-    def mark_as_bad(epochs):
-        epochs.info["bads"] = [epochs.ch_names[0]]
-
-    def move_electrodes(epochs):
-        epochs.info["chs"][0]["loc"][:3] += 0.01
-
-    def rename_a_subject(epochs):
-        epochs.metadata = epochs.metadata.replace({"subject": {1: 9}})
-
+    first, renamed = X.ch_names[0], X.metadata.replace({"subject": {1: 9}})
+    changes = {
+        "types": lambda epochs: epochs.set_channel_types({first: "misc"}),
+        "mains": lambda epochs: epochs.info.update(line_freq=60.0),
+        "bads": lambda epochs: epochs.info.update(bads=[first]),
+        "positions": lambda epochs: epochs.info["chs"][0]["loc"].__iadd__(0.01),
+        "subjects": lambda epochs: setattr(epochs, "metadata", renamed),
+    }
     before = digest(X, y, subjects)
     assert digest(X.copy(), y, subjects) == before
-    for change in (retype, know_the_mains, mark_as_bad, move_electrodes, rename_a_subject):
+    for name, change in changes.items():
         changed = X.copy()
         change(changed)
-        assert digest(changed, y, subjects) != before, change.__name__
+        assert digest(changed, y, subjects) != before, name
 
 
 def test_descriptions_tell_apart_what_scores_differently():

@@ -198,35 +198,25 @@ def test_classes_that_are_not_there_are_not_unlearnt():
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    "change, params, message",
     [
-        (lambda X, y: (X, np.where(y == "left", "up", y)), "y has the label 'up', but this EEGTra"),
-        (lambda X, y: (X[y == "left"], y[y == "left"]), "y has only the label 'left'"),
-        (lambda X, y: (X, y[:-1]), "X has 10 epochs, y has 9 labels"),
-        (lambda X, y: (X.copy().drop_channels("Cz"), y), "X has 19 channels, .* missing: Cz"),
+        (lambda X, y: (X, np.where(y == "left", "up", y)), {}, "y has the label 'up', but this EE"),
+        (lambda X, y: (X[y == "left"], y[y == "left"]), {}, "y has only the label 'left'"),
+        (lambda X, y: (X, y[:-1]), {}, "X has 10 epochs, y has 9 labels"),
+        (lambda X, y: (X.copy().drop_channels("Cz"), y), {}, "X has 19 channels, .* missing: Cz"),
+        (None, {"n_steps": 0}, "n_steps=0 is not a whole number of at least 1"),
+        (None, {"lr": 0}, "lr=0 has to be a number above 0"),
+        (None, {"lr": "high"}, "lr='high'"),
+        (None, {"lr": np.nan}, "lr=nan"),
     ],
 )
-def test_bad_epochs_and_labels(people, quick, change, message):
+def test_bad_input(people, quick, change, params, message):
     X, y, _ = people
     weights = _weights(quick)
+    given = (X[:10], y[:10]) if change is None else change(X[:10], y[:10])
     with pytest.raises(ValueError, match=message):
-        quick.fine_tune(*change(X[:10], y[:10]))
+        quick.fine_tune(*given, **params)
     assert _same(_weights(quick), weights)
-
-
-@pytest.mark.parametrize(
-    "params, message",
-    [
-        ({"n_steps": 0}, "n_steps=0 is not a whole number of at least 1"),
-        ({"lr": 0}, "lr=0 has to be a number above 0"),
-        ({"lr": "high"}, "lr='high'"),
-        ({"lr": np.nan}, "lr=nan"),
-    ],
-)
-def test_bad_parameters(people, quick, params, message):
-    X, y, _ = people
-    with pytest.raises(ValueError, match=message):
-        quick.fine_tune(X[:10], y[:10], **params)
 
 
 @pytest.mark.parametrize("ending", ["diverged", "interrupted"])

@@ -84,31 +84,39 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_onnx_gives_the_same_by_standard_operators_alone(name, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
+@pytest.mark.parametrize("suffix", ["onnx", "pt2"])
+def test_files_give_the_same(name, suffix, tmp_path):
+    """ONNX by standard operators alone."""
     classifier, X, options = MODELS[name]()
-    path = export_network(classifier, tmp_path / "network.onnx", **options)
+    path = export_network(classifier, tmp_path / f"network.{suffix}", **options)
+    run = _run_onnx(path, X, classifier, options) if suffix == "onnx" else _run_torch(path)
+    whose = {"groups": np.full(len(X), 8)} if options else {}
+    expected = classifier.predict_proba(X, **whose)
+    assert np.ptp(expected, axis=0).max() > 0.01
+    np.testing.assert_allclose(run(X), expected, atol=1e-5)
+    np.testing.assert_allclose(run(X[6:7]), expected[6:7], atol=1e-5)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def _run_torch(path):
+    network = torch.export.load(path).module()
+    return lambda X: network(torch.from_numpy(X)).numpy()
+
+
+def _run_onnx(path, X, classifier, options):
+    onnxruntime = pytest.importorskip("onnxruntime")
     _refuse_other_operators(path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (entry,), (result,) = session.get_inputs(), session.get_outputs()
     assert (entry.name, entry.type) == ("epochs", "tensor(float)")
     assert entry.shape == ["batch", X.shape[1], classifier.n_times_]
     assert result.shape == ["batch", 3]
-    for x in (X, X[6:7]):
-        (found,) = session.run(None, {"epochs": x})
-        expected = classifier.predict_proba(x, **_whose(options, x))
-        np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert np.ptp(classifier.predict_proba(X, **_whose(options, X)), axis=0).max() > 0.01
     metadata = {k: json.loads(v) for k, v in session.get_modelmeta().custom_metadata_map.items()}
     assert metadata["classes"] == ["left", "rest", "right"]
     assert metadata["sfreq"] == classifier.sfreq_
     assert metadata["ch_names"] == classifier.ch_names_
     assert metadata["subject"] == options.get("subject")
-    assert [file.name for file in tmp_path.iterdir()] == ["network.onnx"]
-
-
-def _whose(options, X):
-    return {"groups": np.full(len(X), 8)} if "subject" in options else {}
+    return lambda X: session.run(None, {"epochs": X})[0]
 
 
 def _refuse_other_operators(path):
@@ -124,22 +132,6 @@ def _refuse_other_operators(path):
         assert onnx.defs.has(node.op_type)
         # Nor anything inside which other operators could hide.
         assert not any(attribute.HasField("g") for attribute in node.attribute)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_torch_gives_the_same(name, tmp_path):
-    classifier, X, options = MODELS[name]()
-    found = _run_torch(classifier, tmp_path, **options)
-    for x in (X, X[6:7]):
-        expected = classifier.predict_proba(x, **_whose(options, x))
-        np.testing.assert_allclose(found(x), expected, atol=1e-5)
-
-
-def _run_torch(classifier, folder, **options):
-    """Export, and give what runs the file."""
-    path = export_network(classifier, folder / "network.pt2", **options)
-    network = torch.export.load(path).module()
-    return lambda X: network(torch.from_numpy(X)).numpy()
 
 
 def test_torch_program_runs_without_skeegformer(tmp_path):
@@ -178,7 +170,7 @@ def test_calibrated_probabilities(small, tmp_path):
     calibrated = CalibratedClassifierCV(FrozenEstimator(classifier), method="temperature")
     calibrated.fit(*_data(4, n_epochs=15, seed=1))
     calibrated.calibrated_classifiers_[0].calibrators[0].beta_ = np.float32(0.4)
-    found = _run_torch(calibrated, tmp_path)(X)
+    found = _run_torch(export_network(calibrated, tmp_path / "network.pt2"))(X)
     np.testing.assert_allclose(found, calibrated.predict_proba(X), atol=1e-6)
     assert np.abs(found - classifier.predict_proba(X)).max() > 1e-3
     calibrated.set_params(method="sigmoid").fit(*_data(4, n_epochs=15, seed=1))
@@ -186,19 +178,12 @@ def test_calibrated_probabilities(small, tmp_path):
         export_network(calibrated, tmp_path / "other.pt2")
 
 
-def test_subject_whose_mean_is_known(tmp_path):
-    X, y = _data(4)
-    subjects = np.repeat([7, 8], 6)
-    classifier = EEGTransformerClassifier(**TINY, adapt=True, sfreq=80.0)
-    classifier.fit(X * (1 + 2 * (subjects == 8)[:, None, None]), y, groups=subjects)
+def test_subjects_whose_means_are_not_known(tmp_path):
+    classifier, _ = _mirrored(adapt=True)
     with pytest.raises(ValueError, match=r"adapt=True centres .*subject=7, 8.*fine_tune"):
         export_network(classifier, tmp_path / "a.onnx")
     with pytest.raises(ValueError, match="that of subject=9 is not known"):
         export_network(classifier, tmp_path / "a.onnx", subject=9)
-    found = _run_torch(classifier, tmp_path, subject=8)(X)
-    expected = classifier.predict_proba(X, groups=np.full(12, 8))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert np.abs(expected - classifier.predict_proba(X, groups=np.full(12, 7))).max() > 1e-3
 
 
 def test_nothing_is_written_where_probabilities_differ(small, tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 import warnings
 from pathlib import Path
 
@@ -41,7 +40,6 @@ from skeegformer import (
     load_eegmmi,
     load_model,
     make_baseline,
-    record_attention,
     save_model,
 )
 from skeegformer.baselines import ToMicrovolts
@@ -112,14 +110,11 @@ def test_classifiers_come_back_whole(params, epochs, tmp_path):
     # The losses, and the net on which skorch goes on.
     assert loaded.history_ == classifier.history_
     assert loaded.history_ is loaded.net_.history
-    data = np.ones((3, 10, classifier.n_times_), dtype=np.float32)
-    assert (loaded.net_.forward(data) == classifier.net_.forward(data)).all()
-    nets = loaded.net_, classifier.net_
-    for name in ("lr", "batch_size", "max_epochs"):
-        assert getattr(nets[0], name) == getattr(nets[1], name)
-    names, expected = ([name for name, _ in net.callbacks_] for net in nets)
-    assert names == expected
-    assert len({len(net.optimizer_.param_groups) for net in nets}) == 1
+    found, expected = (
+        [net.lr, net.batch_size, net.max_epochs, [name for name, _ in net.callbacks_]]
+        for net in (loaded.net_, classifier.net_)
+    )
+    assert found == expected
 
 
 def test_a_loaded_classifier_is_explained_fine_tuned_cloned_and_fitted(epochs, tmp_path):
@@ -129,9 +124,6 @@ def test_a_loaded_classifier_is_explained_fine_tuned_cloned_and_fitted(epochs, t
     explanations = [AttentionExplainer().explain(model, X, y) for model in (classifier, loaded)]
     np.testing.assert_array_equal(explanations[0].values, explanations[1].values)
     assert explanations[1].ch_names == X.ch_names
-    with record_attention(loaded) as attention:
-        loaded.predict(X)
-    assert len(attention.values().tokens) == len(X)
     for model in (classifier, loaded):
         model.fine_tune(X[:10], y[:10], n_steps=5)
     np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
@@ -348,41 +340,22 @@ def test_what_other_programs_find_in_it(fitted, path, tmp_path):
     np.testing.assert_array_equal(weights, fitted.net_.module_.class_weight.detach().numpy())
 
 
-def test_files_are_replaced_only_when_asked_to(fitted, tmp_path):
-    path = tmp_path / "model.safetensors"
-    save_model(fitted, path)
-    before = path.read_bytes()
-    with pytest.raises(FileExistsError, match="model.safetensors exists already: pass overwrite"):
-        save_model(_tiny(), path)
-    assert path.read_bytes() == before
-    save_model(_tiny(), str(path), overwrite=True)
-    assert load_model(path).get_params() == _tiny().get_params()
-
-
 def test_files_that_are_no_models(path, tmp_path):
-    content = path.read_bytes()
-    (tmp_path / "model.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"model.json does not end in .safetensors"):
-        load_model(tmp_path / "model.json")
     other = tmp_path / "other.safetensors"
+    content = path.read_bytes()
     other.write_bytes(content.replace(b'\\"random_state\\": 0', b'\\"random_state\\": 1'))
     with pytest.raises(ValueError, match="was changed since it was saved"):
         load_model(other)
-    for part in (b"", b"text", content[:7], content[:500], content[:-4], content + b"more"):
-        other.write_bytes(part)
-        with pytest.raises(ValueError, match="incomplete, damaged, or no file of safetensors"):
-            load_model(other)
-    for metadata in (None, {"format": "pt"}, {"skeegformer": "[" * 10**5}, {"skeegformer": "{}"}):
-        other.write_bytes(save_tensors({"weight": np.zeros(3)}, metadata))
-        with pytest.raises(ValueError, match="is no model that"):
-            load_model(other)
     deep = '{"format": "skeegformer-model", "version": 3, "model": %s}' % ("[" * 5000 + "]" * 5000)
-    other.write_bytes(save_tensors({}, {"skeegformer": deep}))
-    with pytest.raises(ValueError, match=r"is no model that|was changed"):
-        load_model(other)
-    other.write_bytes(safetensors.torch.save({"weight": torch.zeros(2).bfloat16()}))
-    with pytest.raises(ValueError, match=r"no file of safetensors|is no model"):
-        load_model(other)
+    texts = "[" * 10**5, "{}", deep
+    for metadata in (None, {"format": "pt"}, *({"skeegformer": text} for text in texts)):
+        other.write_bytes(save_tensors({"weight": np.zeros(3)}, metadata))
+        with pytest.raises(ValueError, match=r"is no model that|was changed"):
+            load_model(other)
+    for part in (b"", content + b"more", safetensors.torch.save({"a": torch.zeros(2).bfloat16()})):
+        other.write_bytes(part)
+        with pytest.raises(ValueError, match=r"no file of safetensors|is no model"):
+            load_model(other)
 
 
 def _set(*keys, value):
@@ -397,20 +370,16 @@ def _set(*keys, value):
 def test_other_versions(fitted, path):
     with pytest.raises(ValueError, match=r"in format 4, and this version"):
         load_model(_forge(path, _set("version", value=4)))
-    old = _set("saved_with", "skeegformer", value="0.0.7")
     for change, message in (
         (_set("model", "params", "new_option", value=3), "has no parameter new_option"),
         (lambda header: header["model"]["attributes"].pop("n_chans_"), "lacks n_chans_"),
-        (lambda header: header["model"].pop("attributes"), "missing .* 'attributes'"),
         (lambda header: header["model"]["net"].pop("lr"), "no 'lr'"),
         (lambda header: header["model"]["net"]["weights"].pop("class_bias"), "cannot be made as"),
         (_set("model", "net", "params", "dict", "new", value=1), "unexpected keyword argument"),
-        (_set("model", "net", "params", "dict", "n_chans", value=5), "cannot be made as it was"),
         (_set("model", "attributes", "x_", value={"new": 1}), "nothing is known of 'new'"),
     ):
         path = save_model(fitted, path, overwrite=True)
-        _forge(path, old)
-        with pytest.raises(ValueError, match=rf"0.0.7 and cannot be made into .*{message}"):
+        with pytest.raises(ValueError, match=rf"cannot be made into .*{message}"):
             load_model(_forge(path, change))
 
 
@@ -427,11 +396,9 @@ class _Evil:
 
 def test_a_pickle_under_our_name_is_not_opened(tmp_path):
     target, path = tmp_path / "evil", tmp_path / "model.safetensors"
-    path.write_bytes(pickle.dumps(_Evil(str(target))))
-    for _ in range(2):
-        with pytest.raises(ValueError, match="no file of safetensors"):
-            load_model(path)
-        torch.save({"model": _Evil(str(target))}, path)
+    torch.save({"model": _Evil(str(target))}, path)
+    with pytest.raises(ValueError, match="no file of safetensors"):
+        load_model(path)
     assert not target.exists()
 
 
@@ -439,8 +406,6 @@ def test_a_pickle_under_our_name_is_not_opened(tmp_path):
     "change",
     [
         _set("model", "estimator", value="subprocess.Popen"),
-        _set("model", "estimator", value="os"),
-        _set("model", "estimator", value="../../evil"),
         _set("model", "estimator", value={"a": 1}),
         _set("model", "estimator", value="_HOMES"),
         _set("model", "estimator", value="IsotonicRegression"),
@@ -457,10 +422,8 @@ def test_a_pickle_under_our_name_is_not_opened(tmp_path):
         _set("model", "attributes", "a_", value={"texts": ["a"], "dtype": "O", "shape": [1]}),
         _set("model", "attributes", "a_", value={"array": "/etc/passwd"}),
         _set("model", "attributes", "a_", value={"array": "network.class_bias", "self": 1}),
-        _set("model", "attributes", "a_", value={"items": [[[], 1]]}),
         _set("model", "requests", value={"__init__": {"a": True}}),
         _set("model", "requests", value={"fit": {"evil": True}}),
-        _set("model", value=[1]),
         _set("model", value={"tuple": []}),
     ],
 )

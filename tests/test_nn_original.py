@@ -17,26 +17,15 @@ def _network(**params):
     return OriginalTransformer(**(options | params))
 
 
-def _embedded(network, x):
-    """Give what reaches the blocks: the class token, and the projected tokens."""
+def _projected(network, x, part=None):
+    """Give the samples that are projected, or what reaches another part."""
     seen = []
-    hook = network.encoder.encoder_layers[0].register_forward_pre_hook(
-        lambda module, inputs: seen.append(inputs[0])
+    hook = (part or network.encoder.in_proj).register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0].detach())
     )
     network(x)
     hook.remove()
     return seen[0]
-
-
-def _projected(network, x):
-    """Give the samples that are projected."""
-    seen = []
-    hook = network.encoder.in_proj.register_forward_pre_hook(
-        lambda module, inputs: seen.append(inputs[0])
-    )
-    network(x)
-    hook.remove()
-    return seen[0].detach()
 
 
 @pytest.mark.parametrize("n_time_tokens", [1, 4])
@@ -48,7 +37,10 @@ def test_token_order_is_channel_major(n_time_tokens):
     changed = x.clone()
     length = 160 // n_time_tokens
     changed[0, channel, segment * length : (segment + 1) * length] *= 3
-    difference = (_embedded(network, x) - _embedded(network, changed))[0].abs().sum(dim=-1)
+    before, after = (
+        _projected(network, one, network.encoder.encoder_layers) for one in (x, changed)
+    )
+    difference = (before - after)[0].abs().sum(dim=-1)
     by_channel = network.tokens_to_channels(difference)
     assert by_channel.shape == (5, n_time_tokens)
     assert difference[0] == 0  # the class token

@@ -1,8 +1,5 @@
 """Predictions on streams, against the same computed in one go."""
 
-import os
-from pathlib import Path
-
 import mne
 import numpy as np
 import pytest
@@ -24,14 +21,8 @@ from skeegformer import (
     make_baseline,
 )
 from skeegformer.baselines import ToMicrovolts
+from skeegformer.datasets._files import data_root, recording_path
 
-ROOT = Path(os.environ.get("MNE_DATA", "~/mne_data")).expanduser()
-ROOT = ROOT / "MNE-eegbci-data" / "files" / "eegmmidb" / "1.0.0"
-RECORDINGS = {(s, r): ROOT / f"S{s:03d}" / f"S{s:03d}R{r:02d}.edf" for s in (1, 2) for r in (1, 2)}
-needs_recordings = pytest.mark.skipif(
-    not all(path.exists() for path in RECORDINGS.values()),
-    reason="needs EEGMMI runs 1 and 2 of subjects 1 and 2 where MNE_DATA points",
-)
 TINY = {"mirror": None, "n_heads": 4, "max_epochs": 2, "random_state": 0}
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz"]
 SFREQ = 100.0
@@ -89,14 +80,17 @@ def pipe():
     return _fit(BandPassFilter(1.0, 30.0))
 
 
-@needs_recordings
-def test_a_recording_in_chunks_of_any_length():
+def _read(subject, run):
+    raw = mne.io.read_raw_edf(recording_path(data_root(), subject, run), preload=True)
+    mne.datasets.eegbci.standardize(raw)
+    return raw
+
+
+def test_a_recording_in_chunks_of_any_length(recorded_subjects):
     X, y, _ = load_eegmmi("baseline-eyes", [1])
     steps = ChannelDropper(["T9", "T10", "Iz"]), NotchFilter(60), BandPassFilter(None, 30.0)
     pipe = make_pipeline(*steps, EEGTransformerClassifier(**TINY)).fit(X, y)
-    raw = mne.io.read_raw_edf(RECORDINGS[1, 2], preload=True).crop(0, 8)
-    mne.datasets.eegbci.standardize(raw)
-
+    raw = _read(1, 2).crop(0, 8)
     rows = [raw.ch_names.index(name) for name in X.ch_names if name not in ("T9", "T10", "Iz")]
     filtered = raw.get_data()[rows]
     filtered = _sosfilt(signal.butter(2, [58, 62], "bandstop", fs=160, output="sos"), filtered)
@@ -121,8 +115,7 @@ def test_a_person_who_was_not_trained_on(recorded_subjects, report):
     pipe = make_pipeline(*steps, classifier).fit(X, y)
     right, agree = {"stream": [], "windows filtered without delay": []}, []
     for run, label in ((1, "eyes-open"), (2, "eyes-closed")):
-        raw = mne.io.read_raw_edf(RECORDINGS[2, run], preload=True)
-        mne.datasets.eegbci.standardize(raw)
+        raw = _read(2, run)
         predictor = StreamPredictor(pipe, step=0.5, ch_names=raw.ch_names)
         predictions = predictor.push(raw.get_data())
         ends = [round(160 * prediction.time) for prediction in predictions]
