@@ -88,18 +88,7 @@ def benchmark_pipelines(information, *, task):
 
 
 def of_braindecode(pipeline):
-    """Tell whether a pipeline needs the extra ``braindecode``.
-
-    Parameters
-    ----------
-    pipeline : str
-        One of `BENCHMARK_PIPELINES`.
-
-    Returns
-    -------
-    bool
-        Whether it does.
-    """
+    """Tell whether one of `BENCHMARK_PIPELINES` needs the extra ``braindecode``."""
     return str(_BENCHMARK[pipeline]).removesuffix("+mirror") in NETWORKS
 
 

@@ -130,18 +130,10 @@ def _signed_rank(diffs):
     """Compute the p value of Wilcoxon's signed-rank test, with ties and zeros (Pratt)."""
     if not diffs.any():
         return 1.0
-    if len(diffs) > _MANY_SUBJECTS:
-        return float(stats.wilcoxon(diffs, zero_method="pratt").pvalue)
-    # SciPy's own exact distribution knows no ties: here are all flips of signs.
-    signed = np.sign(diffs) * stats.rankdata(np.abs(diffs))
-    found = stats.permutation_test(
-        (signed,),
-        np.sum,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=2**_MANY_SUBJECTS,
-    )
-    return float(found.pvalue)
+    # SciPy's exact distribution knows no ties: of few subjects all flips of signs are tried.
+    all_flips = stats.PermutationMethod(n_resamples=2**_MANY_SUBJECTS)
+    method = all_flips if len(diffs) <= _MANY_SUBJECTS else "auto"
+    return float(stats.wilcoxon(diffs, zero_method="pratt", method=method).pvalue)
 
 
 def _compare(scores, reference, metric):

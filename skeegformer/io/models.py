@@ -111,11 +111,10 @@ def load_model(path, *, modules=()):
     -----
     A checksum finds damage; it is no signature, and does not tell who wrote a file.
 
-    A checkpoint's probabilities and attention stay the same. Conditions become ``classes_``, in
-    order, and hyperparameters are in ``original_``. X has to be what the original was given,
-    prepared alike and in the same unit (volts if it was trained on what MNE gives), as an array:
-    without the channels that it ignored (``ignore_channels``), and, where it used a part of each
-    epoch (``used_data_length``), that first part. `fit` trains the network anew.
+    A checkpoint's probabilities and attention stay the same; its hyperparameters are in
+    ``original_``. X has to be an array of what the original was given, in the same unit (volts if
+    it was trained on what MNE gives), without the channels that it ignored, and of the first
+    ``used_data_length`` samples of each epoch.
 
     References
     ----------
