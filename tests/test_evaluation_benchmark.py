@@ -166,26 +166,22 @@ def test_nothing_flows_between_test_subjects(loaded, kind):
 def test_whoever_cannot_be_calibrated_does_not_keep_others_of_the_fold_from_it(loaded):
     X, y, subjects = loaded
     few = (subjects != 4) | (np.cumsum((subjects == 4) & (y == "left")) <= 5)
-    results = []
-    for rows in (few, few & (subjects != 4)):
-        rows = np.flatnonzero(rows)
+    areas = []
+    for rows in (np.flatnonzero(few), np.flatnonzero(few & (subjects != 4))):
         part = X[rows], y[rows], subjects[rows]
+        even = subjects[rows] % 2 == 0
+        options = {"cv": [(np.flatnonzero(~even), np.flatnonzero(even))]}
+        options |= {"information": "calibrated"}
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             pipelines = {"calibrated": {"a": make_baseline("csp+lda")}}
-            options = {"cv": [(_even(part, False), _even(part, True))], "information": "calibrated"}
-            results.append(run_benchmark(pipelines, lambda task, p=part: p, "simulated", **options))
-    assert len(results[1].failures) == len(caught) == 0
-    failure = results[0].failures.iloc[0]
-    assert (len(results[0].failures), failure["subject"], failure["fold"]) == (1, 4, 0)
-    assert "Subject 4 has 5 epochs of class 'left', too few" in failure["error"]
-    first, second = (result.scores.query("subject == 2")["roc_auc"].item() for result in results)
-    assert first == second
-
-
-def _even(part, even):
-    """Positions of epochs of subjects 2 and 4, whoever is there, or of the others."""
-    return np.flatnonzero((part[2] % 2 == 0) == even)
+            result = run_benchmark(pipelines, lambda task, p=part: p, "simulated", **options)
+        areas.append(result.scores.query("subject == 2")["roc_auc"].item())
+        assert len(result.failures) == len(caught) == (len(areas) == 1)
+        for failure in result.failures.itertuples():
+            assert (failure.subject, failure.fold) == (4, 0)
+            assert "Subject 4 has 5 epochs of class 'left', too few" in failure.error
+    assert areas[0] == areas[1]
 
 
 def test_adapting_is_not_strict_however_it_is_written(loaded):

@@ -104,8 +104,5 @@ def test_the_fixed_split_is_a_splitter_of_scikit_learn(under_other_numbers):
 def test_subjects_that_do_not_fit_the_split(there, message):
     with pytest.raises(ValueError, match=message):
         next(FixedSplit().split(there, groups=there))
-
-
-def test_sets_that_make_no_sense():
     with pytest.raises(ValueError, match="needs subjects to train on"):
         FixedSplit([], [2])
