@@ -96,7 +96,9 @@ def _read_header(path, kind, metadata, arrays):
     try:
         header = json.loads(metadata["skeegformer"])
         other = header["format"].removeprefix("skeegformer-")
+        parts = header.get(other), header.get("saved_with")
         is_ours = other in _READERS and type(header["version"]) is int
+        is_ours = is_ours and all(isinstance(part, dict) for part in parts)
         unsigned = {key: value for key, value in header.items() if key != "checksum"}
         found = checksum(arrays, unsigned)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
@@ -110,8 +112,6 @@ def _read_header(path, kind, metadata, arrays):
         )
     if other != kind:
         raise ValueError(f"{path} is no {kind}: it holds a {other}, for {_READERS[other]}.")
-    if not isinstance(header.get(kind), dict) or not isinstance(header.get("saved_with"), dict):
-        raise ValueError(f"{path} is no {kind} that skeegformer has saved.")
     return header
 
 

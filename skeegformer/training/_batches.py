@@ -158,15 +158,12 @@ class SubjectBatches(Sampler):
             yield np.concatenate([few[i] for i in order[start : start + self.n_together]])
 
 
-def training_loader(dataset, batch_size, collate_fn, shuffle=True):
-    """Load shuffled batches, of a few subjects each where the dataset tells them.
-
-    Without `shuffle`, batches are in order, unless subjects decide on them.
-    """
+def training_loader(dataset, batch_size, collate_fn):
+    """Load shuffled batches, of a few subjects each where the dataset tells them."""
     if dataset.subjects is not None:
         batches = SubjectBatches(dataset.subjects, batch_size)
         return DataLoader(dataset, batch_sampler=batches, collate_fn=collate_fn)
-    return DataLoader(dataset, batch_size, shuffle=shuffle, collate_fn=collate_fn)
+    return DataLoader(dataset, batch_size, shuffle=True, collate_fn=collate_fn)
 
 
 def validation_loader(dataset, batch_size):
