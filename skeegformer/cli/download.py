@@ -1,17 +1,16 @@
 """``skeegformer download``: recordings from PhysioNet, cut into one memory-mapped file."""
 
-from functools import partial
 from pathlib import Path
 
-from skeegformer.cli._arguments import count, number_list
-from skeegformer.cli._options import Command, Option, add_options, expanded
+from skeegformer.cli._arguments import count, expanded, number_list
 
-_DESCRIPTION = """\
+HELP = "download recordings and write their epochs to a memory-mapped file"
+DESCRIPTION = """\
 Download recordings of PhysioNet's EEG Motor Movement/Imagery Dataset that are not on this machine
 yet, cut them into epochs of equal length, and write these to one file that is read piece by piece,
 so that a classifier can be trained on more than fits into memory.
 """
-_EPILOG = """\
+EPILOG = """\
 tasks: baseline-eyes (open or closed, at rest), fist-motion, fist-imagination (left or right),
 fist_feet-motion, fist_feet-imagination (both fists or both feet), or all of them: all
 
@@ -39,24 +38,32 @@ def _subjects(text):
     return None if text == "all" else number_list(text)
 
 
-_OPTIONS = [
-    Option("task", "see below (default: all)", default=["all"], many=True),
-    Option("subjects", "such as 1-8 or 1,2,5-9, or all (default: all 109)", type=_subjects),
-    Option("output", "folder for the files", None, expanded, Path("skeegformer-data")),
-    Option("name", "last part of the files' names (default: the tasks)"),
-    Option("window", "seconds in an epoch, of every task", type=float, default=2.0),
-    Option("l_freq", "lower edge of a pass band in Hz, before epochs are cut", type=float),
-    Option("h_freq", "upper edge of the pass band in Hz", type=float),
-    Option("resample", "new sampling rate in Hz (default: 160, as recorded)", type=float),
-    Option("zscore", "every channel of every epoch gets mean 0, deviation 1", None, bool, False),
-    Option("overwrite", "replace an export of the same name and length", None, bool, False),
-]
+def add_options(parser):
+    """Add the options of this command."""
+    add = parser.add_argument
+    add("--task", nargs="+", default=["all"], help="see below (default: all)")
+    add("--subjects", type=_subjects, help="such as 1-8 or 1,2,5-9 (default: all 109)")
+    add(
+        "--output",
+        type=expanded,
+        default=Path("skeegformer-data"),
+        help="folder for the files (default: %(default)s)",
+    )
+    add("--name", help="last part of the files' names (default: the tasks)")
+    add("--window", type=float, default=2.0, help="seconds in an epoch (default: %(default)s)")
+    add("--l-freq", type=float, help="lower edge of a pass band in Hz, before epochs are cut")
+    add("--h-freq", type=float, help="upper edge of the pass band in Hz")
+    add("--resample", type=float, help="new sampling rate in Hz (default: 160, as recorded)")
+    add("--zscore", action="store_true", help="each channel of an epoch: mean 0, deviation 1")
+    add("--overwrite", action="store_true", help="replace an export of the same name and length")
 
 
-def _run(args):
+def run(args):
+    """Run the command."""
     from skeegformer import export_memmap, load_memmap
 
-    options = {option.name: getattr(args, option.name) for option in _OPTIONS[3:]}
+    names = ("name", "window", "l_freq", "h_freq", "resample", "zscore", "overwrite")
+    options = {name: getattr(args, name) for name in names}
     task = "all" if args.task == ["all"] else args.task
     try:
         path = export_memmap(task, args.output, args.subjects, verbose=True, **options)
@@ -75,13 +82,3 @@ def _run(args):
     print(f"Wrote {path}, and its labels and header beside it.")
     print(f'Read it with skeegformer.load_memmap("{path}")')
     return 0
-
-
-COMMAND = Command(
-    "download",
-    "download recordings and write their epochs to a memory-mapped file",
-    _DESCRIPTION,
-    _EPILOG,
-    partial(add_options, options=_OPTIONS),
-    _run,
-)
