@@ -9,13 +9,6 @@ from skeegformer.cli._arguments import count, recorded
 _EPOCHS = (".fif", ".fif.gz")
 
 
-def name_data(options):
-    """Name a run after its data."""
-    if options["task"]:
-        return "-".join(options["task"])
-    return Path(options["data"][0]).stem.removeprefix("raw-") or "run"
-
-
 def check_data_options(options):
     """Refuse options that leave it open which data are meant, before anything is loaded."""
     if bool(options["data"]) == bool(options["task"]):

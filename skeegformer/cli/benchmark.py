@@ -54,18 +54,9 @@ def add_options(parser):
     add = parser.add_argument
     tasks = (*BENCHMARK_TASKS, "all")
     add("--task", nargs="+", choices=tasks, default=["all"], help="see below (default: all)")
-    add(
-        "--protocol",
-        default="leave-one-subject-out",
-        help="who is trained on and tested, see below (default: %(default)s)",
-    )
-    add(
-        "--information",
-        nargs="+",
-        choices=("strict", "transductive", "calibrated"),
-        default=["strict"],
-        help="one of those below, or several, each with its own table (default: strict)",
-    )
+    add("--protocol", default="leave-one-subject-out", help="see below (default: %(default)s)")
+    kinds = ("strict", "transductive", "calibrated")
+    add("--information", nargs="+", choices=kinds, default=["strict"], help="default: strict")
     add("--pipelines", nargs="+", help="what to compare (default: all; 'list' shows their names)")
     add(
         "--subjects",
@@ -74,31 +65,11 @@ def add_options(parser):
         help="such as 1-8 or 1,2,5-9, or all; missing recordings are downloaded (default: "
         "recorded, those on this machine)",
     )
-    add(
-        "--seeds",
-        type=number_list,
-        default="0",
-        help="such as 0-2; each repeats what is random (default: %(default)s)",
-    )
-    add(
-        "--calibration-epochs",
-        type=int,
-        default=5,
-        help="calibrated: epochs of each class to train on (default: %(default)s)",
-    )
-    add(
-        "--jobs",
-        type=n_processes,
-        default=-1,
-        help="processes of one thread each (default: -1, one per core)",
-    )
-    add(
-        "--output",
-        type=expanded,
-        default=Path("skeegformer-benchmark"),
-        help="folder for the results; one that was begun with the same settings is continued "
-        "(default: %(default)s)",
-    )
+    add("--seeds", type=number_list, default="0", help="such as 0-2; they repeat what is random")
+    add("--calibration-epochs", type=int, default=5, help="of each class (default: %(default)s)")
+    add("--jobs", type=n_processes, default=-1, help="processes (default: -1, one per core)")
+    folder = Path("skeegformer-benchmark")
+    add("--output", type=expanded, default=folder, help="for the results (default: %(default)s)")
 
 
 def run(args):

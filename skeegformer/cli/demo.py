@@ -25,22 +25,13 @@ def add_options(parser):
         "Dataset, taken from where MNE_DATA points or downloaded there",
     )
     add("--task", choices=tuple(TASKS), help="task of eegmmi (default: baseline-eyes)")
-    add(
-        "--subjects",
-        type=number_list,
-        default="1-8",
-        help="such as 1,2,5-9; of simulated ones their number counts (default: %(default)s)",
-    )
+    add("--subjects", type=number_list, default="1-8", help="such as 1,2,5-9 (default: 1-8)")
     add("--folds", type=int, default=4, help="folds over subjects (default: %(default)s)")
     add("--seed", type=int, default=0, help="of simulation and training (default: %(default)s)")
     add("--jobs", type=n_processes, default=-1, help="processes (default: -1, one per core)")
-    add(
-        "--output",
-        type=expanded,
-        default=Path("skeegformer-demo"),
-        help="folder for scores.csv and topomap.png (default: %(default)s)",
-    )
-    add("--overwrite", action="store_true", help="replace these files where they are there")
+    folder = Path("skeegformer-demo")
+    add("--output", type=expanded, default=folder, help="folder (default: %(default)s)")
+    add("--overwrite", action="store_true", help="replace scores.csv and topomap.png there")
 
 
 def run(args):

@@ -14,13 +14,10 @@ EPILOG = """\
 tasks: baseline-eyes (open or closed, at rest), fist-motion, fist-imagination (left or right),
 fist_feet-motion, fist_feet-imagination (both fists or both feet), or all of them: all
 
-files in DIR, where N is the number of epochs, L of samples in each, and NAME the tasks or --name:
-  raw-nsamp_N-eplen_L-NAME.dat     float32, little-endian: epochs x samples x channels, in volts;
-                                   with --zscore it is called raw-nsamp_N-eplen_L-norm-NAME.dat
-  label-nsamp_N-eplen_L-NAME.csv   subject, stage (always -1), condition, session, run and task
-  head-nsamp_N-eplen_L-NAME.json   channels, rate, unit, filters, counts and checksums
-The first two are laid out as those of eeg-transformer's download_data.py. To read them in Python:
-  X, y, metadata = skeegformer.load_memmap("DIR/raw-nsamp_N-eplen_L-NAME.dat")
+Written are raw-....dat (float32: epochs x samples x channels, in volts), label-....csv (subject,
+condition, session, run and task of each) and head-....json (channels, rate, unit, filters, counts
+and checksums), for `skeegformer train --data` and, in Python, `skeegformer.load_memmap`. The first
+two are laid out as those of eeg-transformer's download_data.py.
 
 examples:
   skeegformer download --task baseline-eyes --subjects 1-10
@@ -28,7 +25,7 @@ examples:
       --window 3 --h-freq 40 --output imagery
 
 All 109 subjects take 3.4 GB of recordings, which are kept where MNE_DATA points, or in
-~/mne_data. Files in DIR are there as a whole or not at all. Exit code: 0 when all went well, 2
+~/mne_data. Files are there as a whole or not at all. Exit code: 0 when all went well, 2
 when the input was at fault.
 """
 
@@ -43,12 +40,8 @@ def add_options(parser):
     add = parser.add_argument
     add("--task", nargs="+", default=["all"], help="see below (default: all)")
     add("--subjects", type=_subjects, help="such as 1-8 or 1,2,5-9 (default: all 109)")
-    add(
-        "--output",
-        type=expanded,
-        default=Path("skeegformer-data"),
-        help="folder for the files (default: %(default)s)",
-    )
+    folder = Path("skeegformer-data")
+    add("--output", type=expanded, default=folder, help="folder (default: %(default)s)")
     add("--name", help="last part of the files' names (default: the tasks)")
     add("--window", type=float, default=2.0, help="seconds in an epoch (default: %(default)s)")
     add("--l-freq", type=float, help="lower edge of a pass band in Hz, before epochs are cut")

@@ -42,31 +42,20 @@ def add_options(parser):
     add("--target", default="predicted", help="class: predicted (default), true, or its name")
     add("--parts", choices=("time", "band"), default="time", help="what channels are divided into")
     add("--head-fusion", choices=("mean", "max", "min"), default="mean", help="of rollout")
-    add(
-        "--convention",
-        choices=("abnar-zuidema", "eeg-transformer"),
-        default="abnar-zuidema",
-        help="how rollout multiplies layers; eeg-transformer: without residual, the last first",
-    )
+    conventions = ("abnar-zuidema", "eeg-transformer")
+    add("--convention", choices=conventions, default=conventions[0], help="of rollout")
     add("--neighbors", action="store_true", help="take neighbouring electrodes away as well")
     add("--connections", action="store_true", help="keep how channels belong together")
     add("--seed", type=int, default=0, help="of permutations (default: %(default)s)")
-    add(
-        "--part",
-        choices=("validation", "training", "all"),
-        help="epochs to explain (default: those held out; all of --data, or if none were)",
-    )
+    parts = ("validation", "training", "all")
+    add("--part", choices=parts, help="epochs to explain (default: held out; of --data all)")
     add("--data", nargs="+", help="other Epochs (*-epo.fif ...) or export, in place of the run's")
     add("--groups", help="column of their metadata that names the subject (default: the run's)")
     add("--correct-only", action="store_true", help="leave out wrong predictions")
     add("--min-confidence", type=float, default=0.0, help="least probability of a prediction")
     add("--evaluate", action="store_true", help="put the map to the test, for minutes")
-    add(
-        "--output",
-        type=expanded,
-        default=Path("skeegformer-explanation"),
-        help="folder for several runs together (default: %(default)s)",
-    )
+    folder = Path("skeegformer-explanation")
+    add("--output", type=expanded, default=folder, help="for several runs (default: %(default)s)")
     add("--overwrite", action="store_true", help="replace files that are there already")
 
 

@@ -96,7 +96,8 @@ def _begin(args, given):
     if preset == "default" and theirs.intersection(word.split("=")[0] for word in args.words):
         print(f"To train as eeg-transformer does, without filters, add --preset {ORIGINAL}.")
     data.tell(X, y, metadata)
-    run = folder.create_run(args.output, args.name or data.name_data(options))
+    after_data = "-".join(options["task"] or [Path(options["data"][0]).stem.removeprefix("raw-")])
+    run = folder.create_run(args.output, args.name or after_data or "run")
     packages = ("skeegformer", "torch", "skorch", "scikit-learn", "mne", "numpy")
     config = {
         "command": "skeegformer train",
