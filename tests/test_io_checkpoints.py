@@ -10,6 +10,7 @@ import pickle
 import sys
 import types
 
+import mne
 import numpy as np
 import pytest
 import torch
@@ -238,8 +239,6 @@ def test_a_signal_in_volts(tmp_path):
     logits, _ = _original(_make_state(HYPERPARAMETERS), HYPERPARAMETERS, x)
     probabilities = torch.softmax(logits, dim=1).numpy()[:, [1, 2, 0]]
     np.testing.assert_allclose(classifier.predict_proba(1e-6 * X), probabilities, atol=1e-5)
-
-    import mne
 
     epochs = mne.EpochsArray(1e-6 * X, mne.create_info(4, 160.0, "eeg"), verbose="ERROR")
     with pytest.raises(ValueError, match=r"one is in volts, .* pass epochs.get_data\(\)"):
