@@ -6,12 +6,8 @@ import torch
 from scipy.stats import rankdata
 
 from skeegformer.explain._model import log_odds, predict_logits
-from skeegformer.explain._perturbation import (
-    derangements,
-    make_substitute,
-    occlude,
-    rows_by_subject,
-)
+from skeegformer.explain._perturbation import derangements, make_substitute, occlude
+from skeegformer.training._batches import rows_by_subject
 
 _N_BOOTSTRAP = 1000
 _LARGEST_STEPS = 12
@@ -37,7 +33,7 @@ class Curves:
         self.drops = drops[..., 0].mean(axis=0)
         steps = np.geomspace(1, n_chans, min(n_chans, _LARGEST_STEPS)).round().astype(int)
         self.counts = np.unique([0, *steps])
-        self.units = rows_by_subject(self.subjects, n_epochs)
+        self.units = list(rows_by_subject(self.subjects, n_epochs).values())
         self.over_subjects = len(self.units) >= 3
         if not self.over_subjects:
             self.units = np.arange(n_epochs)[:, None]

@@ -11,6 +11,7 @@ from sklearn.utils import Bunch, check_random_state
 from skeegformer.explain._electrodes import check_scalp
 from skeegformer.explain._model import batches, log_odds, predict_logits, tokens_of
 from skeegformer.nn import EEGTransformer
+from skeegformer.training._batches import rows_by_subject
 
 BANDS = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0)}
 REPLACEMENTS = ("swap", "interpolate", "mean", "zero")
@@ -98,7 +99,7 @@ def derangements(n_epochs, subjects, n_repeats, random_state):
     rng, orders = check_random_state(random_state), []
     for _ in range(n_repeats):
         order = np.empty(n_epochs, dtype=int)
-        for members in rows_by_subject(subjects, n_epochs):
+        for members in rows_by_subject(subjects, n_epochs).values():
             if len(members) == 1:  # who has no other epoch takes anybody's
                 other = rng.randint(n_epochs - 1)
                 order[members] = other + (other >= members[0])
@@ -113,7 +114,7 @@ def shuffled_orders(n_epochs, subjects, seed, n_repeats):
     """Shuffle epochs again and again, within subjects where they are known."""
     _refuse_single_epoch("permutation", n_epochs)
     rng = check_random_state(seed)
-    members = rows_by_subject(subjects, n_epochs)
+    members = rows_by_subject(subjects, n_epochs).values()
     # Shuffled on and on, never anew: so does scikit-learn, where there are no subjects.
     shuffled = [np.arange(len(rows)) for rows in members]
     order, orders = np.arange(n_epochs), []
@@ -123,13 +124,6 @@ def shuffled_orders(n_epochs, subjects, seed, n_repeats):
             order[rows] = order[rows][positions]
         orders.append(order.copy())
     return orders
-
-
-def rows_by_subject(subjects, n_epochs):
-    """List where the epochs of each subject are, or of all where subjects are not known."""
-    if subjects is None:
-        return [np.arange(n_epochs)]
-    return [np.flatnonzero(subjects == name) for name in np.unique(subjects)]
 
 
 def make_parts(kind, network, sfreq, bands=None):

@@ -9,8 +9,8 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from skeegformer.explain._model import batches
-from skeegformer.explain._perturbation import rows_by_subject
 from skeegformer.nn import EEGTransformer
+from skeegformer.training._batches import rows_by_subject
 
 
 def randomize_parameters(network, data=None, random_state=None):
@@ -49,10 +49,10 @@ def randomized_classifier(explanation, random_state):
     classifier.net_.module_ = network
     if source.means is not None:
         powers = classifier._raw_tokens(source.data)[:, :, 0].double()
-        rows = rows_by_subject(explanation.subjects, len(powers))
-        names = [None] if explanation.subjects is None else np.unique(explanation.subjects).tolist()
-        means = [powers[one].mean(dim=0).float().numpy() for one in rows]
-        classifier.subject_means_ = dict(zip(names, means, strict=True))
+        classifier.subject_means_ = {
+            name: powers[rows].mean(dim=0).float().numpy()
+            for name, rows in rows_by_subject(explanation.subjects, len(powers)).items()
+        }
     return classifier
 
 
@@ -60,7 +60,7 @@ def classifier_of_shuffled_labels(explanation, rng):
     """Train a clone of the explained classifier on labels that are shuffled within subjects."""
     fitted, X = explanation.source.classifier, explanation.source.data
     y = explanation.y.copy()
-    for rows in rows_by_subject(explanation.subjects, len(y)):
+    for rows in rows_by_subject(explanation.subjects, len(y)).values():
         y[rows] = rng.permutation(y[rows])
     if fitted.info_ is not None:  # names and places decide on mirroring and the like
         X = mne.EpochsArray(np.asarray(X, dtype=float) / 1e6, fitted.info_, verbose="ERROR")
