@@ -371,6 +371,13 @@ PARAMETERS = [
     ("network='resnet' is not one of", lambda s: BraindecodeClassifier("resnet").fit(s.X, s.y)),
     ("flat in every epoch", lambda s: make_baseline("csp+lda").fit(0 * s.A, s.y)),
     ("flat in every epoch", lambda s: make_baseline("mdm").fit(0 * s.A + 1, s.y)),
+    *(
+        (
+            r"1 of 40 epochs \(from 0 on: 3\) are flat in every channel.* drop them",
+            lambda s, name=name: make_baseline(name).fit(changed(s, 0, [3]), s.y),
+        )
+        for name in ("csp+lda", "ts+lr", "mdm", "fbcsp")
+    ),
     ("Epochs of 8 samples at 160 Hz are too short",
      lambda s: make_baseline("bandpower+lda", sfreq=160.0).fit(s.A[..., :8], s.y)),
 ]  # fmt: skip
@@ -724,6 +731,14 @@ def test_odd_epochs_are_named(s, words, factor, rows):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         s.clf.predict(changed(s, 20))  # another amplifier, or a loud person
+
+
+def test_loud_channels_are_named(s):
+    data = s.X.get_data(units="V")
+    data[:, 1] *= 1000
+    X = mne.EpochsArray(data, s.X.info, metadata=s.X.metadata)
+    with pytest.warns(UserWarning, match=rf"1 of .* channels \({s.X.ch_names[1]}\) fluctuate by"):
+        s.clf.predict(X)
 
 
 def test_what_is_done_without_being_asked_is_said(s, caplog):

@@ -147,7 +147,11 @@ def test_best_estimator_of_a_search(simulated):
     X, y, _, _ = simulated
     pipeline = make_eeg_pipeline(drop=["Iz"], **SMALL, max_epochs=1)
     search = GridSearchCV(pipeline, {"channeldropper__ch_names": [["Iz"], ["Cz"]]}, cv=2).fit(X, y)
-    assert len(AttentionExplainer().explain(search, X).ch_names) == 63
+    explanation = AttentionExplainer().explain(search, X)
+    assert len(explanation.ch_names) == 63
+    nested = make_pipeline(make_pipeline("passthrough", search))
+    again = AttentionExplainer().explain(nested, X)
+    assert np.array_equal(again.values, explanation.values)
 
 
 def test_arrays_have_no_positions_until_they_are_given(simulated):

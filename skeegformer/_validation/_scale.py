@@ -32,6 +32,7 @@ def remember_scale(estimator, eeg):
             stacklevel=4,
         )
     _warn_of_odd_epochs(estimator, size)
+    _warn_of_loud_channels(estimator, sizes, eeg.ch_names)
 
 
 def in_other_unit(size, fitted):
@@ -42,10 +43,12 @@ def in_other_unit(size, fitted):
 
 def refuse_other_unit(estimator, eeg):
     """Raise where volts meet microvolts, which would be classified without a word."""
-    size = np.median(_sizes(eeg.data), axis=1)
+    sizes = _sizes(eeg.data)
+    size = np.median(sizes, axis=1)
     scale = median(size.tolist())
     if not in_other_unit(scale, estimator._input_scale):
         _warn_of_odd_epochs(estimator, size)
+        _warn_of_loud_channels(estimator, sizes, eeg.ch_names)
         return
     way_out = "Epochs are scaled to microvolts, arrays are taken as they are; pass "
     if (eeg.info is None) == (estimator.info_ is None):
@@ -79,6 +82,23 @@ def _warn_of_odd_epochs(estimator, size):
         f"to {size[odd].max():.2g}, but a typical epoch of fit by {typical:.2g}: they are flat, "
         "artefacts, or in another unit, and what is made of them means little. Drop them "
         "(epochs.drop_bad), or pass the same unit.",
+        UserWarning,
+        stacklevel=5,
+    )
+
+
+def _warn_of_loud_channels(estimator, sizes, ch_names):
+    """Name channels that fluctuate by far more than those of `fit` usually do."""
+    usual = np.median(sizes, axis=0)
+    loud = np.flatnonzero(usual > estimator._input_scale * _FAR)
+    if not estimator._input_scale or not 0 < len(loud) <= len(usual) / 2:  # else epochs are odd
+        return
+    names = [str(channel) if ch_names is None else ch_names[channel] for channel in loud]
+    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    warnings.warn(
+        f"{len(names)} of {len(usual)} channels ({shown}) fluctuate by up to "
+        f"{usual[loud].max():.2g}, but a typical channel of fit by {estimator._input_scale:.2g}: "
+        "an electrode that has come off, or another unit. Interpolate or drop them.",
         UserWarning,
         stacklevel=5,
     )

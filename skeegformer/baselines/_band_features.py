@@ -25,7 +25,15 @@ class ToMicrovolts(TransformerMixin, BaseEstimator):
 
     Epochs become microvolts, of EEG channels alone and in the order of `fit`; arrays stay
     what they are.
+
+    Parameters
+    ----------
+    allow_flat : bool, default=True
+        Whether epochs may be flat in every channel, which have no covariance to take logarithms of.
     """
+
+    def __init__(self, *, allow_flat=True):
+        self.allow_flat = allow_flat
 
     def fit(self, X, y=None):
         """Remember the channels.
@@ -73,6 +81,8 @@ class ToMicrovolts(TransformerMixin, BaseEstimator):
         pass
 
     def _features(self, data):
+        if not self.allow_flat:
+            _refuse_flat(data)
         return data
 
     def _choose_bands(self, bands, eeg):
@@ -151,6 +161,7 @@ class FilterBankCSP(ToMicrovolts):
         self.classes_, codes = validate_labels(self, y, len(eeg.data))
         self._choose_bands(FILTER_BANK, eeg)
         data = _in_double(eeg)
+        _refuse_flat(data)
         self.basis_ = _basis(data)
         is_binary = len(self.classes_) == 2
         order = "alternate" if is_binary else "mutual_info"
@@ -175,6 +186,7 @@ class FilterBankCSP(ToMicrovolts):
         self.selected_ = np.unique(best)
 
     def _features(self, data):
+        _refuse_flat(data)
         return self.bank_.transform(self._span(data))[:, self.selected_]
 
     def _span(self, data):
@@ -191,3 +203,13 @@ def _basis(data):
 
 def _in_double(eeg):
     return eeg.data.astype(np.float64)
+
+
+def _refuse_flat(data):
+    flat = np.flatnonzero(~np.ptp(data, axis=2).any(axis=1))
+    if len(flat) and data.shape[2] > 1:
+        first = ", ".join(map(str, flat[:5].tolist())) + (", ..." if len(flat) > 5 else "")
+        raise ValueError(
+            f"{len(flat)} of {len(data)} epochs (from 0 on: {first}) are flat in every channel, "
+            "and have no power to take the logarithm of; drop them (epochs.drop_bad)."
+        )

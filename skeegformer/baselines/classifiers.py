@@ -150,7 +150,7 @@ def _classical_steps(name, random_state, sfreq, pass_band):
     if name == "fbcsp":
         return FilterBankCSP(pass_band=pass_band, sfreq=sfreq), LinearDiscriminantAnalysis()
     if name == "csp+lda":
-        return ToMicrovolts(), CSP(n_components=6), LinearDiscriminantAnalysis()
+        return ToMicrovolts(allow_flat=False), CSP(n_components=6), LinearDiscriminantAnalysis()
     if name == "chance":
         return ToMicrovolts(), DummyClassifier(random_state=random_state)
     from pyriemann.classification import MDM  # takes long to import
@@ -158,11 +158,11 @@ def _classical_steps(name, random_state, sfreq, pass_band):
     from pyriemann.tangentspace import TangentSpace
 
     if name == "mdm":
-        return ToMicrovolts(), Covariances("oas"), MDM()
-    covariances = Covariances("oas")
+        return ToMicrovolts(allow_flat=False), Covariances("oas"), MDM()
+    classify = TangentSpace(), LogisticRegression(max_iter=1000)
     if name == "xdawn+ts+lr":
-        covariances = XdawnCovariances(4, estimator="oas")
-    return ToMicrovolts(), covariances, TangentSpace(), LogisticRegression(max_iter=1000)
+        return ToMicrovolts(), XdawnCovariances(4, estimator="oas"), *classify
+    return ToMicrovolts(allow_flat=False), Covariances("oas"), *classify
 
 
 def _window_means(data, n_windows=10):

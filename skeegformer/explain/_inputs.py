@@ -20,8 +20,10 @@ from skeegformer.nn import EEGTransformer, OriginalTransformer
 
 def read_epochs(estimator, X, groups, transform_params):
     """Take epochs through the steps before the classifier: classifier, array and subjects."""
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    classifier = estimator[-1] if hasattr(estimator, "steps") else estimator
+    before, classifier = [], getattr(estimator, "best_estimator_", estimator)
+    while hasattr(classifier, "steps"):
+        before.append(classifier[:-1])
+        classifier = getattr(classifier[-1], "best_estimator_", classifier[-1])
     can_be = hasattr(classifier, "predict_proba") and isinstance(classifier, BaseEstimator)
     if can_be:
         check_is_fitted(classifier)
@@ -41,8 +43,7 @@ def read_epochs(estimator, X, groups, transform_params):
         X = as_epochs(X)
         if X.metadata is not None and "subject" in X.metadata:
             subjects = X.metadata["subject"].to_numpy()
-    if classifier is not estimator and len(estimator.steps) > 1:
-        steps = estimator[:-1]
+    for steps in filter(len, before):
         params = {**routed_groups(steps, "transform", groups), **transform_params}
         X = steps.transform(X, **params)
     data = validate_eeg(classifier, X, reset=False).data

@@ -288,9 +288,9 @@ def _judge(explanation, figures):
         detail = "({:.2f} of the way to the oracle, 95 % {:.2f} to {:.2f})".format(*score)
         if np.isnan(score[0]):
             detail = (
-                f"(by {gain:.2f} in probability, 95 % {low:.2f} to {high:.2f}), while the "
-                "order of what each channel does alone is not for certain: the model uses channels "
-                "together, or nothing at all"
+                f"(by {gain:.2f} in probability, 95 % {low:.2f} to {high:.2f}); the order by what "
+                "each channel does alone is no better than random either, so that there is no "
+                "oracle to compare with"
             )
         sentences.append(f"{what} channels in the map's order is {than} random {detail}.")
     passed["sign"] = figures["lerf_minus_morf"] >= 0

@@ -75,8 +75,8 @@ def refuse_single_epochs(rows_of, learn):
         )
         if len(rows) == 1:
             raise ValueError(
-                f"There is a single epoch of {of_whom}, and all single epochs look alike: "
-                f"{way_out}."
+                f"There is a single epoch of {of_whom}, and one epoch minus its own mean is "
+                f"always zero: {way_out}."
             )
         if len(rows) < FEW_EPOCHS:
             warnings.warn(
