@@ -20,6 +20,7 @@ from skeegformer.datasets._files import fetch_tasks
 from skeegformer.datasets._memmap_files import UNKNOWN, standardize, write_files
 from skeegformer.datasets._memmap_reading import load_memmap
 from skeegformer.datasets._tasks import TASKS, check_subjects, check_tasks
+from skeegformer.datasets.eegmmi import load_subjects, make_steps
 
 __all__ = ["MappedEpochs", "export_memmap", "load_memmap", "write_memmap"]
 
@@ -79,12 +80,9 @@ def export_memmap(
     """
     from tqdm.auto import tqdm
 
-    from skeegformer.datasets import eegmmi  # loads MOABB
-
     tasks, subjects = check_tasks(task), check_subjects(subjects)
     names = [task.name for task in tasks]
-    band = l_freq, h_freq
-    paradigms = eegmmi._make_paradigms(tasks, tmin, tmax, window, band, resample, exact=True)
+    steps = make_steps(tasks, tmin, tmax, window, (l_freq, h_freq), resample, exact=True)
     n_times = round(window * (resample or SFREQ))
     if not n_times:
         raise ValueError(f"window={window} s is shorter than a sample; make it longer.")
@@ -97,7 +95,7 @@ def export_memmap(
     def chunks():
         root = fetch_tasks(tasks, subjects, path)
         for subject in tqdm(subjects, desc="export", unit="subject", disable=not verbose):
-            X, y, metadata = eegmmi._load_subjects(tasks, [subject], paradigms, root, tmin=tmin)
+            X, y, metadata = load_subjects(tasks, [subject], steps, root, tmin=tmin)
             header["channels"] = X.info
             data = X.get_data(copy=False)
             labels = metadata.assign(stage=UNKNOWN, condition=y)
