@@ -486,7 +486,6 @@ FILES = [
     ("not of the types that the header tells", header(label_types={"condition": "float64"})),
     ("has format 99, .* reads up to 1", header(version=99)),
     ("is no file of values", lambda s: load_memmap(s.model)),
-    ("/none.csv is missing", lambda s: load_memmap(s.export, labels="~/none.csv")),
     (r"shape=\(1, 2\) is not", lambda s: MappedEpochs(s.export, (1, 2))),
     ("exists already", lambda s: save_model(s.clf, s.model)),
     ("exists already", lambda s: save_model(s.clf, leading_nowhere(s))),
