@@ -73,6 +73,29 @@ from skeegformer.plotting import ChannelBarDisplay, ConnectionDisplay, TopomapDi
 
 NAMES = ["F3", "F4", "C3", "Cz", "C4", "Pz"]
 EYES = "baseline-eyes"
+COVERED = [
+    "Fp1",
+    "Fp2",
+    "F7",
+    "F3",
+    "Fz",
+    "F4",
+    "F8",
+    "T7",
+    "C3",
+    "Cz",
+    "C4",
+    "T8",
+    "P7",
+    "P3",
+    "Pz",
+    "P4",
+    "P8",
+    "O1",
+    "Oz",
+    "O2",
+    "Iz",
+]
 KEYS = ("shape", "unit", "channels", "label_types", "sha256", "line_freq")
 
 
@@ -511,17 +534,14 @@ FILES = [
     ("n_epochs=1 ", simulate(n_epochs=1)),
     ("snr=-1", simulate(snr=-1)),
     ("snr='3'", simulate(snr="3")),
-    ("slope=nan", simulate(slope=np.nan)),
     ("case='hard' is not one of 'plain'", simulate(case="hard")),
-    ("evoked name 1 class", simulate(evoked={"a": {"Pz": 5.0}})),
-    ("evoked names the electrode 'P99'", simulate(evoked={"a": {"P99": 5.0}, "b": {}})),
-    ("latency=2.0 s", simulate(case="phase-locked", latency=2.0)),
-    ("frequency=79.0", simulate(frequency=79.0)),
-    ("frequency has the classes left, but", simulate(frequency={"left": 10.0})),
-    ("too low for line noise of 50", simulate(n_line_noise=2, sfreq=100.0)),
-    ("n_redundant=1, but no class", simulate(n_redundant=1, sources={"a": [], "b": []})),
-    ("n_suppressors=1, but no class", simulate(n_suppressors=1, case="phase-locked")),
-    (r"n_distractors=60 \+ n_line_noise=9", simulate(n_distractors=60, n_line_noise=9)),
+    ("ends before evoked potentials", simulate(case="phase-locked", duration=0.4)),
+    ("too low for a rhythm of 20 Hz", simulate(case="bands", sfreq=48.0)),
+    ("has sources of its own", simulate(case="bands", sources={"a": "C3", "b": "C4"})),
+    ("too low for line noise of 50", simulate(case="line-noise", sfreq=100.0)),
+    *(("but sources names none", simulate(case=case, sources={"a": [], "b": []}))
+      for case in ("redundant", "suppressor")),
+    ("replaces 12 electrodes, but", simulate(case="suppressor", sources={"a": COVERED, "b": []})),
 ]  # fmt: skip
 
 REQUESTS = [
