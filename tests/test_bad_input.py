@@ -73,7 +73,6 @@ from skeegformer.plotting import ChannelBarDisplay, ConnectionDisplay, TopomapDi
 
 NAMES = ["F3", "F4", "C3", "Cz", "C4", "Pz"]
 EYES = "baseline-eyes"
-COVERED = [
     "Fp1",
     "Fp2",
     "F7",
@@ -541,7 +540,7 @@ FILES = [
     ("too low for line noise of 50", simulate(case="line-noise", sfreq=100.0)),
     *(("but sources names none", simulate(case=case, sources={"a": [], "b": []}))
       for case in ("redundant", "suppressor")),
-    ("replaces 12 electrodes, but", simulate(case="suppressor", sources={"a": COVERED, "b": []})),
+    ("replaces 12 electrodes, but", simulate(case="suppressor", sources={"a": CH_NAMES, "b": []})),
 ]  # fmt: skip
 
 REQUESTS = [
