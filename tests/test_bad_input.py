@@ -66,6 +66,7 @@ from skeegformer import (
 from skeegformer.baselines.braindecode import BraindecodeClassifier
 from skeegformer.cli import main
 from skeegformer.datasets import MappedEpochs
+from skeegformer.datasets._channels import CH_NAMES
 from skeegformer.explain import bootstrap_intervals
 from skeegformer.io._explanations import save_fields
 from skeegformer.io._format import checksum
@@ -73,28 +74,6 @@ from skeegformer.plotting import ChannelBarDisplay, ConnectionDisplay, TopomapDi
 
 NAMES = ["F3", "F4", "C3", "Cz", "C4", "Pz"]
 EYES = "baseline-eyes"
-    "Fp1",
-    "Fp2",
-    "F7",
-    "F3",
-    "Fz",
-    "F4",
-    "F8",
-    "T7",
-    "C3",
-    "Cz",
-    "C4",
-    "T8",
-    "P7",
-    "P3",
-    "Pz",
-    "P4",
-    "P8",
-    "O1",
-    "Oz",
-    "O2",
-    "Iz",
-]
 KEYS = ("shape", "unit", "channels", "label_types", "sha256", "line_freq")
 
 
