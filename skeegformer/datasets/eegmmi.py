@@ -24,12 +24,11 @@ def load_eegmmi(
     h_freq=None,
     resample=None,
     path=None,
-    verify=False,
 ):
     """Load epochs of the EEG Motor Movement/Imagery Dataset.
 
     109 subjects with 64 electrodes at 160 Hz [1]_, [2]_. Recordings that are missing are downloaded
-    from PhysioNet; with all of them present, no network is used.
+    from PhysioNet, and compared with its checksums; with all of them present, no network is used.
 
     Parameters
     ----------
@@ -65,9 +64,6 @@ def load_eegmmi(
         Folder that contains ``MNE-eegbci-data``, or into which to download it. It wins over
         MNE's settings. None for the folder in ``MNE_DATASETS_EEGBCI_PATH`` or ``MNE_DATA``,
         else ``~/mne_data``. No setting is ever written.
-    verify : bool
-        Whether files that were there already are compared with PhysioNet's checksums. What is
-        downloaded always is.
 
     Returns
     -------
@@ -125,7 +121,7 @@ def load_eegmmi(
     """
     tasks, subjects = check_tasks(task), check_subjects(subjects)
     steps = make_steps(tasks, tmin, tmax, window, (l_freq, h_freq), resample)
-    root = fetch_tasks(tasks, subjects, path, verify=verify)
+    root = fetch_tasks(tasks, subjects, path)
     return load_subjects(tasks, subjects, steps, root, tmin=tmin)
 
 

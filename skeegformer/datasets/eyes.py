@@ -4,7 +4,7 @@ from moabb.datasets.base import BaseDataset
 from moabb.paradigms.base import BaseParadigm
 
 from skeegformer._validation import check_band, optional_positive
-from skeegformer.datasets._files import data_root, fetch, recording_path
+from skeegformer.datasets._files import fetch_tasks, recording_path
 from skeegformer.datasets._recordings import CutWindows, PrepareRecording, read_runs
 from skeegformer.datasets._tasks import N_SUBJECTS, TASKS, check_times, event_id
 
@@ -61,15 +61,12 @@ class PhysionetEyes(BaseDataset):
         """Return the EDF files of one subject, one per run, downloading those that are missing."""
         if subject not in self.subject_list:
             raise ValueError(f"Subject {subject!r} is not among {self.subject_list}.")
-        root = data_root(self.path if path is None else path)
-        fetch(root, [(subject, run) for run in self.runs], force=force_update)
+        root = fetch_tasks([_TASK], [subject], self.path if path is None else path)
         return [str(recording_path(root, subject, run)) for run in self.runs]
 
     def _get_single_subject_data(self, subject):
         """Return the runs of one subject as MOABB wants them: session, run, recording."""
-        root = data_root(self.path)
-        fetch(root, [(subject, run) for run in self.runs])
-        return {"0": dict(read_runs(root, _TASK, subject))}
+        return {"0": dict(read_runs(fetch_tasks([_TASK], [subject], self.path), _TASK, subject))}
 
 
 class EyesParadigm(BaseParadigm):
