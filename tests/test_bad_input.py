@@ -313,6 +313,7 @@ KINDS = [  # of X and y
                                                          [f"{then}{i}" for i in s.g]))
       for first, then in (("s", "S"), ("", "0"), ("a", " a")) for step in (adapted, aligned)),
     ("39 samples an epoch|41 samples", lambda s: s.clf.predict(s.X.copy().crop(0, 0.25))),
+    ("signal of subject 1 is zero", lambda s: EuclideanAlignment().fit(0 * s.A, groups=s.g)),
 ]  # fmt: skip
 
 PARAMETERS = [
