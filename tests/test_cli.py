@@ -61,7 +61,7 @@ def test_nothing_is_overwritten_unasked(tmp_path, capsys):
 WRONG = [
     ("demo --output file", "file is a file; name a folder"),
     ("demo --subjects 1-3", "--folds 4 needs .* as many subjects; --subjects names 3"),
-    ("demo --jobs 0", "--jobs 0 does no work"),
+    ("demo --jobs 0", "--jobs: 0 does no work"),
     ("demo --task fist-imagination", "belongs to --dataset eegmmi"),
     ("demo --folds 1", "--folds 1 needs at least 2 folds"),
     ("demo --dataset eegmmi --subjects 1-4,200", "Subject 200 does not exist"),
@@ -82,7 +82,7 @@ WRONG = [
     ("benchmark --subjects 1,200", "Subject 200 does not exist"),
     ("benchmark --subjects 5-3", "'5-3' is not a list such as 1-8"),
     ("benchmark --task baseline-eyes", "no recordings of baseline-eyes on this machine"),
-    ("benchmark --jobs 0", "--jobs 0 does no work"),
+    ("benchmark --jobs 0", "--jobs: 0 does no work"),
     ("benchmark --calibration-epochs 0 --subjects 1-3", "n_calibration=0 is not a whole number"),
     ("benchmark --information psychic", "invalid choice: 'psychic'"),
 ]

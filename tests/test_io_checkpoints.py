@@ -10,7 +10,9 @@ import pickle
 import sys
 import types
 
+import mne
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,6 +20,7 @@ from sklearn.base import clone
 
 from skeegformer import (
     AttentionExplainer,
+    Explanation,
     OriginalTransformerClassifier,
     attention_rollout,
     load_model,
@@ -239,8 +242,6 @@ def test_a_signal_in_volts(tmp_path):
     probabilities = torch.softmax(logits, dim=1).numpy()[:, [1, 2, 0]]
     np.testing.assert_allclose(classifier.predict_proba(1e-6 * X), probabilities, atol=1e-5)
 
-    import mne
-
     epochs = mne.EpochsArray(1e-6 * X, mne.create_info(4, 160.0, "eeg"), verbose="ERROR")
     with pytest.raises(ValueError, match=r"one is in volts, .* pass epochs.get_data\(\)"):
         classifier.predict(epochs)
@@ -410,3 +411,52 @@ def test_hyperparameters_beside_the_checkpoint(tmp_path):
     (folder / "hparams.yaml").write_text("a: [1, 2\n")
     with pytest.raises(ValueError, match=r"hparams.yaml cannot be read"):
         load_model(path)
+
+
+@pytest.mark.parametrize("stages", [True, False])
+@pytest.mark.parametrize("dtype", [object, "str"])
+def test_attention_that_the_original_has_saved(stages, dtype, tmp_path):
+    """As its attention.py did with and without stages, with texts of older and newer pandas."""
+    hp = HYPERPARAMETERS | {"sample_rate": 100.0}
+    model = load_model(_save(tmp_path / "last.ckpt", hp))
+    x, X = _epochs(hp)
+    y, people = np.array([*CONDITIONS, *CONDITIONS, "eyes"]), np.array(["1", "2", "1", *"2345"])
+    explainer = AttentionExplainer(
+        convention="eeg-transformer", head_fusion="max", residual=False, connections=True
+    )
+    expected = explainer.explain(model, X, y, groups=people)
+    with torch.no_grad():
+        logits, attention = _original(_make_state(hp), hp, x)
+    confidences, codes = torch.softmax(logits, dim=1).max(dim=1)
+    subjects, names = pd.Series(people, dtype=dtype).factorize()
+    labels, conditions = pd.Series(y, dtype=dtype).factorize()
+    content = [_original_rollout(attention)[0], confidences, codes, torch.from_numpy(labels)]
+    content += [torch.zeros(len(labels))] * stages
+    content += [torch.from_numpy(subjects), argparse.Namespace(**hp), conditions]
+    content += [pd.Index(["-1"], dtype=dtype)] * stages
+    torch.save((*content, names), tmp_path / "attention.pt")
+
+    found = Explanation.load(tmp_path / "attention.pt")
+    for name in ("token_values", "connections", "confidences"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-3)
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
+    for name in ("predictions", "y", "classes", "parts", "subjects"):
+        assert list(getattr(found, name)) == list(getattr(expected, name)), name
+    assert found.ch_names == ["channel 0", "channel 2", "channel 3", "channel 5"]
+    info = mne.create_info(["Fz", "C3", "Cz", "C4", "Oz", "Pz"], 100.0, "eeg")
+    named = Explanation.load(tmp_path / "attention.pt", info=info)
+    assert named.ch_names == ["Fz", "Cz", "C4", "Pz"]
+    np.testing.assert_array_equal(named.values, found.values)
+    with pytest.raises(ValueError, match="There are 2 names of channels, but"):
+        Explanation.load(tmp_path / "attention.pt", info=mne.pick_info(info, [0, 1]))
+
+
+def test_attention_that_is_damaged_runs_nothing(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "evil"),)
+
+    torch.save({"val_idx": np.arange(3), "evil": Evil()}, tmp_path / "attention.pt")
+    with pytest.raises(ValueError, match="it is damaged, or no attention.pt"):
+        Explanation.load(tmp_path / "attention.pt")
+    assert not (tmp_path / "evil").exists()

@@ -44,5 +44,14 @@ def _parser():
     parser.add_argument("--version", action="version", version=f"skeegformer {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in (demo, download, train, explain, benchmark):
-        module.COMMAND.add_to(commands)
+        command = commands.add_parser(
+            module.__name__.rpartition(".")[-1],
+            help=module.HELP,
+            description=module.DESCRIPTION,
+            epilog=module.EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        module.add_options(command)
+        command.set_defaults(run=module.run)
     return parser

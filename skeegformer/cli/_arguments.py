@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from pathlib import Path
 
 
 def number_list(text):
@@ -17,6 +18,18 @@ def number_list(text):
             raise argparse.ArgumentTypeError(f"{text!r} is not a list such as 1-8 or 1,2,5-9")
         numbers += part
     return tuple(dict.fromkeys(numbers))
+
+
+def n_processes(text):
+    """Read a number of processes; -1 is for one per core."""
+    if int(text) == 0:
+        raise argparse.ArgumentTypeError("0 does no work; give a number of processes, or -1")
+    return int(text)
+
+
+def expanded(text):
+    """Read a path; a shell leaves ~ as it is after --output=, and YAML always."""
+    return Path(text).expanduser()
 
 
 def recorded(tasks):
@@ -44,25 +57,8 @@ def count(n, noun):
     return f"{n} {noun}{'s' * (n != 1)}"
 
 
-def check_jobs(jobs):
-    """Refuse a number of processes that does no work."""
-    if jobs == 0:
-        raise ValueError("--jobs 0 does no work; give a number of processes, or -1.")
-
-
 def name_flags(message, flags):
     """Write parameters in a message, such as ``n_heads=0``, as the options that set them."""
-
-    def write(match):
-        name = match["name"] or match["alone"]
-        if name not in flags:
-            return match[0]
-        value = match["value"]
-        return flags[name] if value in (None, "True") else f"{flags[name]} {value}"
-
-    return re.sub(
-        r"(?<![\w/.-])(?:(?P<name>\w+)=(?P<quote>['\"]?)(?P<value>[^\s,;]*?)(?P=quote)"
-        r"(?=[.,;:)]*(?:\s|$))|(?P<alone>\w+_\w+)\b(?![=/]))",
-        write,
-        message,
-    )
+    for name, flag in flags.items():
+        message = re.sub(rf"(?<![\w.]){name}=", f"{flag} ", message)
+    return message

@@ -9,50 +9,34 @@ def make_steps(options, X):
     from skeegformer import BandPassFilter, ChannelDropper, NotchFilter, Resampler
 
     steps = []
-    sfreq = options["sfreq"]  # only an export of eeg-transformer needs to be told
     if options["drop"]:
         steps.append(("drop", ChannelDropper(_dropped(options["drop"], X))))
     if options["notch_freq"] is not None:
-        steps.append(("notch", NotchFilter(options["notch_freq"], sfreq=sfreq)))
+        steps.append(("notch", NotchFilter(options["notch_freq"])))
     if options["l_freq"] is not None or options["h_freq"] is not None:
         method = options["filter_method"] or "iir"
-        band = BandPassFilter(options["l_freq"], options["h_freq"], method=method, sfreq=sfreq)
+        band = BandPassFilter(options["l_freq"], options["h_freq"], method=method)
         steps.append(("filter", band))
     if options["resample"] is not None:
-        steps.append(("resample", Resampler(options["resample"], input_sfreq=sfreq)))
-    filters = [name for name, _ in steps if name != "drop"]
-    if filters and getattr(X, "sfreq", 1) is None:
-        only_low_pass = filters == ["filter"] and options["l_freq"] is None
-        raise ValueError(
-            f"{X.path.name} does not tell its sampling rate, which filters need: give --sfreq "
-            "(--sample-rate)"
-            + (", or --h-freq none (--low-pass none) for no filter." if only_low_pass else ".")
-        )
+        steps.append(("resample", Resampler(options["resample"])))
     return steps
 
 
 def _dropped(channels, X):
-    """Read names and places of channels as names, or as places where names are not known."""
-    if in_file(X):
-        names, n_chans = X.ch_names, X.shape[1]
-    else:
-        names = X.copy().pick("eeg").ch_names
-        n_chans = len(names)
+    """Read names and places of channels as names."""
+    from skeegformer._validation import eeg_picks
+
+    names = X.ch_names if in_file(X) else [X.ch_names[pick] for pick in eeg_picks(X)]
     dropped = []
     for channel in channels:
-        if str(channel) in (names or ()):
-            dropped.append(str(channel))
-        elif isinstance(channel, int) and channel < n_chans:
-            dropped.append(names[channel] if names else channel)
-        elif isinstance(channel, int):
-            raise ValueError(f"--drop {channel}: the {n_chans} channels are 0 to {n_chans - 1}.")
-        elif names is None:
-            raise ValueError(
-                f"--drop {channel}: {X.path.name} does not tell the names of its channels; give "
-                "--ch-names, or places from 0 on."
-            )
-        else:
-            raise ValueError(f"--drop {channel}: there is no such channel in {', '.join(names)}.")
+        if str(channel) not in names:
+            if not isinstance(channel, int) or channel >= len(names):
+                raise ValueError(
+                    f"--drop {channel}: there is no such channel; they are, from 0 to "
+                    f"{len(names) - 1}, {', '.join(names)}."
+                )
+            channel = names[channel]
+        dropped.append(str(channel))
     return tuple(dropped)
 
 
@@ -64,7 +48,7 @@ def make_classifier(options, preset="default", verbose=False, labels=()):
     kind = OriginalTransformerClassifier if of_original else EEGTransformerClassifier
     names = kind().get_params()
     params = {name: value for name, value in options.items() if name in names and value is not None}
-    params |= {"sfreq": options["resample"] or options["sfreq"], "verbose": int(verbose)}
+    params["verbose"] = int(verbose)
     params["early_stopping"] = bool(options["validation_fraction"])
     if not params["early_stopping"]:
         params.pop("validation_fraction", None)

@@ -64,27 +64,21 @@ def write_split(run, y, metadata, held_out):
     write_table(run / SPLIT, table)
 
 
-def _split_table(run):
+def split_table(run):
     """Read part, condition and subject of each epoch, as text."""
     path = run / SPLIT
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
         return table[["part", "condition", "subject"]]
-    except FileNotFoundError:
-        raise ValueError(f"{path} is missing; the run cannot be used without it.") from None
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
-
-
-def training_subjects(run):
-    """Read the names, as text, of the subjects that were trained on."""
-    table = _split_table(run)
-    return set(table["subject"][table["part"] == "training"])
+        raise ValueError(
+            f"{path} cannot be read, and the run cannot be used without it: {error}"
+        ) from error
 
 
 def read_split(run, y, metadata):
     """Read which epochs were held out; refuse epochs of other subjects or labels."""
-    table = _split_table(run)
+    table = split_table(run)
     epochs = pd.DataFrame({"condition": y, "subject": metadata["subject"].to_numpy()}).astype(str)
     if not table[["condition", "subject"]].equals(epochs):
         raise ValueError(
@@ -98,12 +92,9 @@ def read_yaml(path):
     """Read a YAML file of plain values by name."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"There is no file {path}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} cannot be read as YAML: {reason}.") from error
     if not isinstance(content, dict | None):
         raise ValueError(f"{path} has to hold lines such as 'n_heads: 20'.")
     return content or {}

@@ -1,13 +1,59 @@
 """The options of ``skeegformer train``, each with its name in eeg-transformer, and its presets."""
 
 import argparse
-import difflib
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import Any
 
-from skeegformer.cli import _options
 from skeegformer.cli._arguments import number_list
-from skeegformer.cli._options import Option, auto_or_whole, name_or_place, real, whole
 from skeegformer.cli._run_folder import read_yaml
+
+
+def whole(text):
+    """Read a whole number; "none" switches it off."""
+    return None if text == "none" else _number(int, text, "whole number")
+
+
+def real(text):
+    """Read a number; "none" switches it off."""
+    return None if text == "none" else _number(float, text, "number")
+
+
+def _number(kind, text, what):
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no {what}") from None
+
+
+def auto_or_whole(text):
+    """Read a whole number, or "auto"."""
+    return text if text == "auto" else whole(text)
+
+
+def name_or_place(text):
+    """Read the name of a channel, or its place as a number."""
+    return int(text) if text.isdigit() else text
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option, named by the parameter that it sets; `original` is its flag in eeg-transformer."""
+
+    name: str
+    help: str
+    original: str | None = None
+    type: Any = str
+    default: Any = None
+    many: bool = False
+    choices: tuple | None = None
+    flag: str | None = None
+
+    @property
+    def flags(self):
+        """Our flag, then eeg-transformer's where it has another."""
+        flags = self.flag or "--" + self.name.replace("_", "-"), self.original
+        return [flag for flag in dict.fromkeys(flags) if flag]
+
 
 ORIGINAL = "eeg-transformer"
 # How the scripts of eeg-transformer differ from `OriginalTransformerClassifier` and the defaults
@@ -29,54 +75,36 @@ PRESETS = {
 }
 _DATA = [
     Option("data", "export (raw-....dat), or Epochs (*-epo.fif ...)", "--data-path", many=True),
-    Option("labels", "table of labels, if not beside the export", "--label-path"),
     Option("task", "tasks of EEGMMI, or all, to train on without a file", many=True),
     Option("subjects", "such as 1-8 or 1,2,5-9 (default: all there are)", type=number_list),
     Option("groups", "column that names the subject (default: subject)"),
-    Option("conditions", "labels to train on (default: all)", "--conditions", many=True),
-    Option("stages", "values of an export's column stage (default: all)", "--stages", many=True),
-    Option("window", "with --task: seconds in an epoch", type=real, default=2.0),
+    Option("conditions", "labels to train on (default: all)", many=True),
+    Option("stages", "values of an export's column stage (default: all)", many=True),
+    Option("window", "seconds in an epoch of --task (default: 2)", type=real, default=2.0),
 ]
-_HEADER = [
-    Option("n_times", "samples in an epoch, if its name does not tell", "--epoch-length", whole),
-    Option("n_chans", "number of channels", "--num-channels", whole),
-    Option("sfreq", "sampling rate in Hz", "--sample-rate", real),
-    Option("ch_names", "names of its channels: C3,Cz,C4, a file of names, or eegmmi"),
-]
+_PLACES = "channels to leave out, by name, or by place from 0 on"
+_METHOD = "of pass bands (default: iir, with --preset eeg-transformer fir)"
 _SIGNAL = [
-    Option(
-        "drop",
-        "channels to leave out, by name, or by place from 0 on",
-        "--ignore-channels",
-        name_or_place,
-        (),
-        many=True,
-    ),
+    Option("drop", _PLACES, "--ignore-channels", name_or_place, (), many=True),
     Option("l_freq", "lower edge of the pass band in Hz (default: none)", "--high-pass", real),
-    Option("h_freq", "upper edge of the pass band in Hz, or none", "--low-pass", real, 30.0),
-    Option(
-        "filter_method",
-        "of pass bands (default: iir, with --preset eeg-transformer fir)",
-        choices=("iir", "fir"),
-    ),
-    Option("notch_freq", "line frequency to remove, with harmonics, in Hz", "--notch-freq", real),
+    Option("h_freq", "upper edge in Hz, or none (default: 30)", "--low-pass", real, 30.0),
+    Option("filter_method", _METHOD, choices=("iir", "fir")),
+    Option("notch_freq", "line frequency to remove, with harmonics, in Hz", type=real),
     Option("resample", "sampling rate in Hz after filters (default: as it is)", type=real),
 ]
 _NETWORK = [
     Option("n_heads", "attention heads; by default of each group", "--num-heads", whole),
     Option("drop_prob", "dropout probability", "--dropout", real),
 ]
+_MIRROR = """exchange left and right in half of the epochs: auto (default) where labels name sides,
+none, same where labels stay, or pairs of labels such as left=right"""
 _OURS = [
-    Option(
-        "mirror",
-        "exchange left and right in half of the epochs: auto where labels name sides, none, same "
-        "where labels stay, or pairs of labels such as left=right (default: auto)",
-        many=True,
-    ),
+    Option("mirror", _MIRROR, many=True),
     Option("adapt", "centre log powers on each subject's mean, without labels", type=bool),
     Option("n_groups", "groups of attention heads", type=whole),
     Option("n_filters", "spatial filters of each head", type=whole),
 ]
+_SHUFFLES = ("none", "channels", "temporal", "all")
 _THEIRS = [
     Option("n_time_tokens", "temporal tokens of each channel", "--num-tokens", whole),
     Option("embed_dim", "size of a token inside the network", "--embedding-dim", whole),
@@ -84,64 +112,62 @@ _THEIRS = [
     Option("token_drop_prob", "share of tokens dropped in training", "--token-dropout", real),
     Option("crop", "samples of each epoch to use (default: all)", "--used-data-length", whole),
     Option("noise", "noise in training, of a channel's deviation 1", "--noise-scale", real),
-    Option("warmup_steps", "steps in which the learning rate rises", "--warmup-steps", whole),
-    Option(
-        "shuffle_tokens",
-        "tokens that are shuffled in training",
-        "--shuffle-tokens",
-        choices=("none", "channels", "temporal", "all"),
-    ),
+    Option("warmup_steps", "steps in which the learning rate rises", type=whole),
+    Option("shuffle_tokens", "tokens that are shuffled in training", choices=_SHUFFLES),
 ]
+_HELD_OUT = "share of the subjects held out, on whose loss training stops (default: 0.15; 0: none)"
+_PATIENCE = "epochs of training without a lower loss before it stops"
+_STOP = "--early-stopping-patience"
+_SEED = "seed; none draws one (default: 0)"
 _TRAINING = [
-    Option("max_epochs", "epochs of training, or auto", "--max-epochs", auto_or_whole),
-    Option("batch_size", "epochs of EEG in a training step", "--batch-size", whole),
+    Option("max_epochs", "epochs of training, or auto", type=auto_or_whole),
+    Option("batch_size", "epochs of EEG in a training step", type=whole),
     Option("lr", "peak learning rate", "--learning-rate", real),
-    Option("weight_decay", "weight decay of AdamW", "--weight-decay", real),
+    Option("weight_decay", "weight decay of AdamW", type=real),
     Option("class_weight", "balanced: rare classes count more", choices=("balanced", "none")),
-    Option(
-        "validation_fraction",
-        "share of the subjects that are held out, on whose loss training stops; 0 trains on all",
-        "--val-subject-ratio",
-        real,
-        0.15,
-    ),
-    Option(
-        "n_iter_no_change",
-        "epochs of training without a lower loss before it stops",
-        "--early-stopping-patience",
-        whole,
-        flag="--patience",
-    ),
-    Option("random_state", "seed; none draws one", type=whole, default=0, flag="--seed"),
-    Option("device", "where to compute: cpu, cuda, or auto", default="cpu"),
+    Option("validation_fraction", _HELD_OUT, "--val-subject-ratio", real, 0.15),
+    Option("n_iter_no_change", _PATIENCE, _STOP, whole, flag="--patience"),
+    Option("random_state", _SEED, type=whole, default=0, flag="--seed"),
+    Option("device", "where to compute: cpu (default), cuda, or auto", default="cpu"),
 ]
 GROUPS = {
     "data (--data or --task)": _DATA,
-    "what an export of eeg-transformer does not tell": _HEADER,
     "signal": _SIGNAL,
     "network": _NETWORK,
-    "network of --preset default": [replace(o, network="default") for o in _OURS],
-    "network of --preset eeg-transformer": [replace(o, network=ORIGINAL) for o in _THEIRS],
+    "network of --preset default": _OURS,
+    "network of --preset eeg-transformer": _THEIRS,
     "training (defaults: those of the preset)": _TRAINING,
 }
 OPTIONS = {option.name: option for options in GROUPS.values() for option in options}
 FLAGS = {name: option.flags[0] for name, option in OPTIONS.items()}
+# The only network that has an option.
+NETWORKS = {o.name: "default" for o in _OURS} | {o.name: ORIGINAL for o in _THEIRS}
 
 
 def add_options(parser):
     """Add all options to a parser; those that are not given are missing from its result."""
     for title, options in GROUPS.items():
-        _options.add_options(parser.add_argument_group(title), options, suppress=True)
+        group = parser.add_argument_group(title)
+        for option in options:
+            settings = {"dest": option.name, "help": option.help, "default": argparse.SUPPRESS}
+            if option.type is bool:
+                settings["action"] = argparse.BooleanOptionalAction
+            else:
+                settings |= {"type": option.type, "choices": option.choices}
+                settings["nargs"] = "+" if option.many else None
+                if not option.choices:
+                    settings["metavar"] = option.flags[0].strip("-").upper()
+            group.add_argument(*option.flags, **settings)
 
 
 def resolve(given, from_file, preset):
     """Decide on each option: the command line comes first, then a file, a preset, the defaults."""
     network = ORIGINAL if preset.startswith(ORIGINAL) else "default"
     for name, value in (from_file | given).items():
-        if value is not None and OPTIONS[name].network not in (None, network):
+        if value is not None and NETWORKS.get(name, network) != network:
             raise ValueError(
-                f"{FLAGS[name]} is an option of --preset {OPTIONS[name].network}; add that, or "
-                "leave it out."
+                f"{FLAGS[name]} is an option of --preset {NETWORKS[name]}; add that, or leave it "
+                "out."
             )
     defaults = {name: option.default for name, option in OPTIONS.items()}
     options = defaults | PRESETS[preset] | from_file | given
@@ -162,10 +188,8 @@ def check_options(options, path):
     words = []
     for name, value in options.items():
         if name not in OPTIONS:
-            near = difflib.get_close_matches(str(name), OPTIONS, n=1, cutoff=0.75)
             raise ValueError(
-                f"{path} has {name!r}, which is no option"
-                + (f"; {near[0]} is." if near else f"; there are {', '.join(OPTIONS)}.")
+                f"{path} has {name!r}, which is no option; there are {', '.join(OPTIONS)}."
             )
         option = OPTIONS[name]
         values = [str(item) for item in (value if isinstance(value, list) else [value])]

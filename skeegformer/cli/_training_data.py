@@ -1,20 +1,12 @@
 """The epochs of a training run, from an export, files of Epochs or recordings."""
 
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from skeegformer.cli._arguments import count, recorded
 
-_RECORDINGS = (".edf", ".bdf", ".gdf", ".vhdr", ".set", ".cnt", ".mff")
-
-
-def name_data(options):
-    """Name a run after its data."""
-    if options["task"]:
-        return "-".join(options["task"])
-    return Path(options["data"][0]).stem.removeprefix("raw-") or "run"
+_EPOCHS = (".fif", ".fif.gz")
 
 
 def check_data_options(options):
@@ -24,21 +16,17 @@ def check_data_options(options):
             "Say what to train on: --data FILE for an export (see skeegformer download) or Epochs, "
             "or --task TASK for recordings of EEGMMI" + ("; not both." if options["data"] else ".")
         )
-    others = ("labels", "stages", "n_times", "n_chans", "sfreq", "ch_names")
-    wrong = [name for name in others if options[name]]
-    if wrong and (options["task"] or _are_epochs(options["data"])):
+    if options["stages"] and (options["task"] or _are_epochs(options["data"])):
         raise ValueError(
-            f"--{wrong[0].replace('_', '-')} belongs to an export; leave it out with "
+            "--stages belongs to an export; leave it out with "
             f"{'--task' if options['task'] else 'files of Epochs'}."
         )
     given = [Path(path).expanduser().resolve() for path in options["data"] or ()]
     twice = [str(path) for path in given if given.count(path) > 1]
     if twice:
         raise ValueError(f"--data names {twice[0]} more than once; name each file once.")
-    if "" in (options["data"] or ()):
-        raise ValueError("--data is empty; name a file.")
     for path in options["data"] or ():
-        if Path(path).suffix.lower() in _RECORDINGS:
+        if not path.endswith((".dat", *_EPOCHS)) and not Path(path).expanduser().is_dir():
             raise ValueError(_no_epochs(path))
     if options["task"] and not (options["window"] or 0) > 0:
         raise ValueError(f"--window {options['window']} is no length of an epoch in seconds.")
@@ -108,19 +96,8 @@ def tell(X, y, metadata):
     )
 
 
-def read_ch_names(text):
-    """Read names of channels: a list, a file of them, or eegmmi for those of EEGMMI."""
-    from skeegformer.datasets._channels import CH_NAMES
-
-    if text is None or text == "eegmmi":
-        return text and list(CH_NAMES)
-    with suppress(OSError):  # names, and so many of them may be too long for one of a file
-        text = Path(text).expanduser().read_text(encoding="utf-8")
-    return text.replace(",", " ").split()
-
-
 def _are_epochs(paths):
-    return all(str(path).endswith((".fif", ".fif.gz")) for path in paths)
+    return all(path.endswith(_EPOCHS) for path in paths)
 
 
 def _no_epochs(path):
@@ -130,41 +107,27 @@ def _no_epochs(path):
     )
 
 
-def load_export(path, *, ch_names=None, sfreq=None, **chosen):
-    """Open an export whose channels may be named by `read_ch_names`; eegmmi also tells the rate."""
-    from skeegformer.datasets import load_memmap
-
-    names = read_ch_names(ch_names)
-    X, y, metadata = load_memmap(path, ch_names=names, sfreq=sfreq, **chosen)
-    if names and X.sfreq is None:
-        sfreq = rate_of(ch_names, X.path)
-        return load_memmap(path, ch_names=names, sfreq=sfreq, **chosen)
-    return X, y, metadata
-
-
-def rate_of(ch_names, path):
-    """Tell the sampling rate of channels that are named, where it is not given."""
-    from skeegformer.datasets._channels import SFREQ
-
-    if ch_names != "eegmmi":
-        raise ValueError(
-            f"--ch-names needs the sampling rate as well, which {path.name} does not tell: give "
-            "--sfreq."
-        )
-    return SFREQ
-
-
 def _export(options):
+    from skeegformer import load_memmap
+    from skeegformer.datasets._memmap_files import sister
+
     if len(options["data"]) > 1:
         raise ValueError(
             f"--data names {len(options['data'])} files; take one export, or *-epo.fif files only."
         )
-    path = Path(options["data"][0])
-    if path.is_file() and path.suffix != ".dat":
-        raise ValueError(_no_epochs(path))
-    names = ("labels", "conditions", "stages", "subjects", "n_times", "n_chans", "sfreq")
-    chosen = {name: options[name] for name in (*names, "ch_names")}
-    return load_export(options["data"][0], **chosen)
+    path = Path(options["data"][0]).expanduser()
+    nameless = ValueError(
+        f"{path.name} does not tell names and rate of its channels; write it anew in Python, and "
+        f"name the new file: write_memmap(*load_memmap({str(path)!r}, ch_names=[...], sfreq=...), "
+        "'exports', 'named')."
+    )
+    if path.is_file() and "-" in path.stem and not sister(path, "head").is_file():
+        raise nameless
+    names = ("conditions", "stages", "subjects")
+    X, y, metadata = load_memmap(path, **{name: options[name] for name in names})
+    if X.info is None:
+        raise nameless
+    return X, y, metadata
 
 
 def _epochs(options):
@@ -183,39 +146,20 @@ def _epochs(options):
             if "Could not find event data" in str(error):  # MNE's words for files without epochs
                 raise ValueError(_no_epochs(path)) from None
             raise ValueError(f"{path} cannot be read as Epochs: {error}") from error
-    tables = [
-        pd.DataFrame(index=range(len(X))) if X.metadata is None else X.metadata for X in parts
+        try:
+            as_epochs([parts[0][:1], parts[-1][:1]])
+        except ValueError as error:
+            raise ValueError(
+                f"{options['data'][0]} and {path} do not belong together: {error}"
+            ) from error
+    X = as_epochs(parts)
+    codes = [{code: name for name, code in part.event_id.items()} for part in parts]
+    y = [
+        names[code] for names, part in zip(codes, parts, strict=True) for code in part.events[:, 2]
     ]
-    _refuse_unlike(options["data"], parts)
-    if any(X.metadata is None for X in parts):  # MNE joins all or none; `load_data` names them
-        for X in parts:
-            X.metadata = None
-    codes = {code: name for X in parts for name, code in X.event_id.items()}
-    if any(codes[code] != name for X in parts for name, code in X.event_id.items()):
-        raise ValueError("The files of --data give one event code different names.")
-    X = as_epochs(parts) if len(parts) > 1 else parts[0]
-    y = np.array([codes[code] for code in X.events[:, 2]])
-    return _choose(X, y, pd.concat(tables, ignore_index=True), options, ("conditions", "subjects"))
-
-
-def _refuse_unlike(paths, parts):
-    """Refuse files of Epochs that cannot be joined."""
-    first = parts[0]
-    for path, X in zip(paths, parts, strict=True):
-        for what, of_first, of_this in (
-            ("channels", first.ch_names, X.ch_names),
-            ("sampling rates in Hz", first.info["sfreq"], X.info["sfreq"]),
-            ("numbers of samples", len(first.times), len(X.times)),
-        ):
-            if of_this != of_first:
-                raise ValueError(
-                    f"{paths[0]} and {path} have different {what}, {_short(of_first)} and "
-                    f"{_short(of_this)}; all files of --data need the same."
-                )
-
-
-def _short(value):
-    return f"{len(value)} ({', '.join(value[:5])}, ...)" if isinstance(value, list) else value
+    metadata = pd.DataFrame(index=range(len(X))) if X.metadata is None else X.metadata
+    metadata = metadata.reset_index(drop=True)
+    return _choose(X, np.array(y), metadata, options, ("conditions", "subjects"))
 
 
 def _recordings(options):

@@ -1,7 +1,9 @@
 """What is written down while a network is trained: history.csv, and TensorBoard's files."""
 
+import shutil
+
 import pandas as pd
-from skorch.callbacks import Callback, TensorBoard
+from skorch.callbacks import Callback
 
 from skeegformer.cli._files import write_table
 
@@ -9,14 +11,25 @@ _COLUMNS = ("epoch", "train_loss", "valid_loss", "train_acc", "valid_acc", "lr",
 
 
 class TrainingLog(Callback):
-    """Record accuracy and learning rate as well, and keep ``history.csv`` up to date."""
+    """Record accuracy and learning rate as well, and keep ``history.csv`` up to date.
 
-    def __init__(self, path):
+    With a folder `tensorboard` the same is logged there, by steps that begin anew when a training
+    is resumed.
+    """
+
+    def __init__(self, path, tensorboard=None):
         self.path = path
+        self.tensorboard = tensorboard
+        self.writer = None  # which is made when the training begins: it cannot be copied
 
     def on_epoch_begin(self, net, **kwargs):
         """Begin to count."""
         self.right_, self.seen_ = 0, 0
+        if self.tensorboard is not None and self.writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            shutil.rmtree(self.tensorboard)
+            self.writer, self.n_logged = SummaryWriter(str(self.tensorboard)), 0
 
     def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
         """Count what is right in training, as long as the batch is there."""
@@ -30,46 +43,26 @@ class TrainingLog(Callback):
         net.history.record("lr", float(net.history[-1, "batches", -1, "event_lr"]))
 
     def on_epoch_end(self, net, **kwargs):
-        """Write the file."""
-        write_table(self.path, history_table(net.history))
-
-    on_train_end = on_epoch_end  # early stopping ends an epoch before this has its turn
-
-
-class TensorBoardLog(TensorBoard):
-    """skorch's log of the history, in a folder that an interrupted training may have begun."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        super().__init__(None, keys_ignored=["epoch", "dur"], key_mapper=_tag)
-
-    def on_epoch_begin(self, net, **kwargs):
-        """Open the log before the first epoch; what was logged of it already counts no more."""
+        """Write the file, and log what has not been logged."""
+        table = history_table(net.history)
+        write_table(self.path, table)
         if self.writer is None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.logged_ = len(net.history) - 1
-            self.writer = SummaryWriter(str(self.folder), purge_step=len(net.history))
-
-    def on_epoch_end(self, net, **kwargs):
-        """Log what has not been logged."""
-        if len(net.history) > self.logged_:
-            super().on_epoch_end(net, **kwargs)
-            self.writer.flush()  # a killed training must not take it along
-            self.logged_ = len(net.history)
+            return
+        logged = table.iloc[self.n_logged :].drop(columns="dur", errors="ignore")
+        for row in logged.to_dict("records"):
+            epoch = row.pop("epoch")
+            for name, value in row.items():
+                kind = {"loss": "Loss/", "acc": "Accuracy/"}.get(name.split("_")[-1], "")
+                self.writer.add_scalar(kind + name, value, epoch)
+        self.n_logged = len(table)
+        self.writer.flush()  # a killed training must not take it along
 
     def on_train_end(self, net, **kwargs):
-        """Log what early stopping ended, and close the log."""
+        """Write what early stopping ended before this had its turn, and close the log."""
+        self.on_epoch_end(net)
         if self.writer is not None:
-            self.on_epoch_end(net)
             self.writer.close()
             self.writer = None  # open files cannot be pickled
-
-
-def _tag(key):
-    """Say where TensorBoard shows a column."""
-    kind = {"loss": "Loss", "acc": "Accuracy"}.get(key.split("_")[-1])
-    return f"{kind}/{key}" if kind else key
 
 
 def history_table(history):

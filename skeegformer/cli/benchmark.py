@@ -3,35 +3,28 @@
 import json
 import sys
 import warnings
-from functools import partial
 from pathlib import Path
 
 from skeegformer._utils.files import replacing
-from skeegformer.cli._arguments import check_jobs, number_list, recorded
+from skeegformer.cli._arguments import expanded, n_processes, number_list, recorded
 from skeegformer.cli._files import claim_folder, write_table
-from skeegformer.cli._options import Command, Option, add_options, expanded
 from skeegformer.datasets._tasks import BENCHMARK_TASKS, STANDARD_TASKS
 
-_DESCRIPTION = """\
+HELP = "score all pipelines on unseen subjects of recorded data, and resume"
+DESCRIPTION = """\
 Score classifiers on subjects of PhysioNet's EEG Motor Movement/Imagery Dataset that they were not
 trained on. Every finished fit is kept at once: after an interruption the same command goes
 on where it was, and fits that failed are tried again.
 """
-_EPILOG = """\
-tasks:
-  baseline-eyes           eyes open or closed, at rest
-  fist-imagination        left or right fist, imagined
-  fist_feet-imagination   both fists or both feet, imagined
-  four-class-imagination  left fist, right fist, both fists or both feet, imagined
-  fist-motion             left or right fist, moved
-  fist_feet-motion        both fists or both feet, moved
-  all                     the first four
+EPILOG = """\
+tasks: baseline-eyes (eyes open or closed, at rest), fist-imagination (left or right),
+fist_feet-imagination (both fists or both feet), four-class-imagination (all of these), and, moved,
+fist-motion and fist_feet-motion; all are the first four
 
 protocols:
   leave-one-subject-out   each subject is tested by a model of all others
   4-fold                  the subjects in four parts, each tested by the others; any number
-  fixed-split             trained on subjects 1-70, tested on 90-109; 71-89, set apart for
-                          validation, are not used
+  fixed-split             trained on subjects 1-70, tested on 90-109; 71-89 are not used
 
 information about the test subjects:
   strict                  none
@@ -39,11 +32,8 @@ information about the test subjects:
   calibrated              the first few labelled epochs of each, which join the training and
                           alone decide on the alignment
 
-files in the folder --output:
-  scores.csv              a row for each pipeline, seed and test subject
-  table.md                the table that is printed as well
-  settings.json           what it was started with; other settings need another folder
-  fits.jsonl              finished fits
+files in the folder --output: scores.csv, a row for each pipeline, seed and test subject; table.md,
+as printed; settings.json; and fits.jsonl, the finished fits
 
 examples:
   skeegformer benchmark --task baseline-eyes --jobs 4
@@ -59,48 +49,37 @@ def _subjects(text):
     return text if text in ("all", "recorded") else number_list(text)
 
 
-_TASKS = (*BENCHMARK_TASKS, "all")
-_OPTIONS = [
-    Option("task", "see below (default: all)", default=["all"], many=True, choices=_TASKS),
-    Option("protocol", "who is trained on and tested, see below", default="leave-one-subject-out"),
-    Option(
-        "information",
-        "one of those below, or several, each with its own table (default: strict)",
-        default=["strict"],
-        many=True,
-        choices=("strict", "transductive", "calibrated"),
-    ),
-    Option("pipelines", "what to compare (default: all; 'list' shows their names)", many=True),
-    Option(
-        "subjects",
-        "such as 1-8 or 1,2,5-9, or all; missing recordings are downloaded. 'recorded' takes those "
-        "on this machine",
+def add_options(parser):
+    """Add the options of this command."""
+    add = parser.add_argument
+    tasks = (*BENCHMARK_TASKS, "all")
+    add("--task", nargs="+", choices=tasks, default=["all"], help="see below (default: all)")
+    add("--protocol", default="leave-one-subject-out", help="see below (default: %(default)s)")
+    kinds = ("strict", "transductive", "calibrated")
+    add("--information", nargs="+", choices=kinds, default=["strict"], help="default: strict")
+    add("--pipelines", nargs="+", help="what to compare (default: all; 'list' shows their names)")
+    add(
+        "--subjects",
         type=_subjects,
         default="recorded",
-    ),
-    Option("seeds", "such as 0-2; each repeats what is random", type=number_list, default="0"),
-    Option(
-        "calibration_epochs", "calibrated: epochs of each class to train on", type=int, default=5
-    ),
-    Option("jobs", "processes of one thread each; -1 for one per core", type=int, default=-1),
-    Option(
-        "output",
-        "folder for the results; one that was begun with the same settings is continued",
-        None,
-        expanded,
-        Path("skeegformer-benchmark"),
-    ),
-]
+        help="such as 1-8 or 1,2,5-9, or all; missing recordings are downloaded (default: "
+        "recorded, those on this machine)",
+    )
+    add("--seeds", type=number_list, default="0", help="such as 0-2; they repeat what is random")
+    add("--calibration-epochs", type=int, default=5, help="of each class (default: %(default)s)")
+    add("--jobs", type=n_processes, default=-1, help="processes (default: -1, one per core)")
+    folder = Path("skeegformer-benchmark")
+    add("--output", type=expanded, default=folder, help="for the results (default: %(default)s)")
 
 
-def _run(args):
+def run(args):
+    """Run the command."""
     from skeegformer.baselines import BENCHMARK_PIPELINES, benchmark_pipelines
     from skeegformer.evaluation import load_benchmark_task, run_benchmark
 
     if args.pipelines == ["list"]:
         print("\n".join(BENCHMARK_PIPELINES))
         return 0
-    check_jobs(args.jobs)
     tasks = list(STANDARD_TASKS) if "all" in args.task else list(dict.fromkeys(args.task))
     cv = _splitter(args.protocol)
     names = _pipeline_names(args.pipelines)
@@ -243,13 +222,3 @@ def _report(result, folder):
     with replacing(markdown) as path:
         path.write_text(table, encoding="utf-8")
     print(f"Wrote {csv} and {markdown}")
-
-
-COMMAND = Command(
-    "benchmark",
-    "score all pipelines on unseen subjects of recorded data, and resume",
-    _DESCRIPTION,
-    _EPILOG,
-    partial(add_options, options=_OPTIONS),
-    _run,
-)

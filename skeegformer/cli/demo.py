@@ -1,46 +1,43 @@
 """``skeegformer demo``: a first look at scores and maps."""
 
-from functools import partial
 from pathlib import Path
 
-from skeegformer.cli._arguments import check_jobs, number_list
+from skeegformer.cli._arguments import expanded, n_processes, number_list
 from skeegformer.cli._files import claim_folder, write_figure, write_table
-from skeegformer.cli._options import Command, Option, add_options, expanded
 from skeegformer.datasets._tasks import TASKS
 
-_DESCRIPTION = """\
+HELP = "score the transformer across subjects beside CSP+LDA, and draw its attention"
+DESCRIPTION = """\
 Score chance, CSP+LDA and the transformer on subjects that they were not trained on, then draw where
 in the epochs of these subjects the transformer's attention went.
 """
-_OPTIONS = [
-    Option(
-        "dataset",
-        "simulated epochs, or recordings of PhysioNet's EEG Motor Movement/Imagery Dataset, taken "
-        "from where MNE_DATA points or downloaded there",
-        default="simulated",
+EPILOG = None
+
+
+def add_options(parser):
+    """Add the options of this command."""
+    add = parser.add_argument
+    add(
+        "--dataset",
         choices=("simulated", "eegmmi"),
-    ),
-    Option("task", "task of eegmmi (default: baseline-eyes)", choices=tuple(TASKS)),
-    Option(
-        "subjects",
-        "such as 1-8 or 1,2,5-9; of simulated ones their number counts",
-        type=number_list,
-        default="1-8",
-    ),
-    Option("folds", "number of folds over subjects", type=int, default=4),
-    Option("seed", "seed of simulation and training", type=int, default=0),
-    Option("jobs", "processes to train in; -1 for one per core", type=int, default=-1),
-    Option(
-        "output", "folder for scores.csv and topomap.png", None, expanded, Path("skeegformer-demo")
-    ),
-    Option("overwrite", "replace these files where they are there", type=bool, default=False),
-]
+        default="simulated",
+        help="simulated epochs (default), or recordings of PhysioNet's EEG Motor Movement/Imagery "
+        "Dataset, taken from where MNE_DATA points or downloaded there",
+    )
+    add("--task", choices=tuple(TASKS), help="task of eegmmi (default: baseline-eyes)")
+    add("--subjects", type=number_list, default="1-8", help="such as 1,2,5-9 (default: 1-8)")
+    add("--folds", type=int, default=4, help="folds over subjects (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of simulation and training (default: %(default)s)")
+    add("--jobs", type=n_processes, default=-1, help="processes (default: -1, one per core)")
+    folder = Path("skeegformer-demo")
+    add("--output", type=expanded, default=folder, help="folder (default: %(default)s)")
+    add("--overwrite", action="store_true", help="replace scores.csv and topomap.png there")
 
 
-def _run(args):
+def run(args):
+    """Run the command."""
     if args.task and args.dataset == "simulated":
         raise ValueError(f"--task {args.task} belongs to --dataset eegmmi; add that.")
-    check_jobs(args.jobs)
     if args.folds < 2 or len(args.subjects) < args.folds:
         raise ValueError(
             f"--folds {args.folds} needs at least 2 folds, and as many subjects; --subjects names "
@@ -58,12 +55,20 @@ def _run(args):
         concatenate_explanations,
         cross_subject_explanations,
         cross_subject_scores,
+        load_eegmmi,
         make_baseline,
         make_eeg_pipeline,
+        make_simulated_eeg,
     )
     from skeegformer.evaluation import scores_table
 
-    X, y, metadata, name = _demo_data(args)
+    if args.dataset == "eegmmi":
+        task = args.task or "baseline-eyes"
+        name = f"EEGMMI {task}"
+        X, y, metadata = load_eegmmi(task, args.subjects)
+    else:
+        name = "simulated"
+        X, y, metadata, _ = make_simulated_eeg(len(args.subjects), random_state=args.seed)
     subjects = metadata["subject"]
     counts = ", ".join(f"{(y == label).sum()} {label}" for label in sorted(set(y)))
     print(f"{name}: {len(y)} epochs of {subjects.nunique()} subjects ({counts})", flush=True)
@@ -93,27 +98,3 @@ def _run(args):
     write_figure(png, display.figure_)
     print(f"Wrote {csv} and {png}")
     return 0
-
-
-def _demo_data(args):
-    """Load or simulate the epochs, and say in a few words what they are."""
-    if args.dataset == "eegmmi":
-        from skeegformer import load_eegmmi
-
-        task = args.task or "baseline-eyes"
-        X, y, metadata = load_eegmmi(task, args.subjects)
-        return X, y, metadata, f"EEGMMI {task}"
-    from skeegformer import make_simulated_eeg
-
-    X, y, metadata, _ = make_simulated_eeg(n_subjects=len(args.subjects), random_state=args.seed)
-    return X, y, metadata, "simulated"
-
-
-COMMAND = Command(
-    "demo",
-    "score the transformer across subjects beside CSP+LDA, and draw its attention",
-    _DESCRIPTION,
-    None,
-    partial(add_options, options=_OPTIONS),
-    _run,
-)

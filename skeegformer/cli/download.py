@@ -1,27 +1,23 @@
 """``skeegformer download``: recordings from PhysioNet, cut into one memory-mapped file."""
 
-from functools import partial
 from pathlib import Path
 
-from skeegformer.cli._arguments import count, number_list
-from skeegformer.cli._options import Command, Option, add_options, expanded
+from skeegformer.cli._arguments import count, expanded, number_list
 
-_DESCRIPTION = """\
+HELP = "download recordings and write their epochs to a memory-mapped file"
+DESCRIPTION = """\
 Download recordings of PhysioNet's EEG Motor Movement/Imagery Dataset that are not on this machine
 yet, cut them into epochs of equal length, and write these to one file that is read piece by piece,
 so that a classifier can be trained on more than fits into memory.
 """
-_EPILOG = """\
+EPILOG = """\
 tasks: baseline-eyes (open or closed, at rest), fist-motion, fist-imagination (left or right),
 fist_feet-motion, fist_feet-imagination (both fists or both feet), or all of them: all
 
-files in DIR, where N is the number of epochs, L of samples in each, and NAME the tasks or --name:
-  raw-nsamp_N-eplen_L-NAME.dat     float32, little-endian: epochs x samples x channels, in volts;
-                                   with --zscore it is called raw-nsamp_N-eplen_L-norm-NAME.dat
-  label-nsamp_N-eplen_L-NAME.csv   subject, stage (always -1), condition, session, run and task
-  head-nsamp_N-eplen_L-NAME.json   channels, rate, unit, filters, counts and checksums
-The first two are laid out as those of eeg-transformer's download_data.py. To read them in Python:
-  X, y, metadata = skeegformer.load_memmap("DIR/raw-nsamp_N-eplen_L-NAME.dat")
+Written are raw-....dat (float32: epochs x samples x channels, in volts), label-....csv (subject,
+condition, session, run and task of each) and head-....json (channels, rate, unit, filters, counts
+and checksums), for `skeegformer train --data` and, in Python, `skeegformer.load_memmap`. The first
+two are laid out as those of eeg-transformer's download_data.py.
 
 examples:
   skeegformer download --task baseline-eyes --subjects 1-10
@@ -29,7 +25,7 @@ examples:
       --window 3 --h-freq 40 --output imagery
 
 All 109 subjects take 3.4 GB of recordings, which are kept where MNE_DATA points, or in
-~/mne_data. Files in DIR are there as a whole or not at all. Exit code: 0 when all went well, 2
+~/mne_data. Files are there as a whole or not at all. Exit code: 0 when all went well, 2
 when the input was at fault.
 """
 
@@ -39,24 +35,28 @@ def _subjects(text):
     return None if text == "all" else number_list(text)
 
 
-_OPTIONS = [
-    Option("task", "see below (default: all)", default=["all"], many=True),
-    Option("subjects", "such as 1-8 or 1,2,5-9, or all (default: all 109)", type=_subjects),
-    Option("output", "folder for the files", None, expanded, Path("skeegformer-data")),
-    Option("name", "last part of the files' names (default: the tasks)"),
-    Option("window", "seconds in an epoch, of every task", type=float, default=2.0),
-    Option("l_freq", "lower edge of a pass band in Hz, before epochs are cut", type=float),
-    Option("h_freq", "upper edge of the pass band in Hz", type=float),
-    Option("resample", "new sampling rate in Hz (default: 160, as recorded)", type=float),
-    Option("zscore", "every channel of every epoch gets mean 0, deviation 1", None, bool, False),
-    Option("overwrite", "replace an export of the same name and length", None, bool, False),
-]
+def add_options(parser):
+    """Add the options of this command."""
+    add = parser.add_argument
+    add("--task", nargs="+", default=["all"], help="see below (default: all)")
+    add("--subjects", type=_subjects, help="such as 1-8 or 1,2,5-9 (default: all 109)")
+    folder = Path("skeegformer-data")
+    add("--output", type=expanded, default=folder, help="folder (default: %(default)s)")
+    add("--name", help="last part of the files' names (default: the tasks)")
+    add("--window", type=float, default=2.0, help="seconds in an epoch (default: %(default)s)")
+    add("--l-freq", type=float, help="lower edge of a pass band in Hz, before epochs are cut")
+    add("--h-freq", type=float, help="upper edge of the pass band in Hz")
+    add("--resample", type=float, help="new sampling rate in Hz (default: 160, as recorded)")
+    add("--zscore", action="store_true", help="each channel of an epoch: mean 0, deviation 1")
+    add("--overwrite", action="store_true", help="replace an export of the same name and length")
 
 
-def _run(args):
+def run(args):
+    """Run the command."""
     from skeegformer import export_memmap, load_memmap
 
-    options = {option.name: getattr(args, option.name) for option in _OPTIONS[3:]}
+    names = ("name", "window", "l_freq", "h_freq", "resample", "zscore", "overwrite")
+    options = {name: getattr(args, name) for name in names}
     task = "all" if args.task == ["all"] else args.task
     try:
         path = export_memmap(task, args.output, args.subjects, verbose=True, **options)
@@ -75,13 +75,3 @@ def _run(args):
     print(f"Wrote {path}, and its labels and header beside it.")
     print(f'Read it with skeegformer.load_memmap("{path}")')
     return 0
-
-
-COMMAND = Command(
-    "download",
-    "download recordings and write their epochs to a memory-mapped file",
-    _DESCRIPTION,
-    _EPILOG,
-    partial(add_options, options=_OPTIONS),
-    _run,
-)

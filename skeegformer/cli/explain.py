@@ -1,33 +1,22 @@
 """``skeegformer explain``: what the models of training runs look at, use or need."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from skeegformer.cli import _lightning as lightning
-from skeegformer.cli._arguments import count, name_flags
-from skeegformer.cli._explained_runs import (
-    choose_epochs,
-    find_runs,
-    find_trained_on,
-    kept_places,
-    load_run,
-    read_epochs,
-    refuse_different,
-)
+from skeegformer.cli import _run_folder as folder
+from skeegformer.cli._arguments import count, expanded, name_flags
 from skeegformer.cli._files import claim_folder, write_figure, write_table
-from skeegformer.cli._options import Command, Option, add_options, expanded
+from skeegformer.cli._train_options import check_options, resolve
+from skeegformer.cli._training_data import check_data_options, in_file, load_data
 
-_METHODS = ("rollout", "gradient-rollout", "integrated-gradients", "occlusion", "permutation")
-_DESCRIPTION = """\
-Explain the predictions of trained models, run by run, for the epochs that were held out. A RUN is
-a folder of `skeegformer train`, or of eeg-transformer: a folder (lightning_logs/version_0), a
-checkpoint (*.ckpt), or what its attention.py wrote (attention.pt). Written are, to
-RUN/explanation, the explanation, tables, a map and a report; of several runs also, to --output, a
-map of each beside the others, and all of them joined.
+HELP = "draw what trained models look at, and write it down"
+DESCRIPTION = """\
+Explain the predictions of runs of `skeegformer train`, run by run, for the epochs that were held
+out. Written are, to RUN/explanation, the explanation, tables, a map and a report; of several runs
+the same of all of them joined, to --output.
 """
-_EPILOG = """\
+EPILOG = """\
 methods:
   rollout                where the model looks: what the class token takes from each channel
   gradient-rollout,      what it uses: how channels move the output
@@ -38,61 +27,44 @@ methods:
 examples:
   skeegformer explain runs/baseline-eyes
   skeegformer explain runs/fold-* --method gradient-rollout --target true --output maps
-  skeegformer explain lightning_logs/version_0 --ch-names eegmmi --convention eeg-transformer \\
-      --head-fusion max
-  skeegformer explain lightning_logs/*/attention.pt --ch-names eegmmi --output bands
 
 Exit code: 0 when all went well, 2 when the input was at fault.
 """
-_EXPLAINER = [
-    Option("method", "see below", default="rollout", choices=_METHODS),
-    Option("target", "class that is explained: predicted, true, or its name", default="predicted"),
-    Option("parts", "what channels are divided into", default="time", choices=("time", "band")),
-    Option("head_fusion", "how heads are fused", default="mean", choices=("mean", "max", "min")),
-    Option(
-        "convention",
-        "how rollout multiplies layers; eeg-transformer: without residual, the last layer first",
-        default="abnar-zuidema",
-        choices=("abnar-zuidema", "eeg-transformer"),
-    ),
-    Option("neighbors", "take neighbouring electrodes away as well", type=bool, default=False),
-    Option("connections", "keep how channels belong together", type=bool, default=False),
-    Option("random_state", "seed of permutations", type=int, default=0, flag="--seed"),
-]
-_OPTIONS = [
-    Option(
-        "part",
-        "which epochs to explain (default: those held out; all of --data, or if none were)",
-        choices=("validation", "training", "all"),
-    ),
-    Option("data", "other Epochs (*-epo.fif ...) or export, in place of the run's", many=True),
-    Option("groups", "column of their metadata that names the subject (default: the run's)"),
-    Option("ch_names", "if a run does not know them: C3,Cz,C4, a file of names, or eegmmi"),
-    Option("sfreq", "sampling rate in Hz, if a run does not know it", "--sample-rate", float),
-    Option("correct_only", "leave out wrong predictions", type=bool, default=False),
-    Option("min_confidence", "least probability of a prediction", type=float, default=0.0),
-    Option("evaluate", "put the map to the test, for minutes", type=bool, default=False),
-    Option(
-        "output",
-        "folder for several runs together",
-        None,
-        expanded,
-        Path("skeegformer-explanation"),
-    ),
-    Option("overwrite", "replace files that are there already", type=bool, default=False),
-]
+METHODS = ("rollout", "gradient-rollout", "integrated-gradients", "occlusion", "permutation")
+_EXPLAINER = ("method", "target", "parts", "head_fusion", "convention", "neighbors", "connections")
 
 
-def _add_options(parser):
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="one or many; patterns are resolved")
-    add_options(parser, [*_EXPLAINER, *_OPTIONS])
+def add_options(parser):
+    """Add the options of this command."""
+    add = parser.add_argument
+    add("runs", nargs="+", type=expanded, metavar="RUN", help="folder of a run; one or many")
+    add("--method", choices=METHODS, default="rollout", help="see below (default: %(default)s)")
+    add("--target", default="predicted", help="class: predicted (default), true, or its name")
+    add("--parts", choices=("time", "band"), default="time", help="what channels are divided into")
+    add("--head-fusion", choices=("mean", "max", "min"), default="mean", help="of rollout")
+    conventions = ("abnar-zuidema", "eeg-transformer")
+    add("--convention", choices=conventions, default=conventions[0], help="of rollout")
+    add("--neighbors", action="store_true", help="take neighbouring electrodes away as well")
+    add("--connections", action="store_true", help="keep how channels belong together")
+    add("--seed", type=int, default=0, help="of permutations (default: %(default)s)")
+    parts = ("validation", "training", "all")
+    add("--part", choices=parts, help="epochs to explain (default: held out; of --data all)")
+    add("--data", nargs="+", help="other Epochs (*-epo.fif ...) or export, in place of the run's")
+    add("--groups", help="column of their metadata that names the subject (default: the run's)")
+    add("--correct-only", action="store_true", help="leave out wrong predictions")
+    add("--min-confidence", type=float, default=0.0, help="least probability of a prediction")
+    add("--evaluate", action="store_true", help="put the map to the test, for minutes")
+    folder = Path("skeegformer-explanation")
+    add("--output", type=expanded, default=folder, help="for several runs (default: %(default)s)")
+    add("--overwrite", action="store_true", help="replace files that are there already")
 
 
-def _run(args):
+def run(args):
+    """Run the command."""
     try:
         return _explain_all(args)
     except ValueError as error:
-        flags = {option.name: option.flags[0] for option in [*_EXPLAINER, *_OPTIONS]}
+        flags = {name: "--" + name.replace("_", "-") for name in _EXPLAINER}
         raise ValueError(name_flags(str(error), flags)) from error
 
 
@@ -101,126 +73,134 @@ def _explain_all(args):
 
     from skeegformer import AttentionExplainer, concatenate_explanations
 
-    parameters = {option.name: getattr(args, option.name) for option in _EXPLAINER}
+    parameters = {name: getattr(args, name) for name in _EXPLAINER}
     residual = args.convention == "abnar-zuidema"
-    explainer = AttentionExplainer(**parameters, residual=residual)
+    explainer = AttentionExplainer(**parameters, residual=residual, random_state=args.seed)
     explainer._check_parameters()
     if not 0 <= args.min_confidence <= 1:
         raise ValueError(f"--min-confidence {args.min_confidence} is no probability from 0 to 1.")
-    models = {run: load_run(run, args) for run in find_runs(args.runs)}
-    refuse_different(models)
-    folders = {run: lightning.run_of(run) / "explanation" for run in models}
-    if len(set(folders.values())) < len(folders):
-        raise ValueError("Several of the runs are of one folder; explain them one by one.")
-    _claim([*folders.values(), *([args.output] if len(models) > 1 else [])], args)
-    found = []
-    for run, model in models.items():
-        explanation, epochs, accuracy = _explain(run, model, explainer, args)
+    runs = list(dict.fromkeys(args.runs))
+    models = [_load_model(run) for run in runs]
+    kinds = {type(getattr(model, "steps", [[model]])[-1][-1]).__name__ for model in models}
+    if len(kinds) > 1:
+        raise ValueError(f"The runs are of {' and '.join(sorted(kinds))}; explain them one by one.")
+    _claim([*(run / "explanation" for run in runs), *[args.output] * (len(runs) > 1)], args)
+    explanations, tables = [], []
+    for run, model in zip(runs, models, strict=True):
+        explanation, epochs = _explain(run, model, explainer, args)
         faithfulness = None
         if args.evaluate:
             print("Putting it to the test ...", flush=True)
-            faithfulness = explanation.evaluate(random_state=args.random_state)
+            faithfulness = explanation.evaluate(random_state=args.seed)
             print(faithfulness)
-        _write(folders[run], explanation, epochs, faithfulness, f"{run.name}: {args.method}", args)
-        found.append((explanation, epochs.assign(run_folder=str(run)), accuracy))
-    if len(found) > 1:
-        _compare(list(models), found, args)
-        joined = concatenate_explanations([explanation for explanation, *_ in found])
-        epochs = pd.concat([table for _, table, _ in found], ignore_index=True)
-        _tell_shared(epochs)
-        _write(args.output, joined, epochs, None, f"{len(found)} runs: {args.method}", args)
+        _write(run / "explanation", explanation, epochs, faithfulness, run.name, args)
+        explanations.append(explanation)
+        tables.append(epochs.assign(run_folder=str(run)))
+    if len(runs) > 1:
+        joined = concatenate_explanations(explanations)
+        epochs = pd.concat(tables, ignore_index=True)
+        _write(args.output, joined, epochs, None, f"{len(runs)} runs", args)
     return 0
 
 
-# What is written, as the endings of the method's name; the last two of several runs only.
-_ENDINGS = {
-    "explanation": ".safetensors",
-    "epochs": "-epochs.csv",
-    "channels": "-channels.csv",
-    "map": "-topomap.png",
-    "bars": "-bars.png",
-    "report": "-report.html",
-    "maps of runs": "-runs.png",
-    "runs": "-runs.csv",
-}
+def _load_model(run):
+    from skeegformer import load_model
 
-
-def _paths(folder, method):
-    return {key: folder / f"{method}{ending}" for key, ending in _ENDINGS.items()}
+    folder.open_run(run)
+    if not (run / folder.MODEL).is_file():
+        raise ValueError(
+            f"{run} has no model yet; finish it first: skeegformer train --resume {run}"
+        )
+    return load_model(run / folder.MODEL)
 
 
 def _claim(folders, args):
     """Make the folders before anything is computed, and refuse to replace what is in them."""
-    taken = {
-        str(path): [file.name for file in _paths(path, args.method).values() if file.exists()]
-        for path in folders
-    }
-    if any(taken.values()) and not args.overwrite:
-        there = "; ".join(f"{path}: {', '.join(names)}" for path, names in taken.items() if names)
+    there = [str(file) for path in folders for file in sorted(path.glob(f"{args.method}[.-]*"))]
+    if there and not args.overwrite:
         raise ValueError(
-            f"There are explanations by {args.method} already, and nothing was computed. Pass "
-            f"--overwrite to explain again and replace these files, and no others. {there}"
+            "Nothing was computed, because there are explanations already; --overwrite replaces "
+            f"these files, and no others: {', '.join(there)}"
         )
     for path in folders:
         claim_folder(path)
 
 
-def _tell_shared(epochs):
-    """Say of a joined table which subjects are in it more than once."""
-    n_runs = epochs.groupby(epochs["subject"].astype(str))["run_folder"].nunique()
-    n_shared = int((n_runs > 1).sum())
-    if n_shared:
-        print(
-            f"{n_shared} of {count(len(n_runs), 'subject')} are explained in more than one run. "
-            "The joined files have their epochs once for each, which gives them more weight in "
-            "means over epochs and maps; statistics over subjects count each of them once.",
-            flush=True,
-        )
-
-
 def _explain(run, model, explainer, args):
-    """Explain one run; gives the explanation, a table of its epochs, and the accuracy."""
-    import pandas as pd
-
-    if hasattr(model, "token_values"):
-        explanation, y, subjects = model, model.y, model.subjects
-        metadata = pd.DataFrame({"subject": subjects})
-        print(f"{run}: rollout of eeg-transformer, the largest weight of all heads", flush=True)
-    else:
-        read, y, metadata, info = read_epochs(run, model, args)
-        chosen = choose_epochs(run, model, y, metadata, args)
-        y, metadata = y[chosen], metadata.iloc[chosen].assign(epoch=chosen).reset_index(drop=True)
-        subjects = metadata["subject"].to_numpy()
-        trained_on = find_trained_on(run, model, subjects, args)
-        if trained_on is not None:
-            metadata["trained_on"] = trained_on
-        explanation = explainer.explain(model, read(chosen), y, groups=subjects, info=info)
-        kept = kept_places(model)
-        if explanation.ch_names is None and kept is not None:
-            names = [f"channel {place}" for place in kept]  # as in the export
-            explanation = replace(explanation, ch_names=names)
+    """Explain one run; gives the explanation and a table of its epochs."""
+    X, y, metadata = _load_epochs(run, args)
+    chosen = _choose_epochs(run, y, metadata, args)
+    X, y, metadata = X[chosen], y[chosen], metadata.iloc[chosen].reset_index(drop=True)
+    if in_file(X):
+        X = X.to_epochs(metadata)
+    trained_on = _find_trained_on(run, metadata["subject"])
+    explanation = explainer.explain(model, X, y, groups=metadata["subject"].to_numpy())
     table = metadata.assign(
+        epoch=chosen,
+        trained_on=trained_on,
         condition=y,
         prediction=explanation.predictions,
         confidence=explanation.confidences,
     )
+    correct = explanation.predictions == y
     kept = explanation.confidences >= args.min_confidence
     if args.correct_only:
-        kept &= explanation.predictions == y
+        kept &= correct
     if not kept.any():
         raise ValueError(
             f"None of {len(y)} epochs of {run} is left with --min-confidence "
             f"{args.min_confidence}{' and --correct-only' if args.correct_only else ''}."
         )
-    accuracy = float(np.mean(explanation.predictions == y))
-    n_subjects = len(np.unique(subjects[kept]))
+    table = table[kept].reset_index(drop=True)
     print(
-        f"{run}: {int(kept.sum())} epochs of {count(n_subjects, 'subject')}, accuracy of all "
-        f"{len(y)} {accuracy:.3f}",
+        f"{run}: {len(table)} epochs of {count(table['subject'].nunique(), 'subject')}, accuracy "
+        f"of all {len(y)} {correct.mean():.3f}",
         flush=True,
     )
-    table = table[kept].reset_index(drop=True)
-    return explanation.select(np.flatnonzero(kept)), table, accuracy
+    return explanation.select(np.flatnonzero(kept)), table
+
+
+def _load_epochs(run, args):
+    """Load the epochs of a run, or others."""
+    config = folder.open_run(run)
+    options = check_options(config["options"], run / folder.CONFIG)
+    options = resolve({}, options, config.get("preset", "default"))
+    if args.groups:
+        options["groups"] = args.groups
+    if args.data:
+        options |= {"data": args.data, "task": None, "subjects": None}
+        check_data_options(options | {"stages": None})  # the run may be of an export
+    return load_data(options)
+
+
+def _choose_epochs(run, y, metadata, args):
+    """Choose the epochs to explain."""
+    if args.part == "all" or (args.part is None and args.data):
+        return np.arange(len(y))
+    held_out = folder.read_split(run, y, metadata)
+    if args.part is None and not held_out.any():
+        return np.arange(len(y))
+    chosen = np.flatnonzero(held_out == (args.part != "training"))
+    if not len(chosen):
+        raise ValueError(f"{run} held out no epochs; pass --part all.")
+    return chosen
+
+
+def _find_trained_on(run, subjects):
+    """Tell which epochs are of subjects that the run was trained on, by their names."""
+    split = folder.split_table(run)
+    names = split["subject"][split["part"] == "training"]
+    trained_on = subjects.astype(str).isin(names)
+    known = subjects[trained_on].astype(str).unique().tolist()
+    if known:
+        shown = ", ".join([*known[:10], "..."] if len(known) > 10 else known)
+        print(
+            f"{run} was trained on subjects with these names: {shown} ({len(known)} of "
+            f"{subjects.nunique()}); if they are the same people, their scores and maps show what "
+            "was memorised.",
+            flush=True,
+        )
+    return trained_on.to_numpy()
 
 
 def _write(path, explanation, epochs, faithfulness, title, args):
@@ -228,75 +208,28 @@ def _write(path, explanation, epochs, faithfulness, title, args):
     import matplotlib.pyplot as plt
     import pandas as pd
 
-    files = _paths(path, args.method)
-    channels = explanation.channel_names
-    values = pd.DataFrame(explanation.values, columns=channels)
+    base = str(path / args.method)
+    values = pd.DataFrame(explanation.values, columns=explanation.channel_names)
     means = values.groupby(epochs["condition"].astype(str)).mean().T
     means.insert(0, "all", values.mean())
-    write_table(files["channels"], means.rename_axis("channel").reset_index())
-    front = ("run_folder", "epoch", "subject", "trained_on")
-    front = [name for name in front if name in epochs]
+    write_table(Path(f"{base}-channels.csv"), means.rename_axis("channel").reset_index())
+    front = [name for name in ("run_folder", "epoch", "subject", "trained_on") if name in epochs]
     epochs = epochs[[*front, *(name for name in epochs if name not in front)]]
-    write_table(files["epochs"], pd.concat([epochs, values], axis=1))
-    explanation.save(files["explanation"], overwrite=args.overwrite)
-    for key in ("map", "bars"):  # of an earlier explanation there may be the other one
-        files[key].unlink(missing_ok=True)
-    if explanation.info is not None and explanation.positions is not None:
-        figure, display = files["map"], explanation.plot_topomap(by="class")
-    else:
-        figure, display = files["bars"], explanation.plot_bars()
-    write_figure(figure, display.figure_)
+    write_table(Path(f"{base}-epochs.csv"), pd.concat([epochs, values], axis=1))
+    explanation.save(f"{base}.safetensors", overwrite=args.overwrite)
+    for kind in ("topomap", "bars"):  # of an earlier explanation there may be the other one
+        Path(f"{base}-{kind}.png").unlink(missing_ok=True)
+    is_map = explanation.info is not None and explanation.positions is not None
+    display = explanation.plot_topomap(by="class") if is_map else explanation.plot_bars()
+    figure = f"{base}-{'topomap' if is_map else 'bars'}.png"
+    write_figure(Path(figure), display.figure_)
     explanation.to_report(
-        files["report"], title=title, faithfulness=faithfulness, overwrite=args.overwrite
+        f"{base}-report.html",
+        title=f"{title}: {args.method}",
+        faithfulness=faithfulness,
+        overwrite=args.overwrite,
     )
     plt.close("all")
     top = means["all"].sort_values(ascending=False).index[:5]
-    is_map = figure == files["map"]
     what = "The map is" if is_map else "Without positions there is no map, but bars:"
-    print(f"  most on {', '.join(top)}. {what} {figure}")
-    others = ("explanation", "epochs", "channels", "report")
-    print(f"  Beside it: {', '.join(files[key].name for key in others)}")
-
-
-def _compare(runs, found, args):
-    """Write means and accuracy of each run, and draw their maps beside each other."""
-    import pandas as pd
-
-    from skeegformer.explain import plot_topomaps
-
-    homes = [lightning.run_of(run) for run in runs]
-    different = len({home.name for home in homes}) == len(homes)
-    titles = [home.name if different else str(home) for home in homes]
-    explanations = {title: one for title, (one, *_) in zip(titles, found, strict=True)}
-    files = _paths(args.output, args.method)
-    rows = [
-        {
-            "run": title,
-            "accuracy": accuracy,
-            "n_epochs": len(one),
-            **dict(zip(one.channel_names, one.values.mean(axis=0), strict=True)),
-        }
-        for title, (one, _, accuracy) in zip(titles, found, strict=True)
-    ]
-    write_table(files["runs"], pd.DataFrame(rows))
-    files["maps of runs"].unlink(missing_ok=True)
-    first = found[0][0]
-    if first.info is None or first.positions is None:
-        return
-    shared = set.intersection(*(set(one.y.tolist()) for one in explanations.values()))
-    pair = [label for label in first.classes.tolist() if label in shared]
-    difference = tuple(pair) if len(pair) == 2 else None
-    if pair:
-        display = plot_topomaps(explanations, difference=difference)
-        write_figure(files["maps of runs"], display.figure_)
-        print(f"Maps of the runs beside each other: {files['maps of runs']}")
-
-
-COMMAND = Command(
-    "explain",
-    "draw what trained models look at, and write it down",
-    _DESCRIPTION,
-    _EPILOG,
-    _add_options,
-    _run,
-)
+    print(f"  most on {', '.join(top)}. {what} {figure}, with tables and a report beside it.")

@@ -2,42 +2,40 @@
 
 import secrets
 import shutil
-import signal
 import sys
-import warnings
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
-from skeegformer.cli import _options
 from skeegformer.cli import _run_folder as folder
+from skeegformer.cli import _train_options
 from skeegformer.cli import _training_data as data
-from skeegformer.cli._arguments import count, name_flags
+from skeegformer.cli._arguments import count, expanded, name_flags
 from skeegformer.cli._files import write_figure, write_table
 from skeegformer.cli._model import make_classifier, make_steps
-from skeegformer.cli._options import Command, Option, expanded
 from skeegformer.cli._train_options import (
     FLAGS,
     OPTIONS,
     ORIGINAL,
     PRESETS,
-    add_options,
     check_options,
     read_options,
     resolve,
 )
 
-_DESCRIPTION = """\
+HELP = "train a model, keep everything about it in a folder, and resume"
+DESCRIPTION = """\
 Train the transformer on an export of `skeegformer download`, which stays on disk, on Epochs of MNE
 (*-epo.fif), or on recordings of PhysioNet's EEG Motor Movement/Imagery Dataset (EEGMMI). Subjects
 are held out, on whose loss training stops, and all about the run is kept in a folder of its own.
 """
-_EPILOG = """\
+EPILOG = """\
 examples:
   skeegformer train --task baseline-eyes --subjects 1-8
   skeegformer train --data exports/raw-nsamp_1440-eplen_320-baseline-eyes.dat --drop T9 T10 Iz
   skeegformer train --data sub-*-epo.fif --groups participant
-  skeegformer train --preset eeg-transformer --data raw-nsamp_1440-eplen_320-mine.dat --name mine
+  skeegformer train --preset eeg-transformer --task fist-motion --name original
   skeegformer train --config runs/mine/config.yaml --lr 3e-4
   skeegformer train --resume runs/mine
 
@@ -45,85 +43,61 @@ Options have the names of eeg-transformer as well. Exit code: 0 when all went we
 was at fault, 130 after Ctrl-C.
 """
 
-# Ends by scheduler and terminal, of which Windows has only the first.
-_ENDINGS = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
-_RUN = [
-    Option("output", "folder of runs", None, expanded, Path("runs")),
-    Option("name", "its folder in there (default: after the data); NAME-2 where NAME is taken"),
-    Option("resume", "folder of an interrupted run, to go on with all its options", type=expanded),
-    Option("config", "YAML file of options, or another run's config.yaml", type=expanded),
-    Option(
-        "preset",
-        "eeg-transformer: network and training of its script, without filters; -2022: as before 7 "
-        "November 2022 (default: that of --config)",
+
+def add_options(parser):
+    """Add the options of this command."""
+    add = parser.add_argument_group("run").add_argument
+    add("--output", type=expanded, default=Path("runs"), help="folder of runs (default: runs)")
+    add("--name", help="its folder in there (default: after the data); NAME-2 where NAME is taken")
+    add("--resume", type=expanded, help="interrupted run, to go on with all its options")
+    add("--config", type=expanded, help="YAML file of options, or another run's config.yaml")
+    add(
+        "--preset",
         choices=tuple(PRESETS),
-    ),
-    Option("standardize", "understood for commands of eeg-transformer: it always is"),
-    Option("tensorboard", "write logs for TensorBoard too", type=bool, default=False),
-    Option("quiet", "no table of losses", type=bool, default=False),
-]
+        help="eeg-transformer: network and training of its script, without filters; -2022: as "
+        "before 7 November 2022 (default: that of --config)",
+    )
+    add("--standardize", help="understood for commands of eeg-transformer: it always is")
+    add("--tensorboard", action="store_true", help="write logs for TensorBoard too")
+    add("--quiet", action="store_true", help="no table of losses")
+    _train_options.add_options(parser)
 
 
-def _add_options(parser):
-    _options.add_options(parser.add_argument_group("run"), _RUN)
-    add_options(parser)
-
-
-def _run(args):
-    if args.tensorboard:
-        try:
-            import torch.utils.tensorboard  # noqa: F401
-        except ImportError as error:
-            raise ValueError(
-                "--tensorboard needs the package tensorboard: pip install 'skeegformer[train]'"
-            ) from error
+def run(args):
+    """Run the command."""
+    if args.tensorboard and find_spec("tensorboard") is None:
+        raise ValueError(
+            "--tensorboard needs the package tensorboard: pip install 'skeegformer[train]'"
+        )
     given = {name: value for name, value in vars(args).items() if name in OPTIONS}
-    from_file = read_options(args.config) if args.config else ({}, None)
-    used = {word.split("=")[0] for word in args.words}
-    flags = {name: ([f for f in o.flags if f in used] or o.flags)[0] for name, o in OPTIONS.items()}
-    theirs = used.intersection(flag for o in OPTIONS.values() for flag in o.flags[1:])
-    hint = ""
-    if theirs and not (args.preset or args.resume):
-        hint = f"To train as eeg-transformer does, without filters, add --preset {ORIGINAL}."
     try:
-        if args.resume:
-            return _resume(args, given)
-        return _begin(args, given, *from_file, hint)
+        return _resume(args, given) if args.resume else _begin(args, given)
     except ValueError as error:
         message = str(error).replace("early_stopping=False", "--validation-fraction 0")
-        message = name_flags(message, flags | {"early_stopping": "early stopping"})
-        for name, flag in flags.items():  # as they were written
-            message = message.replace(f"{FLAGS[name]} ", f"{flag} ")
-        hint = "" if "--preset" in message else hint
-        raise ValueError(f"{message} {hint}".strip()) from error
+        raise ValueError(name_flags(message, FLAGS)) from error
 
 
-def _begin(args, given, from_file, preset, hint):
+def _begin(args, given):
     """Begin a run."""
+    from_file, preset = read_options(args.config) if args.config else ({}, None)
     preset = args.preset or preset or "default"
     options = resolve(given, from_file, preset)
     data.check_data_options(options)
     # The run is found again from wherever it is asked for.
     options["data"] = options["data"] and [_absolute(path) for path in options["data"]]
-    options["labels"] = options["labels"] and _absolute(options["labels"])
-    if options["ch_names"] not in (None, "eegmmi"):
-        options["ch_names"] = ",".join(data.read_ch_names(options["ch_names"]))
     if options["random_state"] is None:
         options["random_state"] = secrets.randbelow(2**31)
     make_classifier(options, preset)  # refuses what is out of range before anything is loaded
     X, y, metadata = data.load_data(options)
     steps = make_steps(options, X)
-    if options["validation_fraction"] and metadata["subject"].nunique() < 2:
-        raise ValueError(
-            f"--validation-fraction {options['validation_fraction']} holds out whole subjects, but "
-            "there is only one; pass 0 to train on all of it, or take more subjects."
-        )
     classifier = make_classifier(options, preset, not args.quiet, set(y.tolist()))
     held_out = classifier.held_out(y, metadata["subject"].to_numpy())
-    if hint:
-        print(hint)
+    theirs = {flag for option in OPTIONS.values() for flag in option.flags[1:]}
+    if preset == "default" and theirs.intersection(word.split("=")[0] for word in args.words):
+        print(f"To train as eeg-transformer does, without filters, add --preset {ORIGINAL}.")
     data.tell(X, y, metadata)
-    run = folder.create_run(args.output, args.name or data.name_data(options))
+    after_data = "-".join(options["task"] or [Path(options["data"][0]).stem.removeprefix("raw-")])
+    run = folder.create_run(args.output, args.name or after_data or "run")
     packages = ("skeegformer", "torch", "skorch", "scikit-learn", "mne", "numpy")
     config = {
         "command": "skeegformer train",
@@ -176,15 +150,15 @@ def _train(run, X, y, metadata, steps, classifier, held_out, tensorboard):
     from sklearn.pipeline import Pipeline
 
     from skeegformer import ResumableTraining
-    from skeegformer.cli._training_log import TensorBoardLog, TrainingLog
+    from skeegformer.cli._training_log import TrainingLog
     from skeegformer.io import save_model
 
     subjects = metadata["subject"].to_numpy()
-    callbacks = [TrainingLog(run / folder.HISTORY)]
+    tensorboard = run / folder.TENSORBOARD if tensorboard else None
     if tensorboard:
-        (run / folder.TENSORBOARD).mkdir(exist_ok=True)  # by which --resume knows
-        callbacks.append(TensorBoardLog(run / folder.TENSORBOARD))
-    classifier.set_params(callbacks=[*callbacks, ResumableTraining(run / folder.STATE)])
+        tensorboard.mkdir(exist_ok=True)  # by which --resume knows
+    log = TrainingLog(run / folder.HISTORY, tensorboard)
+    classifier.set_params(callbacks=[log, ResumableTraining(run / folder.STATE)])
     out = "nobody is held out"
     if held_out.any():
         out = f"held out are {_count(subjects[held_out])}"
@@ -223,17 +197,10 @@ def _transformed(steps, X, copy):
 
         print(f"Filtering {count(len(X), 'epoch')} ...", flush=True)
         shutil.rmtree(copy, ignore_errors=True)
-        before = {
-            number: signal.signal(number, lambda number, _: sys.exit(128 + number))
-            for number in _ENDINGS
-            if signal.getsignal(number) == signal.SIG_DFL  # nohup ignores one of them
-        }
         try:
             steps = Pipeline(steps).fit(X[:1])
             yield load_memmap(write_memmap(X, [""] * len(X), None, copy, transformer=steps))[0]
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
             shutil.rmtree(copy, ignore_errors=True)
     else:
         for _, step in steps:
@@ -246,7 +213,7 @@ def _report(run, classifier, y, predictions, subjects, held_out):
     import matplotlib.pyplot as plt
     import numpy as np
     import pandas as pd
-    from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, balanced_accuracy_score
+    from sklearn.metrics import ConfusionMatrixDisplay
 
     from skeegformer.cli._training_log import history_table
 
@@ -262,19 +229,16 @@ def _report(run, classifier, y, predictions, subjects, held_out):
     write_figure(run / "curves.png", ax.figure)
     print(f"{len(history)} epochs of training{best}.")
     part = np.where(held_out, "validation", "training")
-    table = pd.DataFrame({"part": part, "subject": subjects, "y": y, "predicted": predictions})
-    by_subject = table.groupby(["part", "subject"], sort=False)[["y", "predicted"]]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a subject who has not all classes
-        scores = pd.DataFrame(
-            {
-                "n_epochs": by_subject.size(),
-                "balanced_accuracy": by_subject.apply(
-                    lambda t: balanced_accuracy_score(t.y, t.predicted)
-                ),
-                "accuracy": by_subject.apply(lambda t: accuracy_score(t.y, t.predicted)),
-            }
-        ).reset_index()
+    table = pd.DataFrame({"part": part, "subject": subjects, "y": y, "right": y == predictions})
+    by_subject = table.groupby(["part", "subject"], sort=False)["right"]
+    recalls = table.groupby(["part", "subject", "y"], sort=False)["right"].mean()
+    scores = pd.DataFrame(
+        {
+            "n_epochs": by_subject.size(),
+            "balanced_accuracy": recalls.groupby(["part", "subject"], sort=False).mean(),
+            "accuracy": by_subject.mean(),
+        }
+    ).reset_index()
     write_table(run / "scores.csv", scores)
     for name, values in scores.groupby("part")["balanced_accuracy"]:
         spread = f" ± {values.std():.3f}" if len(values) > 1 else ""
@@ -300,13 +264,3 @@ def _report(run, classifier, y, predictions, subjects, held_out):
 
 def _count(subjects):
     return f"{len(subjects)} epochs of {count(len(set(subjects.tolist())), 'subject')}"
-
-
-COMMAND = Command(
-    "train",
-    "train a model, keep everything about it in a folder, and resume",
-    _DESCRIPTION,
-    _EPILOG,
-    _add_options,
-    _run,
-)
