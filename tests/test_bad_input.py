@@ -395,7 +395,7 @@ STEPS = [
     ("ch_names has channels that occur twice: Cz", ChannelPicker(["Cz", "Cz"])),
     ("ch_names is empty, and no signal would be left", ChannelPicker([])),
     ("ch_names has all 6 channels of X", ChannelDropper(NAMES)),
-    ("99, but the 6 channels of X have the places 0 to 5", ChannelDropper([99])),
+    ("has 99, but has to be a list of channel names", ChannelDropper([99])),
     ("has 1.5, but has to be a list of channel names", ChannelDropper([1.5])),
     ("shrinkage is 3, but", EuclideanAlignment(shrinkage=3)),
 ]

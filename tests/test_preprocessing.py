@@ -423,23 +423,6 @@ def test_dropper():
     assert ChannelDropper("Cz").fit(epochs).kept_ch_names_ == [*NAMES[:2], *NAMES[3:], "EOG", "STI"]
 
 
-def test_dropper_takes_places():
-    epochs = make_epochs()
-    X = epochs.get_data("eeg")
-    by_place = ChannelDropper([1, 3]).fit(X)
-    np.testing.assert_array_equal(by_place.transform(X), X[:, [0, 2, 4]])
-    assert by_place.kept_ch_names_ is None
-    assert by_place.kept_channels_ == [0, 2, 4]
-    assert by_place.transform(epochs).ch_names == ["Fz", "Cz", "Pz", "EOG", "STI"]
-    on_epochs = ChannelDropper([1, 3]).fit(epochs)
-    by_name = ChannelDropper([epochs.copy().pick("eeg").ch_names[i] for i in (1, 3)]).fit(epochs)
-    assert on_epochs.kept_ch_names_ == by_name.kept_ch_names_
-    assert on_epochs.kept_channels_ == by_name.kept_channels_ == [0, 2, 4]
-    # Places are those of `fit`, whatever the order of later epochs.
-    turned = epochs.copy().reorder_channels(epochs.ch_names[::-1])
-    assert set(on_epochs.transform(turned).ch_names) == set(by_name.kept_ch_names_)
-
-
 def test_picker_keeps_the_order_given():
     epochs = make_epochs()
     picker = ChannelPicker(("Pz", "C3")).fit(epochs)
