@@ -15,7 +15,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.covariance import ledoit_wolf
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skeegformer.preprocessing import (
     BandPassFilter,
@@ -32,6 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:filter_length .* is longer than 
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz"]
 SFREQ = 160.0
 
+# With arrays; test_common.py puts them through scikit-learn's checks as well.
 TRANSFORMERS = [
     BandPassFilter(),
     BandPassFilter(None, 10, sfreq=100),
@@ -104,11 +104,6 @@ def mean_covariance(X):
 
 
 # ------------------------------------------------------------------ what all have in common
-
-
-@parametrize_with_checks(TRANSFORMERS)
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
 
 
 @pytest.mark.parametrize("transformer", ON_EPOCHS, ids=str)
