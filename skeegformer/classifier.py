@@ -18,8 +18,7 @@ from skeegformer.attention import attention_rollout, record_attention
 from skeegformer.nn import EEGTransformer
 from skeegformer.nn.transformer import RATE
 from skeegformer.preprocessing._interpolation import can_complete, check_positions, complete
-from skeegformer.preprocessing._mirror_images import find_mirror_image
-from skeegformer.preprocessing.mirroring import partner_order
+from skeegformer.preprocessing._sides import find_mirror_image, partner_order
 from skeegformer.training import NetworkClassifier, network_estimator
 from skeegformer.training._batches import (
     EpochDataset,

@@ -66,6 +66,7 @@ from skeegformer import (
 from skeegformer.baselines.braindecode import BraindecodeClassifier
 from skeegformer.cli import main
 from skeegformer.datasets import MappedEpochs
+from skeegformer.datasets._channels import CH_NAMES
 from skeegformer.explain import bootstrap_intervals
 from skeegformer.io._format import checksum, write_file
 from skeegformer.plotting import ChannelBarDisplay, ConnectionDisplay, TopomapDisplay, plot_scores
@@ -311,6 +312,7 @@ KINDS = [  # of X and y
                                                          [f"{then}{i}" for i in s.g]))
       for first, then in (("s", "S"), ("", "0"), ("a", " a")) for step in (adapted, aligned)),
     ("39 samples an epoch|41 samples", lambda s: s.clf.predict(s.X.copy().crop(0, 0.25))),
+    ("signal of subject 1 is zero", lambda s: EuclideanAlignment().fit(0 * s.A, groups=s.g)),
 ]  # fmt: skip
 
 PARAMETERS = [
@@ -399,7 +401,7 @@ STEPS = [
     ("ch_names has channels that occur twice: Cz", ChannelPicker(["Cz", "Cz"])),
     ("ch_names is empty, and no signal would be left", ChannelPicker([])),
     ("ch_names has all 6 channels of X", ChannelDropper(NAMES)),
-    ("99, but the 6 channels of X have the places 0 to 5", ChannelDropper([99])),
+    ("has 99, but has to be a list of channel names", ChannelDropper([99])),
     ("has 1.5, but has to be a list of channel names", ChannelDropper([1.5])),
     ("shrinkage is 3, but", EuclideanAlignment(shrinkage=3)),
 ]
@@ -488,7 +490,6 @@ FILES = [
     ("not of the types that the header tells", header(label_types={"condition": "float64"})),
     ("has format 99, .* reads up to 1", header(version=99)),
     ("is no file of values", lambda s: load_memmap(s.model)),
-    ("/none.csv is missing", lambda s: load_memmap(s.export, labels="~/none.csv")),
     (r"shape=\(1, 2\) is not", lambda s: MappedEpochs(s.export, (1, 2))),
     ("exists already", lambda s: save_model(s.clf, s.model)),
     ("exists already", lambda s: save_model(s.clf, leading_nowhere(s))),
@@ -514,17 +515,14 @@ FILES = [
     ("n_epochs=1 ", simulate(n_epochs=1)),
     ("snr=-1", simulate(snr=-1)),
     ("snr='3'", simulate(snr="3")),
-    ("slope=nan", simulate(slope=np.nan)),
     ("case='hard' is not one of 'plain'", simulate(case="hard")),
-    ("evoked name 1 class", simulate(evoked={"a": {"Pz": 5.0}})),
-    ("evoked names the electrode 'P99'", simulate(evoked={"a": {"P99": 5.0}, "b": {}})),
-    ("latency=2.0 s", simulate(case="phase-locked", latency=2.0)),
-    ("frequency=79.0", simulate(frequency=79.0)),
-    ("frequency has the classes left, but", simulate(frequency={"left": 10.0})),
-    ("too low for line noise of 50", simulate(n_line_noise=2, sfreq=100.0)),
-    ("n_redundant=1, but no class", simulate(n_redundant=1, sources={"a": [], "b": []})),
-    ("n_suppressors=1, but no class", simulate(n_suppressors=1, case="phase-locked")),
-    (r"n_distractors=60 \+ n_line_noise=9", simulate(n_distractors=60, n_line_noise=9)),
+    ("ends before evoked potentials", simulate(case="phase-locked", duration=0.4)),
+    ("too low for a rhythm of 20 Hz", simulate(case="bands", sfreq=48.0)),
+    ("has sources of its own", simulate(case="bands", sources={"a": "C3", "b": "C4"})),
+    ("too low for line noise of 50", simulate(case="line-noise", sfreq=100.0)),
+    *(("but sources names none", simulate(case=case, sources={"a": [], "b": []}))
+      for case in ("redundant", "suppressor")),
+    ("replaces 12 electrodes, but", simulate(case="suppressor", sources={"a": CH_NAMES, "b": []})),
 ]  # fmt: skip
 
 REQUESTS = [

@@ -5,18 +5,13 @@ from collections import Counter
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import check_estimator
+from test_preprocessing import TRANSFORMERS
 from torch import nn
 
 from skeegformer import (
-    BandPassFilter,
-    ChannelDropper,
-    ChannelPicker,
     EEGTransformerClassifier,
-    EuclideanAlignment,
     NetworkClassifier,
-    NotchFilter,
     OriginalTransformerClassifier,
-    Resampler,
 )
 from skeegformer.preprocessing import MirroredClassifier
 
@@ -32,12 +27,7 @@ class Perceptron(nn.Sequential):
 ESTIMATORS = [
     EEGTransformerClassifier(),
     NetworkClassifier(Perceptron, max_epochs=60, lr=0.02),
-    BandPassFilter(1.0, 10.0, sfreq=100.0),
-    NotchFilter(10.0, sfreq=100.0),
-    Resampler(50.0, input_sfreq=100.0),
-    ChannelDropper(),
-    ChannelPicker(),
-    EuclideanAlignment(),
+    *TRANSFORMERS,
     MirroredClassifier(LogisticRegression(max_iter=1000)),
     OriginalTransformerClassifier(
         **{"n_time_tokens": 1, "n_layers": 1, "embed_dim": 16, "max_epochs": 20, "lr": 3e-3},

@@ -1,7 +1,6 @@
 """Loading of EEGMMIDB: against the EDF files themselves, and with files that are not right."""
 
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skeegformer.datasets import EyesParadigm, PhysionetEyes, _files, load_eegmmi
+from skeegformer.datasets import EyesParadigm, PhysionetEyes, load_eegmmi
 from skeegformer.datasets._channels import CH_NAMES
 
 LAYOUT = Path("MNE-eegbci-data", "files", "eegmmidb", "1.0.0")
@@ -288,7 +287,7 @@ def test_missing_files_are_named_when_they_cannot_be_had(tmp_path, no_network, m
         assert part in str(caught.value)
     assert caught.value.__cause__ is not None
     assert no_network
-    assert list(tmp_path.iterdir()) == []
+    assert not edf(1, 1, tmp_path).exists()
 
 
 def test_downloads_are_kept_only_if_they_are_what_was_published(tmp_path, monkeypatch):
@@ -317,11 +316,6 @@ def test_folders_that_do_not_exist_are_named(tmp_path, monkeypatch):
         load_eegmmi("baseline-eyes", 1)
 
 
-def flip(content):
-    middle = len(content) // 2
-    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-
-
 @needs_first
 @pytest.mark.parametrize(
     "damage",
@@ -332,34 +326,18 @@ def flip(content):
         lambda content: content[: len(content) // 2],
         lambda content: content[:-200_000],
         lambda content: content + content[-200_000:],
-        flip,
     ],
-    ids=["page", "empty", "header only", "half", "short", "long", "altered"],
+    ids=["page", "empty", "header only", "half", "short", "long"],
 )
 def test_damaged_files_are_refused_by_name(tmp_path, damage):
-    """Those of another length always; those with other bits if asked for, or after downloads."""
     for run in (1, 2):
         target = edf(1, run, tmp_path)
         target.parent.mkdir(parents=True, exist_ok=True)
         content = edf(1, run).read_bytes()
         target.write_bytes(damage(content) if run == 2 else content)
-    with pytest.raises(ValueError, match="is not the recording that PhysioNet .* sha256") as caught:
-        load_eegmmi("baseline-eyes", 1, path=tmp_path, verify=True)
-    assert str(edf(1, 2, tmp_path)) in str(caught.value)
-    assert len(re.findall(r"\b[0-9a-f]{64}\b", str(caught.value))) == 2
-    if damage is flip:
-        assert len(load_eegmmi("baseline-eyes", 1, path=tmp_path)[0]) == 60
-        return
     with pytest.raises(ValueError, match="cannot be read as the recording .* Delete the file") as c:
         load_eegmmi("baseline-eyes", 1, path=tmp_path)
     assert str(edf(1, 2, tmp_path)) in str(c.value)
-
-
-def test_checksums_of_all_recordings_are_known():
-    checksums = _files.published_checksums()
-    assert all(
-        f"S{s:03d}/S{s:03d}R{r:02d}.edf" in checksums for s in range(1, 110) for r in range(1, 15)
-    )
 
 
 def test_importing_the_package_loads_no_moabb():

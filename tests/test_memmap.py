@@ -23,6 +23,7 @@ from skeegformer import (
     make_baseline,
     write_memmap,
 )
+from skeegformer._validation import batches_of
 from skeegformer.datasets import MappedEpochs
 
 NAMES = ["C3", "C4", "F3", "F4", "O1", "O2"]
@@ -58,8 +59,9 @@ def test_values_are_microvolts_of_what_was_written(recording, mapped):
     assert (len(mapped), mapped.ndim, mapped.dtype) == (120, 3, np.float32)
     np.testing.assert_allclose(mapped.load(), microvolts, rtol=2e-7)
     np.testing.assert_array_equal(np.asarray(mapped), mapped.load())
-    np.testing.assert_array_equal(np.concatenate([*mapped.batches(50)]), mapped.load())
-    assert [len(batch) for batch in mapped.batches(50)] == [50, 50, 20]
+    batches = list(batches_of(mapped, 50))
+    np.testing.assert_array_equal(np.concatenate(batches), mapped.load())
+    assert [len(batch) for batch in batches] == [50, 50, 20]
     assert np.asarray(mapped, dtype=float).dtype == float
     with pytest.raises(ValueError, match="without a copy"):
         np.array(mapped, copy=False)

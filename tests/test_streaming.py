@@ -177,7 +177,7 @@ def test_channels_by_name(pipe):
 
 
 def test_steps_that_choose_channels():
-    """By name, or by place: of Epochs through their names, of arrays by the places alone."""
+    """Of Epochs, and of arrays whose channels the step was told."""
     pipe = _fit(ChannelDropper(["Cz"]), BandPassFilter(None, 30), ChannelPicker(["Pz", "C3"]))
     recording = _stream()
     sos = signal.butter(4, 30, "lowpass", fs=SFREQ, output="sos")
@@ -189,7 +189,8 @@ def test_steps_that_choose_channels():
     X, y = _epochs()
     for data in (X, X.get_data(units="uV")):
         classifier = EEGTransformerClassifier(**TINY, sfreq=SFREQ)
-        model = make_pipeline(ChannelDropper([0, 3]), classifier).fit(data, y)
+        dropper = ChannelDropper([X.ch_names[0], X.ch_names[3]], input_ch_names=X.ch_names)
+        model = make_pipeline(dropper, classifier).fit(data, y)
         predictions = StreamPredictor(model, step=1.0, unit="V").push(recording)
         windows = _windows(recording[[1, 2, 4]], [100, 200, 300, 400], 100)
         expected = model[-1].predict_proba(1e6 * windows)

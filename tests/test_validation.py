@@ -17,7 +17,6 @@ from skeegformer._validation import (
     EEGData,
     as_epochs,
     remember_input,
-    validate_groups,
 )
 
 NAMES = ["C3", "Cz", "C4", "Pz"]
@@ -109,22 +108,6 @@ def test_arrays_are_taken_as_they_are(dtype):
     assert not hasattr(door, "feature_names_in_")
     for same in (X.tolist(), list(X), tuple(X)):
         np.testing.assert_array_equal(validate_eeg(Door(), same, reset=True).data, eeg.data)
-
-
-def test_2d_arrays_and_frames_are_epochs_of_one_channel():
-    X = np.random.default_rng(0).standard_normal((5, 40))
-    door = Door()
-    eeg = validate_eeg(door, X, reset=True)
-    assert eeg.is_flat
-    assert eeg.data.shape == (5, 1, 40)
-    assert (door.n_features_in_, door.n_chans_, door.n_times_) == (40, 1, 40)
-
-    frame = pd.DataFrame(X, columns=[f"t{i}" for i in range(40)])
-    door = Door()
-    np.testing.assert_array_equal(validate_eeg(door, frame, reset=True).data, eeg.data)
-    assert list(door.feature_names_in_) == list(frame.columns)
-    with pytest.raises(ValueError, match="feature names should match"):
-        validate_eeg(door, frame.rename(columns={"t0": "other"}), reset=False)
 
 
 @pytest.mark.parametrize("validate", [validate_eeg, validate_signal])
@@ -250,49 +233,6 @@ def test_values_that_cancel_or_overflow():
 # --------------------------------------------------------------------- agreement with `fit`
 
 
-@pytest.mark.parametrize("validate", [validate_eeg, validate_signal])
-def test_channels_in_another_order_give_the_same_data(validate):
-    epochs = make_epochs(names=[*NAMES, "STI"], types=["eeg"] * 4 + ["stim"])
-    door = fitted(epochs, validate)
-    expected = validate(door, epochs, reset=False)
-    shuffled = epochs.copy().reorder_channels(["Pz", "STI", "C3", "C4", "Cz"])
-    found = validate(door, shuffled, reset=False)
-    np.testing.assert_array_equal(found.data, expected.data)
-    assert found.ch_names == found.info.ch_names == NAMES
-    assert shuffled.ch_names == ["Pz", "STI", "C3", "C4", "Cz"]
-    if found.epochs is not None:
-        assert found.epochs.ch_names == [*NAMES, "STI"]
-        np.testing.assert_array_equal(found.epochs.get_data(), epochs.get_data())
-
-
-@pytest.mark.parametrize("validate", [validate_eeg, validate_signal])
-def test_other_channels_than_in_fit_are_named(validate):
-    epochs = make_epochs()
-    door = fitted(epochs, validate)
-    match = "X has 3 channels, but this Door was fitted with 4; missing: Cz."
-    with pytest.raises(ValueError, match=match):
-        validate(door, epochs.copy().drop_channels(["Cz"]), reset=False)
-    with pytest.raises(ValueError, match=r"with 4; extra: Oz\."):
-        validate(door, make_epochs(names=[*NAMES, "Oz"]), reset=False)
-    with pytest.raises(ValueError, match=r"X has 4 channels.*missing: Cz; extra: Oz\."):
-        validate(door, epochs.copy().rename_channels({"Cz": "Oz"}), reset=False)
-    with pytest.raises(ValueError, match=r"X has 3 channels, but this Door was fitted with 4\."):
-        validate(door, 1e6 * epochs.get_data()[:, :3], reset=False)
-
-
-def test_signal_facts_told_for_arrays_have_to_agree_with_epochs():
-    epochs = make_epochs()
-    validate_signal(Door(), epochs, reset=True, sfreq=160, ch_names=NAMES[::-1])
-    with pytest.raises(ValueError, match="sampled at 160 Hz, but Door was told 250 Hz"):
-        validate_signal(Door(), epochs, reset=True, sfreq=250)
-    with pytest.raises(ValueError, match="told the names of 4; missing: Oz; extra: Pz"):
-        validate_signal(Door(), epochs, reset=True, ch_names=["C3", "Cz", "C4", "Oz"])
-    with pytest.raises(ValueError, match="has 4 channels, but Door was told the names of 2"):
-        validate_signal(Door(), epochs.get_data(), reset=True, ch_names=["C3", "Cz"])
-    with pytest.raises(ValueError, match="given to Door has channels that occur twice: C3"):
-        validate_signal(Door(), epochs, reset=True, ch_names=["C3", "C3", "C4", "Oz"])
-
-
 def test_arrays_are_taken_to_be_as_in_fit():
     epochs = make_epochs()
     door = fitted(epochs, validate_signal)
@@ -303,19 +243,6 @@ def test_arrays_are_taken_to_be_as_in_fit():
     # Told another order, they are brought into that of `fit`.
     eeg = validate_signal(door, epochs.get_data()[:, ::-1], reset=False, ch_names=NAMES[::-1])
     np.testing.assert_array_equal(eeg.data, epochs.get_data())
-
-
-def test_flat_and_deep_arrays():
-    rng = np.random.default_rng(0)
-    deep = fitted(rng.standard_normal((6, 4, 80)))
-    with pytest.raises(ValueError, match=r"shape \(6, 80\), but this Door was fitted with epochs"):
-        validate_eeg(deep, rng.standard_normal((6, 80)), reset=False)
-    flat = fitted(rng.standard_normal((6, 80)))
-    assert validate_eeg(flat, rng.standard_normal((6, 1, 80)), reset=False).data.shape[1] == 1
-    with pytest.raises(ValueError, match="X has 4 channels, but this Door was fitted with 1"):
-        validate_eeg(flat, rng.standard_normal((6, 4, 80)), reset=False)
-    with pytest.raises(ValueError, match="X has 79 features, but Door is expecting 80"):
-        validate_eeg(flat, rng.standard_normal((6, 79)), reset=False)
 
 
 def test_volts_and_microvolts_are_not_mixed_up():
@@ -353,11 +280,3 @@ def test_input_is_never_changed(validate, unloaded):
 
 
 # ----------------------------------------------------------- labels, groups, channel names
-
-
-def test_groups():
-    assert validate_groups(None, 3) is None
-    assert validate_groups(pd.Series(["a", "b", "a"]), 3).tolist() == ["a", "b", "a"]
-    for missing in (np.nan, None, pd.NA):
-        with pytest.raises(ValueError, match=r"missing .* for 1 of 3 epochs, .* epoch 1"):
-            validate_groups(np.array([1, missing, 2], dtype=object), 3)

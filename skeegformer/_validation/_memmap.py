@@ -87,12 +87,11 @@ class MappedEpochs:
         self._steps = ()  # what is done to the channels of epochs that were read
         if not self.path.is_file():
             raise FileNotFoundError(f"There is no file {self.path}.")
-        size = self.path.stat().st_size
-        if size != 4 * n_epochs * n_chans * n_times:
+        if self.path.stat().st_size != self.nbytes:
             raise ValueError(
-                f"{self.path} has {size} bytes, but {' x '.join(map(str, self._in_file))} values "
-                f"of float32 have {4 * n_epochs * n_chans * n_times}; the file is incomplete, or "
-                "not of this shape."
+                f"{self.path} has {self.path.stat().st_size} bytes, but "
+                f"{' x '.join(map(str, self._in_file))} values of float32 have {self.nbytes}; the "
+                "file is incomplete, or not of this shape."
             )
         for name, values, n, what in (
             ("ch_names", self.ch_names, n_chans, "channels"),
@@ -104,7 +103,7 @@ class MappedEpochs:
     @property
     def nbytes(self):
         """Bytes of what is chosen."""
-        return 4 * int(np.prod(self.shape))
+        return self.dtype.itemsize * int(np.prod(self.shape))
 
     def __repr__(self):
         n_epochs, n_chans, n_times = self.shape
@@ -165,16 +164,12 @@ class MappedEpochs:
             block = step(block)
         return np.asarray(block)
 
-    def batches(self, size=BATCH):
-        """Yield arrays of shape (at most size, n_chans, n_times), in order."""
-        for start in range(0, len(self), size):
-            yield self.read(np.arange(start, min(start + size, len(self))))
-
     def load(self):
         """Read all epochs at once into an array."""
         out = np.empty(self.shape, dtype=np.float32)
-        for start, batch in enumerate(self.batches()):
-            out[start * BATCH : start * BATCH + len(batch)] = batch
+        for start in range(0, len(self), BATCH):
+            some = slice(start, start + BATCH)
+            out[some] = self.read(some)
         return out
 
     def __array__(self, dtype=None, copy=None):
@@ -267,6 +262,4 @@ def read_rows(data, indices):
 
 def batches_of(data, size):
     """Go through an array, a tensor or `MappedEpochs`, at most `size` epochs at a time."""
-    if isinstance(data, MappedEpochs):
-        return data.batches(size)
-    return (data[start : start + size] for start in range(0, len(data), size))
+    return (read_rows(data, slice(start, start + size)) for start in range(0, len(data), size))

@@ -7,8 +7,8 @@ from importlib import import_module
 
 _HOMES = {
     "load_eegmmi": "eegmmi",
-    "PhysionetEyes": "_recordings",
-    "EyesParadigm": "_paradigms",
+    "PhysionetEyes": "eyes",
+    "EyesParadigm": "eyes",
     "make_simulated_eeg": "simulated",
     "SIMULATED_CASES": "simulated",
     "SimulatedTruth": "simulated",

@@ -29,10 +29,11 @@ _SUFFIXES = {"raw": ".dat", "label": ".csv", "head": ".json"}
 _COMPLETE = ".complete-"  # begins the name of a folder whose files have not all been moved
 
 
-def check_target(folder, name, n_times, *, zscore=False, overwrite=False):
-    """Refuse a name that files cannot have, and an earlier export that may not be replaced.
+def write_files(folder, name, n_times, chunks, header, *, zscore=False, overwrite=False):
+    """Write an export as a whole or not at all, and return the path of its values.
 
-    Gives the folder, and what the names of the files end in.
+    `chunks` gives arrays of shape (n_some, n_chans, n_times) with a table of labels for each. The
+    header has to have a `unit`, and `channels`, an Info or a dict, when the last one is given.
     """
     if not isinstance(name, str) or not re.fullmatch(r"[\w.+=-]+", name):
         raise ValueError(
@@ -40,7 +41,8 @@ def check_target(folder, name, n_times, *, zscore=False, overwrite=False):
             "becomes a part of the names of files."
         )
     folder = Path(folder).expanduser()
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    there = made[-1].parent if made else folder
     if not there.is_dir():
         raise ValueError(f"{there} is a file, and no folder to write to; name another one.")
     ending = f"eplen_{n_times}{'-norm' if zscore else ''}-{name}"
@@ -51,24 +53,13 @@ def check_target(folder, name, n_times, *, zscore=False, overwrite=False):
             f"{earlier[0]} is there already, an export of the same name and length; pass "
             "overwrite=True to replace it, or another name."
         )
-    return folder, ending
-
-
-def write_files(folder, name, n_times, chunks, header, *, zscore=False, overwrite=False):
-    """Write an export as a whole or not at all, and return the path of its values.
-
-    `chunks` gives arrays of shape (n_some, n_chans, n_times) with a table of labels for each. The
-    header has to have a `unit`, and `channels`, an Info or a dict, when the last one is given.
-    """
-    folder, ending = check_target(folder, name, n_times, zscore=zscore, overwrite=overwrite)
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as work:
             files = Path(work, "files")
             files.mkdir()
-            labels, n_chans, checksum = _write_values(files / "raw", chunks, n_times)
+            labels, n_chans, checksum = _write_values(files / "raw", chunks, n_times, zscore)
             stem = f"nsamp_{len(labels)}-{ending}"
             raw, label, head = (files / _file_name(kind, stem) for kind in _SUFFIXES)
             (files / "raw").rename(raw)
@@ -99,14 +90,13 @@ def write_files(folder, name, n_times, chunks, header, *, zscore=False, overwrit
                 "sha256": {raw.name: checksum, label.name: file_checksum(label)},
             }
             _write_text(head, json.dumps(header, indent=1, allow_nan=False))
-            check_target(folder, name, n_times, zscore=zscore, overwrite=overwrite)
             complete = files.rename(folder / f"{_COMPLETE}{stem}")
         _finish(complete)
     except BaseException as error:
         for path in made:
             with suppress(OSError):  # others may have put something there meanwhile
                 path.rmdir()
-        if not isinstance(error, OSError) or isinstance(error, FileExistsError):
+        if not isinstance(error, OSError):
             raise
         reason = str(error.strerror or error).rstrip(".")
         raise type(error)(
@@ -120,14 +110,6 @@ def finish_interrupted(folder):
     """Give the files of complete exports their names, where a process was killed over it."""
     for complete in folder.glob(f"{_COMPLETE}nsamp_*"):
         _finish(complete)
-
-
-def standardize(data):
-    """Compute z-scores of each channel of each epoch; one that does not vary becomes 0."""
-    data = np.asarray(data, dtype=np.float64)
-    centred = data - data.mean(axis=-1, keepdims=True)
-    std = data.std(axis=-1, keepdims=True)
-    return centred / np.where(std > 0, std, 1.0)
 
 
 def sister(path, kind):
@@ -146,7 +128,7 @@ def file_checksum(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write_values(path, chunks, n_times):
+def _write_values(path, chunks, n_times, zscore):
     """Write epochs; return their labels, the number of channels, and the SHA-256 of the file."""
     labels, shape, digest = [], None, hashlib.sha256()
     with path.open("xb") as file:
@@ -157,7 +139,7 @@ def _write_values(path, chunks, n_times):
                     f"Epochs have {data.shape[1]} channels and {data.shape[2]} samples, but those "
                     f"before them {shape[0]} and {shape[1]}; all need to be alike."
                 )
-            for epoch in data:  # one by one, to hold no second copy
+            for epoch in _standardize(data) if zscore else data:
                 values = np.ascontiguousarray(epoch.T, dtype="<f4")
                 digest.update(values)
                 file.write(values)
@@ -168,6 +150,14 @@ def _write_values(path, chunks, n_times):
     first = ["subject", "stage", "condition"]
     others = [column for column in labels if column not in first]
     return labels[first + others], shape[0], digest.hexdigest()
+
+
+def _standardize(data):
+    """Compute z-scores of each channel of each epoch; one that does not vary becomes 0."""
+    data = np.asarray(data, dtype=np.float64)
+    centred = data - data.mean(axis=-1, keepdims=True)
+    std = data.std(axis=-1, keepdims=True)
+    return centred / np.where(std > 0, std, 1.0)
 
 
 def _remove_leftovers(folder):

@@ -5,12 +5,11 @@ import math
 import re
 from pathlib import Path
 
-import mne
 import numpy as np
 import pandas as pd
 
 from skeegformer._utils.info import info_of_names, make_info
-from skeegformer._validation import MappedEpochs
+from skeegformer._validation import MappedEpochs, validate_ch_names
 from skeegformer.datasets._memmap_files import (
     FORMAT,
     UNKNOWN,
@@ -23,17 +22,7 @@ from skeegformer.datasets._memmap_files import (
 
 
 def load_memmap(
-    path,
-    *,
-    labels=None,
-    conditions=None,
-    stages=None,
-    subjects=None,
-    n_times=None,
-    n_chans=None,
-    sfreq=None,
-    ch_names=None,
-    verify=False,
+    path, *, conditions=None, stages=None, subjects=None, sfreq=None, ch_names=None, verify=False
 ):
     """Open an export; epochs stay in the file until they are needed.
 
@@ -41,15 +30,13 @@ def load_memmap(
     ----------
     path : path-like
         The file of values, ``raw-....dat``, of `export_memmap`, `write_memmap`, or of
-        eeg-transformer's ``download_data.py``; or a folder with a single one.
-    labels : path-like or None, default=None
-        The table of labels; None takes ``label-....csv`` beside the file of values.
+        eeg-transformer's ``download_data.py``; or a folder with a single one. The labels are in
+        ``label-....csv`` beside it.
     conditions, stages, subjects : value or list of values or None, default=None
         Which epochs are wanted; None for all.
-    n_times, n_chans, sfreq, ch_names : object, default=None
-        What files without a header do not tell: shape of an epoch (None takes it from the name and
-        the size of the file), sampling rate in Hz, and names of the channels, of which those of the
-        10-05 system get their positions.
+    sfreq, ch_names : object, default=None
+        What files without a header do not tell: sampling rate in Hz, and names of the channels, of
+        which those of the 10-05 system get their positions.
     verify : bool, default=False
         Whether the files are compared with their checksums, for which all is read once.
 
@@ -77,13 +64,25 @@ def load_memmap(
     write_memmap : Writes other epochs, and has an example.
     """
     path = _find_data(path)
-    header, table = _read_header(path), _read_labels(path, labels)
+    table = _read_labels(sister(path, "label"), path.name)
+    header = sister(path, "head")
+    if header.is_file():
+        found = _read_header(header)
+        for name, value in (("sfreq", sfreq), ("ch_names", ch_names and list(ch_names))):
+            if None not in (value, found[name]) and value != found[name]:
+                raise ValueError(
+                    f"{name}={value!r}, but the header of {path.name} says {found[name]!r}; leave "
+                    "it out."
+                )
+    else:
+        found = _read_name(path)
     if verify:
-        _check_files(path, header)
-    shape = _find_shape(path, header, len(table), n_times, n_chans)
-    ch_names, sfreq, info = _find_info(path, header, ch_names, sfreq)
-    unit = "z-score" if "-norm-" in path.name else "V"  # as the original writes them
-    unit = unit if header is None else header["unit"]
+        _check_files(path, found["sha256"])
+    if found["shape"][0] != len(table):
+        raise ValueError(
+            f"{path.name} has {found['shape'][0]} epochs, but {sister(path, 'label').name} has "
+            f"labels of {len(table)}; they do not belong together."
+        )
     chosen = np.ones(len(table), dtype=bool)
     for column, wanted in (("condition", conditions), ("stage", stages), ("subject", subjects)):
         if wanted is not None:
@@ -91,12 +90,18 @@ def load_memmap(
     if not chosen.any():
         raise ValueError(f"{path.name} has no epoch with all of what is asked for together.")
     is_known = not (table["subject"] == UNKNOWN).all()
-    # Another table of labels may have other types than the one that the header describes.
-    table = _restore_types(table, None if labels is not None else (header or {}).get("label_types"))
-    subjects = table["subject"].replace("", None).to_numpy() if is_known else None
+    table = _restore_types(table, found["label_types"])
     X = MappedEpochs(
-        path, shape, unit=unit, ch_names=ch_names, sfreq=sfreq, info=info, subjects=subjects
+        path,
+        found["shape"],
+        unit=found["unit"],
+        ch_names=ch_names if found["ch_names"] is None else found["ch_names"],
+        sfreq=sfreq if found["sfreq"] is None else found["sfreq"],
+        info=found["info"],
+        subjects=table["subject"].replace("", None).to_numpy() if is_known else None,
     )
+    if X.info is None and None not in (X.ch_names, X.sfreq):
+        X.info = info_of_names(X.ch_names, X.sfreq)
     y = table["condition"].to_numpy()
     y = y.astype(str) if y.dtype == object else y
     return X[chosen], y[chosen], table[chosen].reset_index(drop=True)
@@ -121,57 +126,71 @@ def _find_data(path):
     return path
 
 
-def _read_header(path):
-    """Read the header of a data file; None where there is none, as for exports of the original."""
-    file = sister(path, "head")
-    if not file.is_file():
-        return None
+def _read_header(file):
+    """Read what a header tells."""
     try:
         header = json.loads(file.read_text(encoding="utf-8"))
-        is_ours = header["format"] == FORMAT and isinstance(header["version"], int)
-        is_ours = is_ours and (header["version"] > VERSION or _is_complete(header))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        is_ours = False
-    if not is_ours:
-        raise _damaged(file)
-    if header["version"] > VERSION:
+        version = header["version"]
+        newer = header["format"] == FORMAT and version > VERSION
+        found = None if newer else _interpret(header)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
-            f"{file} has format {header['version']}, and this version of skeegformer reads up to "
-            f"{VERSION}: update it (pip install --upgrade skeegformer)."
+            f"{file} is no header of an export, or is damaged; export anew, or take it away and "
+            "give ch_names and sfreq yourself."
+        ) from error
+    if newer:
+        raise ValueError(
+            f"{file} has format {version}, and this version of skeegformer reads up to {VERSION}: "
+            "update it (pip install --upgrade skeegformer)."
         )
-    return header
+    return found
 
 
-def _is_complete(header):
-    """Tell whether a header holds what is read of it, each of its type; others may raise."""
-    channels, (_, _, n_chans) = header["channels"], header["shape"]
-    names, rate = channels.get("ch_names"), channels.get("sfreq")
-    types = (header.get("label_types") or {}).values()
-    return (
-        all(type(n) is int and n > 0 for n in header["shape"])
-        and isinstance(header["unit"], str)
-        and isinstance(header.get("sha256"), dict)
-        and all(np.dtype(kind).kind in "biuf" for kind in types)
-        and (names is None or len(set(names)) == len(names) == n_chans)
-        and (names is None or set(map(type, names)) == {str})
-        and isinstance(rate, int | float | None)
-        and isinstance(header.get("line_freq"), int | float | None)
-    )
+def _interpret(header):
+    """Give what is needed of a header; whatever is wrong with it raises."""
+    n_epochs, n_times, n_chans = map(int, header["shape"])
+    described, info = header["channels"], None
+    names, sfreq = described.get("ch_names"), described.get("sfreq")
+    fits = names is None or len(validate_ch_names(names, "ch_names")) == n_chans
+    if header["format"] != FORMAT or not fits or not isinstance(header["unit"], str):
+        raise ValueError("The header is of something else.")
+    if "positions" in described:
+        places = [place or [math.nan] * 3 for place in described["positions"]]
+        info = make_info({**described, "positions": places})
+        info["line_freq"] = header.get("line_freq")
+    return {
+        "shape": (n_epochs, n_chans, n_times),
+        "unit": header["unit"],
+        "ch_names": names,
+        "sfreq": None if sfreq is None else float(sfreq),
+        "info": info,
+        "label_types": dict(header.get("label_types") or {}),
+        "sha256": list(header["sha256"].values()),
+    }
 
 
-def _damaged(file):
-    return ValueError(
-        f"{file} is no header of an export, or is damaged; export anew, or take it away and "
-        "give n_times, n_chans, ch_names and sfreq yourself."
-    )
+def _read_name(path):
+    """Read what name and size tell of a file without a header, as the original writes them."""
+    named = re.match(r"nsamp_(\d+)-eplen_(\d+)-", file_stem(path))
+    if named is None:
+        raise ValueError(
+            f"{path.name} has no header, and its name does not tell how many epochs there are and "
+            "how long: give it and its labels back the names that eeg-transformer gave them, such "
+            "as raw-nsamp_480-eplen_320-NAME.dat."
+        )
+    n_epochs, n_times = map(int, named.groups())
+    n_chans = path.stat().st_size // max(4 * n_epochs * n_times, 1)
+    unit = "z-score" if "-norm-" in path.name else "V"
+    unknown = dict.fromkeys(("ch_names", "sfreq", "info", "label_types", "sha256"))
+    return {"shape": (n_epochs, max(n_chans, 1), n_times), "unit": unit, **unknown}
 
 
-def _read_labels(path, file=None):
-    """Read the table of labels beside a data file, or another one, all columns as text."""
-    where = ". Keep both in one folder." if file is None else "."
-    file = sister(path, "label") if file is None else Path(file).expanduser()
+def _read_labels(file, name):
+    """Read a table of labels, all columns as text."""
     if not file.is_file():
-        raise FileNotFoundError(f"There are no labels for {path.name}: {file} is missing{where}")
+        raise FileNotFoundError(
+            f"There are no labels for {name}: {file} is missing. Keep both in one folder."
+        )
     try:
         labels = pd.read_csv(file, dtype=str, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:
@@ -199,85 +218,21 @@ def _restore_types(labels, types):
             if kind == "bool"
             else labels[column].replace("", "nan").astype(kind)  # of missing values
             for column, kind in types.items()
-            if column in labels
         }
-    except ValueError as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"Labels are not of the types that the header tells: {error}.") from error
     return labels.assign(**typed)
 
 
-def _find_shape(path, header, n_labels, n_times, n_chans):
-    """Return (n_epochs, n_chans, n_times) of a data file; refuse sources that disagree."""
-    if header is not None:
-        n_epochs, known_times, known_chans = header["shape"]
-    else:
-        named = re.match(r"nsamp_(\d+)-eplen_(\d+)-", file_stem(path))
-        n_epochs = n_labels if named is None else int(named[1])
-        known_times, known_chans = None if named is None else int(named[2]), None
-    source = f"{'the name' if header is None else 'the header'} of {path.name}"
-    n_times = _agreed("n_times", n_times, known_times, source)
-    n_chans = _agreed("n_chans", n_chans, known_chans, source)
-    if n_epochs != n_labels:
-        raise ValueError(
-            f"{path.name} has {n_epochs} epochs, but {sister(path, 'label').name} has labels of "
-            f"{n_labels}; they do not belong together."
-        )
-    if n_times is None:
-        raise ValueError(
-            f"The name of {path.name} does not tell how long an epoch is (eplen_320, for "
-            "example); give n_times, the number of samples."
-        )
-    size = path.stat().st_size
-    if n_chans is None and n_epochs and n_times:
-        n_chans = size // (4 * n_epochs * n_times)
-    if not n_chans or size != 4 * n_epochs * n_times * n_chans:
-        raise ValueError(
-            f"{path.name} has {size} bytes, which is not what {n_epochs} epochs of {n_times} "
-            f"samples and {n_chans} channels take in float32; it is incomplete, or n_times or "
-            "n_chans is another one."
-        )
-    return n_epochs, n_chans, n_times
-
-
-def _find_info(path, header, ch_names, sfreq):
-    """Return names of the channels, their rate and an Info, each where it is known."""
-    described = {} if header is None else header["channels"]
-    given = None if ch_names is None else list(ch_names)
-    source = f"the header of {path.name}"
-    ch_names = _agreed("ch_names", given, described.get("ch_names"), source)
-    sfreq = _agreed("sfreq", sfreq, described.get("sfreq"), source)
-    if ch_names is None or sfreq is None:
-        return ch_names, sfreq, None
-    if "positions" in described:
-        try:
-            places = [place or [math.nan] * 3 for place in described["positions"]]
-            info = make_info({**described, "positions": places})
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise _damaged(sister(path, "head")) from error
-        info["line_freq"] = header.get("line_freq")
-        return ch_names, sfreq, info
-    if described.get("ch_names") is None:
-        return ch_names, sfreq, info_of_names(ch_names, sfreq)
-    return ch_names, sfreq, mne.create_info(ch_names, sfreq, "eeg", verbose="ERROR")
-
-
-def _agreed(name, given, known, source):
-    """Return what a file tells, or else what the user says; refuse that both differ."""
-    if given is not None and known is not None and given != known:
-        raise ValueError(f"{name}={given!r}, but {source} says {known!r}; leave it out.")
-    return given if known is None else known
-
-
-def _check_files(path, header):
+def _check_files(path, checksums):
     """Refuse a data file and its labels that have changed since they were written."""
-    if header is None:
+    if checksums is None:
         raise ValueError(
             f"{path.name} has no header with checksums ({sister(path, 'head').name}) to verify "
             "it by; pass verify=False."
         )
     # By what they are, not by name: files may have been renamed together.
-    files = path, sister(path, "label")
-    for file, expected in zip(files, header["sha256"].values(), strict=True):
+    for file, expected in zip((path, sister(path, "label")), checksums, strict=True):
         if file_checksum(file) != expected:
             raise ValueError(
                 f"{file} has changed since it was exported, its checksum differs; export anew, or "

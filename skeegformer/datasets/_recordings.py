@@ -1,130 +1,49 @@
-"""The recordings as MOABB datasets: read, checked, named and labelled."""
+"""Recordings of EEGMMI: read, checked, named and labelled, filtered, and cut into epochs."""
 
 import warnings
+from dataclasses import dataclass
 
 import mne
 import numpy as np
-from moabb.datasets import PhysionetMI
-from moabb.datasets.base import BaseDataset
+from sklearn.base import BaseEstimator, TransformerMixin
 
 from skeegformer._utils.info import electrode_montage
 from skeegformer.datasets._channels import SFREQ
-from skeegformer.datasets._files import data_root, fetch, recording_path
-from skeegformer.datasets._tasks import N_SUBJECTS, TASKS, event_id
+from skeegformer.datasets._files import recording_path
 
 
-class _Recordings:
-    """Reading of recordings.
-
-    MOABB's own reader asks its mirror over the network even for files that are present, and
-    writes the folder into MNE's configuration.
-    """
-
-    nemar_id = None
-
-    def data_path(self, subject, path=None, force_update=False, update_path=None, verbose=None):
-        """Return the EDF files of one subject, one per run, downloading those that are missing."""
-        if subject not in self.subject_list:
-            raise ValueError(f"Subject {subject!r} is not among {self.subject_list}.")
-        root = data_root(self.path if path is None else path)
-        fetch(root, [(subject, run) for run in self.runs], force=force_update)
-        return [str(recording_path(root, subject, run)) for run in self.runs]
-
-    def _get_single_subject_data(self, subject):
-        """Return the runs of one subject as MOABB wants them: session, run, recording."""
-        root = data_root(self.path)
-        fetch(root, [(subject, run) for run in self.runs])
-        raws = {str(run): self._read(root, subject, run) for run in self.runs}
-        raws = {run: raw for run, raw in raws.items() if len(raw.annotations)}
-        if not raws:
-            raise ValueError(f"No recording of subject {subject} holds a trial; leave it out.")
-        return {"0": raws}
-
-    def _read(self, root, subject, run):
-        """Read and label one recording."""
+def read_runs(root, task, subject):
+    """Yield name and recording of each run of a subject that holds something of the task."""
+    found = False
+    for number, run in enumerate(task.runs):
         file = recording_path(root, subject, run)
         raw = _read_edf(file)
         mne.datasets.eegbci.standardize(raw)
         raw.set_montage(electrode_montage())
         raw.info["line_freq"] = 60.0
         _crop_padding(raw)
-        self._label(raw, run)
-        if not len(raw.annotations):
-            warnings.warn(f"{file.name} holds no trial of the task and is skipped.", stacklevel=2)
-        # Subjects 88, 92 and 100 were recorded at 128 Hz; MOABB cannot join two frequencies.
+        raw.set_annotations(_label(raw, task, number))
+        # Subjects 88, 92 and 100 were recorded at 128 Hz; epochs of two rates cannot be joined.
         if raw.info["sfreq"] != SFREQ:
             raw.resample(SFREQ)
-        return raw
+        if len(raw.annotations):
+            found = True
+            yield str(run), raw
+        else:
+            warnings.warn(f"{file.name} holds no trial of the task and is skipped.", stacklevel=2)
+    if not found:
+        raise ValueError(f"No recording of subject {subject} holds a trial; leave it out.")
 
 
-class PhysionetEyes(_Recordings, BaseDataset):
-    """Resting recordings with open and with closed eyes, as a MOABB dataset.
-
-    The first two runs of the EEG Motor Movement/Imagery Dataset (see `load_eegmmi`), "1" and "2":
-    one minute at rest with open eyes, and one with closed eyes.
-
-    Parameters
-    ----------
-    subjects : iterable of int or None
-        Subjects, 1 to 109; None for all.
-    sessions : iterable of int or None
-        As in every MOABB dataset; there is a single session, 0.
-    path : path-like or None
-        Folder that contains ``MNE-eegbci-data``, as for `load_eegmmi`.
-
-    See Also
-    --------
-    EyesParadigm : Cuts these recordings into epochs.
-    load_eegmmi : Epochs, labels and metadata in one call.
-
-    Examples
-    --------
-    >>> from skeegformer.datasets import PhysionetEyes
-    >>> dataset = PhysionetEyes(subjects=[1, 2])
-    >>> dataset.event_id
-    {'eyes-open': 1, 'eyes-closed': 2}
-    """
-
-    def __init__(self, subjects=None, sessions=None, *, path=None):
-        task = TASKS["baseline-eyes"]
-        super().__init__(
-            subjects=list(range(1, N_SUBJECTS + 1)),
-            sessions_per_subject=1,
-            events=event_id(task),
-            code="PhysionetEyes",
-            interval=[0, 60],
-            paradigm="rstate",
-            doi="10.1109/TBME.2004.827072",
-            selected_subjects=subjects,
-            selected_sessions=sessions,
-        )
-        self.path = path
-        self.runs = list(task.runs)
-        self._label_of_run = dict(zip(task.runs, task.labels, strict=True))
-
-    def _label(self, raw, run):
-        """Give the whole recording the label of its run, whatever its annotations say."""
-        label = self._label_of_run[run]
-        duration = raw.n_times / raw.info["sfreq"]
-        raw.set_annotations(mne.Annotations(0.0, duration, label, orig_time=raw.info["meas_date"]))
-
-
-class PhysioMI(_Recordings, PhysionetMI):
-    """MOABB's ``PhysionetMI``, narrowed to the runs of one motor task and to our labels."""
-
-    def __init__(self, task, subjects=None, *, path=None):
-        imagined = task.name.endswith("-imagination")
-        super().__init__(imagined=imagined, executed=not imagined, subjects=subjects)
-        self.path = path
-        self.runs = list(task.runs)
-        self.event_id = self.events = event_id(task)
-        self._label_of_cue = dict(zip(("T1", "T2"), task.labels, strict=True))
-
-    def _label(self, raw, run):
-        """Rename the two cues and drop everything else, rest and stray marks alike."""
-        cues = raw.annotations[np.isin(raw.annotations.description, list(self._label_of_cue))]
-        cues.description = np.array([self._label_of_cue[cue] for cue in cues.description], str)
-        raw.set_annotations(cues)
+def _label(raw, task, number):
+    """Name the cues, without rest and stray marks; at rest label the whole run."""
+    if task.is_rest:
+        duration, label = raw.n_times / raw.info["sfreq"], task.labels[number]
+        return mne.Annotations(0.0, duration, label, orig_time=raw.info["meas_date"])
+    labels = dict(zip(("T1", "T2"), task.labels, strict=True))
+    cues = raw.annotations[np.isin(raw.annotations.description, list(labels))]
+    cues.description = np.array([labels[cue] for cue in cues.description], str)
+    return cues
 
 
 def _read_edf(file):
@@ -148,3 +67,107 @@ def _crop_padding(raw):
     # The very last sample equals itself: a tail of one is no padding.
     if len(alive) and alive[-1] < raw.n_times - 2:
         raw.crop(tmax=alive[-1] / raw.info["sfreq"])
+
+
+class _Step(TransformerMixin, BaseEstimator):
+    """A step of MOABB without anything to learn; its parameters enter the keys of its cache."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+@dataclass(eq=False, repr=False)
+class PrepareRecording(_Step):
+    """Filter and resample a continuous recording."""
+
+    fmin: float | None
+    fmax: float | None
+    sfreq: float | None
+
+    def transform(self, raw):
+        """Return the recording, filtered and resampled in place."""
+        raw.load_data()
+        if self.fmin is not None or self.fmax is not None:
+            raw.filter(self.fmin, self.fmax, picks="data", verbose="ERROR")
+        if self.sfreq is not None and self.sfreq != raw.info["sfreq"]:
+            raw.resample(self.sfreq)
+        return raw
+
+
+@dataclass(eq=False, repr=False)
+class CutWindows(_Step):
+    """Cut a recording, which belongs to one condition, into windows that do not overlap."""
+
+    event_id: dict
+    window: float
+    tmin: float = 0.0
+    tmax: float | None = None
+
+    def transform(self, raw):
+        """Return the windows."""
+        cues, sfreq = _find_cues(raw, self.event_id), raw.info["sfreq"]
+        length = round(self.window * sfreq)
+        start = cues[0, 0] - raw.first_samp + round(self.tmin * sfreq)
+        stop = raw.n_times if self.tmax is None else min(round(self.tmax * sfreq), raw.n_times)
+        onsets = np.arange(start, stop - length + 1, length)
+        if not len(onsets):
+            raise ValueError(
+                f"No window of {self.window} s fits between tmin={self.tmin} s and "
+                f"{stop / sfreq:g} s, the end of the recording or tmax. Shorten `window` or "
+                "widen tmin and tmax."
+            )
+        events = np.column_stack([onsets + raw.first_samp, np.tile(cues[0, 1:], (len(onsets), 1))])
+        return _epochs(raw, events, self.event_id, 0.0, (length - 1) / sfreq)
+
+
+@dataclass(eq=False, repr=False)
+class CutCues(_Step):
+    """Cut one epoch per cue from a recording."""
+
+    event_id: dict
+    tmin: float
+    tmax: float
+    closed: bool = True  # whether the sample at tmax belongs to an epoch, as in MNE and MOABB
+
+    def transform(self, raw):
+        """Return the epochs of the cues."""
+        sfreq = raw.info["sfreq"]
+        tmin, tmax = self.tmin, self.tmax
+        if not self.closed:
+            # Both ends on samples: MNE would round each on its own, and lengths would vary.
+            length = round((tmax - tmin) * sfreq)
+            tmin = round(tmin * sfreq) / sfreq
+            tmax = tmin + (length - 1) / sfreq
+        return _epochs(raw, _find_cues(raw, self.event_id), self.event_id, tmin, tmax)
+
+
+def _find_cues(raw, event_id):
+    """Return the events of a recording that belong to the task."""
+    wanted = {label: event_id[label] for label in set(raw.annotations.description)}
+    return mne.events_from_annotations(raw, event_id=wanted, verbose="ERROR")[0]
+
+
+def _epochs(raw, events, event_id, tmin, tmax):
+    """Cut epochs of raw voltage: no baseline is subtracted."""
+    epochs = mne.Epochs(
+        raw,
+        events,
+        event_id=event_id,
+        tmin=tmin,
+        tmax=tmax,
+        picks="eeg",
+        baseline=None,
+        preload=True,
+        on_missing="ignore",
+        event_repeated="drop",
+        verbose="ERROR",
+    )
+    if not len(epochs):
+        raise ValueError(
+            f"No epoch from {tmin} s to {tmax} s lies within its recording of "
+            f"{raw.n_times / raw.info['sfreq']:g} s; choose other values of tmin and tmax."
+        )
+    return epochs

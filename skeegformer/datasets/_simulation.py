@@ -20,6 +20,7 @@ SPREAD_FREQUENCY = 0.7  # Hz, of a subject's peak
 BANDWIDTH = 1.0  # Hz, standard deviation of the spectrum of the rhythm around its peak
 _SPREAD_TRIAL = 0.3  # of the logarithm of a trial's rhythm, potential or blink
 EVOKED_WIDTH = 0.06  # s, standard deviation of an evoked potential around its peak
+LATENCY = 0.4  # s, from the start of an epoch to the peak of evoked potentials
 _BLINK_PEAK = 150.0  # microvolts
 _BLINK_WIDTHS = 0.06, 0.12  # s, of the closing and the opening of the lids
 _SPREAD_LINE = 0.2  # of the logarithm of the line noise of an electrode
@@ -33,7 +34,7 @@ _SUPPRESSOR_NOISE = 0.3  # the same for suppressors
 _COMMON = 0.05  # power of the rhythm that a suppressor shares, in units of that of the class
 _SPREAD_COMMON = 1.0  # of the logarithm of its strength
 _SPREAD_AMPLITUDE = 0.25  # of the logarithm of a subject's amplitude
-_SPREAD_SLOPE = 0.15  # of the exponent of a subject's background spectrum
+_SLOPE, _SPREAD_SLOPE = 1.0, 0.15  # of the exponent of a subject's background spectrum
 
 
 def indices(names):
@@ -89,11 +90,11 @@ def blink_field():
     return field / field.max()
 
 
-def shifted_fields(names, n_subjects, variability, rng):
+def shifted_fields(names, n_subjects, rng):
     """Return each subject's lead field, at most 1: (n_subjects, n_chans, n_names)."""
     _, sphere = _head()
     places = places_below(names)
-    shift = variability * _SPREAD_POSITION * rng.standard_normal((n_subjects, *places.shape))
+    shift = _SPREAD_POSITION * rng.standard_normal((n_subjects, *places.shape))
     shifted = _on_source_sphere(places + shift - sphere["r0"])
     fields = lead_field(shifted.reshape(-1, 3)).reshape(len(CH_NAMES), n_subjects, len(places))
     fields = fields.transpose(1, 0, 2)
@@ -111,12 +112,12 @@ def _background_field():
     return lead_field(_on_source_sphere(directions))
 
 
-def background_mixing(variability, rng):
+def background_mixing(rng):
     """Return the mixing of white noise into a background with a mean square of 1.
 
     Equal in distribution to the sum over all dipoles, and cheaper: (n_chans, n_chans).
     """
-    weights = np.exp(_SPREAD_BACKGROUND * variability * rng.standard_normal(_N_BACKGROUND))
+    weights = np.exp(_SPREAD_BACKGROUND * rng.standard_normal(_N_BACKGROUND))
     field = _background_field() * weights
     covariance = field @ field.T
     covariance *= (1 - _SENSOR_NOISE) / np.diag(covariance).mean()
@@ -163,12 +164,6 @@ def strength(shape, rng, spread=_SPREAD_TRIAL):
     return np.exp(spread * rng.standard_normal(shape) - spread**2)
 
 
-def evoked_waveform(latency, n_times, sfreq):
-    """Return a potential with a peak of 1 at a latency."""
-    t = np.arange(n_times) / sfreq
-    return np.exp(-0.5 * ((t - latency) / EVOKED_WIDTH) ** 2)
-
-
 def blinks(rate, n_epochs, n_times, sfreq, rng):
     """Return blinks at random times, in microvolts where they are largest: (n_epochs, n_times)."""
     t = np.arange(n_times) / sfreq
@@ -203,12 +198,12 @@ def make_streams(rng):
 
 def draw_subjects(design, rng):
     """Return what is particular to each subject."""
-    z = design.variability * rng.standard_normal((3, design.n_subjects)).clip(-2, 2)
+    z = rng.standard_normal((3, design.n_subjects)).clip(-2, 2)
     return pd.DataFrame(
         {
             "frequency": design.mean_frequency + SPREAD_FREQUENCY * z[0],
             "amplitude": np.exp(_SPREAD_AMPLITUDE * z[1]),
-            "slope": design.slope + _SPREAD_SLOPE * z[2],
+            "slope": _SLOPE + _SPREAD_SLOPE * z[2],
         },
         index=pd.RangeIndex(1, design.n_subjects + 1, name="subject"),
     )
@@ -219,13 +214,13 @@ def record(design, channels, subjects, rng, streams):
 
     `rng` draws labels, background and rhythms, the generators in `streams` everything else.
     """
-    spread = design.n_subjects, design.variability
-    rhythms = {label: shifted_fields(at, *spread, rng) for label, at in design.sources.items()}
+    n_subjects = design.n_subjects
+    rhythms = {label: shifted_fields(at, n_subjects, rng) for label, at in design.sources.items()}
     potentials = {
-        label: shifted_fields(list(peaks), *spread, streams["evoked"])
+        label: shifted_fields(list(peaks), n_subjects, streams["evoked"])
         for label, peaks in design.evoked.items()
     }
-    alpha = shifted_fields(_ALPHA, *spread, streams["alpha"])
+    alpha = shifted_fields(_ALPHA, n_subjects, streams["alpha"])
     blocks, labels = [], []
     for k, subject in enumerate(subjects.itertuples()):
         y = rng.permutation(np.resize(list(design.sources), design.n_epochs))  # balanced
@@ -250,7 +245,7 @@ class _Session:
         self.rng, self.streams = rng, streams
         self.scale = subject.amplitude * _BACKGROUND
         self.spectrum = one_over_f(subject.slope)
-        mixing = self.scale * background_mixing(design.variability, rng)
+        mixing = self.scale * background_mixing(rng)
         self.power = (mixing**2).sum(axis=1)
         self.data = mixing @ self._noise(len(mixing), rng)
         # The first suppressor is for the first rhythm, and so on, in turn.
@@ -273,7 +268,7 @@ class _Session:
     def add_rhythms(self, label, field):
         """Add the rhythms of a class, and what suppressors share with them."""
         design, names, of_class = self.design, self.design.sources[label], self.y == label
-        offset = design.frequencies.get(label, design.mean_frequency) - design.mean_frequency
+        offset = design.frequency[label] - design.mean_frequency
         peak = self.subject.frequency + offset
         level = self._level(design.snr, names, peak)
         shape = of_class.sum(), len(names), design.n_times
@@ -300,7 +295,8 @@ class _Session:
             return
         of_class = self.y == label
         shape = of_class.sum(), len(peaks), 1
-        wave = evoked_waveform(self.design.latency, self.design.n_times, self.design.sfreq)
+        t = np.arange(self.design.n_times) / self.design.sfreq
+        wave = np.exp(-0.5 * ((t - LATENCY) / EVOKED_WIDTH) ** 2)
         waves = self.subject.amplitude * strength(shape, self.streams["evoked"]) * wave
         self.data[of_class] += (field * peaks) @ waves
 

@@ -12,7 +12,6 @@ from skeegformer.datasets._simulation import (
     EVOKED_WIDTH,
     SPREAD_FREQUENCY,
     blink_field,
-    places_below,
     rhythm_spectrum,
     unit_field,
 )
@@ -37,9 +36,6 @@ class SimulatedTruth:
         The labels.
     electrodes : dict of str to tuple of str
         Class to the electrodes above its sources.
-    positions : dict of str to ndarray of shape (n_sources, 3)
-        Class to the positions of its sources in head coordinates, in metres, before they are
-        shifted for each subject.
     gain : pandas.DataFrame of shape (n_classes, n_chans)
         How strongly each electrode sees the sources of each class, in amplitude, relative to the
         electrode that sees them best. A redundant electrode has the gain of the one that it
@@ -51,8 +47,6 @@ class SimulatedTruth:
     band_relevance : pandas.DataFrame of shape (n_bands, n_chans)
         The same for the cells of a table of bands (delta 1-4, theta 4-8, alpha 8-13 and beta
         13-30 Hz) and electrodes, relative to the largest cell.
-    class_bands : pandas.DataFrame of shape (n_classes, n_bands)
-        Which share of the power of each class's sources lies in each band.
     is_source, is_distractor, is_line_noise, is_redundant, is_suppressor : ndarray of bool
         Whether each electrode, of shape (n_chans,), lies above a source, or is one of those that
         `make_simulated_eeg` adds.
@@ -63,10 +57,6 @@ class SimulatedTruth:
         Redundant electrode to the electrode that it copies.
     suppressed : dict of str to str
         Suppressor to the electrode above the source whose rhythm it helps to see.
-    frequency : float or dict of str to float
-        Peak of the rhythm in Hz, on average over subjects, or class to that peak.
-    latency : float or None
-        Seconds from the start of the epoch to the peak of evoked potentials; None without any.
     subjects : pandas.DataFrame of shape (n_subjects, 3)
         ``frequency`` (Hz, on average over classes), ``amplitude`` (factor) and ``slope``
         (exponent of the 1/f background) of each subject.
@@ -76,11 +66,9 @@ class SimulatedTruth:
     ch_names: tuple
     classes: tuple
     electrodes: dict
-    positions: dict
     gain: pd.DataFrame
     relevance: pd.Series
     band_relevance: pd.DataFrame
-    class_bands: pd.DataFrame
     is_source: np.ndarray
     is_distractor: np.ndarray
     is_line_noise: np.ndarray
@@ -90,8 +78,6 @@ class SimulatedTruth:
     is_useless: np.ndarray
     copies: dict
     suppressed: dict
-    frequency: float | dict
-    latency: float | None
     subjects: pd.DataFrame
 
 
@@ -115,17 +101,16 @@ def draw_channels(design, rng):
     kinds = ("n_distractors", "n_line_noise", "n_redundant", "n_suppressors")
     numbers = {kind: getattr(design, kind) for kind in kinds}
     if sum(numbers.values()) > len(quiet):
-        asked = " + ".join(f"{kind}={number}" for kind, number in numbers.items() if number)
         raise ValueError(
-            f"{asked} are too many electrodes: with these sources only {len(quiet)} see so little "
-            "of them that they can be replaced."
+            f"case={design.case!r} replaces {sum(numbers.values())} electrodes, but with these "
+            f"sources only {len(quiet)} see so little of them that they can be replaced."
         )
     ends = np.cumsum(list(numbers.values()))
     parts = np.split(rng.permutation(quiet)[: ends[-1]], ends[:-1])
     return {kind: np.sort(part) for kind, part in zip(kinds, parts, strict=True)}
 
 
-def make_truth(design, channels, subjects, case):
+def make_truth(design, channels, subjects):
     """Return what is known about the data."""
     is_kind = {kind: np.isin(np.arange(len(CH_NAMES)), at) for kind, at in channels.items()}
     is_replaced = np.any(list(is_kind.values()), axis=0)
@@ -142,15 +127,13 @@ def make_truth(design, channels, subjects, case):
     relevance = np.sqrt(_relative(difference.sum(axis=0)))
     is_noisy = is_kind["n_distractors"] | is_kind["n_line_noise"] | is_blink
     return SimulatedTruth(
-        case=case,
+        case=design.case,
         ch_names=CH_NAMES,
         classes=tuple(design.sources),
         electrodes=design.electrodes,
-        positions={label: places_below(at) for label, at in design.electrodes.items()},
         gain=gain,
         relevance=relevance,
         band_relevance=np.sqrt(_relative(difference.loc[list(BANDS)])),
-        class_bands=_class_bands(design),
         is_source=np.isin(CH_NAMES, design.named),
         is_distractor=is_kind["n_distractors"],
         is_line_noise=is_kind["n_line_noise"],
@@ -160,20 +143,8 @@ def make_truth(design, channels, subjects, case):
         is_useless=is_noisy & (relevance < _IRRELEVANT).to_numpy(),
         copies=copies,
         suppressed=dict(zip(names["n_suppressors"], hidden, strict=False)),
-        frequency=design.frequency,
-        latency=design.latency if any(design.evoked.values()) else None,
         subjects=subjects,
     )
-
-
-def _class_bands(design):
-    """Return which share of the power of each class's sources lies in each band."""
-    rows = []
-    for label in design.sources:
-        kinds = [_rhythm_bands(design, label)] if design.sources[label] else []
-        kinds += [_evoked_bands()] if design.evoked[label] else []
-        rows.append(np.mean(kinds, axis=0) if kinds else np.zeros(len(BANDS)))
-    return pd.DataFrame(rows, index=list(design.sources), columns=list(BANDS))
 
 
 def _class_difference(design):
@@ -212,8 +183,8 @@ def _relative(values):
 def _rhythm_bands(design, label):
     """Return which share of a rhythm's power lies in each band, over all subjects."""
     f = np.arange(0.05, 100, 0.1)
-    width = np.hypot(BANDWIDTH, SPREAD_FREQUENCY * design.variability)
-    return _shares(f, rhythm_spectrum(design.frequencies[label], width)(f))
+    width = np.hypot(BANDWIDTH, SPREAD_FREQUENCY)
+    return _shares(f, rhythm_spectrum(design.frequency[label], width)(f))
 
 
 def _evoked_bands():

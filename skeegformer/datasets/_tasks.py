@@ -88,9 +88,11 @@ def check_subjects(subjects):
     return list(dict.fromkeys(int(subject) for subject in subjects))
 
 
-def check_times(tmin, tmax, window):
-    """Refuse a time range or a window without any length."""
+def check_times(tmin, tmax, window, at_rest=False):
+    """Refuse a time range or a window without any length, or a recording before its start."""
     if not window > 0:
         raise ValueError(f"window={window} s is not a length; give a positive number of seconds.")
     if tmax is not None and not tmax > tmin:
         raise ValueError(f"tmax={tmax} s is not after tmin={tmin} s; give a later tmax.")
+    if at_rest and tmin < 0:
+        raise ValueError(f"tmin={tmin} s lies before the recording; it must be 0 or later.")

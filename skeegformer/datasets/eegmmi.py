@@ -1,17 +1,14 @@
 """The EEG Motor Movement/Imagery Dataset of PhysioNet, as epochs, labels and metadata."""
 
-from functools import partial
-
 import mne
 import numpy as np
 import pandas as pd
 
-from skeegformer._validation import check_band
+from skeegformer._validation import check_band, optional_positive
 from skeegformer.datasets._channels import SFREQ
 from skeegformer.datasets._files import fetch_tasks
-from skeegformer.datasets._paradigms import CueParadigm, EyesParadigm
-from skeegformer.datasets._recordings import PhysioMI, PhysionetEyes
-from skeegformer.datasets._tasks import TASKS, check_subjects, check_tasks, check_times
+from skeegformer.datasets._recordings import CutCues, CutWindows, PrepareRecording, read_runs
+from skeegformer.datasets._tasks import check_subjects, check_tasks, check_times, event_id
 
 _MOTOR_TMAX = 3.0  # seconds after the cue: the interval that MOABB gives this dataset
 
@@ -27,12 +24,11 @@ def load_eegmmi(
     h_freq=None,
     resample=None,
     path=None,
-    verify=False,
 ):
     """Load epochs of the EEG Motor Movement/Imagery Dataset.
 
     109 subjects with 64 electrodes at 160 Hz [1]_, [2]_. Recordings that are missing are downloaded
-    from PhysioNet; with all of them present, no network is used.
+    from PhysioNet, and compared with its checksums; with all of them present, no network is used.
 
     Parameters
     ----------
@@ -68,9 +64,6 @@ def load_eegmmi(
         Folder that contains ``MNE-eegbci-data``, or into which to download it. It wins over
         MNE's settings. None for the folder in ``MNE_DATASETS_EEGBCI_PATH`` or ``MNE_DATA``,
         else ``~/mne_data``. No setting is ever written.
-    verify : bool
-        Whether files that were there already are compared with PhysioNet's checksums. What is
-        downloaded always is.
 
     Returns
     -------
@@ -127,58 +120,58 @@ def load_eegmmi(
     [30, 30, 30, 30]
     """
     tasks, subjects = check_tasks(task), check_subjects(subjects)
-    paradigms = _make_paradigms(tasks, tmin, tmax, window, (l_freq, h_freq), resample)
-    root = fetch_tasks(tasks, subjects, path, verify=verify)
-    return _load_subjects(tasks, subjects, paradigms, root, tmin=tmin)
+    steps = make_steps(tasks, tmin, tmax, window, (l_freq, h_freq), resample)
+    root = fetch_tasks(tasks, subjects, path)
+    return load_subjects(tasks, subjects, steps, root, tmin=tmin)
 
 
-def _make_paradigms(tasks, tmin, tmax, window, band, resample, *, exact=False):
-    """Return one paradigm per task, such that all epochs have the same length.
+def make_steps(tasks, tmin, tmax, window, band, resample, *, exact=False):
+    """Return how recordings are prepared, and how those of each task are cut.
 
-    It is that of a window for `exact` ones, or where there are windows at rest.
+    All epochs get the same length: that of a window for `exact` ones, or where there are windows
+    at rest.
     """
-    check_times(tmin, tmax, window)
+    at_rest = [task.is_rest for task in tasks]
+    check_times(tmin, tmax, window, at_rest=at_rest == [True])
     check_band(*band, SFREQ)
-    if [task.is_rest for task in tasks] == [True]:
-        return [EyesParadigm(*band, window=window, tmin=tmin, tmax=tmax, resample=resample)]
-    if not exact and not any(task.is_rest for task in tasks):
+    optional_positive("resample", resample, "no change")
+    codes = [event_id(task) for task in tasks]
+    if at_rest == [True]:
+        cutters = [CutWindows(codes[0], window, tmin, tmax)]
+    elif not exact and not any(at_rest):
         tmax = _MOTOR_TMAX if tmax is None else tmax
         check_times(tmin, tmax, window)
-        return [CueParadigm(*band, tmin=tmin, tmax=tmax, resample=resample)] * len(tasks)
-    if tmax is not None and not np.isclose(tmax - tmin, window):
+        cutters = [CutCues(code, tmin, tmax) for code in codes]
+    elif tmax is not None and not np.isclose(tmax - tmin, window):
         raise ValueError(
             f"tmin={tmin} s and tmax={tmax} s make epochs of {tmax - tmin:g} s, but all epochs "
             f"must be equally long, and windows last window={window} s. Leave tmax out, change "
             "`window`, or load 'baseline-eyes' on its own."
         )
-    eyes = EyesParadigm(*band, window=window, resample=resample)
-    cued = CueParadigm(*band, tmin=tmin, tmax=tmin + window, closed=False, resample=resample)
-    return [eyes if task.is_rest else cued for task in tasks]
+    else:
+        cutters = [
+            CutWindows(code, window) if rest else CutCues(code, tmin, tmin + window, closed=False)
+            for code, rest in zip(codes, at_rest, strict=True)
+        ]
+    return PrepareRecording(*band, resample), cutters
 
 
-def _load_subjects(tasks, subjects, paradigms, root, *, tmin):
+def load_subjects(tasks, subjects, steps, root, *, tmin):
     """Load recordings that are there, task by task and subject by subject, and join them."""
-    parts = [
-        _load_subject(task, subject, paradigm, root)
-        for task, paradigm in zip(tasks, paradigms, strict=True)
-        for subject in subjects
-    ]
-    blocks, labels, tables = zip(*parts, strict=True)
-    y = np.concatenate(labels)
-    metadata = pd.concat(tables, ignore_index=True)
+    prepare, cutters = steps
+    blocks, tables = [], []
     # Windows at rest have no cue to count from, but MNE joins only epochs whose times agree.
-    start = 0.0 if tasks == [TASKS["baseline-eyes"]] else tmin
-    with mne.use_log_level("WARNING"):
-        blocks = [block.shift_time(start, relative=False) for block in blocks]
-        X = mne.concatenate_epochs(blocks, verbose="ERROR")
-    X.metadata = metadata.copy()
-    return X, y, metadata
-
-
-def _load_subject(task, subject, paradigm, root):
-    """Load one task of one subject."""
-    kind = PhysionetEyes if task.is_rest else partial(PhysioMI, task)
-    dataset = kind(subjects=[subject], path=root)
+    start = 0.0 if [task.is_rest for task in tasks] == [True] else tmin
     with mne.use_log_level("WARNING"):  # else a dozen lines for every run
-        X, y, metadata = paradigm.get_data(dataset, return_epochs=True)
-    return X, y, metadata.assign(task=task.name)
+        for task, cutter in zip(tasks, cutters, strict=True):
+            for subject in subjects:
+                for run, raw in read_runs(root, task, subject):
+                    block = cutter.transform(prepare.transform(raw)).set_annotations(None)
+                    blocks.append(block.shift_time(start, relative=False))
+                    names = {"subject": subject, "session": "0", "run": run, "task": task.name}
+                    tables.append(pd.DataFrame(names, index=range(len(block))))
+        X = mne.concatenate_epochs(blocks, verbose="ERROR")
+    X.metadata = pd.concat(tables, ignore_index=True)
+    labels = {code: label for label, code in X.event_id.items()}
+    y = np.array([labels[code] for code in X.events[:, 2]])
+    return X, y, X.metadata.copy()

@@ -17,9 +17,10 @@ from skeegformer._validation import (
 )
 from skeegformer.datasets._channels import SFREQ
 from skeegformer.datasets._files import fetch_tasks
-from skeegformer.datasets._memmap_files import UNKNOWN, standardize, write_files
+from skeegformer.datasets._memmap_files import UNKNOWN, write_files
 from skeegformer.datasets._memmap_reading import load_memmap
 from skeegformer.datasets._tasks import TASKS, check_subjects, check_tasks
+from skeegformer.datasets.eegmmi import load_subjects, make_steps
 
 __all__ = ["MappedEpochs", "export_memmap", "load_memmap", "write_memmap"]
 
@@ -79,12 +80,9 @@ def export_memmap(
     """
     from tqdm.auto import tqdm
 
-    from skeegformer.datasets import eegmmi  # loads MOABB
-
     tasks, subjects = check_tasks(task), check_subjects(subjects)
     names = [task.name for task in tasks]
-    band = l_freq, h_freq
-    paradigms = eegmmi._make_paradigms(tasks, tmin, tmax, window, band, resample, exact=True)
+    steps = make_steps(tasks, tmin, tmax, window, (l_freq, h_freq), resample, exact=True)
     n_times = round(window * (resample or SFREQ))
     if not n_times:
         raise ValueError(f"window={window} s is shorter than a sample; make it longer.")
@@ -97,14 +95,11 @@ def export_memmap(
     def chunks():
         root = fetch_tasks(tasks, subjects, path)
         for subject in tqdm(subjects, desc="export", unit="subject", disable=not verbose):
-            X, y, metadata = eegmmi._load_subjects(tasks, [subject], paradigms, root, tmin=tmin)
+            X, y, metadata = load_subjects(tasks, [subject], steps, root, tmin=tmin)
             header["channels"] = X.info
-            data = X.get_data(copy=False)
-            labels = metadata.assign(stage=UNKNOWN, condition=y)
-            yield standardize(data) if zscore else data, labels
+            yield X.get_data(copy=False), metadata.assign(stage=UNKNOWN, condition=y)
 
-    options = {"zscore": zscore, "overwrite": overwrite}
-    return write_files(folder, name, n_times, chunks(), header, **options)
+    return write_files(folder, name, n_times, chunks(), header, zscore=zscore, overwrite=overwrite)
 
 
 def write_memmap(
@@ -228,25 +223,27 @@ def write_memmap(
             "ch_names": list(ch_names) if known and ch_names is not None else None,
             "sfreq": float(sfreq) if known and sfreq is not None else None,
         }
-    options = {"zscore": zscore, "overwrite": overwrite}
-    # Indexing Epochs takes the longer the more there are: many are cut from their array.
-    whole = X.get_data(copy=False) if is_epochs(X) and transformer is None else None
-    picks = None if whole is None else eeg_picks(X)
+    if is_epochs(X) and transformer is None:  # indexing Epochs takes long where there are many
+        picks = eeg_picks(X)
+        whole = X.get_data(copy=False)
+        X = whole if len(picks) == whole.shape[1] else whole[:, picks]
 
     def chunks():
         for start in range(0, len(X), BATCH):
             some = slice(start, start + BATCH)
             rows = labels[some]
-            block = _values(X[some], transformer)[0] if whole is None else whole[some, picks]
+            block = _values(X[some], transformer)[0]
             if len(block) != len(rows):
                 raise ValueError(
                     f"The transformer makes {len(block)} epochs of {len(rows)}; only one "
                     "that transforms each epoch by itself can work on a few at a time."
                 )
-            yield standardize(block) if zscore else block, rows
+            yield block, rows
 
     header = {"unit": unit, "channels": info}
-    return write_files(folder, name, data.shape[2], chunks(), header, **options)
+    return write_files(
+        folder, name, data.shape[2], chunks(), header, zscore=zscore, overwrite=overwrite
+    )
 
 
 def _table(n_epochs, y, metadata):

@@ -1,7 +1,6 @@
-"""Choice of channels, by name or by number."""
+"""Choice of channels by name."""
 
 import difflib
-from numbers import Integral
 
 from skeegformer._validation import validate_ch_names
 from skeegformer.preprocessing._base import SignalTransformer
@@ -31,7 +30,7 @@ class _ChannelSelector(SignalTransformer):
     def _transform_epochs(self, eeg):
         epochs = eeg.epochs.copy()
         kept = self.kept_ch_names_
-        if kept is None:  # chosen by place in an array
+        if kept is None:  # fitted on an array without names, perhaps by an earlier version
             others = [name for name in epochs.ch_names if name not in eeg.ch_names]
             kept = [*(eeg.ch_names[place] for place in self.kept_channels_), *others]
         return epochs.reorder_channels([name for name in kept if name in epochs.ch_names])
@@ -42,9 +41,8 @@ class ChannelDropper(_ChannelSelector):
 
     Parameters
     ----------
-    ch_names : sequence of str or of int, default=()
-        Names of the channels to leave out, or their places among the EEG channels of `fit`, from
-        0 on.
+    ch_names : sequence of str, default=()
+        Names of the channels to leave out.
     input_ch_names : sequence of str or None, default=None
         Names of the channels of arrays, in order. Epochs know theirs; names given here have to
         be the same.
@@ -70,26 +68,14 @@ class ChannelDropper(_ChannelSelector):
     (5, 2, 320)
     >>> dropper.kept_ch_names_
     ['C3', 'C4']
-    >>> ChannelDropper([1]).fit_transform(X).shape
-    (5, 2, 320)
     """
 
     def __init__(self, ch_names=(), *, input_ch_names=None):
         super().__init__(ch_names, input_ch_names=input_ch_names)
 
     def _choose(self, names, eeg):
-        places = [] if isinstance(self.ch_names, str) else list(self.ch_names)
-        if places and all(isinstance(p, Integral) and not isinstance(p, bool) for p in places):
-            outside = [place for place in places if not 0 <= place < self.n_chans_]
-            if outside:
-                raise ValueError(
-                    f"ch_names has {outside[0]}, but the {self.n_chans_} channels of X have the "
-                    f"places 0 to {self.n_chans_ - 1}."
-                )
-            dropped = [place if names is None else eeg.ch_names[place] for place in set(places)]
-        else:
-            dropped = validate_ch_names(self.ch_names, "ch_names")
-            _refuse_unknown(self, names, dropped)
+        dropped = validate_ch_names(self.ch_names, "ch_names")
+        _refuse_unknown(self, names, dropped)
         everything = range(self.n_chans_) if names is None else names
         kept = [channel for channel in everything if channel not in dropped]
         if not kept:
