@@ -821,6 +821,7 @@ SHELL = [
     ("o.yaml cannot be read as YAML", ["train", "--config", "a: ["]),
     ("cannot be read as YAML", ["train", "--config", "data: !!python/object/apply:os.system [x]"]),
     ("no option; there are .*max_epochs", ["train", "--config", "max_epoch: 3"]),
+    ("adapt is 'no'; write true or false", ["train", "--config", "adapt: 'no'"]),
     ("is no whole number", ["train", "--config", "max_epochs: {a: 1}"]),
     ("'abc' is not a list", ["train", "--config", "subjects: abc"]),
     ("half-epo.fif cannot be read as Epochs", ["train", "--data", "HALF"]),

@@ -111,7 +111,7 @@ _THEIRS = [
     Option("n_layers", "transformer blocks", "--num-layers", whole),
     Option("token_drop_prob", "share of tokens dropped in training", "--token-dropout", real),
     Option("crop", "samples of each epoch to use (default: all)", "--used-data-length", whole),
-    Option("noise", "noise in training, of a channel's deviation 1", "--noise-scale", real),
+    Option("noise", "noise in training, in standard deviations", "--noise-scale", real),
     Option("warmup_steps", "steps in which the learning rate rises", type=whole),
     Option("shuffle_tokens", "tokens that are shuffled in training", choices=_SHUFFLES),
 ]
@@ -140,6 +140,8 @@ GROUPS = {
 }
 OPTIONS = {option.name: option for options in GROUPS.values() for option in options}
 FLAGS = {name: option.flags[0] for name, option in OPTIONS.items()}
+# What a file may call them: the flags with underscores, beside the names of the parameters.
+_IN_FILES = {flag[2:].replace("-", "_"): name for name, flag in FLAGS.items()}
 # The only network that has an option.
 NETWORKS = {o.name: "default" for o in _OURS} | {o.name: ORIGINAL for o in _THEIRS}
 
@@ -185,6 +187,7 @@ def read_options(path):
 
 def check_options(options, path):
     """Read plain values as the command line would read them; None switches an option off."""
+    options = {_IN_FILES.get(name, name): value for name, value in options.items()}
     words = []
     for name, value in options.items():
         if name not in OPTIONS:
@@ -195,7 +198,9 @@ def check_options(options, path):
         values = [str(item) for item in (value if isinstance(value, list) else [value])]
         if option.type is number_list:
             values = [",".join(values)]
-        if option.type is bool and isinstance(value, bool):
+        if option.type is bool and value is not None:
+            if not isinstance(value, bool):
+                raise ValueError(f"{path}: {name} is {value!r}; write true or false.")
             words.append(option.flags[0] if value else "--no-" + option.flags[0].strip("-"))
         elif value is not None and values:
             words += [option.flags[0], *values]

@@ -1,5 +1,6 @@
 """``skeegformer demo``: a first look at scores and maps."""
 
+from functools import partial
 from pathlib import Path
 
 from skeegformer.cli._arguments import expanded, n_processes, number_list
@@ -60,6 +61,7 @@ def run(args):
         make_eeg_pipeline,
         make_simulated_eeg,
     )
+    from skeegformer.baselines.benchmark import MOTOR_PASS_BAND, REST_PASS_BAND
     from skeegformer.evaluation import scores_table
 
     if args.dataset == "eegmmi":
@@ -73,12 +75,19 @@ def run(args):
     counts = ", ".join(f"{(y == label).sum()} {label}" for label in sorted(set(y)))
     print(f"{name}: {len(y)} epochs of {subjects.nunique()} subjects ({counts})", flush=True)
 
-    transformer = make_eeg_pipeline(random_state=args.seed)
+    # The transformer is trained on mirror images where labels name sides, and so is CSP.
+    two_sides = {label.split("-")[0] for label in y.tolist()} == {"left", "right"}
+    csp = "csp+lda+mirror" if two_sides else "csp+lda"
+    l_freq, h_freq = REST_PASS_BAND if name.endswith("eyes") else MOTOR_PASS_BAND
+    filtered = partial(make_eeg_pipeline, l_freq=l_freq, h_freq=h_freq)
+    transformer = filtered(random_state=args.seed)
     pipelines = {
-        "chance": make_eeg_pipeline(make_baseline("chance")),
-        "CSP+LDA": make_eeg_pipeline(make_baseline("csp+lda")),
+        "chance": filtered(make_baseline("chance")),
+        "CSP+LDA": filtered(make_baseline(csp)),
         "EEGTransformer": transformer,
     }
+    mirrored = "; trained on mirror images of the epochs, too, apart from chance"
+    print(f"Filtered to {l_freq:g}-{h_freq:g} Hz{mirrored if two_sides else ''}", flush=True)
     options = {"cv": args.folds, "n_jobs": args.jobs, "verbose": 1}
     scores = cross_subject_scores(pipelines, X, y, subjects, seeds=args.seed, **options)
     print("\n" + scores_table(scores, format="text"), flush=True)

@@ -53,7 +53,7 @@ def add_options(parser):
     add("--groups", help="column of their metadata that names the subject (default: the run's)")
     add("--correct-only", action="store_true", help="leave out wrong predictions")
     add("--min-confidence", type=float, default=0.0, help="least probability of a prediction")
-    add("--evaluate", action="store_true", help="put the map to the test, for minutes")
+    add("--evaluate", action="store_true", help="test the map on the model, which takes minutes")
     folder = Path("skeegformer-explanation")
     add("--output", type=expanded, default=folder, help="for several runs (default: %(default)s)")
     add("--overwrite", action="store_true", help="replace files that are there already")

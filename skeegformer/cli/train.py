@@ -57,7 +57,7 @@ def add_options(parser):
         help="eeg-transformer: network and training of its script, without filters; -2022: as "
         "before 7 November 2022 (default: that of --config)",
     )
-    add("--standardize", help="understood for commands of eeg-transformer: it always is")
+    add("--standardize", help="accepted for eeg-transformer's commands: it is always done")
     add("--tensorboard", action="store_true", help="write logs for TensorBoard too")
     add("--quiet", action="store_true", help="no table of losses")
     _train_options.add_options(parser)
