@@ -7,12 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from skeegformer import AttentionExplainer, EEGTransformerClassifier, make_simulated_eeg
+from skeegformer import AttentionExplainer, EEGTransformerClassifier
 from skeegformer.explain import faithfulness
-from skeegformer.explain._randomization import (
-    classifier_of_shuffled_labels,
-    randomize_parameters,
-)
+from skeegformer.explain._randomization import randomize_parameters
 from skeegformer.explain.faithfulness import _judge
 
 N_CHANS = 8
@@ -192,11 +189,9 @@ def test_adapting_classifiers_are_tested_with_the_means_of_their_subjects(known)
     test = train if known else ~train
     explainer = AttentionExplainer("occlusion", n_repeats=2, random_state=0)
     explanation = explainer.explain(classifier, X[test], y[test], groups=subjects[test])
-    result = explanation.evaluate(
-        max_epochs=20, n_randomizations=2, label_randomization=True, random_state=0
-    )
+    result = explanation.evaluate(max_epochs=20, n_randomizations=2, random_state=0)
     assert result.passed["deletion"]
-    for name in ("randomized_model", "randomized_models", "randomized_labels"):
+    for name in ("randomized_model", "randomized_models"):
         assert -1 <= result.figures[name] < 0.9
     curves = result.curves.set_index(["curve", "order", "n_channels"])["mean"]
     chosen = faithfulness._draw(explanation, 20, np.random.RandomState(0))
@@ -218,22 +213,6 @@ def test_random_models_are_explained_for_the_same_class(explained, monkeypatch):
     explanation = explainer.explain(explained.source.classifier, X)
     explanation.evaluate(n_randomizations=2, random_state=0)
     assert targets == [1, 1]
-
-
-def test_labels_are_shuffled_for_a_classifier_of_the_same_kind():
-    """Mirroring and estimating electrodes need to know which channels there are."""
-    X, y, _, _ = make_simulated_eeg(2, 10, sfreq=80.0, duration=1.0, random_state=0)
-    X = X.pick(["FC3", "FC4", "C3", "Cz", "C4", "CP3", "CP4", "Oz"])
-    classifier = EEGTransformerClassifier(
-        mirror={"left": "right"}, positions="electrode", max_epochs=2, random_state=0
-    ).fit(X, y)
-    explanation = AttentionExplainer().explain(classifier, X, y)
-    again = classifier_of_shuffled_labels(explanation, np.random.RandomState(0))
-    np.testing.assert_array_equal(again.mirror_pairs_, classifier.mirror_pairs_)
-    assert again.mirrored_classes_ == {"left": "right", "right": "left"}
-    networks = [model.net_.module_ for model in (again, classifier)]
-    torch.testing.assert_close(networks[0].scale, networks[1].scale)
-    assert [network.rate for network in networks] == [80.0, 80.0]
 
 
 def test_equal_seeds_give_equal_figures(explained):

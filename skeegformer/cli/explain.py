@@ -241,19 +241,19 @@ def _write(path, explanation, epochs, faithfulness, title, args):
     explanation.save(files["explanation"], overwrite=args.overwrite)
     for key in ("map", "bars"):  # of an earlier explanation there may be the other one
         files[key].unlink(missing_ok=True)
-    if explanation.info is not None and explanation.positions is not None:
-        figure, display = files["map"], explanation.plot_topomap(by="class")
+    if explanation.positions is not None:
+        drawn, figure = files["map"], explanation.plot_topomap(by="class").figure_
     else:
-        figure, display = files["bars"], explanation.plot_bars()
-    write_figure(figure, display.figure_)
+        drawn, figure = files["bars"], explanation.plot_bars().figure
+    write_figure(drawn, figure)
     explanation.to_report(
         files["report"], title=title, faithfulness=faithfulness, overwrite=args.overwrite
     )
     plt.close("all")
     top = means["all"].sort_values(ascending=False).index[:5]
-    is_map = figure == files["map"]
+    is_map = drawn == files["map"]
     what = "The map is" if is_map else "Without positions there is no map, but bars:"
-    print(f"  most on {', '.join(top)}. {what} {figure}")
+    print(f"  most on {', '.join(top)}. {what} {drawn}")
     others = ("explanation", "epochs", "channels", "report")
     print(f"  Beside it: {', '.join(files[key].name for key in others)}")
 
@@ -281,7 +281,7 @@ def _compare(runs, found, args):
     write_table(files["runs"], pd.DataFrame(rows))
     files["maps of runs"].unlink(missing_ok=True)
     first = found[0][0]
-    if first.info is None or first.positions is None:
+    if first.positions is None:
         return
     shared = set.intersection(*(set(one.y.tolist()) for one in explanations.values()))
     pair = [label for label in first.classes.tolist() if label in shared]

@@ -10,7 +10,6 @@ from skeegformer.explain._inputs import target_codes
 from skeegformer.explain._model import predict
 from skeegformer.explain._perturbation import (
     derangements,
-    importance_bunch,
     make_parts,
     make_substitute,
     occlude,
@@ -50,32 +49,17 @@ def attribute(explainer, classifier, data, y, subjects, channels):
         if kind == "swap":
             orders = derangements(len(data), subjects, explainer.n_repeats, explainer.random_state)
         substitute = make_substitute(kind, data, orders=orders, info=info)
-        drops, _ = occlude(*task, substitute, sets, parts, n_repeats=len(orders))
+        drops = occlude(*task, substitute, sets, parts, n_repeats=len(orders))
         found = {"token_values": drops.mean(axis=0), "parts": tuple(parts)}
     elif method == "permutation":
-        if y is None:
-            raise ValueError("method='permutation' compares scores: pass y to explain.")
         seed = check_random_state(explainer.random_state).randint(np.iinfo(np.int32).max)
         orders = shuffled_orders(len(data), subjects, seed, explainer.n_repeats)
         substitute = make_substitute("swap", data, orders=orders)
-        drops, changed = occlude(*task, substitute, sets, n_repeats=len(orders))
-        true, changed = np.searchsorted(classifier.classes_, y), changed[..., 0].transpose(2, 0, 1)
-        losses = balanced_accuracy(true, predicted) - balanced_accuracy(true, changed)
-        names = channels["ch_names"] or [str(channel) for channel in range(data.shape[1])]
-        found = {
-            "token_values": drops.mean(axis=0),
-            "parts": ("epoch",),
-            "permutation": importance_bunch(losses, list(names)),
-        }
+        drops = occlude(*task, substitute, sets, n_repeats=len(orders))
+        found = {"token_values": drops.mean(axis=0), "parts": ("epoch",)}
     fields = {
         "probabilities": torch.softmax(logits, dim=1).numpy(),
         "parts": part_names(network, classifier.sfreq_),
         "targets": classifier.classes_[codes] if METHODS[method].class_specific else None,
     }
     return fields | found, means
-
-
-def balanced_accuracy(y, predictions):
-    """Compute it for predictions of shape (..., n_epochs)."""
-    correct = predictions == y
-    return np.mean([correct[..., y == label].mean(axis=-1) for label in np.unique(y)], axis=0)

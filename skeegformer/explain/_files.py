@@ -1,4 +1,4 @@
-"""The methods of `Explanation` that save and load it, and attention that eeg-transformer saved."""
+"""The methods of `Explanation` that save, load and tabulate it; attention of eeg-transformer."""
 
 from dataclasses import fields
 from functools import partial
@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import mne
 import numpy as np
+import pandas as pd
 
 from skeegformer.explain._inputs import channels_of
 from skeegformer.explain._perturbation import part_names
@@ -78,10 +79,38 @@ def load(cls, path, *, info=None):
     values = load_fields(path)
     if info is not None:
         raise ValueError(f"{path} knows its channels: leave out info.")
+    values.pop("permutation", None)  # of earlier versions
     try:
         return cls(**values)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is no explanation that could be used: {error}") from error
+
+
+def to_dataframe(self):
+    """Make a long table of all values.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for every epoch, channel and part, with the columns ``epoch`` (its index),
+        ``subject``, ``label`` (the true one), ``prediction``, ``confidence`` (probability
+        of the prediction), ``target`` (the class that was explained), ``channel``, ``part``
+        and ``value``, a share of 1 or log odds. What is not known is None.
+    """
+    index = range(len(self)), self.channel_names, self.parts
+    index = pd.MultiIndex.from_product(index, names=["epoch", "channel", "part"])
+    frame = index.to_frame(index=False).assign(value=self.token_values.ravel())
+    per_epoch = {
+        "subject": self.subjects,
+        "label": self.y,
+        "prediction": self.predictions,
+        "confidence": self.confidences,
+        "target": self.targets,
+    }
+    for place, (name, values) in enumerate(per_epoch.items(), 1):
+        known = None if values is None else values[frame["epoch"].to_numpy()]
+        frame.insert(place, name, known)
+    return frame
 
 
 def _read_attention(path, info):

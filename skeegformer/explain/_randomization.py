@@ -2,10 +2,8 @@
 
 import copy
 
-import mne
 import numpy as np
 import torch
-from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from skeegformer.explain._model import batches
@@ -54,15 +52,3 @@ def randomized_classifier(explanation, random_state):
         means = [powers[one].mean(dim=0).float().numpy() for one in rows]
         classifier.subject_means_ = dict(zip(names, means, strict=True))
     return classifier
-
-
-def classifier_of_shuffled_labels(explanation, rng):
-    """Train a clone of the explained classifier on labels that are shuffled within subjects."""
-    fitted, X = explanation.source.classifier, explanation.source.data
-    y = explanation.y.copy()
-    for rows in rows_by_subject(explanation.subjects, len(y)):
-        y[rows] = rng.permutation(y[rows])
-    if fitted.info_ is not None:  # names and places decide on mirroring and the like
-        X = mne.EpochsArray(np.asarray(X, dtype=float) / 1e6, fitted.info_, verbose="ERROR")
-    classifier = clone(fitted).set_params(sfreq=fitted.sfreq_)
-    return classifier.fit(X, y, groups=explanation.subjects)

@@ -11,8 +11,7 @@ from skeegformer.attention import CONVENTIONS, HEAD_FUSIONS
 from skeegformer.explain._attribute import attribute
 from skeegformer.explain._inputs import channels_of, check_labels, read_epochs
 from skeegformer.explain._perturbation import REPLACEMENTS
-from skeegformer.explain._source import Source
-from skeegformer.explain.explanation import Explanation
+from skeegformer.explain.explanation import Explanation, Source
 from skeegformer.explain.methods import METHODS
 
 
@@ -41,7 +40,7 @@ class AttentionExplainer(BaseEstimator):
 
         - "occlusion": the channel is replaced [4]_, see `replacement`;
         - "permutation": it is permuted across epochs [5]_ (within subjects where these are
-          known); ``explanation.permutation`` holds the drop in balanced accuracy.
+          known); `channel_permutation_importance` gives the drop of a score.
     target : object, default="predicted"
         Whose log odds the last four explain: those of each epoch's "predicted" or "true"
         class, or of one of the classes, by its label.

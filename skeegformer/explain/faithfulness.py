@@ -7,17 +7,15 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
+from sklearn.metrics import recall_score
 from sklearn.utils import check_random_state
 
 from skeegformer._validation import check_count
-from skeegformer.explain._attribute import attribute, balanced_accuracy
+from skeegformer.explain._attribute import attribute
 from skeegformer.explain._curves import Curves
-from skeegformer.explain._randomization import (
-    classifier_of_shuffled_labels,
-    randomized_classifier,
-)
+from skeegformer.explain._randomization import randomized_classifier
 from skeegformer.explain.methods import METHODS
-from skeegformer.plotting import FaithfulnessDisplay
+from skeegformer.plotting.faithfulness import draw_curves
 
 # Rank correlations from here on: maps of a model that has learnt nothing are like the map, and
 # the order of single channels' effects agrees with it.
@@ -62,8 +60,7 @@ class Faithfulness:
     ``randomized_model`` is the mean rank correlation with maps of models with random parameters,
     ``randomized_models`` that of these maps with each other, and ``amplitude_correlation`` that of
     the map with the channels' standard deviations: a random model has a map as well, which follows
-    from the data alone. ``randomized_labels`` is the rank correlation with the map of a model that
-    was trained on shuffled labels.
+    from the data alone.
     """
 
     curves: pd.DataFrame
@@ -71,20 +68,20 @@ class Faithfulness:
     verdict: str
     passed: dict
 
-    def plot(self, **kwargs):
-        """Draw the curves.
+    def plot(self, ax=None):
+        """Draw the curves, between a random order and an oracle.
 
         Parameters
         ----------
-        **kwargs : dict
-            Passed to `FaithfulnessDisplay.plot`.
+        ax : sequence of matplotlib.axes.Axes or None, default=None
+            Two; None makes a figure, with the verdict below.
 
         Returns
         -------
-        FaithfulnessDisplay
-            Drawn.
+        ndarray of matplotlib.axes.Axes of shape (2,)
+            Deletion and insertion.
         """
-        return FaithfulnessDisplay(self.curves, verdict=self.verdict).plot(**kwargs)
+        return draw_curves(self.curves, self.verdict, ax)
 
     def __repr__(self):
         width = max(map(len, self.figures))
@@ -98,7 +95,6 @@ def evaluate(
     truth=None,
     n_repeats=3,
     n_randomizations=3,
-    label_randomization=False,
     max_epochs=100,
     random_state=None,
 ):
@@ -106,8 +102,8 @@ def evaluate(
 
     Channels are replaced, most important first (deletion), or put into another epoch
     (insertion) [1]_ [2]_; the probability of the explained class has to fall, or rise,
-    faster than with a random order. The map has to change when the model's parameters, or
-    the labels that it learns, are random [3]_, and is compared with what single channels do.
+    faster than with a random order. The map has to change when the model's parameters are
+    random [3]_, and is compared with what single channels do.
 
     Parameters
     ----------
@@ -117,8 +113,6 @@ def evaluate(
         How many other epochs (of the same subject where known) channels are taken from.
     n_randomizations : int, default=3
         How many models with random parameters; 0 leaves that test out.
-    label_randomization : bool, default=False
-        Whether a clone of the classifier is trained on shuffled labels of the explained epochs.
     max_epochs : int, default=100
         How many epochs maps are tested on, drawn at random with classes (true ones where known) as
         frequent as in all epochs; the cost grows with them.
@@ -163,8 +157,6 @@ def evaluate(
             "The test replaces channels by those of other epochs, but this explanation has only "
             "one epoch; explain more."
         )
-    if label_randomization and self.y is None:
-        raise ValueError("label_randomization=True shuffles true labels: pass y to explain.")
     explanation = self
     if len(self) > max_epochs:
         explanation = self.select(_draw(self, max_epochs, rng))
@@ -191,9 +183,6 @@ def evaluate(
             figures["randomized_models"] = np.mean(among)
         amplitudes = explanation.source.data.std(axis=2).mean(axis=0)
         figures["amplitude_correlation"] = _rank_correlation(mean_map, amplitudes)
-    if label_randomization:
-        other = _map_by(explanation, classifier_of_shuffled_labels(self, rng))
-        figures["randomized_labels"] = _rank_correlation(mean_map, other)
     figures = {name: float(value) for name, value in figures.items()}
     passed, verdict, disagreement = _judge(explanation, figures)
     if disagreement:
@@ -234,7 +223,9 @@ def _compare_orders(explanation, curves, truth):
             points.append(curves.table(curve, name, found))
     reverse = curves.curve(-explanation.values, "deletion").mean()
     if explanation.y is not None:
-        figures["balanced_accuracy"] = balanced_accuracy(explanation.y, explanation.predictions)
+        known = {"labels": np.unique(explanation.y), "average": "macro"}
+        score = recall_score(explanation.y, explanation.predictions, **known)
+        figures["balanced_accuracy"] = score
     for curve, sign in (("deletion", -1), ("insertion", 1)):
         own, random, best = (areas[curve, name] for name in orders)
         figures[f"{curve}_area"] = own.mean()
@@ -302,11 +293,6 @@ def _judge(explanation, figures):
     if "randomized_model" in figures:
         passed["randomization"], sentence = _judge_randomization(figures)
         sentences.append(sentence)
-    if "randomized_labels" in figures:
-        sentences.append(
-            "The map of a model that was trained on shuffled labels has a rank correlation of "
-            f"{figures['randomized_labels']:.2f} with this one."
-        )
     label, correlation = METHODS[explanation.method].label, figures["permutation_correlation"]
     comparison = (
         f"the rank correlation of the {label} map with permutation importance is "

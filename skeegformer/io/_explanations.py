@@ -1,7 +1,5 @@
 """The fields of an explanation as a file."""
 
-from sklearn.utils import Bunch
-
 from skeegformer._utils.files import check_output_file
 from skeegformer.io._encoding import CannotEncode, Decoder, Encoder
 from skeegformer.io._format import SUFFIX, read_file, write_file
@@ -31,7 +29,4 @@ def save_fields(fields, path, *, overwrite=False):
 
 def load_fields(path):
     """Read such a dict again."""
-    fields = read_file(path, "explanation", Decoder.decode_all)
-    if fields.get("permutation") is not None:
-        fields["permutation"] = Bunch(**fields["permutation"])
-    return fields
+    return read_file(path, "explanation", Decoder.decode_all)
