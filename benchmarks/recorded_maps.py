@@ -28,7 +28,7 @@ from skeegformer import (
     load_eegmmi,
 )
 from skeegformer._utils.files import replacing
-from skeegformer.explain import bootstrap_intervals
+from skeegformer.explain._statistics import bootstrap_intervals
 
 RESULT = Path(__file__).parent / "results" / "recorded_maps.md"
 OCCIPUT = ["O1", "Oz", "O2", "PO7", "PO3", "POz", "PO4", "PO8", "Iz"]
@@ -71,7 +71,7 @@ def rows(task, maps):
         expected = seeds[0].columns.isin(names)
         everybody = pd.concat(seeds).groupby(level=0).mean()
         aucs = [roc_auc_score(expected, values) for values in everybody.to_numpy()]
-        interval = bootstrap_intervals(np.array(aucs)[:, None], random_state=0).iloc[0]
+        interval = bootstrap_intervals(pd.DataFrame(aucs), random_state=0).iloc[0]
         means = [one.mean() for one in seeds]
         agreement = [spearmanr(a, b).statistic for a, b in combinations(means, 2)]
         mean = everybody.mean()

@@ -66,7 +66,6 @@ from skeegformer import (
 from skeegformer.baselines.braindecode import BraindecodeClassifier
 from skeegformer.cli import main
 from skeegformer.datasets import MappedEpochs
-from skeegformer.explain import bootstrap_intervals
 from skeegformer.io._explanations import save_fields
 from skeegformer.io._format import checksum
 from skeegformer.plotting import ConnectionDisplay, TopomapDisplay, plot_scores
@@ -559,16 +558,16 @@ EXPLANATIONS = [
     ("NaN or infinite", ask("subject_means", change={"token_values": np.full((40, 6, 1), np.nan)})),
     ("by='subject' is not one of", ask("subject_means", by="subject")),
     ("inconsistent numbers of samples", ask("subject_means", by=[1, 2])),
-    ("at least 3, but the values are of 2", lambda s: bootstrap_intervals(np.ones((2, 4)))),
+    ("at least 3, but the values are of 2", ask(
+        "confidence_intervals", change={"subjects": np.repeat([1, 2], 20)})),
     ("level=95 is not between 0 and 1", ask("confidence_intervals", level=95)),
     ("n_resamples=0 is not a whole number", ask("confidence_intervals", n_resamples=0)),
-    (r"shape \(5,\)", lambda s: bootstrap_intervals(np.ones(5))),
     ("b='up' is not one of 'left', 'right'", ask("compare", "left", "up")),
     ("a and b are both 'left'", ask("compare", "left", "left")),
     ("alpha=5 is not between 0 and 1", COMPARED(alpha=5)),
     ("n_permutations=10 is not a whole number of at least 20", COMPARED(n_permutations=10)),
     *(
-        ("is not an absolute t above 0, a dict", COMPARED(threshold=threshold))
+        ("is not an absolute t above 0", COMPARED(threshold=threshold))
         for threshold in (-1.0, {"start": 0}, "tfce", np.nan)
     ),
     (r"adjacency has shape \(3, 3\).*\(6, 6\)", COMPARED(adjacency=np.eye(3))),

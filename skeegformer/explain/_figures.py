@@ -1,6 +1,7 @@
 """Methods of `Explanation` that draw: averages by class, subject or part, and their units."""
 
 import numpy as np
+import pandas as pd
 
 from skeegformer._validation import check_count, check_one_of
 from skeegformer.explain._inputs import check_alike
@@ -124,10 +125,10 @@ def plot_bars(self, *, n_top=20, ax=None):
         With the bars from top to bottom.
     """
     check_count("n_top", len(self.channel_names) if n_top is None else n_top, 1)
-    units, kind = self.values, "epochs"
+    units, kind = pd.DataFrame(self.values, columns=self.channel_names), "epochs"
     if self.subjects is not None and len(np.unique(self.subjects)) >= 3:
-        units, kind = subject_means(self, by=None).to_numpy(), "subjects"
-    values = _factor(self) * units.mean(axis=0)
+        units, kind = subject_means(self, by=None), "subjects"
+    values = _factor(self) * units.to_numpy().mean(axis=0)
     check_finite("The bars", values)
     largest = np.argsort(-np.abs(values), kind="stable")[:n_top]
     order = largest[np.argsort(-values[largest], kind="stable")]
@@ -140,8 +141,7 @@ def plot_bars(self, *, n_top=20, ax=None):
         ends = _factor(self) * table[["low", "high"]].to_numpy().T
         ax.hlines(places, *ends, color=ink(), linewidth=1.2)
         label += f"\nlines: 95 % bootstrap interval over {len(units)} {kind}"
-    names = [self.channel_names[channel] for channel in order]
-    ax.set_yticks(places, names, fontsize=size, parse_math=False)
+    ax.set_yticks(places, units.columns[order], fontsize=size, parse_math=False)
     ax.margins(x=0.06)
     ax.set_ylim(len(order) - 0.4, -0.6)
     ax.set_xlabel(label, parse_math=False)
