@@ -31,10 +31,10 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
         How many channels to keep, or which share of them, rounded down. None keeps those of at
         least mean importance.
     importance_getter : "auto" or callable, default="auto"
-        "auto" reads ``feature_importances_``, or the size of ``coef_`` (summed over classes),
-        of the estimator, or of the last step of a Pipeline whose other steps are transformers
-        of this package. A function is called with the fitted estimator, X and y, and returns
-        one number for each channel, in the order of X; for example permutation importance.
+        "auto" reads ``feature_importances_``, or the size of ``coef_`` (summed over classes).
+        A function is called with the fitted estimator, X and y, and returns one number for each
+        channel, in the order of X: permutation importance, or
+        ``lambda pipe, X, y: pipe[-1].feature_importances_`` of a Pipeline.
 
     Attributes
     ----------
@@ -258,53 +258,25 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
 
 
 def _of_estimator(fitted, ch_names, n_chans):
-    """Read ``feature_importances_``, or the size of ``coef_``, of the last step."""
-    fitted = getattr(fitted, "best_estimator_", fitted)
-    steps = [step for _, step in getattr(fitted, "steps", [("", fitted)])]
-    *before, last = [step for step in steps if step is not None and step != "passthrough"]
-    _refuse_other_channels(before, last, ch_names)
-    name = type(last).__name__
-    if hasattr(last, "feature_importances_"):
-        return f"feature_importances_ of {name}", last.feature_importances_
-    if not hasattr(last, "coef_"):
-        if n_chans == 1:  # which stays in any case
-            return name, [1.0]
+    """Read ``feature_importances_``, or the size of ``coef_``, which are of these channels."""
+    known, name = getattr(fitted, "ch_names_", None), type(fitted).__name__
+    if known is not None and ch_names is not None and list(known) != list(ch_names):
         raise ValueError(
-            f"{name} has neither feature_importances_ nor coef_, so it does not say which channels "
-            "matter. Take another estimator, or pass a function of the fitted estimator, X and y "
-            "as importance_getter."
+            f"The importances are of the channels {', '.join(known)}, which are not those of X in "
+            "their order: pick the channels that the fitted estimator knows."
         )
-    values = np.abs(np.asarray(last.coef_, dtype=np.float64))  # signs are directions, not ranks
-    if values.ndim == 2:
-        values = values.sum(axis=0)
-    return f"coef_ of {name}", values
-
-
-def _refuse_other_channels(before, last, ch_names):
-    """Raise where importances need not be of the channels of X, in their order."""
-    for step in before:
-        # Behind a spatial filter, six importances are of its components, not of six channels.
-        if not isinstance(step, SignalTransformer):
-            raise ValueError(
-                f"What comes out of {type(step).__name__} need not be the channels of X, so the "
-                f"importances of {type(last).__name__} behind it may be of something else. Pass a "
-                "function as importance_getter that returns one number for each channel of X."
-            )
-    for step in (*before, last):
-        entered = getattr(step, "ch_names_", None)
-        if entered is None:
-            continue
-        # Arrays have no names that a later step could be known by. Epochs have more than EEG.
-        left = getattr(step, "kept_ch_names_", None) or entered
-        left = [name for name in left if name in entered]
-        for names in (list(entered), left):
-            if names != list(ch_names or entered):
-                raise ValueError(
-                    f"The importances are of the channels {', '.join(names)}, which are not those "
-                    "of X in their order. Move the step that changes them in front of the "
-                    "selection, pick the channels that a fitted estimator knows, or pass a "
-                    "function as importance_getter that returns one number for each channel of X."
-                )
+    if hasattr(fitted, "feature_importances_"):
+        return f"feature_importances_ of {name}", fitted.feature_importances_
+    if hasattr(fitted, "coef_"):
+        values = np.abs(np.asarray(fitted.coef_, dtype=np.float64))  # signs are no ranks
+        return f"coef_ of {name}", values.sum(axis=0) if values.ndim == 2 else values
+    if n_chans == 1:  # which stays in any case
+        return name, [1.0]
+    raise ValueError(
+        f"{name} has neither feature_importances_ nor coef_, so it does not say which channels "
+        "matter. Take another estimator, or pass a function of the fitted estimator, X and y as "
+        "importance_getter."
+    )
 
 
 def _count_channels(value, n_chans):

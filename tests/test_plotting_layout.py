@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from explanation_factory import CH_NAMES, make_info
 
-from skeegformer.plotting._electrodes import head_layout, usable_electrodes
+from skeegformer.plotting._electrodes import head_layout
 
 
 def on_sphere(names, polar, azimuth, *, tilt=0.0, radius=0.09):
@@ -46,19 +46,3 @@ def test_few_electrodes_or_none_of_a_head_are_seen_from_a_standard_centre():
     angles = np.linspace(0.1, 1.5, 20)
     huge = head_layout(on_sphere([f"E{k}" for k in range(20)], angles, 7 * angles, radius=0.4))
     np.testing.assert_allclose(np.hypot(*huge.T), angles / (np.pi / 2), atol=0.05)
-
-
-def test_electrodes_without_a_place_of_their_own_are_left_out_and_named():
-    info = make_info()
-    kept, note = usable_electrodes(info)
-    assert (len(kept), note) == (len(CH_NAMES), "")
-    loc = {name: channel["loc"] for name, channel in zip(CH_NAMES, info["chs"], strict=True)}
-    loc["Fpz"][:3], loc["Cz"][:3], loc["Pz"][:3] = 0.0, np.nan, loc["P3"][:3]
-    with pytest.warns(UserWarning, match="Not drawn: Fpz"):
-        kept, note = usable_electrodes(info)
-    assert {CH_NAMES[k] for k in kept} == set(CH_NAMES) - {"Fpz", "Cz", "Pz"}
-    assert note == "Not drawn: Fpz (no position), Cz (no position), Pz (in the place of P3)."
-    for channel in info["chs"][2:]:
-        channel["loc"][:3] = 0.0
-    with pytest.raises(ValueError, match="at least 3 electrodes .* of 23 channels 1 are"):
-        usable_electrodes(info)
