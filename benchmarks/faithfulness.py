@@ -122,7 +122,6 @@ def report_tests(rows):
         "insertion_score",
         "lerf_minus_morf",
         "permutation_correlation",
-        "permutation_top5",
         "randomized_model",
         "randomized_models",
         "amplitude_correlation",

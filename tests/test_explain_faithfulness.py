@@ -9,8 +9,7 @@ import torch
 
 from skeegformer import AttentionExplainer, EEGTransformerClassifier
 from skeegformer.explain import faithfulness
-from skeegformer.explain._randomization import randomize_parameters
-from skeegformer.explain.faithfulness import _judge
+from skeegformer.explain.faithfulness import _judge, randomize_parameters
 
 N_CHANS = 8
 INFORMATIVE = 5
@@ -55,7 +54,6 @@ def test_the_right_channel_is_faithful(explained):
     assert result.figures["insertion_score"] > 0.8
     assert result.figures["lerf_minus_morf"] > 0.1
     assert result.figures["balanced_accuracy"] > 0.9
-    assert result.figures["permutation_top5"] >= 0.2
     # Known truth becomes the oracle.
     figures = right.evaluate(truth=truth, n_randomizations=0, random_state=0).figures
     assert figures["deletion_score"] == pytest.approx(1, abs=0.05)

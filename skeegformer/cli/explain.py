@@ -102,8 +102,7 @@ def _explain_all(args):
     from skeegformer import AttentionExplainer, concatenate_explanations
 
     parameters = {option.name: getattr(args, option.name) for option in _EXPLAINER}
-    residual = args.convention == "abnar-zuidema"
-    explainer = AttentionExplainer(**parameters, residual=residual)
+    explainer = AttentionExplainer(**parameters)
     explainer._check_parameters()
     if not 0 <= args.min_confidence <= 1:
         raise ValueError(f"--min-confidence {args.min_confidence} is no probability from 0 to 1.")

@@ -52,7 +52,7 @@ def load(cls, path, *, info=None):
     """Read what `save` wrote, or the ``attention.pt`` of eeg-transformer.
 
     The latter holds rollout as ``AttentionExplainer(convention="eeg-transformer",
-    head_fusion="max", residual=False, connections=True)`` computes it. Of its probabilities
+    head_fusion="max", connections=True)`` computes it. Of its probabilities
     only the largest is kept: the others share what is left. Nothing in it is run.
 
     Parameters
@@ -135,7 +135,6 @@ def _read_attention(path, info):
     )
     is_predicted = found["predictions"][:, None] == classes
     rest = (1 - confidences) / (len(classes) - 1)
-    settings = {"method": "rollout", "head_fusion": "max", "residual": False}
     channels = channels_of(network, info)
     if info is None:  # places are those in the export
         channels["ch_names"] = [f"channel {place}" for place in kept]
@@ -146,5 +145,10 @@ def _read_attention(path, info):
         "probabilities": np.where(is_predicted, confidences[:, None], rest[:, None]),
         "parts": part_names(network, found["sfreq"]),
         "method": "rollout",
-        "settings": settings | {"convention": "eeg-transformer", "connections": True},
+        "settings": {
+            "method": "rollout",
+            "head_fusion": "max",
+            "convention": "eeg-transformer",
+            "connections": True,
+        },
     }

@@ -23,7 +23,7 @@ from skeegformer.explain.methods import METHODS
 from skeegformer.explain.patterns import patterns
 
 # What settings have to share, where they are known, for values to mean the same.
-_MEANING = ("target", "replacement", "neighbors", "head_fusion", "residual", "convention")
+_MEANING = ("target", "replacement", "neighbors", "head_fusion", "convention")
 # What has one entry for every epoch, and so is indexed together.
 PER_EPOCH = ("token_values", "probabilities", "y", "targets", "subjects", "connections")
 

@@ -1,20 +1,23 @@
 """Whether an explanation is true of the model that it explains."""
 
+import copy
 import warnings
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.stats import spearmanr
 from sklearn.metrics import recall_score
 from sklearn.utils import check_random_state
 
 from skeegformer._validation import check_count
-from skeegformer.explain._attribute import attribute
 from skeegformer.explain._curves import Curves
-from skeegformer.explain._randomization import randomized_classifier
+from skeegformer.explain._model import batches
+from skeegformer.explain._perturbation import rows_by_subject
 from skeegformer.explain.methods import METHODS
+from skeegformer.nn import EEGTransformer
 from skeegformer.plotting.faithfulness import draw_curves
 
 # Rank correlations from here on: maps of a model that has learnt nothing are like the map, and
@@ -55,8 +58,7 @@ class Faithfulness:
     certain, which happens in insertion where a model uses channels together.
     ``lerf_minus_morf`` is how much higher the probability stays when the least relevant channels go
     first (LeRF) and not the most relevant ones (MoRF). ``permutation_correlation`` is Spearman's
-    over channels with what single channels do when they are permuted, and ``permutation_top5`` the
-    share of its first five channels that the map's first five have.
+    over channels with what single channels do when they are permuted.
     ``randomized_model`` is the mean rank correlation with maps of models with random parameters,
     ``randomized_models`` that of these maps with each other, and ``amplitude_correlation`` that of
     the map with the channels' standard deviations: a random model has a map as well, which follows
@@ -171,9 +173,6 @@ def evaluate(
     points, figures = _compare_orders(explanation, curves, truth)
     drops = curves.drops.mean(axis=0)
     figures["permutation_correlation"] = _rank_correlation(mean_map, drops)
-    k = min(5, len(drops))
-    common = set(np.argsort(mean_map)[-k:]) & set(np.argsort(drops)[-k:])
-    figures["permutation_top5"] = len(common) / k
     if n_randomizations:
         models = [randomized_classifier(self, rng) for _ in range(n_randomizations)]
         maps = [_map_by(explanation, model) for model in models]
@@ -242,6 +241,49 @@ def _compare_orders(explanation, curves, truth):
     return pd.concat(points, ignore_index=True), figures
 
 
+def randomize_parameters(network, data=None, random_state=None):
+    """Copy a network and draw every one of its parameters anew.
+
+    Each tensor gets normal values with its own mean and standard deviation, so that the signal
+    keeps its size on the way through the layers. How signals are standardised stays. What an
+    `EEGTransformer` has learnt of its sources, their power and their usual tokens, is measured anew
+    where there are epochs.
+    """
+    rng = check_random_state(random_state)
+    network = copy.deepcopy(network).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            spread = float(parameter.std()) if parameter.numel() > 1 else 0.0
+            # What is constant, such as biases that never moved, gets a little spread as well.
+            values = rng.normal(float(parameter.mean()), max(spread, 0.02), parameter.shape)
+            parameter.copy_(torch.as_tensor(values))
+        if not isinstance(network, EEGTransformer):
+            return network
+        network.source_power.fill_(1)
+        network.usual_tokens.zero_()
+        if data is not None:
+            network.learn_powers(batches(network, data))
+            sources = (network.gather(network.prepare(x)) for x in batches(network, data))
+            network.usual_tokens.copy_(torch.cat(list(map(network.tokens, sources))).mean(dim=0))
+    return network
+
+
+def randomized_classifier(explanation, random_state):
+    """Copy the explained classifier with random parameters, which knows the same subjects."""
+    source = explanation.source
+    classifier = copy.copy(source.classifier)
+    classifier.net_ = copy.copy(classifier.net_)
+    network = randomize_parameters(classifier.net_.module_, source.data, random_state)
+    classifier.net_.module_ = network
+    if source.means is not None:
+        powers = classifier._raw_tokens(source.data)[:, :, 0].double()
+        rows = rows_by_subject(explanation.subjects, len(powers))
+        names = [None] if explanation.subjects is None else np.unique(explanation.subjects).tolist()
+        means = [powers[one].mean(dim=0).float().numpy() for one in rows]
+        classifier.subject_means_ = dict(zip(names, means, strict=True))
+    return classifier
+
+
 def _map_by(explanation, classifier):
     """Explain the same epochs by the same method with another model: the mean over epochs."""
     from skeegformer.explain.explainer import AttentionExplainer  # which imports this module
@@ -254,7 +296,7 @@ def _map_by(explanation, classifier):
     explainer.set_params(**known)
     channels = {"ch_names": explanation.ch_names, "info": explanation.info}
     data, y = explanation.source.data, explanation.y
-    fields, _ = attribute(explainer, classifier, data, y, explanation.subjects, channels)
+    fields, _ = explainer._attribute(classifier, data, y, explanation.subjects, channels)
     return fields["token_values"].sum(axis=-1).mean(axis=0)
 
 
@@ -295,9 +337,7 @@ def _judge(explanation, figures):
         sentences.append(sentence)
     label, correlation = METHODS[explanation.method].label, figures["permutation_correlation"]
     comparison = (
-        f"the rank correlation of the {label} map with permutation importance is "
-        f"{correlation:.2f}, and its first five channels have {figures['permutation_top5']:.0%} of "
-        "the five whose permutation changes most"
+        f"the rank correlation of the {label} map with permutation importance is {correlation:.2f}"
     )
     disagreement = None
     if correlation < _AGREEMENT:
