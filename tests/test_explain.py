@@ -111,9 +111,7 @@ def test_class_means_and_importances(explanation):
         for label, mean in found.items():
             np.testing.assert_allclose(mean, explanation.values[labels == label].mean(axis=0))
     with pytest.raises(ValueError, match="pass y to explain"):
-        unknown.labels("true")
-    with pytest.raises(ValueError, match="labels='best' is not"):
-        explanation.labels("best")
+        unknown.select(correct=True)
 
 
 def test_importances_of_signed_values_do_not_cancel(explanation):
@@ -143,13 +141,6 @@ def test_attention_goes_to_the_channels_that_carry_the_class():
     assert explanation.feature_importances_[5] > 2 / 8
 
 
-def test_best_estimator_of_a_search(simulated):
-    X, y, _, _ = simulated
-    pipeline = make_eeg_pipeline(drop=["Iz"], **SMALL, max_epochs=1)
-    search = GridSearchCV(pipeline, {"channeldropper__ch_names": [["Iz"], ["Cz"]]}, cv=2).fit(X, y)
-    assert len(AttentionExplainer().explain(search, X).ch_names) == 63
-
-
 def test_arrays_have_no_positions_until_they_are_given(simulated):
     X, y, _, _ = simulated
     data = X.get_data(units="uV")
@@ -166,8 +157,11 @@ def test_arrays_have_no_positions_until_they_are_given(simulated):
         AttentionExplainer().explain(classifier, data, info=X.copy().drop_channels(["Iz"]).info)
 
 
-def test_a_frozen_classifier_is_explained_and_an_unfitted_one_is_not(fitted, simulated):
+def test_the_best_of_a_search_and_a_frozen_classifier_are_explained(fitted, simulated):
     X, explain = simulated[0], AttentionExplainer().explain
+    search = GridSearchCV(fitted, {"eegtransformerclassifier__max_epochs": [5]}, cv=2)
+    found = explain(search.fit(X, simulated[1]), X)
+    np.testing.assert_allclose(found.values, explain(fitted, X).values, rtol=1e-5)
     with pytest.raises(NotFittedError):
         explain(EEGTransformerClassifier(), X)
     frozen = make_pipeline(fitted[:-1], FrozenEstimator(fitted[-1]))

@@ -217,25 +217,15 @@ class Explanation:
         means = self.token_values.mean(axis=0)
         return {part: means[:, k] for k, part in enumerate(self.parts)}
 
-    def labels(self, labels="auto"):
-        """Choose the label of each epoch.
-
-        Parameters
-        ----------
-        labels : {"auto", "true", "predicted"}, default="auto"
-            "auto" takes the true ones where they are known.
+    def labels(self):
+        """Return true labels where they are known, else predicted ones.
 
         Returns
         -------
         ndarray of shape (n_epochs,)
-            The labels.
+            A label for each epoch.
         """
-        check_one_of("labels", labels, ("auto", "true", "predicted"))
-        if labels == "predicted" or (labels == "auto" and self.y is None):
-            return self.predictions
-        if self.y is None:
-            raise ValueError("The true labels are not known: pass y to explain.")
-        return self.y
+        return self.predictions if self.y is None else self.y
 
     def select(self, epochs=None, *, label=None, subject=None, correct=None, min_confidence=0.0):
         """Keep some epochs.
@@ -277,7 +267,9 @@ class Explanation:
             check_one_of("subject", subject, np.unique(self.subjects).tolist())
             keep &= self.subjects == subject
         if correct is not None:
-            keep &= (self.predictions == self.labels("true")) == correct
+            if self.y is None:
+                raise ValueError("The true labels are not known: pass y to explain.")
+            keep &= (self.predictions == self.y) == correct
         if not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence={min_confidence} is not a probability.")
         keep &= self.confidences >= min_confidence
