@@ -78,8 +78,8 @@ def main():
     IMAGES.mkdir(exist_ok=True)
     display.figure_.savefig(IMAGES / "attention_topomaps.png", dpi=120)
     (explanation,) = explain("fist-imagination", (8.0, 30.0), "auto", last_four)
-    display = explanation.plot_patterns(n_sources=3)
-    display.figure_.savefig(IMAGES / "patterns.png", dpi=100, bbox_inches="tight")
+    axes = explanation.plot_patterns(n_sources=3)
+    axes[0, 0].figure.savefig(IMAGES / "patterns.png", dpi=100, bbox_inches="tight")
 
 
 if __name__ == "__main__":

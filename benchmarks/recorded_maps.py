@@ -28,7 +28,7 @@ from skeegformer import (
     load_eegmmi,
 )
 from skeegformer._utils.files import replacing
-from skeegformer.explain import bootstrap_intervals
+from skeegformer.explain._statistics import bootstrap_intervals
 
 RESULT = Path(__file__).parent / "results" / "recorded_maps.md"
 OCCIPUT = ["O1", "Oz", "O2", "PO7", "PO3", "POz", "PO4", "PO8", "Iz"]
@@ -71,13 +71,13 @@ def rows(task, maps):
         expected = seeds[0].columns.isin(names)
         everybody = pd.concat(seeds).groupby(level=0).mean()
         aucs = [roc_auc_score(expected, values) for values in everybody.to_numpy()]
-        interval = bootstrap_intervals(np.array(aucs)[:, None], random_state=0).iloc[0]
+        interval = bootstrap_intervals(pd.DataFrame(aucs), random_state=0).iloc[0]
         means = [one.mean() for one in seeds]
         agreement = [spearmanr(a, b).statistic for a, b in combinations(means, 2)]
         mean = everybody.mean()
         yield [
             method,
-            f"{interval['mean']:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]",
+            f"{np.mean(aucs):.2f} [{low:.2f}, {min(high, 1):.2f}]",
             f"{roc_auc_score(expected, mean):.2f}",
             f"{np.mean(agreement):.2f}" if agreement else "–",
             " ".join(mean.sort_values(ascending=False).index[:6]),
@@ -94,7 +94,7 @@ def main():
         f"Maps of {len(SUBJECTS)} people by models that were not trained on them, {args.folds} "
         f"folds, seeds {', '.join(map(str, args.seeds))}; absolute values, of the true class. Area "
         f"under the ROC curve of {', '.join(OCCIPUT)} for eyes (8-13 Hz) and of "
-        f"{', '.join(HANDS)} for fists (8-30 Hz), with 95 % intervals over people; rank "
+        f"{', '.join(HANDS)} for fists (8-30 Hz), with 95 % t intervals over people; rank "
         "correlation of the mean maps of two seeds. Made by `benchmarks/recorded_maps.py`.",
         "",
         f"| task | adapt | method | {' | '.join(head)} |",

@@ -66,25 +66,30 @@ class _AttentionRecord:
     """What `record_attention` collects, batch by batch."""
 
     def __init__(self, network):
-        self._network = network
-        self._tokens, self._layers, self._weights = [], [], []
+        self._network, self._batches, self._layers = network, [], []
         self._n_layers = len(_attention_layers(network))
-        is_signed = isinstance(network, EEGTransformer)
-        self.take = self._take_signed if is_signed else self._take_weights
+
+    def take(self, layer, recorded):
+        """Keep what a layer computed, until every one has."""
+        if layer == 0:
+            self._layers = []  # a pass that failed half-way leaves nothing behind
+        self._layers.append(recorded.detach().cpu())
+        if len(self._layers) == self._n_layers:
+            self._batches.append(torch.stack(self._layers, dim=1))
 
     def values(self):
         """Join the batches, in the order in which the epochs were seen."""
-        if self._tokens:
-            return self._signed_values()
-        if not self._weights:
+        if not self._batches:
             raise RuntimeError(
                 "No attention was recorded: call predict, predict_proba or the module inside the "
                 "with block."
             )
         # A single batch is not copied.
-        return self._weights[0] if len(self._weights) == 1 else torch.cat(self._weights)
+        found = self._batches[0] if len(self._batches) == 1 else torch.cat(self._batches)
+        is_signed = isinstance(self._network, EEGTransformer)
+        return self._signed_values(found[:, 0]) if is_signed else found
 
-    def _signed_values(self):
+    def _signed_values(self, tokens):
         network = self._network
         images = [(slice(None), slice(None))]
         if network.pairs is not None:
@@ -95,22 +100,12 @@ class _AttentionRecord:
         values = SignedAttentionValues(
             *torch.stack([softmaxes[..., channels] for channels, _ in images], dim=1),
             network.amounts(),
-            torch.cat(self._tokens),
+            tokens,
             network.usual_tokens,
             weight / (len(images) * network.n_groups),
             bias.mean(dim=(0, 2)),
         )
         return SignedAttentionValues(*(one.detach().cpu() for one in vars(values).values()))
-
-    def _take_signed(self, _, tokens):
-        self._tokens.append(tokens.detach().cpu())
-
-    def _take_weights(self, layer, weights):
-        if layer == 0:
-            self._layers = []  # a pass that failed half-way leaves nothing behind
-        self._layers.append(weights.detach().cpu())
-        if len(self._layers) == self._n_layers:
-            self._weights.append(torch.stack(self._layers, dim=1))
 
 
 @dataclass(frozen=True, eq=False)

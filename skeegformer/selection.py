@@ -28,22 +28,18 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
         gets what the selector gets: Epochs, or an array. One that is fitted already, on the
         channels of X in their order, stays so in a :class:`~sklearn.frozen.FrozenEstimator`.
     n_channels : int, float or None, default=None
-        How many channels to keep, or which share of them, rounded down.
-    threshold : str, float or None, default=None
-        The least importance of a channel that is kept: a number, "mean", "median", or a
-        multiple of them such as "1.25*mean". None means "mean" where `n_channels` is None.
+        How many channels to keep, or which share of them, rounded down. None keeps those of at
+        least mean importance.
     importance_getter : "auto" or callable, default="auto"
-        "auto" reads ``feature_importances_``, or the size of ``coef_`` (summed over classes),
-        of the estimator, or of the last step of a Pipeline whose other steps are transformers
-        of this package. A function is called with the fitted estimator, X and y, and returns
-        one number for each channel, in the order of X; for example permutation importance.
+        "auto" reads ``feature_importances_``, or the size of ``coef_`` (summed over classes).
+        A function is called with the fitted estimator, X and y, and returns one number for each
+        channel, in the order of X: permutation importance, or
+        ``lambda pipe, X, y: pipe[-1].feature_importances_`` of a Pipeline.
 
     Attributes
     ----------
     importances_ : ndarray of shape (n_chans,)
         Importance of each channel, in the order of X.
-    threshold_ : float
-        The least importance of a channel that is kept.
     support_, n_channels_ : ndarray of bool of shape (n_chans,), int
         Which channels are kept, and how many.
     kept_ch_names_ : list of str or None
@@ -88,12 +84,9 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
     8
     """
 
-    def __init__(
-        self, estimator=None, *, n_channels=None, threshold=None, importance_getter="auto"
-    ):
+    def __init__(self, estimator=None, *, n_channels=None, importance_getter="auto"):
         self.estimator = estimator
         self.n_channels = n_channels
-        self.threshold = threshold
         self.importance_getter = importance_getter
 
     def fit(self, X, y=None, groups=None):
@@ -117,9 +110,8 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
         Raises
         ------
         ValueError
-            If a parameter is out of its range or contradicts another, no channel or more than
-            there are would stay, the estimator has no importances, or not one for each channel of
-            X, or it refuses X and y.
+            If a parameter is out of its range, more channels than there are would stay, the
+            estimator has no importances, or not one for each channel of X, or it refuses X and y.
         """
         self._fit(X, y, groups)
         return self
@@ -202,23 +194,20 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
                 f"importance_getter={self.importance_getter!r} is neither 'auto' nor a function of "
                 "the fitted estimator, X and y."
             )
-        if self.n_channels is not None and self.threshold is not None:
-            raise ValueError(
-                f"n_channels={self.n_channels!r} and threshold={self.threshold!r} are both given; "
-                "set one of them to None."
-            )
-        find_threshold = _parse_threshold(self.threshold)
         eeg = self._open(X, reset=True)
-        n_channels = self.n_channels
-        if n_channels is not None:
-            n_channels = _count_channels(n_channels, self.n_chans_)
+        n_channels = _count_channels(self.n_channels, self.n_chans_)
         groups = validate_groups(groups, len(eeg.data))
         X = eeg.epochs
         if X is None:
             X = eeg.data[:, 0] if eeg.is_flat else eeg.data
         self.estimator_ = self._fit_clone(X, y, groups)
-        self.importances_ = self._importances(X, y, eeg.ch_names)
-        self.support_ = self._mark(n_channels, find_threshold, eeg.ch_names)
+        self.importances_ = values = self._importances(X, y, eeg.ch_names)
+        if n_channels is None:
+            # The mean of equal numbers can be rounded to more than any of them.
+            self.support_ = values >= min(values.mean(), values.max())
+        else:
+            best = np.argsort(-values, kind="stable")[:n_channels]
+            self.support_ = np.isin(np.arange(len(values)), best)
         self.n_channels_, self.kept_ch_names_ = int(self.support_.sum()), None
         if eeg.ch_names is not None:
             self.kept_ch_names_ = np.array(eeg.ch_names)[self.support_].tolist()
@@ -267,77 +256,33 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
             )
         return values
 
-    def _mark(self, n_channels, find_threshold, ch_names):
-        """Mark the channels that stay: so many of the most important, or those of a threshold."""
-        importances = self.importances_
-        if n_channels is not None:
-            best = np.argsort(-importances, kind="stable")[:n_channels]
-            self.threshold_ = float(importances[best[-1]])
-            return np.isin(np.arange(self.n_chans_), best)
-        self.threshold_ = float(find_threshold(importances))
-        support = importances >= self.threshold_
-        if not support.any():
-            best = int(importances.argmax())
-            raise ValueError(
-                f"threshold={self.threshold!r} ({self.threshold_:.3g}) leaves no channel: the most "
-                f"important one, {ch_names[best] if ch_names else best}, has "
-                f"{importances[best]:.3g}. Lower it, or give n_channels instead."
-            )
-        return support
-
 
 def _of_estimator(fitted, ch_names, n_chans):
-    """Read ``feature_importances_``, or the size of ``coef_``, of the last step."""
-    fitted = getattr(fitted, "best_estimator_", fitted)
-    steps = [step for _, step in getattr(fitted, "steps", [("", fitted)])]
-    *before, last = [step for step in steps if step is not None and step != "passthrough"]
-    _refuse_other_channels(before, last, ch_names)
-    name = type(last).__name__
-    if hasattr(last, "feature_importances_"):
-        return f"feature_importances_ of {name}", last.feature_importances_
-    if not hasattr(last, "coef_"):
-        if n_chans == 1:  # which stays in any case
-            return name, [1.0]
+    """Read ``feature_importances_``, or the size of ``coef_``, which are of these channels."""
+    known, name = getattr(fitted, "ch_names_", None), type(fitted).__name__
+    if known is not None and ch_names is not None and list(known) != list(ch_names):
         raise ValueError(
-            f"{name} has neither feature_importances_ nor coef_, so it does not say which channels "
-            "matter. Take another estimator, or pass a function of the fitted estimator, X and y "
-            "as importance_getter."
+            f"The importances are of the channels {', '.join(known)}, which are not those of X in "
+            "their order: pick the channels that the fitted estimator knows."
         )
-    values = np.abs(np.asarray(last.coef_, dtype=np.float64))  # signs are directions, not ranks
-    if values.ndim == 2:
-        values = values.sum(axis=0)
-    return f"coef_ of {name}", values
-
-
-def _refuse_other_channels(before, last, ch_names):
-    """Raise where importances need not be of the channels of X, in their order."""
-    for step in before:
-        # Behind a spatial filter, six importances are of its components, not of six channels.
-        if not isinstance(step, SignalTransformer):
-            raise ValueError(
-                f"What comes out of {type(step).__name__} need not be the channels of X, so the "
-                f"importances of {type(last).__name__} behind it may be of something else. Pass a "
-                "function as importance_getter that returns one number for each channel of X."
-            )
-    for step in (*before, last):
-        entered = getattr(step, "ch_names_", None)
-        if entered is None:
-            continue
-        # Arrays have no names that a later step could be known by. Epochs have more than EEG.
-        left = getattr(step, "kept_ch_names_", None) or entered
-        left = [name for name in left if name in entered]
-        for names in (list(entered), left):
-            if names != list(ch_names or entered):
-                raise ValueError(
-                    f"The importances are of the channels {', '.join(names)}, which are not those "
-                    "of X in their order. Move the step that changes them in front of the "
-                    "selection, pick the channels that a fitted estimator knows, or pass a "
-                    "function as importance_getter that returns one number for each channel of X."
-                )
+    if hasattr(fitted, "feature_importances_"):
+        return f"feature_importances_ of {name}", fitted.feature_importances_
+    if hasattr(fitted, "coef_"):
+        values = np.abs(np.asarray(fitted.coef_, dtype=np.float64))  # signs are no ranks
+        return f"coef_ of {name}", values.sum(axis=0) if values.ndim == 2 else values
+    if n_chans == 1:  # which stays in any case
+        return name, [1.0]
+    raise ValueError(
+        f"{name} has neither feature_importances_ nor coef_, so it does not say which channels "
+        "matter. Take another estimator, or pass a function of the fitted estimator, X and y as "
+        "importance_getter."
+    )
 
 
 def _count_channels(value, n_chans):
-    """Turn a number or share of channels into a number."""
+    """Turn a number or share of channels into a number; None stays None."""
+    if value is None:
+        return None
     if isinstance(value, Integral) and not isinstance(value, bool) and value >= 1:
         if value > n_chans:
             raise ValueError(
@@ -350,23 +295,3 @@ def _count_channels(value, n_chans):
         f"n_channels={value!r} has to be a whole number of at least 1, a share above 0 and of at "
         "most 1.0, or None."
     )
-
-
-def _parse_threshold(threshold):
-    """Make a function of the importances of a threshold such as 0.1, "mean" or "1.25*median"."""
-    text = "mean" if threshold is None else str(threshold)
-    factor, _, name = text.rpartition("*")
-    statistic = {"mean": np.mean, "median": np.median}.get(name.strip())
-    try:
-        number = float(factor or 1) if statistic else float(text)
-    except ValueError:
-        number = np.nan
-    if np.isnan(number):
-        raise ValueError(
-            f"threshold={threshold!r} has to be a number, 'mean', 'median', a multiple of them "
-            "such as '1.25*mean', or None."
-        )
-    if statistic is None:
-        return lambda importances: number
-    # The mean of equal numbers can be rounded to more than any of them.
-    return lambda importances: number * min(statistic(importances), importances.max())

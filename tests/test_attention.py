@@ -170,18 +170,6 @@ def test_logits_follow_from_what_is_recorded(signed):
     assert np.ptp(by_hand, axis=0).min() > 1
 
 
-def test_recorded_attention_is_that_of_the_heads_and_their_mirror_images(signed):
-    network, x = signed
-    values = _record(network, x)
-    softmaxes = network.attention.softmaxes().detach()
-    orders = [list(range(5))] if network.pairs is None else [list(range(5)), PAIRS]
-    for image, order in enumerate(orders):
-        torch.testing.assert_close(values.positive[image], softmaxes[0][..., order])
-        torch.testing.assert_close(values.negative[image], softmaxes[1][..., order])
-    assert len(values.signed) == len(orders)
-    torch.testing.assert_close(values.signed[0], network.attention().detach())
-
-
 @pytest.mark.parametrize("channel", [0, 2, 4])
 def test_a_channel_without_attention_is_a_silent_one(signed, channel):
     """Zero in its column of the recorded attention, and all else computed again from there."""
@@ -198,6 +186,7 @@ def test_a_channel_without_attention_is_a_silent_one(signed, channel):
     silent[:, channel] = network.mean[channel]
     torch.testing.assert_close(masked, network(silent).detach(), rtol=1e-4, atol=1e-4)
     assert (masked - values.logits).abs().max() > 0.1
+    torch.testing.assert_close(values.signed[0], network.attention().detach())
 
 
 def test_what_each_channel_adds_is_recorded(signed):
@@ -267,29 +256,6 @@ def test_within_subjects_epochs_are_compared_with_those_of_the_same_subject(sign
         torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-5, rtol=0)
     torch.testing.assert_close(added[5], values.contributions[5])
     torch.testing.assert_close(within.logits, values.logits)
-
-
-def test_rollout_of_signed_attention_follows_a_permutation_of_the_channels(signed):
-    network, x = signed
-    order = [2, 0, 3, 4, 1]
-    place = [order.index(channel) for channel in range(5)]  # where each channel went
-    pairs = None if network.pairs is None else [place[PAIRS[channel]] for channel in order]
-    permuted = _signed(pairs=pairs)
-    state = dict(network.state_dict())
-    for name in ("attention.positive", "attention.negative"):
-        state[name] = state[name][..., order]
-    for name in ("mean", "scale", "autocorrelation"):
-        state[name] = state[name][order]
-    if pairs is not None:
-        state["pairs"] = torch.tensor(pairs)
-    permuted.load_state_dict(state)
-    rows = attention_rollout(_record(network, x)), attention_rollout(_record(permuted, x[:, order]))
-    torch.testing.assert_close(rows[0][:, order], rows[1])
-    torch.testing.assert_close(network(x), permuted(x[:, order]), rtol=1e-4, atol=1e-4)
-    if pairs is not None:  # of a mirror image it is the mirror image
-        network.usual_tokens[1] = network.usual_tokens[0]  # as many epochs of both sides
-        found = attention_rollout(_record(network, x[:, PAIRS]))
-        torch.testing.assert_close(found, attention_rollout(_record(network, x))[:, PAIRS])
 
 
 def test_rollout_of_what_attends_to_nothing_is_even():

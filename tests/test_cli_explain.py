@@ -115,7 +115,6 @@ def test_what_the_original_kept(runs, tmp_path, capsys):
     explainer = AttentionExplainer(
         convention="eeg-transformer",
         head_fusion="max",
-        residual=False,
     )
     everything = explainer.explain(model, X.to_epochs(metadata), y)
     expected = everything.select(correct=True, min_confidence=0.5)

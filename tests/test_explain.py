@@ -111,9 +111,7 @@ def test_class_means_and_importances(explanation):
         for label, mean in found.items():
             np.testing.assert_allclose(mean, explanation.values[labels == label].mean(axis=0))
     with pytest.raises(ValueError, match="pass y to explain"):
-        unknown.labels("true")
-    with pytest.raises(ValueError, match="labels='best' is not"):
-        explanation.labels("best")
+        unknown.select(correct=True)
 
 
 def test_importances_of_signed_values_do_not_cancel(explanation):
@@ -143,17 +141,6 @@ def test_attention_goes_to_the_channels_that_carry_the_class():
     assert explanation.feature_importances_[5] > 2 / 8
 
 
-def test_best_estimator_of_a_search(simulated):
-    X, y, _, _ = simulated
-    pipeline = make_eeg_pipeline(drop=["Iz"], **SMALL, max_epochs=1)
-    search = GridSearchCV(pipeline, {"channeldropper__ch_names": [["Iz"], ["Cz"]]}, cv=2).fit(X, y)
-    explanation = AttentionExplainer().explain(search, X)
-    assert len(explanation.ch_names) == 63
-    nested = make_pipeline(make_pipeline("passthrough", search))
-    again = AttentionExplainer().explain(nested, X)
-    assert np.array_equal(again.values, explanation.values)
-
-
 def test_arrays_have_no_positions_until_they_are_given(simulated):
     X, y, _, _ = simulated
     data = X.get_data(units="uV")
@@ -170,12 +157,17 @@ def test_arrays_have_no_positions_until_they_are_given(simulated):
         AttentionExplainer().explain(classifier, data, info=X.copy().drop_channels(["Iz"]).info)
 
 
-def test_a_frozen_classifier_is_explained_and_an_unfitted_one_is_not(fitted, simulated):
+def test_the_best_of_a_search_and_a_frozen_classifier_are_explained(fitted, simulated):
     X, explain = simulated[0], AttentionExplainer().explain
+    search = GridSearchCV(fitted, {"eegtransformerclassifier__max_epochs": [5]}, cv=2)
+    found = explain(search.fit(X, simulated[1]), X)
+    np.testing.assert_allclose(found.values, explain(fitted, X).values, rtol=1e-5)
     with pytest.raises(NotFittedError):
         explain(EEGTransformerClassifier(), X)
     frozen = make_pipeline(fitted[:-1], FrozenEstimator(fitted[-1]))
-    np.testing.assert_array_equal(explain(frozen, X).values, explain(fitted, X).values)
+    nested = make_pipeline("passthrough", make_pipeline("passthrough", fitted))
+    for estimator in (frozen, nested):
+        np.testing.assert_array_equal(explain(estimator, X).values, explain(fitted, X).values)
 
 
 @pytest.fixture(scope="module")

@@ -113,9 +113,10 @@ def test_weights_are_those_of_the_class_token(suppressed):
 def test_figures_of_patterns_and_what_has_none(suppressed):
     _, explanation, _ = suppressed
     expected = explanation.patterns(n_sources=2)
-    display = explanation.plot_patterns(2)
-    np.testing.assert_array_equal(display.sources.patterns, expected.patterns)
-    assert display.titles[0] == f"{100 * expected.shares[0]:.0f} %, log power"
+    first, _ = explanation.plot_patterns(2)
+    np.testing.assert_array_equal(first[2].lines[1].get_ydata(), expected.spectra[0])
+    title = f"{100 * expected.shares[0]:.0f} %, log power\nfor {expected.classes[0]}"
+    assert first[0].texts[-1].get_text() == title
     with pytest.raises(ValueError, match="Patterns are computed from the model and its epochs"):
         replace(explanation, source=None).patterns()
     X = explanation.source.data[:8, :3]

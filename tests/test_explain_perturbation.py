@@ -8,7 +8,6 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score
 
 from skeegformer import (
     AttentionExplainer,
@@ -203,17 +202,10 @@ def test_swaps_and_permutations_by_brute_force(simulated, method, case):
         orders = derangements(len(groups), groups, 2, random_state=0)
     for channel in (few.ch_names.index("C3"), few.ch_names.index("Oz")):
         drops = []
-        for repeat, order in enumerate(orders):
+        for order in orders:
             changed = data.copy()
             changed[:, channel] = data[order][:, channel]
             drops.append(intact - classifier.decision_function(changed, groups=groups))
-            if method == "permutation":
-                scores = [
-                    balanced_accuracy_score(labels, classifier.predict(one, groups=groups))
-                    for one in (data, changed)
-                ]
-                found = explanation.permutation.importances[channel, repeat]
-                assert found == pytest.approx(scores[0] - scores[1])
         expected = np.mean(drops, axis=0)
         np.testing.assert_allclose(explanation.values[:, channel], expected, atol=1e-4)
     assert np.abs(explanation.values).max() > 0.05

@@ -6,10 +6,9 @@ import mne
 import numpy as np
 import pytest
 from explanation_factory import full_explanation
-from sklearn.utils import Bunch
 
 from skeegformer.explain import Explanation
-from skeegformer.explain._source import Source
+from skeegformer.explain.explanation import Source
 
 N_EPOCHS = 12
 
@@ -41,11 +40,6 @@ def assert_equal(found, expected):
         elif isinstance(truth, np.ndarray):
             assert value.dtype == truth.dtype, name
             np.testing.assert_array_equal(value, truth)
-        elif isinstance(truth, Bunch):
-            assert isinstance(value, Bunch)
-            assert set(value) == set(truth)
-            for key in truth:
-                np.testing.assert_array_equal(value[key], truth[key])
         else:
             assert value == truth, name
             assert type(value) is type(truth), name
@@ -78,6 +72,23 @@ def test_little_is_saved_as_little(explanation, path):
         source=Source("a model", np.ones(3)),
     )
     assert_equal(again(bare, path), bare)
+
+
+def test_every_value_is_in_the_table(explanation):
+    frame = explanation.to_dataframe()
+    assert len(frame) == explanation.token_values.size
+    cube = frame.set_index(["epoch", "channel", "part"])["value"]
+    for epoch, channel, part in ((0, 0, 0), (7, 20, 1), (11, 63, 2)):
+        value = cube.loc[epoch, explanation.ch_names[channel], explanation.parts[part]]
+        assert value == explanation.token_values[epoch, channel, part]
+    epochs = frame.drop_duplicates("epoch")
+    for column in ("subjects", "y", "predictions", "confidences", "targets"):
+        name = {"y": "label"}.get(column, column.removesuffix("s"))
+        np.testing.assert_array_equal(epochs[name], getattr(explanation, column))
+    bare = replace(explanation, y=None, subjects=None, targets=None, ch_names=None, info=None)
+    frame = bare.to_dataframe()
+    assert frame[["subject", "label", "target"]].isna().all(axis=None)
+    assert frame["channel"].iloc[3] == "channel 1"
 
 
 def test_labels_that_would_have_to_be_pickled_are_refused(explanation, path):

@@ -11,6 +11,7 @@ from scipy.interpolate import RegularGridInterpolator
 
 from skeegformer.explain import plot_topomaps
 from skeegformer.plotting import TopomapDisplay
+from skeegformer.plotting._electrodes import head_layout
 
 
 @pytest.fixture
@@ -62,19 +63,6 @@ def test_one_map_for_all_and_one_for_each_subject(explanation):
     np.testing.assert_allclose(display.values[1], 100 * explanation.values[6:12].mean(axis=0))
 
 
-def test_the_bright_spot_is_where_the_value_is(explanation):
-    """A single high channel shows at its own place: front is up, right is right."""
-    for name, (horizontal, vertical) in {"Fpz": (0, 1), "Oz": (0, -1), "T8": (1, 0)}.items():
-        values = np.zeros(len(CH_NAMES))
-        values[CH_NAMES.index(name)] = 1.0
-        display = TopomapDisplay(values, explanation.info).plot()
-        picture = np.ma.filled(display.images_[0].get_array(), 0)
-        row, column = np.unravel_index(picture.argmax(), picture.shape)
-        x, y = 2 * column / picture.shape[1] - 1, 2 * row / picture.shape[0] - 1
-        assert x * horizontal + y * vertical >= 0.5 or (horizontal == 0 and y * vertical > 0.5)
-        assert abs(x if horizontal == 0 else y) < 0.25
-
-
 def test_given_axes_and_limits(explanation):
     figure, axes = plt.subplots(1, 2)
     display = explanation.plot_topomap(ax=axes, vlim=(0, 5), names=True)
@@ -95,8 +83,8 @@ def test_electrodes_without_a_place_neither_stop_nor_change_the_map(explanation)
     values[[CH_NAMES.index(name) for name in names]] = 1e6
     with pytest.warns(UserWarning, match="Not drawn"):
         display = TopomapDisplay(values, info).plot(names=True)
-    for name in names:
-        assert name in display.caption_
+    said = "Not drawn: Fpz (no position), Cz (no position), T8 (in the place of T7)."
+    assert display.caption_ == said
     assert display.caption_ in display.figure_.get_supxlabel().replace("\n", " ")
     rest = [k for k, name in enumerate(CH_NAMES) if name not in names]
     np.testing.assert_array_equal(display.kept_, rest)
@@ -200,3 +188,46 @@ def test_names_are_of_the_largest_channels_and_no_formulas(explanation, tmp_path
     display.figure_.savefig(tmp_path / "names.png")
     written = [[text.get_text() for text in axes.texts] for axes in display.axes_]
     assert written == [[r"$\broken{"], ["$C_3$"]]
+
+
+# Where electrodes go on the plane
+
+
+def on_sphere(names, polar, azimuth, *, tilt=0.0, radius=0.09):
+    """Return an Info with electrodes on a sphere whose top leans back by an angle."""
+    x, y = np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth)
+    z = np.cos(polar)
+    y, z = np.cos(tilt) * y - np.sin(tilt) * z, np.sin(tilt) * y + np.cos(tilt) * z
+    places = radius * np.column_stack([x, y, z]) + [0.001, 0.02, 0.04]
+    info = mne.create_info(names, 100.0, "eeg")
+    for channel, place in zip(info["chs"], places, strict=True):
+        channel["loc"][:3] = place
+    return info
+
+
+@pytest.mark.parametrize("tilt", [0.0, -0.15])
+def test_distance_from_the_centre_is_the_angle_from_the_top(tilt):
+    rng = np.random.default_rng(0)
+    polar, azimuth = rng.uniform(0.1, 2.0, 22), rng.uniform(-np.pi, np.pi, 22)
+    polar[:2], azimuth[:2] = np.pi / 2, (np.pi / 2, -np.pi / 2)
+    names = ["Fpz", "Oz", *(f"E{k}" for k in range(20))]
+    places = head_layout(on_sphere(names, polar, azimuth, tilt=tilt))
+    expected = polar / (np.pi / 2) * [np.cos(azimuth), np.sin(azimuth)]
+    np.testing.assert_allclose(places.T, expected, atol=1e-6)
+
+
+def test_the_template_has_its_equator_on_the_circle():
+    places = dict(zip(CH_NAMES, head_layout(make_info()), strict=True))
+    np.testing.assert_allclose(places["Cz"], (0, 0), atol=0.06)
+    np.testing.assert_allclose(places["Oz"], (0, -1), atol=0.06)
+    np.testing.assert_allclose(places["Fpz"], (0, 1), atol=0.06)
+    np.testing.assert_allclose(places["C3"] * [-1, 1], places["C4"], atol=0.06)
+
+
+def test_few_electrodes_or_none_of_a_head_are_seen_from_a_standard_centre():
+    few = dict(zip(CH_NAMES[:8], head_layout(make_info(CH_NAMES[:8])), strict=True))
+    np.testing.assert_allclose(few["Fpz"], (0, 1), atol=0.1)
+    np.testing.assert_allclose(few["F3"] * [-1, 1], few["F4"], atol=0.06)
+    angles = np.linspace(0.1, 1.5, 20)
+    huge = head_layout(on_sphere([f"E{k}" for k in range(20)], angles, 7 * angles, radius=0.4))
+    np.testing.assert_allclose(np.hypot(*huge.T), angles / (np.pi / 2), atol=0.05)

@@ -11,7 +11,8 @@ import pytest
 from explanation_factory import Page, make_curves, make_explanation
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from skeegformer.explain.faithfulness import Faithfulness
+from skeegformer import AttentionExplainer, EEGTransformerClassifier
+from skeegformer.explain import Faithfulness
 
 
 @pytest.fixture
@@ -121,8 +122,6 @@ def test_an_existing_file_is_kept(explanation, tmp_path):
 
 
 def test_the_classifier_and_its_settings(simulated):
-    from skeegformer import AttentionExplainer, EEGTransformerClassifier
-
     X, y, _, _ = simulated
     X, y = X[:20], y[:20]
     classifier = EEGTransformerClassifier(n_heads=4, max_epochs=1, random_state=3).fit(X, y)

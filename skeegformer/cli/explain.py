@@ -74,8 +74,7 @@ def _explain_all(args):
     from skeegformer import AttentionExplainer, concatenate_explanations
 
     parameters = {name: getattr(args, name) for name in _EXPLAINER}
-    residual = args.convention == "abnar-zuidema"
-    explainer = AttentionExplainer(**parameters, residual=residual, random_state=args.seed)
+    explainer = AttentionExplainer(**parameters, random_state=args.seed)
     explainer._check_parameters()
     if not 0 <= args.min_confidence <= 1:
         raise ValueError(f"--min-confidence {args.min_confidence} is no probability from 0 to 1.")
@@ -219,10 +218,10 @@ def _write(path, explanation, epochs, faithfulness, title, args):
     explanation.save(f"{base}.safetensors", overwrite=args.overwrite)
     for kind in ("topomap", "bars"):  # of an earlier explanation there may be the other one
         Path(f"{base}-{kind}.png").unlink(missing_ok=True)
-    is_map = explanation.info is not None and explanation.positions is not None
-    display = explanation.plot_topomap(by="class") if is_map else explanation.plot_bars()
+    is_map = explanation.positions is not None
     figure = f"{base}-{'topomap' if is_map else 'bars'}.png"
-    write_figure(Path(figure), display.figure_)
+    drawn = explanation.plot_topomap(by=None).figure_ if is_map else explanation.plot_bars().figure
+    write_figure(Path(figure), drawn)
     explanation.to_report(
         f"{base}-report.html",
         title=f"{title}: {args.method}",

@@ -1,7 +1,6 @@
 """Attributions by attention, gradients and perturbation, their tests and statistics."""
 
 from skeegformer.explain._figures import plot_topomaps
-from skeegformer.explain._statistics import bootstrap_intervals
 from skeegformer.explain.clusters import ClusterTest
 from skeegformer.explain.explainer import AttentionExplainer
 from skeegformer.explain.explanation import Explanation, concatenate_explanations
@@ -17,7 +16,6 @@ __all__ = [
     "Faithfulness",
     "METHODS",
     "SourcePatterns",
-    "bootstrap_intervals",
     "channel_permutation_importance",
     "concatenate_explanations",
     "plot_topomaps",

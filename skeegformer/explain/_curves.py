@@ -29,7 +29,7 @@ class Curves:
         task = (self.network, self.data, self.codes, self.means)
         substitute = make_substitute("swap", self.data, orders=orders)
         sets = [[channel] for channel in range(n_chans)]
-        drops, _ = occlude(*task, substitute, sets, n_repeats=n_repeats)
+        drops = occlude(*task, substitute, sets, n_repeats=n_repeats)
         self.drops = drops[..., 0].mean(axis=0)
         steps = np.geomspace(1, n_chans, min(n_chans, _LARGEST_STEPS)).round().astype(int)
         self.counts = np.unique([0, *steps])

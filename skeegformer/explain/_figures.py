@@ -1,17 +1,15 @@
 """Methods of `Explanation` that draw: averages by class, subject or part, and their units."""
 
 import numpy as np
+import pandas as pd
 
-from skeegformer._validation import check_one_of
+from skeegformer._validation import check_count, check_one_of
 from skeegformer.explain._inputs import check_alike
 from skeegformer.explain._statistics import bootstrap_intervals, subject_means
 from skeegformer.explain.methods import METHODS
-from skeegformer.plotting import (
-    ChannelBarDisplay,
-    ConnectionDisplay,
-    PatternDisplay,
-    TopomapDisplay,
-)
+from skeegformer.plotting import ConnectionDisplay, TopomapDisplay
+from skeegformer.plotting._style import OKABE_ITO, check_finite, ink, open_axes, tidy
+from skeegformer.plotting.patterns import draw_patterns
 
 
 def plot_topomap(self, by="class", *, difference=None, **kwargs):
@@ -107,45 +105,63 @@ def plot_topomaps(explanations, *, difference=None, **kwargs):
     return TopomapDisplay(**_maps(found[0], means, differences), info=found[0].info).plot(**kwargs)
 
 
-def plot_bars(self, **kwargs):
+def plot_bars(self, *, n_top=20, ax=None):
     """Draw a bar with a bootstrap interval for each channel: the mean over subjects.
 
     Intervals are those of `confidence_intervals`; with fewer than three subjects, or where they
     are not known, epochs are drawn in their place. For a single class use
-    ``explanation.select(label=...).plot_bars()``, for other intervals a `ChannelBarDisplay`.
+    ``explanation.select(label=...).plot_bars()``.
 
     Parameters
     ----------
-    **kwargs : dict
-        See `ChannelBarDisplay.plot`: ``n_top``, ``ax``.
+    n_top : int or None, default=20
+        How many channels to show, those with the largest absolute values; None shows all.
+    ax : matplotlib.axes.Axes or None, default=None
+        None makes a figure.
 
     Returns
     -------
-    ChannelBarDisplay
-        Drawn.
+    matplotlib.axes.Axes
+        With the bars from top to bottom.
     """
-    units, kind = self.values, "epochs"
+    check_count("n_top", len(self.channel_names) if n_top is None else n_top, 1)
+    units, kind = pd.DataFrame(self.values, columns=self.channel_names), "epochs"
     if self.subjects is not None and len(np.unique(self.subjects)) >= 3:
-        units, kind = subject_means(self, by=None).to_numpy(), "subjects"
-    bars = {"values": _factor(self) * units.mean(axis=0), "unit": _unit(self)}
+        units, kind = subject_means(self, by=None), "subjects"
+    values = _factor(self) * units.to_numpy().mean(axis=0)
+    check_finite("The bars", values)
+    largest = np.argsort(-np.abs(values), kind="stable")[:n_top]
+    order = largest[np.argsort(-values[largest], kind="stable")]
+    height, size = (0.22, "small") if len(order) <= 30 else (0.15, "x-small")
+    (ax,) = open_axes(ax, 1, figsize=(4.6, 1.1 + height * len(order)))
+    places, label = np.arange(len(order)), _unit(self)
+    ax.barh(places, values[order], height=0.75, color=OKABE_ITO[0])
     if len(units) >= 3:
-        table = bootstrap_intervals(units, random_state=0)
-        bars["intervals"] = _factor(self) * table[["low", "high"]].to_numpy()
-        bars["interval_label"] = f"95 % bootstrap interval over {len(units)} {kind}"
-    return ChannelBarDisplay(**bars, ch_names=self.ch_names).plot(**kwargs)
+        table = bootstrap_intervals(units, random_state=0).iloc[order]
+        ends = _factor(self) * table[["low", "high"]].to_numpy().T
+        ax.hlines(places, *ends, color=ink(), linewidth=1.2)
+        label += f"\nlines: 95 % bootstrap interval over {len(units)} {kind}"
+    ax.set_yticks(places, units.columns[order], fontsize=size, parse_math=False)
+    ax.margins(x=0.06)
+    ax.set_ylim(len(order) - 0.4, -0.6)
+    ax.set_xlabel(label, parse_math=False)
+    ax.tick_params(axis="y", length=0)
+    tidy(ax, "x")
+    if (values[order] < 0).any():
+        ax.axvline(0, color=ink(), linewidth=0.8)
+        ax.spines["left"].set_visible(False)
+    return ax
 
 
-def plot_connections(self, by="class", *, baseline="channel", **kwargs):
+def plot_connections(self, by="class", **kwargs):
     """Draw the strongest connections between channels on a head.
 
     Parameters
     ----------
     by : {"class", "subject", None}, default="class"
         A head for each class or subject, or one for all epochs.
-    baseline : {"channel", None}, default="channel"
-        What is subtracted; see `ConnectionDisplay`.
     **kwargs : dict
-        See `ConnectionDisplay.plot`: ``top``, ``names``, ``ax``.
+        See `ConnectionDisplay.plot`: ``top``, ``ax``.
 
     Returns
     -------
@@ -153,31 +169,43 @@ def plot_connections(self, by="class", *, baseline="channel", **kwargs):
         Drawn; its ``to_html`` writes an interactive page.
     """
     check_one_of("by", by, ("class", "subject", None))
-    means, _ = _means(self, _connections(self), by)
+    if self.connections is None:
+        raise ValueError(
+            "This explanation has no connections between channels: make it by "
+            "AttentionExplainer(connections=True)."
+        )
+    means, _ = _means(self, self.connections, by)
     maps = _factor(self) * np.array(list(means.values()))
-    display = ConnectionDisplay(maps, self.info, list(means), baseline=baseline, unit=_unit(self))
+    display = ConnectionDisplay(maps, self.info, list(means), unit=_unit(self))
     return display.plot(**kwargs)
 
 
 def plot_patterns(self, n_sources=5, *, ax=None):
-    """Draw filters and patterns of the sources that count most.
+    """Draw filters, patterns, spectra and weights over time of the sources that count most.
+
+    Electrodes without a position, or where another one is, are left out with a warning.
 
     Parameters
     ----------
     n_sources : int, default=5
         Number of sources.
     ax : matplotlib.axes.Axes, sequence of them or None, default=None
-        See `PatternDisplay.plot`.
+        Four for each source, row by row; None makes a figure, with a text on how to read it.
 
     Returns
     -------
-    PatternDisplay
-        Drawn.
+    ndarray of matplotlib.axes.Axes of shape (n_sources, 4)
+        Filter, pattern, frequencies and weights of each source.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As of `patterns`, or if fewer than three electrodes have a position.
     """
     found = self.patterns(n_sources)
     shares = zip(found.shares, found.tokens, strict=True)
     titles = [f"{100 * share:.0f} %, {token}" for share, token in shares]
-    return PatternDisplay(found, self.info, titles).plot(ax)
+    return draw_patterns(found, self.info, titles, ax)
 
 
 def _factor(explanation):
@@ -201,15 +229,6 @@ def _maps(explanation, means, differences):
         "difference_unit": "difference (% points)" if factor == 100 else f"difference in {unit}",
         "signed": METHODS[explanation.method].signed,
     }
-
-
-def _connections(explanation):
-    if explanation.connections is None:
-        raise ValueError(
-            "This explanation has no connections between channels: make it by "
-            "AttentionExplainer(connections=True)."
-        )
-    return explanation.connections
 
 
 def _means(explanation, values, by, difference=None):

@@ -1,8 +1,8 @@
-"""The methods of `Explanation` that save and load it."""
+"""The methods of `Explanation` that save, load and tabulate it."""
 
 from dataclasses import fields
 
-from sklearn.utils import Bunch
+import pandas as pd
 
 from skeegformer._utils.files import check_output_file
 from skeegformer.io._encoding import CannotEncode, Decoder, Encoder
@@ -68,12 +68,38 @@ def load(cls, path):
         If there is no such file, or it is no explanation, incomplete, changed or too new.
     """
     values = read_file(path, "explanation", Decoder.decode_all)
-    if values.get("permutation") is not None:
-        values["permutation"] = Bunch(**values["permutation"])
+    values.pop("permutation", None)  # of earlier versions
     try:
         return cls(**values)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is no explanation that could be used: {error}") from error
+
+
+def to_dataframe(self):
+    """Make a long table of all values.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for every epoch, channel and part, with the columns ``epoch`` (its index),
+        ``subject``, ``label`` (the true one), ``prediction``, ``confidence`` (probability
+        of the prediction), ``target`` (the class that was explained), ``channel``, ``part``
+        and ``value``, a share of 1 or log odds. What is not known is None.
+    """
+    index = range(len(self)), self.channel_names, self.parts
+    index = pd.MultiIndex.from_product(index, names=["epoch", "channel", "part"])
+    frame = index.to_frame(index=False).assign(value=self.token_values.ravel())
+    per_epoch = {
+        "subject": self.subjects,
+        "label": self.y,
+        "prediction": self.predictions,
+        "confidence": self.confidences,
+        "target": self.targets,
+    }
+    for place, (name, values) in enumerate(per_epoch.items(), 1):
+        known = None if values is None else values[frame["epoch"].to_numpy()]
+        frame.insert(place, name, known)
+    return frame
 
 
 def _names(explanation):

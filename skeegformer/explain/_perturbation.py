@@ -6,7 +6,7 @@ from itertools import pairwise
 import mne
 import numpy as np
 import torch
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import check_random_state
 
 from skeegformer.explain._electrodes import check_scalp
 from skeegformer.explain._model import batches, log_odds, predict_logits, tokens_of
@@ -21,22 +21,20 @@ def occlude(network, data, codes, means, substitute, sets, parts=None, *, n_repe
     """Measure how much the log odds of a class fall when channels are replaced.
 
     A channel is taken away from the epoch, and not from the `means` that are known of its subject.
-    Returns drops and predicted classes, of shape (n_repeats, n_epochs, n_sets, n_parts).
+    Returns drops of shape (n_repeats, n_epochs, n_sets, n_parts).
     """
     codes = torch.as_tensor(codes)
     parts = parts or {"epoch": lambda signal: signal}
     predict = predict_changed(network, data, means)
     intact = log_odds(predict([0], np.zeros_like(data[:, :1])), codes)
     drops = np.empty((n_repeats, len(data), len(sets), len(parts)))
-    predictions = np.empty(drops.shape, dtype=int)
     for s, channels in enumerate(sets):
         for repeat in range(n_repeats):
             change = substitute(channels, repeat) - data[:, channels]
             for p, take in enumerate(parts.values()):
                 logits = predict(channels, take(change))
                 drops[repeat, :, s, p] = (intact - log_odds(logits, codes)).numpy()
-                predictions[repeat, :, s, p] = logits.argmax(dim=1).numpy()
-    return drops, predictions
+    return drops
 
 
 @torch.no_grad()
@@ -151,16 +149,6 @@ def part_names(network, sfreq):
     edges = [k * length / sfreq for k in range(n_time_tokens + 1)]
     n_digits = max(2, math.ceil(-math.log10(length / sfreq)))  # short ones have names of their own
     return tuple(f"{start:.{n_digits}f}-{stop:.{n_digits}f} s" for start, stop in pairwise(edges))
-
-
-def importance_bunch(importances, names):
-    """Summarise drops of a score, of shape (n_sets, n_repeats), as scikit-learn does."""
-    return Bunch(
-        importances=importances,
-        importances_mean=importances.mean(axis=1),
-        importances_std=importances.std(axis=1),
-        names=names,
-    )
 
 
 def _check_bands(bands, sfreq):

@@ -70,7 +70,7 @@ def to_report(self, path=None, *, title=None, faithfulness=None, scores=None, ov
     _add_scores(report, self)
     _add_maps(report, self)
     if faithfulness is not None:
-        verdict, curves = _text(faithfulness.verdict), faithfulness.plot().figure_
+        verdict, curves = _text(faithfulness.verdict), faithfulness.plot()[0].figure
         figures = {name: f"{value:.3g}" for name, value in faithfulness.figures.items()}
         _add(report, verdict, "Is the explanation true of the model?", "Faithfulness")
         _add(report, curves, "Deletion and insertion", "Faithfulness")

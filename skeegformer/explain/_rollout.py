@@ -49,8 +49,7 @@ def explain_rollout(explainer, classifier, data, subjects):
             found["connections"] = values.connections.numpy()
         return logits, means, found
 
-    names = ("head_fusion", "residual", "convention")
-    options = {name: getattr(explainer, name) for name in names}
+    options = {"head_fusion": explainer.head_fusion, "convention": explainer.convention}
     logits, rows, matrices = [], [], []
     for x in batches(network, data, batch_size=_SMALL_BATCH):
         with torch.no_grad(), record_attention(network) as attention:

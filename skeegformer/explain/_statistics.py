@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
-from skeegformer._validation import check_count, check_one_of, name_channels
+from skeegformer._validation import check_count, check_one_of
 
 # Differences below this share of the values are the rounding errors of means over epochs.
 ROUNDING = 1e-12
@@ -61,10 +61,19 @@ def subject_means(self, by="class"):
 def confidence_intervals(self, *, level=0.95, n_resamples=2000, random_state=None, by="class"):
     """Compute the mean of each channel over subjects, with its interval of confidence.
 
+    Whole subjects are resampled, so that the interval speaks of further subjects, not of further
+    epochs of the same ones. It is bias-corrected and accelerated (BCa) [1]_, and widened for few
+    subjects as in [2]_: otherwise 12 would give 90 % where 95 % is asked for. With fewer than 6,
+    it is too narrow. It holds for each channel by itself.
+
     Parameters
     ----------
-    level, n_resamples, random_state : default=0.95, 2000 and None
-        See `skeegformer.explain.bootstrap_intervals`, which computes them.
+    level : float, default=0.95
+        How often the interval should hold the true mean.
+    n_resamples : int, default=2000
+        How often subjects are drawn.
+    random_state : int, RandomState instance or None, default=None
+        Decides on the draws.
     by : {"class", "part", None} or array-like of shape (n_epochs,), default="class"
         See `subject_means`.
 
@@ -77,8 +86,19 @@ def confidence_intervals(self, *, level=0.95, n_resamples=2000, random_state=Non
     Raises
     ------
     ValueError
-        If there are fewer than 3 subjects, or subjects or labels are not known.
+        If there are fewer than 3 subjects, they or the labels are not known, values are not finite,
+        or `level` is not between 0 and 1.
+
+    References
+    ----------
+    .. [1] Efron (1987), Better bootstrap confidence intervals. JASA 82.
+       doi:10.1080/01621459.1987.10478410
+    .. [2] Hesterberg (2015), What teachers should know about the bootstrap. The American
+       Statistician 69. doi:10.1080/00031305.2015.1089789
     """
+    if not isinstance(level, Real) or not 0 < level < 1:
+        raise ValueError(f"level={level!r} is not between 0 and 1; 0.95 is usual.")
+    check_count("n_resamples", n_resamples, 100)
     options = {"level": level, "n_resamples": n_resamples}
     options["random_state"] = check_random_state(random_state)
     tables = subject_means(self, by=by)
@@ -87,63 +107,9 @@ def confidence_intervals(self, *, level=0.95, n_resamples=2000, random_state=Non
     return {name: bootstrap_intervals(table, **options) for name, table in tables.items()}
 
 
-def bootstrap_intervals(values, *, level=0.95, n_resamples=2000, random_state=None):
-    """Compute means over subjects, with their intervals of confidence.
-
-    Whole subjects are resampled, so that the interval speaks of further subjects, not of further
-    epochs of the same ones. It is bias-corrected and accelerated (BCa) [1]_, and widened for few
-    subjects as in [2]_: otherwise 12 would give 90 % where 95 % is asked for. With fewer than 6,
-    it is too narrow. It holds for each channel by itself.
-
-    Parameters
-    ----------
-    values : array-like of shape (n_subjects, n_chans)
-        Their means, such as a table of `Explanation.subject_means`.
-    level : float, default=0.95
-        How often the interval should hold the true mean.
-    n_resamples : int, default=2000
-        How often subjects are drawn.
-    random_state : int, RandomState instance or None, default=None
-        Decides on the draws.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each channel and the columns ``mean``, ``low`` and ``high``, in the unit of the
-        values.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 3 subjects, `level` is not between 0 and 1, or values are not
-        finite.
-
-    References
-    ----------
-    .. [1] Efron (1987), Better bootstrap confidence intervals. JASA 82.
-       doi:10.1080/01621459.1987.10478410
-    .. [2] Hesterberg (2015), What teachers should know about the bootstrap. The American
-       Statistician 69. doi:10.1080/00031305.2015.1089789
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skeegformer.explain import bootstrap_intervals
-    >>> values = np.random.default_rng(0).normal(size=(12, 2))
-    >>> intervals = bootstrap_intervals(values, random_state=0)
-    >>> bool((intervals["low"] < intervals["mean"]).all())
-    True
-    """
-    if not isinstance(level, Real) or not 0 < level < 1:
-        raise ValueError(f"level={level!r} is not between 0 and 1; 0.95 is usual.")
-    check_count("n_resamples", n_resamples, 100)
-    names = getattr(values, "columns", None)
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 2 or not np.isfinite(values).all():
-        raise ValueError(
-            f"The values have shape {values.shape}, or are NaN or infinite in places: give finite "
-            "means of shape (n_subjects, n_chans)."
-        )
+def bootstrap_intervals(table, *, level=0.95, n_resamples=2000, random_state=None):
+    """Compute means of a table over its rows, subjects, with intervals (see above)."""
+    values = table.to_numpy()
     n_subjects = len(values)
     if n_subjects < 3:
         raise ValueError(
@@ -166,5 +132,4 @@ def bootstrap_intervals(values, *, level=0.95, n_resamples=2000, random_state=No
             batch=max(1, 10**7 // values.size),  # bounds the memory, and changes no number
             random_state=check_random_state(random_state),
         ).confidence_interval
-    index = pd.Index(name_channels(names, values.shape[1]))
-    return pd.DataFrame({"mean": means, "low": low, "high": high}, index=index)
+    return pd.DataFrame({"mean": means, "low": low, "high": high}, index=table.columns)

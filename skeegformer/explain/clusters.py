@@ -3,7 +3,6 @@
 import warnings
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
 
 import mne
 import numpy as np
@@ -37,7 +36,7 @@ class ClusterTest:
     t_values : ndarray of shape (n_chans,)
         t statistic of each channel, paired or of independent samples, at most 1000.
     clusters : ndarray of bool of shape (n_clusters, n_chans)
-        The channels of each cluster, by rising p; a single one of threshold-free enhancement.
+        The channels of each cluster, by rising p.
     p_values : ndarray of shape (n_clusters,)
         Of each cluster, corrected for the search over all channels.
     mask : ndarray of bool of shape (n_chans,)
@@ -46,7 +45,7 @@ class ClusterTest:
         Whether the same subjects have both conditions, or others each, and how many they are.
     ch_names : list of str
         The channels.
-    alpha, threshold : float, and float or dict
+    alpha, threshold : float
         As they were given to `compare`, or the t that it took from p = 0.05.
     n_permutations : int
         How many permutations were compared, the data's own among them.
@@ -64,7 +63,7 @@ class ClusterTest:
     n_subjects: int
     ch_names: list
     alpha: float
-    threshold: Any
+    threshold: float
     n_permutations: int
     smallest_possible_p: float
 
@@ -102,11 +101,6 @@ class ClusterTest:
         """Say of each significant cluster which way it differs, and where."""
         significant = self.p_values <= self.alpha
         clusters, p_values = self.clusters[significant], self.p_values[significant]
-        if isinstance(self.threshold, dict):  # a channel each: one line for each direction
-            signs = np.array([np.sign(self.t_values[cluster][0]) for cluster in clusters])
-            groups = [signs == sign for sign in (1, -1) if (signs == sign).any()]
-            p_values = [p_values[group].min() for group in groups]
-            clusters = [clusters[group].any(axis=0) for group in groups]
         for cluster, p in zip(clusters, p_values, strict=True):
             higher = self.conditions[0 if self.difference[cluster].mean() > 0 else 1]
             order = np.flatnonzero(cluster)
@@ -148,10 +142,9 @@ def compare(
     n_permutations : int, default=2048
         Number of permutations, the data's own among them. Of pairs, all sign flips are taken where
         there are no more than this (up to 12 subjects for 2048), and the test is exact.
-    threshold : float, dict or None, default=None
+    threshold : float or None, default=None
         The absolute t from which a channel belongs to a cluster; None takes that of
-        p = 0.05 for a single channel. ``{"start": 0, "step": 0.2}`` asks for threshold-free
-        cluster enhancement [2]_, which needs no threshold and takes some 20 times as long.
+        p = 0.05 for a single channel.
     adjacency : array-like or sparse of shape (n_chans, n_chans) or None, default=None
         Which channels are neighbours; None takes those of `mne.channels.find_ch_adjacency`.
     random_state : int, RandomState instance or None, default=None
@@ -180,16 +173,14 @@ def compare(
     Notes
     -----
     A significant cluster says that the conditions differ. It does not say that they differ
-    at each of its channels, or nowhere else: no channel was tested by itself [3]_. Shares
+    at each of its channels, or nowhere else: no channel was tested by itself [2]_. Shares
     of attention add up to one, so that a rise in one place is a fall in others.
 
     References
     ----------
     .. [1] Maris and Oostenveld (2007), Nonparametric statistical testing of EEG- and
        MEG-data. J Neurosci Methods 164. doi:10.1016/j.jneumeth.2007.03.024
-    .. [2] Smith and Nichols (2009), Threshold-free cluster enhancement. NeuroImage 44.
-       doi:10.1016/j.neuroimage.2008.03.061
-    .. [3] Sassenhagen and Draschkow (2019), Cluster-based permutation tests of MEG/EEG data
+    .. [2] Sassenhagen and Draschkow (2019), Cluster-based permutation tests of MEG/EEG data
        do not establish significance of effect latency or location. Psychophysiology 56.
        doi:10.1111/psyp.13335
     """
@@ -201,13 +192,8 @@ def compare(
     n_subjects = len(first) if paired else len(first) + len(second)
     if threshold is None:
         threshold = float(stats.t.isf(0.05 / 2, n_subjects - (1 if paired else 2)))
-    if not (isinstance(threshold, Real) and 0 < threshold < np.inf) and (
-        not isinstance(threshold, dict) or set(threshold) != {"start", "step"}
-    ):
-        raise ValueError(
-            f"threshold={threshold!r} is not an absolute t above 0, a dict such as "
-            "{'start': 0, 'step': 0.2}, or None."
-        )
+    if not isinstance(threshold, Real) or not 0 < threshold < np.inf:
+        raise ValueError(f"threshold={threshold!r} is not an absolute t above 0, or None.")
     n_chans = first.shape[1]
     if adjacency is None:
         adjacency = find_adjacency(self.info, "A test of clusters")
@@ -249,7 +235,7 @@ def compare(
             verbose="ERROR",
         )
     clusters = np.reshape(clusters, (-1, n_chans)).astype(bool)
-    if len(clusters) and not isinstance(threshold, dict):
+    if len(clusters):
         # The division of the data turns up again among few subjects, and rounding must not hide it.
         least = (1 - _ROUNDING_OF_T) * np.abs(clusters @ t_values)
         p_values = (np.abs(masses) >= least[:, np.newaxis]).mean(axis=1)

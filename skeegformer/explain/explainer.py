@@ -5,14 +5,29 @@ import copy
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 
 from skeegformer._validation import check_count, check_one_of
 from skeegformer.attention import CONVENTIONS, HEAD_FUSIONS
-from skeegformer.explain._attribute import attribute
-from skeegformer.explain._inputs import channels_of, check_labels, read_epochs
-from skeegformer.explain._perturbation import REPLACEMENTS
-from skeegformer.explain._source import Source
-from skeegformer.explain.explanation import Explanation
+from skeegformer.explain._electrodes import neighborhoods
+from skeegformer.explain._gradients import explain_integrated_gradients
+from skeegformer.explain._inputs import channels_of, check_labels, read_epochs, target_codes
+from skeegformer.explain._model import predict
+from skeegformer.explain._perturbation import (
+    REPLACEMENTS,
+    derangements,
+    make_parts,
+    make_substitute,
+    occlude,
+    part_names,
+    shuffled_orders,
+)
+from skeegformer.explain._rollout import (
+    check_connections,
+    explain_gradient_rollout,
+    explain_rollout,
+)
+from skeegformer.explain.explanation import Explanation, Source
 from skeegformer.explain.methods import METHODS
 
 
@@ -41,7 +56,7 @@ class AttentionExplainer(BaseEstimator):
 
         - "occlusion": the channel is replaced [4]_, see `replacement`;
         - "permutation": it is permuted across epochs [5]_ (within subjects where these are
-          known); ``explanation.permutation`` holds the drop in balanced accuracy.
+          known); `channel_permutation_importance` gives the drop of a score.
     target : object, default="predicted"
         Whose log odds the last four explain: those of each epoch's "predicted" or "true"
         class, or of one of the classes, by its label.
@@ -61,7 +76,7 @@ class AttentionExplainer(BaseEstimator):
         they see the same sources, and each alone can be missed.
     n_repeats : int, default=5
         How many other epochs are swapped in, and how often a channel is permuted.
-    head_fusion, residual, convention : default="mean", True and "abnar-zuidema"
+    head_fusion, convention : default="mean" and "abnar-zuidema"
         Of "rollout" of an `OriginalTransformer`; see `attention_rollout`.
     connections : bool, default=False
         Whether "rollout" also keeps how channels belong together, for
@@ -107,7 +122,6 @@ class AttentionExplainer(BaseEstimator):
         neighbors=False,
         n_repeats=5,
         head_fusion="mean",
-        residual=True,
         convention="abnar-zuidema",
         connections=False,
         random_state=None,
@@ -120,7 +134,6 @@ class AttentionExplainer(BaseEstimator):
         self.neighbors = neighbors
         self.n_repeats = n_repeats
         self.head_fusion = head_fusion
-        self.residual = residual
         self.convention = convention
         self.connections = connections
         self.random_state = random_state
@@ -163,7 +176,7 @@ class AttentionExplainer(BaseEstimator):
         classifier, data, subjects = read_epochs(estimator, X, groups, transform_params)
         y = check_labels(classifier, y, len(data))
         channels = channels_of(classifier, info)
-        fields, means = attribute(self, classifier, data, y, subjects, channels)
+        fields, means = self._attribute(classifier, data, y, subjects, channels)
         params = self.get_params()
         if not isinstance(self.random_state, int | np.integer | None):
             params["random_state"] = "RandomState"  # of a generator a file keeps the name
@@ -195,3 +208,43 @@ class AttentionExplainer(BaseEstimator):
                 "'rollout' and 'gradient-rollout'."
             )
         check_count("n_repeats", self.n_repeats, 1)
+
+    def _attribute(self, classifier, data, y, subjects, channels):
+        """Compute what an `Explanation` holds, and what log powers are centred on, if anything."""
+        method, network, info = self.method, classifier.net_.module_, channels["info"]
+        if self.connections:
+            check_connections(network, method, self.convention)
+        if method == "rollout":
+            logits, means, found = explain_rollout(self, classifier, data, subjects)
+        else:
+            logits, means = predict(classifier, data, subjects)
+        predicted = logits.argmax(dim=1).numpy()
+        codes = target_codes(self.target, classifier, predicted, y)
+        task = (network, data, codes, means)
+        sets = [[channel] for channel in range(network.n_chans)]
+        if self.neighbors and method in ("occlusion", "permutation"):
+            sets = neighborhoods(info)
+        if method == "gradient-rollout":
+            found = explain_gradient_rollout(*task, self.connections)
+        elif method == "integrated-gradients":
+            found = explain_integrated_gradients(*task)
+        elif method == "occlusion":
+            parts = make_parts(self.parts, network, classifier.sfreq_, self.bands)
+            orders, kind = [None], self.replacement
+            if kind == "swap":
+                orders = derangements(len(data), subjects, self.n_repeats, self.random_state)
+            substitute = make_substitute(kind, data, orders=orders, info=info)
+            drops = occlude(*task, substitute, sets, parts, n_repeats=len(orders))
+            found = {"token_values": drops.mean(axis=0), "parts": tuple(parts)}
+        elif method == "permutation":
+            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+            orders = shuffled_orders(len(data), subjects, seed, self.n_repeats)
+            substitute = make_substitute("swap", data, orders=orders)
+            drops = occlude(*task, substitute, sets, n_repeats=len(orders))
+            found = {"token_values": drops.mean(axis=0), "parts": ("epoch",)}
+        fields = {
+            "probabilities": torch.softmax(logits, dim=1).numpy(),
+            "parts": part_names(network, classifier.sfreq_),
+            "targets": classifier.classes_[codes] if METHODS[method].class_specific else None,
+        }
+        return fields | found, means

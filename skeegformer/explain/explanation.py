@@ -5,20 +5,17 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils import Bunch
 
 from skeegformer._validation import check_one_of, choose, name_channels, validate_groups
-from skeegformer.explain._exports import to_dataframe, to_evoked
 from skeegformer.explain._figures import (
     plot_bars,
     plot_connections,
     plot_patterns,
     plot_topomap,
 )
-from skeegformer.explain._files import load, save
+from skeegformer.explain._files import load, save, to_dataframe
 from skeegformer.explain._inputs import check_alike
 from skeegformer.explain._report import to_report
-from skeegformer.explain._source import Source
 from skeegformer.explain._statistics import confidence_intervals, subject_means
 from skeegformer.explain.clusters import compare
 from skeegformer.explain.faithfulness import evaluate
@@ -26,9 +23,23 @@ from skeegformer.explain.methods import METHODS
 from skeegformer.explain.patterns import patterns
 
 # What settings have to share, where they are known, for values to mean the same.
-_MEANING = ("target", "replacement", "neighbors", "head_fusion", "residual", "convention")
+_MEANING = ("target", "replacement", "neighbors", "head_fusion", "convention")
 # What has one entry for every epoch, and so is indexed together.
 PER_EPOCH = ("token_values", "probabilities", "y", "targets", "subjects", "connections")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A copy of the classifier, epochs as they enter its network, and what they are centred on."""
+
+    classifier: Any
+    data: np.ndarray
+    means: np.ndarray | None = None
+
+    def select(self, epochs):
+        """Keep some epochs, by their indices."""
+        means = None if self.means is None else self.means[epochs]
+        return replace(self, data=self.data[epochs], means=means)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -63,9 +74,6 @@ class Explanation:
         The subject of each epoch, where known.
     connections : ndarray of shape (n_epochs, n_chans, n_chans) or None, default=None
         What each channel (row) takes from each channel (column), where it was asked for.
-    permutation : sklearn.utils.Bunch or None, default=None
-        For the method "permutation": ``importances`` of shape (n_chans, n_repeats),
-        ``importances_mean`` and ``importances_std``, as scikit-learn has them.
     settings : dict, default={}
         The explainer's parameters, and figures of its computation.
     source : Source or None, default=None
@@ -104,7 +112,6 @@ class Explanation:
     targets: np.ndarray | None = None
     subjects: np.ndarray | None = None
     connections: np.ndarray | None = None
-    permutation: Bunch | None = None
     settings: dict = field(default_factory=dict)
     source: Source | None = None
 
@@ -118,7 +125,6 @@ class Explanation:
     plot_connections = plot_connections
     plot_patterns = plot_patterns
     to_dataframe = to_dataframe
-    to_evoked = to_evoked
     to_report = to_report
     save = save
     load = classmethod(load)
@@ -211,25 +217,15 @@ class Explanation:
         means = self.token_values.mean(axis=0)
         return {part: means[:, k] for k, part in enumerate(self.parts)}
 
-    def labels(self, labels="auto"):
-        """Choose the label of each epoch.
-
-        Parameters
-        ----------
-        labels : {"auto", "true", "predicted"}, default="auto"
-            "auto" takes the true ones where they are known.
+    def labels(self):
+        """Return true labels where they are known, else predicted ones.
 
         Returns
         -------
         ndarray of shape (n_epochs,)
-            The labels.
+            A label for each epoch.
         """
-        check_one_of("labels", labels, ("auto", "true", "predicted"))
-        if labels == "predicted" or (labels == "auto" and self.y is None):
-            return self.predictions
-        if self.y is None:
-            raise ValueError("The true labels are not known: pass y to explain.")
-        return self.y
+        return self.predictions if self.y is None else self.y
 
     def select(self, epochs=None, *, label=None, subject=None, correct=None, min_confidence=0.0):
         """Keep some epochs.
@@ -250,8 +246,7 @@ class Explanation:
         Returns
         -------
         Explanation
-            Of the epochs that meet all conditions; permutation importance belongs to all
-            epochs and is dropped where some are left out.
+            Of the epochs that meet all conditions.
 
         Raises
         ------
@@ -272,7 +267,9 @@ class Explanation:
             check_one_of("subject", subject, np.unique(self.subjects).tolist())
             keep &= self.subjects == subject
         if correct is not None:
-            keep &= (self.predictions == self.labels("true")) == correct
+            if self.y is None:
+                raise ValueError("The true labels are not known: pass y to explain.")
+            keep &= (self.predictions == self.y) == correct
         if not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence={min_confidence} is not a probability.")
         keep &= self.confidences >= min_confidence
@@ -285,8 +282,6 @@ class Explanation:
         known = [name for name in PER_EPOCH if getattr(self, name) is not None]
         changes = {name: getattr(self, name)[rows] for name in known}
         changes["source"] = self.source and self.source.select(rows)
-        is_all = np.array_equal(np.sort(rows), np.arange(len(self)))
-        changes["permutation"] = self.permutation if is_all else None
         return replace(self, **changes)
 
     def __repr__(self):
@@ -346,4 +341,4 @@ def concatenate_explanations(explanations):
     n_models = len({id(source.classifier.net_) for source in sources})
     n_models += sum(one.settings.get("n_models", 1) for one in explanations if one.source is None)
     settings = explanations[0].settings | {"n_models": n_models}
-    return replace(explanations[0], **joined, settings=settings, permutation=None, source=None)
+    return replace(explanations[0], **joined, settings=settings, source=None)

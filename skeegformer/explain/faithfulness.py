@@ -1,23 +1,24 @@
 """Whether an explanation is true of the model that it explains."""
 
+import copy
 import warnings
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.stats import spearmanr
+from sklearn.metrics import recall_score
 from sklearn.utils import check_random_state
 
 from skeegformer._validation import check_count
-from skeegformer.explain._attribute import attribute, balanced_accuracy
 from skeegformer.explain._curves import Curves
-from skeegformer.explain._randomization import (
-    classifier_of_shuffled_labels,
-    randomized_classifier,
-)
+from skeegformer.explain._model import batches
 from skeegformer.explain.methods import METHODS
-from skeegformer.plotting import FaithfulnessDisplay
+from skeegformer.nn import EEGTransformer
+from skeegformer.plotting.faithfulness import draw_curves
+from skeegformer.training._batches import rows_by_subject
 
 # Rank correlations from here on: maps of a model that has learnt nothing are like the map, and
 # the order of single channels' effects agrees with it.
@@ -57,13 +58,11 @@ class Faithfulness:
     certain, which happens in insertion where a model uses channels together.
     ``lerf_minus_morf`` is how much higher the probability stays when the least relevant channels go
     first (LeRF) and not the most relevant ones (MoRF). ``permutation_correlation`` is Spearman's
-    over channels with what single channels do when they are permuted, and ``permutation_top5`` the
-    share of its first five channels that the map's first five have.
+    over channels with what single channels do when they are permuted.
     ``randomized_model`` is the mean rank correlation with maps of models with random parameters,
     ``randomized_models`` that of these maps with each other, and ``amplitude_correlation`` that of
     the map with the channels' standard deviations: a random model has a map as well, which follows
-    from the data alone. ``randomized_labels`` is the rank correlation with the map of a model that
-    was trained on shuffled labels.
+    from the data alone.
     """
 
     curves: pd.DataFrame
@@ -71,20 +70,20 @@ class Faithfulness:
     verdict: str
     passed: dict
 
-    def plot(self, **kwargs):
-        """Draw the curves.
+    def plot(self, ax=None):
+        """Draw the curves, between a random order and an oracle.
 
         Parameters
         ----------
-        **kwargs : dict
-            Passed to `FaithfulnessDisplay.plot`.
+        ax : sequence of matplotlib.axes.Axes or None, default=None
+            Two; None makes a figure, with the verdict below.
 
         Returns
         -------
-        FaithfulnessDisplay
-            Drawn.
+        ndarray of matplotlib.axes.Axes of shape (2,)
+            Deletion and insertion.
         """
-        return FaithfulnessDisplay(self.curves, verdict=self.verdict).plot(**kwargs)
+        return draw_curves(self.curves, self.verdict, ax)
 
     def __repr__(self):
         width = max(map(len, self.figures))
@@ -98,7 +97,6 @@ def evaluate(
     truth=None,
     n_repeats=3,
     n_randomizations=3,
-    label_randomization=False,
     max_epochs=100,
     random_state=None,
 ):
@@ -106,8 +104,8 @@ def evaluate(
 
     Channels are replaced, most important first (deletion), or put into another epoch
     (insertion) [1]_ [2]_; the probability of the explained class has to fall, or rise,
-    faster than with a random order. The map has to change when the model's parameters, or
-    the labels that it learns, are random [3]_, and is compared with what single channels do.
+    faster than with a random order. The map has to change when the model's parameters are
+    random [3]_, and is compared with what single channels do.
 
     Parameters
     ----------
@@ -117,8 +115,6 @@ def evaluate(
         How many other epochs (of the same subject where known) channels are taken from.
     n_randomizations : int, default=3
         How many models with random parameters; 0 leaves that test out.
-    label_randomization : bool, default=False
-        Whether a clone of the classifier is trained on shuffled labels of the explained epochs.
     max_epochs : int, default=100
         How many epochs maps are tested on, drawn at random with classes (true ones where known) as
         frequent as in all epochs; the cost grows with them.
@@ -163,8 +159,6 @@ def evaluate(
             "The test replaces channels by those of other epochs, but this explanation has only "
             "one epoch; explain more."
         )
-    if label_randomization and self.y is None:
-        raise ValueError("label_randomization=True shuffles true labels: pass y to explain.")
     explanation = self
     if len(self) > max_epochs:
         explanation = self.select(_draw(self, max_epochs, rng))
@@ -179,9 +173,6 @@ def evaluate(
     points, figures = _compare_orders(explanation, curves, truth)
     drops = curves.drops.mean(axis=0)
     figures["permutation_correlation"] = _rank_correlation(mean_map, drops)
-    k = min(5, len(drops))
-    common = set(np.argsort(mean_map)[-k:]) & set(np.argsort(drops)[-k:])
-    figures["permutation_top5"] = len(common) / k
     if n_randomizations:
         models = [randomized_classifier(self, rng) for _ in range(n_randomizations)]
         maps = [_map_by(explanation, model) for model in models]
@@ -191,9 +182,6 @@ def evaluate(
             figures["randomized_models"] = np.mean(among)
         amplitudes = explanation.source.data.std(axis=2).mean(axis=0)
         figures["amplitude_correlation"] = _rank_correlation(mean_map, amplitudes)
-    if label_randomization:
-        other = _map_by(explanation, classifier_of_shuffled_labels(self, rng))
-        figures["randomized_labels"] = _rank_correlation(mean_map, other)
     figures = {name: float(value) for name, value in figures.items()}
     passed, verdict, disagreement = _judge(explanation, figures)
     if disagreement:
@@ -234,7 +222,9 @@ def _compare_orders(explanation, curves, truth):
             points.append(curves.table(curve, name, found))
     reverse = curves.curve(-explanation.values, "deletion").mean()
     if explanation.y is not None:
-        figures["balanced_accuracy"] = balanced_accuracy(explanation.y, explanation.predictions)
+        known = {"labels": np.unique(explanation.y), "average": "macro"}
+        score = recall_score(explanation.y, explanation.predictions, **known)
+        figures["balanced_accuracy"] = score
     for curve, sign in (("deletion", -1), ("insertion", 1)):
         own, random, best = (areas[curve, name] for name in orders)
         figures[f"{curve}_area"] = own.mean()
@@ -251,6 +241,49 @@ def _compare_orders(explanation, curves, truth):
     return pd.concat(points, ignore_index=True), figures
 
 
+def randomize_parameters(network, data=None, random_state=None):
+    """Copy a network and draw every one of its parameters anew.
+
+    Each tensor gets normal values with its own mean and standard deviation, so that the signal
+    keeps its size on the way through the layers. How signals are standardised stays. What an
+    `EEGTransformer` has learnt of its sources, their power and their usual tokens, is measured anew
+    where there are epochs.
+    """
+    rng = check_random_state(random_state)
+    network = copy.deepcopy(network).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            spread = float(parameter.std()) if parameter.numel() > 1 else 0.0
+            # What is constant, such as biases that never moved, gets a little spread as well.
+            values = rng.normal(float(parameter.mean()), max(spread, 0.02), parameter.shape)
+            parameter.copy_(torch.as_tensor(values))
+        if not isinstance(network, EEGTransformer):
+            return network
+        network.source_power.fill_(1)
+        network.usual_tokens.zero_()
+        if data is not None:
+            network.learn_powers(batches(network, data))
+            sources = (network.gather(network.prepare(x)) for x in batches(network, data))
+            network.usual_tokens.copy_(torch.cat(list(map(network.tokens, sources))).mean(dim=0))
+    return network
+
+
+def randomized_classifier(explanation, random_state):
+    """Copy the explained classifier with random parameters, which knows the same subjects."""
+    source = explanation.source
+    classifier = copy.copy(source.classifier)
+    classifier.net_ = copy.copy(classifier.net_)
+    network = randomize_parameters(classifier.net_.module_, source.data, random_state)
+    classifier.net_.module_ = network
+    if source.means is not None:
+        powers = classifier._raw_tokens(source.data)[:, :, 0].double()
+        classifier.subject_means_ = {
+            name: powers[rows].mean(dim=0).float().numpy()
+            for name, rows in rows_by_subject(explanation.subjects, len(powers)).items()
+        }
+    return classifier
+
+
 def _map_by(explanation, classifier):
     """Explain the same epochs by the same method with another model: the mean over epochs."""
     from skeegformer.explain.explainer import AttentionExplainer  # which imports this module
@@ -263,7 +296,7 @@ def _map_by(explanation, classifier):
     explainer.set_params(**known)
     channels = {"ch_names": explanation.ch_names, "info": explanation.info}
     data, y = explanation.source.data, explanation.y
-    fields, _ = attribute(explainer, classifier, data, y, explanation.subjects, channels)
+    fields, _ = explainer._attribute(classifier, data, y, explanation.subjects, channels)
     return fields["token_values"].sum(axis=-1).mean(axis=0)
 
 
@@ -302,16 +335,9 @@ def _judge(explanation, figures):
     if "randomized_model" in figures:
         passed["randomization"], sentence = _judge_randomization(figures)
         sentences.append(sentence)
-    if "randomized_labels" in figures:
-        sentences.append(
-            "The map of a model that was trained on shuffled labels has a rank correlation of "
-            f"{figures['randomized_labels']:.2f} with this one."
-        )
     label, correlation = METHODS[explanation.method].label, figures["permutation_correlation"]
     comparison = (
-        f"the rank correlation of the {label} map with permutation importance is "
-        f"{correlation:.2f}, and its first five channels have {figures['permutation_top5']:.0%} of "
-        "the five whose permutation changes most"
+        f"the rank correlation of the {label} map with permutation importance is {correlation:.2f}"
     )
     disagreement = None
     if correlation < _AGREEMENT:

@@ -3,7 +3,7 @@
 import mne
 import numpy as np
 from sklearn.metrics import check_scoring
-from sklearn.utils import check_random_state
+from sklearn.utils import Bunch, check_random_state
 
 from skeegformer._validation import (
     as_epochs,
@@ -14,7 +14,7 @@ from skeegformer._validation import (
     validate_groups,
 )
 from skeegformer.explain._electrodes import neighborhoods
-from skeegformer.explain._perturbation import importance_bunch, shuffled_orders
+from skeegformer.explain._perturbation import shuffled_orders
 
 
 def channel_permutation_importance(
@@ -112,4 +112,9 @@ def channel_permutation_importance(
             changed[:, channels] = data[order][:, channels]
             importances[s, repeat] = intact - score(changed)
         changed[:, channels] = data[:, channels]
-    return importance_bunch(importances, names)
+    return Bunch(
+        importances=importances,
+        importances_mean=importances.mean(axis=1),
+        importances_std=importances.std(axis=1),
+        names=names,
+    )

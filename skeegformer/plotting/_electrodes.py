@@ -14,7 +14,7 @@ _SAME_PLACE = 1e-3  # m
 _N_CONTOURS = 6
 
 
-def usable_electrodes(info, least=3):
+def usable_electrodes(info):
     """Find the channels that have a place of their own, and warn of others in a sentence."""
     names = [] if info is None else info["ch_names"]
     positions = _positions(info) if names else np.empty((0, 3))
@@ -29,9 +29,9 @@ def usable_electrodes(info, least=3):
             left_out.append(f"{name} (in the place of {names[near[0]]})")
         else:
             kept.append(k)
-    if len(kept) < least:
+    if len(kept) < 3:
         raise ValueError(
-            f"A head needs at least {least} electrodes in places of their own, and of "
+            f"A head needs at least 3 electrodes in places of their own, and of "
             f"{len(names)} channels {len(kept)} are: fit the classifier on Epochs with a montage "
             "(epochs.set_montage), or give explain an info=."
         )

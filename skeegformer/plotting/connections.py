@@ -4,10 +4,9 @@ from dataclasses import KW_ONLY, dataclass
 
 import mne
 import numpy as np
-import pandas as pd
 
 from skeegformer._utils.files import check_output_file, replacing
-from skeegformer._validation import check_count, check_one_of
+from skeegformer._validation import check_count
 from skeegformer.plotting._connections_html import connections_figure
 from skeegformer.plotting._electrodes import head_layout, on_sphere, usable_electrodes
 from skeegformer.plotting._style import (
@@ -21,17 +20,14 @@ from skeegformer.plotting._style import (
 
 _DIRECTED = (
     "Arrows run from the key, the channel that is attended to, to the query, the channel "
-    "that attends: the way that information takes."
+    "that attends: the way that information takes. Shown is what exceeds the mean over all other "
+    "queries of the same key."
 )
 _SYMMETRIC = (
     "Lines join channels from which the model takes the same sources, by their sum or by their "
-    "difference; they have no direction."
+    "difference; they have no direction. Shown is what exceeds the sum of one number for each of "
+    "the two channels."
 )
-_BEYOND = {
-    None: "Values are shown as they are.",
-    "key": "Shown is what exceeds the mean over all other queries of the same key.",
-    "channel": "Shown is what exceeds the sum of one number for each of the two channels.",
-}
 _CAUTION = "Attention tells where the model looks; it is no connection in the brain."
 
 
@@ -40,6 +36,10 @@ class ConnectionDisplay:
     """The strongest connections between channels, on a head.
 
     `plot` draws a figure, `to_html` writes an interactive page that works without a network.
+    Rollout is dominated by keys that every channel looks at, so what is drawn is a difference: from
+    each connection the mean over all other queries of its key is subtracted, which leaves what one
+    channel takes from another beyond what all take from it. From symmetric matrices, what a sum of
+    one number for each of the two channels explains (least squares) is subtracted.
     Electrodes without a position, or where another one is, are left out with a warning.
 
     Parameters
@@ -51,12 +51,6 @@ class ConnectionDisplay:
         Names and positions of the channels, in the order of the matrices.
     titles : sequence of str or None, default=None
         A title for each matrix.
-    baseline : {"channel", None}, default="channel"
-        What is subtracted. Rollout is dominated by keys that every channel looks at; "channel"
-        subtracts, from each connection, the mean over all other queries of its key, which leaves
-        what one channel takes from another beyond what all take from it. From symmetric matrices
-        it subtracts what a sum of one number for each of the two channels explains (least
-        squares). None subtracts nothing.
     unit : str, default="share of attention (%)"
         Unit of the values.
 
@@ -67,7 +61,7 @@ class ConnectionDisplay:
     directed_ : bool
         Whether connections have a direction.
     strengths_ : ndarray of shape (n_maps, n_kept, n_kept)
-        What is drawn: the values after subtracting the baseline; 0 on the diagonal.
+        What is drawn; 0 on the diagonal.
     caption_ : str
         How to read the figure.
     figure_, axes_, ax_ : Figure, ndarray of Axes of shape (n_maps,), Axes
@@ -76,8 +70,8 @@ class ConnectionDisplay:
     Raises
     ------
     ValueError
-        If matrices and channels do not fit, values are not finite, positions are missing, or
-        the baseline needs more channels than there are.
+        If matrices and channels do not fit, values are not finite, or fewer than three electrodes
+        have a position.
 
     Examples
     --------
@@ -91,8 +85,8 @@ class ConnectionDisplay:
     >>> rest, task = np.random.default_rng(0).random((2, 4, 4))
     >>> task[3, 1] += 2  # Pz takes more from C3
     >>> display = ConnectionDisplay([rest, task], info, ["rest", "task"]).plot(top=5)
-    >>> strongest = display.to_dataframe().iloc[0]
-    >>> print(strongest["source"], "to", strongest["target"])
+    >>> query, key = np.unravel_index(display.strengths_[1].argmax(), (4, 4))
+    >>> print(info.ch_names[key], "to", info.ch_names[query])
     C3 to Pz
     """
 
@@ -100,58 +94,22 @@ class ConnectionDisplay:
     info: mne.Info
     titles: list[str] | None = None
     _: KW_ONLY
-    baseline: str | None = "channel"
     unit: str = "share of attention (%)"
 
     def __post_init__(self):
-        check_one_of("baseline", self.baseline, ("channel", None))
-        self.kept_, missing = usable_electrodes(self.info, least=2)
-        n_chans = len(self.info["ch_names"])
+        self.kept_, missing = usable_electrodes(self.info)
+        n_chans, n_kept = len(self.info["ch_names"]), len(self.kept_)
         values, self._titles = as_maps(self.matrices, self.titles, (n_chans, n_chans))
-        self._values = values[:, self.kept_][:, :, self.kept_]
+        values = values[:, self.kept_][:, :, self.kept_]
         self._info = mne.pick_info(self.info, self.kept_)
         self._names = list(self._info["ch_names"])
-        self.directed_ = not np.allclose(self._values, self._values.swapaxes(1, 2))
-        self.strengths_ = _subtract(self._values, self.baseline, directed=self.directed_)
-        n_kept = len(self.kept_)
-        self._pairs = np.nonzero(
-            ~np.eye(n_kept, dtype=bool) if self.directed_ else np.tri(n_kept, k=-1, dtype=bool)
-        )
+        self.directed_ = not np.allclose(values, values.swapaxes(1, 2))
+        self.strengths_ = _beyond_single_channels(values, directed=self.directed_)
         self.strengths_[:, range(n_kept), range(n_kept)] = 0
-        beyond = "key" if self.directed_ and self.baseline == "channel" else self.baseline
         reading = _DIRECTED if self.directed_ else _SYMMETRIC
-        self.caption_ = " ".join(filter(None, [reading, _BEYOND[beyond], _CAUTION, missing]))
+        self.caption_ = " ".join(filter(None, [reading, _CAUTION, missing]))
 
-    def to_dataframe(self):
-        """List all connections between different channels, the strongest first.
-
-        Returns
-        -------
-        pandas.DataFrame
-            ``condition`` (the title), ``source`` (the key), ``target`` (the query), ``value``
-            and ``strength``, which is the value after subtracting the baseline. Sorted by the
-            size of the strength, whatever its sign. Without direction each pair is listed once.
-        """
-        queries, keys = self._pairs
-        names = np.array(self._names, dtype=object)
-        parts = [
-            pd.DataFrame(
-                {
-                    "condition": title,
-                    "source": names[keys],
-                    "target": names[queries],
-                    "value": values[queries, keys],
-                    "strength": strengths[queries, keys],
-                }
-            )
-            for title, values, strengths in zip(
-                self._titles, self._values, self.strengths_, strict=True
-            )
-        ]
-        table = pd.concat(parts, ignore_index=True)
-        return table.sort_values("strength", key=abs, ascending=False, ignore_index=True)
-
-    def plot(self, ax=None, *, top=30, names=True):
+    def plot(self, ax=None, *, top=30):
         """Draw the strongest connections of each matrix, seen from above.
 
         Parameters
@@ -160,8 +118,6 @@ class ConnectionDisplay:
             One for each matrix; None makes a figure.
         top : int, default=30
             How many connections are drawn in each.
-        names : bool, default=True
-            Whether to write the names of the channels that are connected.
 
         Returns
         -------
@@ -187,11 +143,10 @@ class ConnectionDisplay:
         for axes, title, edges in zip(self.axes_, self._titles, heads, strict=True):
             _draw_head(axes, places)
             _draw_edges(axes, edges, places, scale, directed=self.directed_)
-            if names:
-                connected = sorted({k for query, key, _ in edges for k in (query, key)})
-                look = {"fontsize": 7, "color": ink(), "halo": self.figure_.get_facecolor()}
-                shown = [self._names[k] for k in connected]
-                write_names(axes, shown, places[connected], offset=4, outward=True, **look)
+            connected = sorted({k for query, key, _ in edges for k in (query, key)})
+            look = {"fontsize": 7, "color": ink(), "halo": self.figure_.get_facecolor()}
+            shown = [self._names[k] for k in connected]
+            write_names(axes, shown, places[connected], offset=4, outward=True, **look)
             axes.set_title(title, parse_math=False)
         bar = self.figure_.colorbar(scale, ax=list(self.axes_), shrink=0.6, pad=0.02)
         bar.set_label(self._label, fontsize="small", parse_math=False)
@@ -252,8 +207,7 @@ class ConnectionDisplay:
 
     @property
     def _label(self):
-        """Name what the colours mean."""
-        return self.unit if self.baseline is None else f"{self.unit}, beyond the channels' own"
+        return f"{self.unit}, beyond the channels' own"
 
     def _scale(self, heads, *, dark):
         """Return the colours of strengths: the larger, the farther from the background."""
@@ -272,26 +226,19 @@ class ConnectionDisplay:
 
     def _strongest(self, top):
         """Choose connections (query, key, strength) of each matrix, the strongest first."""
-        queries, keys = self._pairs
+        ones = np.ones(self.strengths_.shape[1:], dtype=bool)
+        queries, keys = np.nonzero(ones if self.directed_ else np.tril(ones))
         heads = []
         for matrix in self.strengths_:
-            sizes = abs(matrix[queries, keys])
-            order = np.argsort(-sizes, kind="stable")[:top]
-            found = [(int(queries[k]), int(keys[k])) for k in order if sizes[k] > 0]
-            heads.append([(query, key, float(matrix[query, key])) for query, key in found])
+            order = np.argsort(-abs(matrix[queries, keys]), kind="stable")[:top]
+            found = zip(queries[order].tolist(), keys[order].tolist(), strict=True)
+            heads.append([(*pair, float(matrix[pair])) for pair in found if matrix[pair]])
         return heads
 
 
-def _subtract(matrices, baseline, *, directed):
-    """Subtract the baseline."""
-    if baseline is None:
-        return matrices.copy()
+def _beyond_single_channels(matrices, *, directed):
+    """Subtract what follows from single channels: keys of all queries, or a sum for each pair."""
     n_chans = matrices.shape[1]
-    if n_chans < 3:
-        raise ValueError(
-            "baseline='channel' compares the connections of a channel, and needs at least 3 "
-            f"channels, not {n_chans}; use baseline=None."
-        )
     others = matrices * ~np.eye(n_chans, dtype=bool)
     if directed:
         # Leaving out the connection itself: the mean then does not depend on it.
