@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from prepared import SUBJECTS
-from scipy.stats import spearmanr
+from scipy.stats import sem, spearmanr, t
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
@@ -28,7 +28,6 @@ from skeegformer import (
     load_eegmmi,
 )
 from skeegformer._utils.files import replacing
-from skeegformer.explain._statistics import bootstrap_intervals
 
 RESULT = Path(__file__).parent / "results" / "recorded_maps.md"
 OCCIPUT = ["O1", "Oz", "O2", "PO7", "PO3", "POz", "PO4", "PO8", "Iz"]
@@ -71,7 +70,7 @@ def rows(task, maps):
         expected = seeds[0].columns.isin(names)
         everybody = pd.concat(seeds).groupby(level=0).mean()
         aucs = [roc_auc_score(expected, values) for values in everybody.to_numpy()]
-        interval = bootstrap_intervals(pd.DataFrame(aucs), random_state=0).iloc[0]
+        low, high = t.interval(0.95, len(aucs) - 1, np.mean(aucs), sem(aucs))
         means = [one.mean() for one in seeds]
         agreement = [spearmanr(a, b).statistic for a, b in combinations(means, 2)]
         mean = everybody.mean()

@@ -62,7 +62,7 @@ class TopomapDisplay:
 
     See Also
     --------
-    ChannelBarDisplay : The same values with intervals, and without need of positions.
+    skeegformer.Explanation.plot_bars : The same values with intervals, without positions.
 
     Examples
     --------
