@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import mne
 import numpy as np
 import pytest
 import torch
@@ -108,6 +109,14 @@ def test_weights_are_those_of_the_class_token(suppressed):
     assert str(found).startswith("40 sources, with their shares of the attention:\n  ")
     assert len(found.times) == network.n_windows
     assert found.times[0] == pytest.approx((network.window - 1) / 2 / network.rate)
+
+
+def test_times_are_those_of_the_epochs(suppressed):
+    classifier, explanation, _ = suppressed
+    data = 1e-6 * explanation.source.data[:2]
+    X = mne.EpochsArray(data, classifier.info_, tmin=-0.2, verbose="ERROR")
+    later = AttentionExplainer().explain(classifier, X).patterns(n_sources=1)
+    np.testing.assert_allclose(later.times, explanation.patterns(n_sources=1).times - 0.2)
 
 
 def test_figures_of_patterns_and_what_has_none(suppressed):

@@ -70,6 +70,9 @@ class ClusterTest:
     def __repr__(self):
         first, second = self.conditions
         kind = "sign flips" if self.paired else "random divisions into groups"
+        n_possible = round(1 / self.smallest_possible_p)
+        if n_possible < self.n_permutations:
+            kind += f", of {n_possible} that there are"
         design = "who have both, paired" if self.paired else "in two groups, independent samples"
         said = (
             f"{first} against {second}: cluster permutation test over {self.n_subjects} subjects "

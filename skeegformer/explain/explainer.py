@@ -187,7 +187,7 @@ class AttentionExplainer(BaseEstimator):
             part_kind=self.parts,
             subjects=subjects,
             settings=params | fields.pop("settings", {}),
-            source=Source(copy.copy(classifier), data, means),
+            source=Source(copy.copy(classifier), data, means, getattr(X, "tmin", 0.0)),
             **channels,
             **fields,
         )

@@ -30,11 +30,15 @@ PER_EPOCH = ("token_values", "probabilities", "y", "targets", "subjects", "conne
 
 @dataclass(frozen=True)
 class Source:
-    """A copy of the classifier, epochs as they enter its network, and what they are centred on."""
+    """A copy of the classifier, epochs as they enter its network, and what they are centred on.
+
+    `tmin` is the time of their first sample in seconds.
+    """
 
     classifier: Any
     data: np.ndarray
     means: np.ndarray | None = None
+    tmin: float = 0.0
 
     def select(self, epochs):
         """Keep some epochs, by their indices."""

@@ -42,7 +42,7 @@ class SourcePatterns:
     spectra : ndarray of shape (n_sources, n_freqs)
         Amplitude spectrum of the source in these epochs; its maximum is 1.
     times : ndarray of shape (n_windows,)
-        Middle of each window, in seconds from the start of the epoch.
+        Middle of each window in seconds, as ``times`` of Epochs; of arrays, from their start.
     weights : ndarray of shape (n_sources, 2, n_windows)
         By what the log odds of the class grow with the log power, and with the mean, in a window;
         gains of the network are in it.
@@ -158,7 +158,7 @@ def patterns(self, n_sources=5):
         frequencies=np.linspace(0, network.rate / 2, _N_FREQUENCIES),
         responses=(response / gain).numpy(),
         spectra=np.sqrt(power / power.max(axis=1, keepdims=True).clip(1e-30)),
-        times=middles / network.rate,
+        times=self.source.tmin + middles / network.rate,
         weights=odds.numpy(),
         classes=classifier.classes_[codes.numpy()],
         tokens=np.array(["log power", "mean"])[kinds.numpy()],

@@ -90,7 +90,7 @@ def _draw_weights(axes, sources):
             panel.plot(times, values, line, **style)
         panel.set_ylim(-limit, limit)
         panel.set_ylabel("weight", fontsize="small")
-        _share_x(panel, axes[-1], "time from start of epoch (s)")
+        _share_x(panel, axes[-1], "time (s)")
     axes[0].legend(fontsize="x-small", frameon=False, ncols=2, loc="best")
 
 

@@ -71,10 +71,12 @@ def mirror_pairs(channels):
     pairs, problem = _pairs_by_name(names, places)
     if problem is None:
         return pairs
-    if len(places) < len(names):
+    unknown = [name for name in names if name not in places]
+    if unknown:
+        which = f"of {', '.join(unknown[:5])} " if places else ""
         raise ValueError(
-            f"{problem} (C3 and C4 are partners, Cz stays), and positions are not known: drop "
-            "what has no partner, rename channels, or pass Epochs with a montage."
+            f"{problem} (C3 and C4 are partners, Cz stays), and positions {which}are not known: "
+            "drop what has no partner or is no EEG, rename channels, or pass Epochs with a montage."
         )
     return _pairs_by_position(names, np.array(list(places.values())))
 
