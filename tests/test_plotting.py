@@ -9,7 +9,6 @@ import pytest
 from explanation_factory import CH_NAMES, make_explanation, make_info
 from scipy.interpolate import RegularGridInterpolator
 
-from skeegformer.explain import plot_topomaps
 from skeegformer.plotting import TopomapDisplay
 from skeegformer.plotting._electrodes import head_layout
 
@@ -30,27 +29,6 @@ def test_a_map_for_each_class_with_joint_limits(explanation):
     assert display.colorbar_.ax.get_ylabel() == "share of attention (%)"
     predicted = replace(explanation, y=None).plot_topomap().titles
     assert predicted == ["left (predicted)", "right (predicted)"]
-
-
-def test_maps_of_several_explanations_beside_each_other(explanation):
-    """A column for each and a row for each class of which all have epochs."""
-    both = {"all": explanation, "confident": explanation.select(explanation.y == "left")}
-    display = plot_topomaps(both)
-    means = [one.class_means()["left"] for one in both.values()]
-    np.testing.assert_array_equal(display.values, 100 * np.array(means))
-    assert display.titles == [("left", "all"), ("left", "confident")]
-    assert display.images_[0].get_clim() == display.images_[1].get_clim()
-    both["confident"] = explanation.select(np.arange(10))
-    display = plot_topomaps(both, difference=("left", "right"))
-    assert len(display.axes_) == 6
-    means = both["confident"].class_means()
-    difference = 100 * (means["left"] - means["right"])
-    np.testing.assert_array_equal(display.differences[1], difference)
-    other = explanation.select(label="right")
-    with pytest.raises(ValueError, match="No class has epochs in all of a, b"):
-        plot_topomaps({"a": explanation.select(label="left"), "b": other})
-    with pytest.raises(ValueError, match="differ in method, and cannot be compared"):
-        plot_topomaps({"a": explanation, "b": replace(other, method="occlusion")})
 
 
 def test_one_map_for_all_and_one_for_each_subject(explanation):

@@ -1,6 +1,5 @@
 """Attributions by attention, gradients and perturbation, their tests and statistics."""
 
-from skeegformer.explain._figures import plot_topomaps
 from skeegformer.explain.clusters import ClusterTest
 from skeegformer.explain.explainer import AttentionExplainer
 from skeegformer.explain.explanation import Explanation, concatenate_explanations
@@ -18,5 +17,4 @@ __all__ = [
     "SourcePatterns",
     "channel_permutation_importance",
     "concatenate_explanations",
-    "plot_topomaps",
 ]

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 
 from skeegformer._validation import check_count, check_one_of
-from skeegformer.explain._inputs import check_alike
 from skeegformer.explain._statistics import bootstrap_intervals, subject_means
 from skeegformer.explain.methods import METHODS
 from skeegformer.plotting import ConnectionDisplay, TopomapDisplay
@@ -48,61 +47,6 @@ def plot_topomap(self, by="class", *, difference=None, **kwargs):
     else:
         means, differences = _means(self, self.values, by, difference)
     return TopomapDisplay(**_maps(self, means, differences), info=self.info).plot(**kwargs)
-
-
-def plot_topomaps(explanations, *, difference=None, **kwargs):
-    """Draw maps of several explanations beside each other, such as of a model for each band.
-
-    Parameters
-    ----------
-    explanations : dict of str to Explanation
-        By title: one method on the same channels and classes. Each is a column; a row is drawn
-        for each class of which all have epochs.
-    difference : tuple of (object, object) or None, default=None
-        Two of the classes: only they are drawn, and the first minus the second.
-    **kwargs : dict
-        See `TopomapDisplay.plot`: ``names``, ``vlim``, ``ax``, ...
-
-    Returns
-    -------
-    TopomapDisplay
-        With the figure in ``figure_``. All maps share their colours.
-
-    Raises
-    ------
-    ValueError
-        If they cannot be compared, there are no positions, or no class is in all of them.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")
-    >>> from skeegformer import AttentionExplainer, EEGTransformerClassifier, make_simulated_eeg
-    >>> from skeegformer.explain import plot_topomaps
-    >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, n_epochs=10, random_state=0)
-    >>> explanations = {}
-    >>> for name, h_freq in (("below 7 Hz", 7), ("below 30 Hz", 30)):
-    ...     low = X.copy().filter(None, h_freq)
-    ...     model = EEGTransformerClassifier(max_epochs=2, random_state=0).fit(low, y)
-    ...     explanations[name] = AttentionExplainer().explain(model, low, y)
-    >>> len(plot_topomaps(explanations, difference=("left", "right")).axes_)
-    6
-    """
-    found = list(explanations.values())
-    check_alike(found, ("method", "ch_names", "classes"), "compared")
-    parts = [_means(one, one.values, "class", difference) for one in found]
-    means, differences = (
-        {
-            (title, name): maps[title]
-            for title in both[0]
-            if all(title in maps for maps in both)
-            for name, maps in zip(explanations, both, strict=True)
-        }
-        for both in zip(*parts, strict=True)
-    )
-    if not means:
-        raise ValueError(f"No class has epochs in all of {', '.join(explanations)}.")
-    return TopomapDisplay(**_maps(found[0], means, differences), info=found[0].info).plot(**kwargs)
 
 
 def plot_bars(self, *, n_top=20, ax=None):
@@ -239,6 +183,9 @@ def _means(explanation, values, by, difference=None):
     form = "{}"
     if by is None:
         title = f"all {len(values)} epochs"
+        if explanation.subjects is not None:
+            n_subjects = len(np.unique(explanation.subjects))
+            title += f" of {n_subjects} {'person' if n_subjects == 1 else 'people'}"
         if len(values) == 1:
             title = f"one epoch, predicted: {explanation.predictions[0]}"
         means = {title: values.mean(axis=0)}
