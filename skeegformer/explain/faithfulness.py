@@ -241,13 +241,12 @@ def _compare_orders(explanation, curves, truth):
     return pd.concat(points, ignore_index=True), figures
 
 
-def randomize_parameters(network, data=None, random_state=None):
+def randomize_parameters(network, data, random_state):
     """Copy a network and draw every one of its parameters anew.
 
     Each tensor gets normal values with its own mean and standard deviation, so that the signal
     keeps its size on the way through the layers. How signals are standardised stays. What an
-    `EEGTransformer` has learnt of its sources, their power and their usual tokens, is measured anew
-    where there are epochs.
+    `EEGTransformer` has learnt of its sources, powers and usual tokens, is measured anew.
     """
     rng = check_random_state(random_state)
     network = copy.deepcopy(network).eval()
@@ -260,11 +259,9 @@ def randomize_parameters(network, data=None, random_state=None):
         if not isinstance(network, EEGTransformer):
             return network
         network.source_power.fill_(1)
-        network.usual_tokens.zero_()
-        if data is not None:
-            network.learn_powers(batches(network, data))
-            sources = (network.gather(network.prepare(x)) for x in batches(network, data))
-            network.usual_tokens.copy_(torch.cat(list(map(network.tokens, sources))).mean(dim=0))
+        network.learn_powers(batches(network, data))
+        sources = (network.gather(network.prepare(x)) for x in batches(network, data))
+        network.usual_tokens.copy_(torch.cat(list(map(network.tokens, sources))).mean(dim=0))
     return network
 
 

@@ -77,7 +77,7 @@ def _head(go):
     polar, turn = np.meshgrid(np.linspace(0, 2.1, 15), np.linspace(0, 2 * np.pi, 31))
     sphere = np.sin(polar) * np.cos(turn), np.sin(polar) * np.sin(turn), np.cos(polar)
     nose = [[-0.16, 0.98, -0.1], [0.16, 0.98, -0.1], [0, 0.9, 0.3], [0, 1.22, -0.1]]
-    x, y, z = 0.96 * np.concatenate([np.reshape(sphere, (3, -1)).T, nose]).T
+    x, y, z = 0.94 * np.concatenate([np.reshape(sphere, (3, -1)).T, nose]).T
     light = {"ambient": 0.9, "diffuse": 0.2, "specular": 0.02}
     look = {"alphahull": 0, "color": "#e9e2dc", "hoverinfo": "skip", "lighting": light}
     return go.Mesh3d(x=x, y=y, z=z, **look)
