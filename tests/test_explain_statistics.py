@@ -77,14 +77,8 @@ def test_subject_means_are_those_of_pandas(info):
     np.testing.assert_allclose(parts["b"].loc[2], values[subjects == 2, :, 1].mean(axis=0))
     predicted = explanation.subject_means(by=explanation.predictions)
     pd.testing.assert_frame_equal(predicted["left"], whole)  # all are predicted left
-
-
-def test_a_subject_counts_once_however_many_epochs_it_has():
-    values = np.repeat([[0.0], [1.0]], [97, 3], axis=0)
-    subjects = np.repeat(["many", "one", "two", "three"], [97, 1, 1, 1])
-    explanation = make_explanation(values, None, subjects)
     intervals = explanation.confidence_intervals(by=None, random_state=0)
-    assert intervals["mean"].to_dict() == {"channel 0": 0.75}
+    np.testing.assert_allclose(intervals["mean"], whole.mean())  # not that of all epochs
 
 
 def test_a_subject_counts_once_however_many_models_explain_it(info):
@@ -241,9 +235,8 @@ def test_neighbours_are_those_of_the_montage_and_equal_seeds_give_equal_p_values
 def test_channels_without_variance_have_finite_t(info):
     """One channel is the same in both conditions, one differs by the same in all subjects."""
     explanation = null_explanation(info, np.random.default_rng(0))
-    values = explanation.token_values
-    values[:, :2] = 0.3
-    values[:, 2, 0] = np.where(explanation.y == "left", 1.3, 0.3)
+    explanation.token_values[:, :3] = 0.3
+    explanation.token_values[explanation.y == "left", 2] = 1.3
     test = explanation.compare("left", "right", n_permutations=40, random_state=0)
     assert np.isfinite(test.t_values).all()
     assert test.t_values[:3].tolist() == [0, 0, 1000]
@@ -273,11 +266,6 @@ def test_too_few_subjects_are_told_what_they_cannot_show(info):
     one = explanation.select(subject=0)
     with pytest.raises(ValueError, match="1 of 1 subjects have epochs of both 'left' and 'right'"):
         one.compare("left", "right")
-    with (
-        pytest.warns(match="Subjects 0, 1, 2, 3, 4 have no"),
-        pytest.raises(ValueError, match="0 of 5 subjects have"),
-    ):
-        explanation.select(label="left").compare("left", "right")
 
 
 def test_parts_can_be_compared():
@@ -339,23 +327,18 @@ def test_p_values_of_groups_are_those_of_every_division():
 def test_no_p_is_below_the_smallest_that_few_subjects_allow(info):
     """3 + 3 subjects, whose own division comes up again and again among the permutations."""
     rng = np.random.default_rng(6)
+    explanation, group, _ = _groups(info, rng, 3, 3)
+    few = explanation.subjects <= 3
+    with pytest.raises(ValueError, match="3 subjects have epochs of 'patient' and 1 others"):
+        explanation.select(few).compare("patient", "control", by=group[few])
     for seed in range(10):
         values = rng.normal(size=(6, len(info["ch_names"])))
         explanation = make_explanation(values, np.repeat(CLASSES, 3), np.arange(6), info=info)
-        with pytest.warns(UserWarning, match="smallest possible p is 0.1"):
+        with pytest.warns(UserWarning, match="With 6 subjects the smallest possible p is 0.1"):
             test = explanation.compare("left", "right", n_permutations=200, random_state=seed)
         assert test.smallest_possible_p == 0.1
         assert not test.mask.any()
         assert (test.p_values > 0.07).all()
-
-
-def test_what_groups_of_subjects_refuse(info):
-    explanation, group, _ = _groups(info, np.random.default_rng(0), 3, 3)
-    with pytest.warns(UserWarning, match="With 6 subjects the smallest possible p is 0.1"):
-        explanation.compare("patient", "control", by=group)
-    few = explanation.subjects <= 3
-    with pytest.raises(ValueError, match="3 subjects have epochs of 'patient' and 1 others"):
-        explanation.select(few).compare("patient", "control", by=group[few])
 
 
 @pytest.mark.parametrize("by", ["class", "group"])
