@@ -31,6 +31,9 @@ def explained():
     classifier = EEGTransformerClassifier(sfreq=160.0, random_state=0).fit(X, y)
     X, y = _data(60, 1)
     assert classifier.score(X, y) > 0.9
+    importances = AttentionExplainer().explain(classifier, X).feature_importances_
+    assert importances.argmax() == INFORMATIVE
+    assert importances[INFORMATIVE] > 2 / N_CHANS
     return AttentionExplainer("occlusion", random_state=0).explain(classifier, X, y)
 
 

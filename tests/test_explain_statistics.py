@@ -14,6 +14,7 @@ from skeegformer.explain import Explanation, concatenate_explanations
 from skeegformer.explain._statistics import bootstrap_intervals
 
 CLASSES = np.array(["left", "right"])
+NEAR = ["C3", "C1", "C5", "FC3", "CP3"]
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +45,6 @@ def spatial_noise(info, shape, rng, length=0.04):
     covariance = np.exp(-(cdist(positions, positions) ** 2) / (2 * length**2))
     root = np.linalg.cholesky(covariance + 1e-6 * np.eye(len(positions)))
     return rng.normal(size=(*shape, len(positions))) @ root.T
-
-
-def _places(info, names):
-    return [info["ch_names"].index(name) for name in names.split()]
 
 
 def null_explanation(info, rng, n_subjects=12, n_epochs=3):
@@ -203,7 +200,8 @@ def test_false_alarms_stay_at_alpha(info, paired, n_runs):
 def test_a_true_difference_is_found_where_it_is(info):
     rng = np.random.default_rng(0)
     explanation = null_explanation(info, rng)
-    near, far = _places(info, "C3 C1 C5 FC3 CP3"), _places(info, "C4 C2 C6 FC4 CP4 O2")
+    near = mne.pick_channels(info["ch_names"], NEAR)
+    far = mne.pick_channels(info["ch_names"], ["C4", "C2", "C6", "FC4", "CP4", "O2"])
     left = np.flatnonzero(explanation.y == "left")
     explanation.token_values[np.ix_(left, near)] += 2.0
     test = explanation.compare("left", "right", random_state=0)
@@ -282,7 +280,7 @@ def _groups(info, rng, n_first=7, n_second=6, effect=0.0):
     """Epochs of two groups of subjects, of which one may have another map near C3."""
     groups = np.repeat(["patient", "control"], [n_first, n_second])
     values = spatial_noise(info, (len(groups), 1), rng) + spatial_noise(info, (len(groups), 4), rng)
-    near = _places(info, "C3 C1 C5 FC3 CP3")
+    near = mne.pick_channels(info["ch_names"], NEAR)
     values[np.ix_(np.flatnonzero(groups == "patient"), range(4), near)] += effect
     y, subjects = np.tile(CLASSES, 2 * len(groups)), np.repeat(np.arange(len(groups)), 4)
     explanation = make_explanation(values.reshape(-1, values.shape[-1]), y, subjects, info)

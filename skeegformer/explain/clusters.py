@@ -17,10 +17,8 @@ from skeegformer.explain._electrodes import find_adjacency
 from skeegformer.explain._statistics import ROUNDING, subject_means
 from skeegformer.explain.methods import METHODS
 
-# Where all subjects differ by the same amount t would be infinite, and so would be clusters.
-_LARGEST_T = 1000.0
-# Sums of t that differ by less than this share are equal.
-_ROUNDING_OF_T = 1e-9
+_LARGEST_T = 1000.0  # it would be infinite where all subjects differ by the same amount
+_ROUNDING_OF_T = 1e-9  # sums of t that differ by less than this share are equal
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -165,9 +163,8 @@ def compare(
 
     Notes
     -----
-    A significant cluster says that the conditions differ. It does not say that they differ
-    at each of its channels, or nowhere else: no channel was tested by itself [2]_. Shares
-    of attention add up to one, so that a rise in one place is a fall in others.
+    A significant cluster says that the conditions differ, and not that they do at each of its
+    channels, or nowhere else: no channel was tested by itself [2]_.
 
     References
     ----------
@@ -212,8 +209,7 @@ def compare(
     else:
         samples = [np.where(np.abs(one - x[0]) <= scale, x[0], one) for one in (x, z)]
     run = mne.stats.permutation_cluster_1samp_test if paired else mne.stats.permutation_cluster_test
-    t_values = _t_values(*samples)
-    smallest = 1 / min(n_possible, n_permutations)
+    t_values, smallest = _t_values(*samples), 1 / min(n_possible, n_permutations)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No clusters found")
         _, clusters, p_values, masses = run(

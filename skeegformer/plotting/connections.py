@@ -224,13 +224,15 @@ class ConnectionDisplay:
 
     def _strongest(self, top):
         """Choose connections (query, key, strength) of each matrix, the strongest first."""
-        ones = np.ones(self.strengths_.shape[1:], dtype=bool)
-        queries, keys = np.nonzero(ones if self.directed_ else np.tril(ones))
+        n_chans = len(self._names)
+        pairs = np.argwhere(np.tri(n_chans, k=n_chans if self.directed_ else 0))
         heads = []
         for matrix in self.strengths_:
-            order = np.argsort(-abs(matrix[queries, keys]), kind="stable")[:top]
-            found = zip(queries[order].tolist(), keys[order].tolist(), strict=True)
-            heads.append([(*pair, float(matrix[pair])) for pair in found if matrix[pair]])
+            order = np.argsort(-abs(matrix[tuple(pairs.T)]), kind="stable")[:top]
+            found = (
+                (query, key, float(matrix[query, key])) for query, key in pairs[order].tolist()
+            )
+            heads.append([edge for edge in found if edge[2]])
         return heads
 
 
