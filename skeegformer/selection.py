@@ -1,15 +1,14 @@
 """Choice of channels by what an estimator makes of them."""
 
-from numbers import Integral, Real
-
 import numpy as np
 import sklearn
 from sklearn.base import clone
+from sklearn.feature_selection import SelectorMixin
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, has_fit_parameter
 
-from skeegformer._validation import validate_groups
+from skeegformer._validation import check_count, validate_groups
 from skeegformer.preprocessing._base import SignalTransformer
 
 
@@ -27,9 +26,8 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
         Says which channels matter; None is ``EEGTransformerClassifier(random_state=0)``. It
         gets what the selector gets: Epochs, or an array. One that is fitted already, on the
         channels of X in their order, stays so in a :class:`~sklearn.frozen.FrozenEstimator`.
-    n_channels : int, float or None, default=None
-        How many channels to keep, or which share of them, rounded down. None keeps those of at
-        least mean importance.
+    n_channels : int or None, default=None
+        How many channels to keep; None keeps those of at least mean importance.
     importance_getter : "auto" or callable, default="auto"
         "auto" reads ``feature_importances_``, or the size of ``coef_`` (summed over classes).
         A function is called with the fitted estimator, X and y, and returns one number for each
@@ -59,11 +57,10 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
 
     Notes
     -----
-    The importances of an `EEGTransformerClassifier` tell where it looks. Trained for a few epochs
-    only, as in the example, it still looks where its initial weights do, and its importances say
-    nothing; leave it at ``max_epochs="auto"`` to choose channels. Even then a channel can be
-    looked at in vain. A function that measures what the predictions lose without a channel
-    tells what the classifier needs, at the cost of one prediction for each channel.
+    The importances of an `EEGTransformerClassifier` tell where it looks: after a few epochs only,
+    as in the example, where its initial weights do, so leave it at ``max_epochs="auto"`` to choose
+    channels. What it needs is told by a function that measures what predictions lose without a
+    channel, at the cost of one prediction for each.
 
     Only the size of ``coef_`` counts; other importances are taken with their sign, so that a
     negative permutation importance is less than none.
@@ -117,38 +114,17 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
         return self
 
     def fit_transform(self, X, y=None, groups=None):
-        """Fit, then keep the chosen channels of X.
-
-        Parameters
-        ----------
-        X, y, groups : object
-            As in `fit`.
-
-        Returns
-        -------
-        mne.Epochs or ndarray
-            As of `transform`.
-        """
+        """Fit, then keep the chosen channels of X, as `fit` and `transform` do."""
         return self._apply(self._fit(X, y, groups))
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "support_")
 
-    def get_support(self, indices=False):
-        """Tell which channels are kept.
+    get_support = SelectorMixin.get_support
 
-        Parameters
-        ----------
-        indices : bool, default=False
-            Whether to return their positions instead of a mask.
-
-        Returns
-        -------
-        ndarray
-            A mask of shape (n_chans,), or the positions of the kept channels.
-        """
+    def _get_support_mask(self):
         check_is_fitted(self, "support_")
-        return np.flatnonzero(self.support_) if indices else self.support_
+        return self.support_
 
     def get_feature_names_out(self, input_features=None):
         """Name the channels that are kept.
@@ -195,18 +171,23 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
                 "the fitted estimator, X and y."
             )
         eeg = self._open(X, reset=True)
-        n_channels = _count_channels(self.n_channels, self.n_chans_)
+        if self.n_channels is not None:
+            check_count("n_channels", self.n_channels, 1)
+            if self.n_channels > self.n_chans_:
+                raise ValueError(
+                    f"n_channels={self.n_channels} is more than the {self.n_chans_} of X."
+                )
         groups = validate_groups(groups, len(eeg.data))
         X = eeg.epochs
         if X is None:
             X = eeg.data[:, 0] if eeg.is_flat else eeg.data
         self.estimator_ = self._fit_clone(X, y, groups)
         self.importances_ = values = self._importances(X, y, eeg.ch_names)
-        if n_channels is None:
+        if self.n_channels is None:
             # The mean of equal numbers can be rounded to more than any of them.
             self.support_ = values >= min(values.mean(), values.max())
         else:
-            best = np.argsort(-values, kind="stable")[:n_channels]
+            best = np.argsort(-values, kind="stable")[: self.n_channels]
             self.support_ = np.isin(np.arange(len(values)), best)
         self.n_channels_, self.kept_ch_names_ = int(self.support_.sum()), None
         if eeg.ch_names is not None:
@@ -276,22 +257,4 @@ def _of_estimator(fitted, ch_names, n_chans):
         f"{name} has neither feature_importances_ nor coef_, so it does not say which channels "
         "matter. Take another estimator, or pass a function of the fitted estimator, X and y as "
         "importance_getter."
-    )
-
-
-def _count_channels(value, n_chans):
-    """Turn a number or share of channels into a number; None stays None."""
-    if value is None:
-        return None
-    if isinstance(value, Integral) and not isinstance(value, bool) and value >= 1:
-        if value > n_chans:
-            raise ValueError(
-                f"n_channels={value} is more than the {n_chans} channel{'s' * (n_chans > 1)} of X."
-            )
-        return int(value)
-    if isinstance(value, Real) and not isinstance(value, Integral) and 0 < value <= 1:
-        return max(1, int(value * n_chans))
-    raise ValueError(
-        f"n_channels={value!r} has to be a whole number of at least 1, a share above 0 and of at "
-        "most 1.0, or None."
     )

@@ -75,8 +75,6 @@ class Page(HTMLParser):
         self.tags.append(tag)
         names = ("src", "srcset", "data", "poster") + (("href",) if tag == "link" else ())
         self.addresses += [attributes[name] for name in names if attributes.get(name)]
-        if "srcdoc" in attributes:
-            self.addresses += Page(attributes["srcdoc"]).addresses
 
 
 def full_explanation(info):

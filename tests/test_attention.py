@@ -230,12 +230,9 @@ def test_rollout_of_signed_attention_is_what_it_says(signed):
 def test_contributions_of_sources_add_up_to_what_is_unusual(signed):
     """Apart from what is the same for all classes."""
     network, x = signed
-    values = _record(network, x)
-    usual = network.read_out(network.usual_tokens[None])[0].detach()
-    change = network(x).detach() - usual
+    change = network(x).detach() - network.read_out(network.usual_tokens[None])[0].detach()
+    found = _record(network, x).contributions
     expected = change - change.mean(dim=1, keepdim=True)
-    found = values.contributions
-    assert found.shape == (7, *network.usual_tokens.shape[:1], 6, 3)
     torch.testing.assert_close(found.sum(dim=(1, 2)), expected, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found.sum(dim=-1), torch.zeros(found.shape[:-1]), atol=1e-4, rtol=0)
 
@@ -256,6 +253,26 @@ def test_within_subjects_epochs_are_compared_with_those_of_the_same_subject(sign
         torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-5, rtol=0)
     torch.testing.assert_close(added[5], values.contributions[5])
     torch.testing.assert_close(within.logits, values.logits)
+
+
+def test_rollout_of_signed_attention_follows_a_permutation_of_the_channels(signed):
+    network, x = signed
+    order = [2, 0, 3, 4, 1]
+    pairs = network.pairs if network.pairs is None else [0, 4, 3, 2, 1]  # PAIRS in that order
+    permuted, state = _signed(pairs=pairs), dict(network.state_dict())
+    for name in ("attention.positive", "attention.negative"):
+        state[name] = state[name][..., order]
+    state |= {name: state[name][order] for name in ("mean", "scale", "autocorrelation")}
+    if pairs is not None:
+        state["pairs"] = torch.tensor(pairs)
+    permuted.load_state_dict(state)
+    rows = attention_rollout(_record(network, x)), attention_rollout(_record(permuted, x[:, order]))
+    torch.testing.assert_close(rows[0][:, order], rows[1])
+    torch.testing.assert_close(network(x), permuted(x[:, order]), rtol=1e-4, atol=1e-4)
+    if pairs is not None:  # of a mirror image it is the mirror image
+        network.usual_tokens[1] = network.usual_tokens[0]  # as many epochs of both sides
+        found = attention_rollout(_record(network, x[:, PAIRS]))
+        torch.testing.assert_close(found, attention_rollout(_record(network, x))[:, PAIRS])
 
 
 def test_rollout_of_what_attends_to_nothing_is_even():
@@ -344,17 +361,6 @@ def test_convention_of_the_original():
     np.testing.assert_allclose(attention_rollout(attn, output="class", **options), row / row.max())
 
 
-def test_bad_options():
-    for params, message in (
-        ({"head_fusion": "median"}, "head_fusion='median' is not one of 'mean', 'max', 'min'"),
-        ({"convention": "mine"}, "convention='mine' is not one of"),
-        ({"output": "all"}, "output='all' is not one of 'tokens', 'class'"),
-        ({"attn": _weights()[:, 0, 0]}, r"shape \(3, 4, 4\), but has to be \(batch, n_layers"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            attention_rollout(**{"attn": _weights()} | params)
-
-
 def test_recorded_weights_are_those_of_torchs_attention():
     """nn.MultiheadAttention with the same parameters is the independent reference."""
     torch.manual_seed(0)
@@ -372,7 +378,13 @@ def test_recorded_weights_are_those_of_torchs_attention():
     torch.testing.assert_close(attention.values()[:, 0], expected_weights.detach())
 
 
-@pytest.mark.parametrize("thing", [object(), torch.nn.Linear(2, 2)])
-def test_what_has_no_attention(thing):
-    with pytest.raises(TypeError, match="no network|no attention layers"), record_attention(thing):
-        pass
+def test_what_has_no_attention_and_bad_options():
+    for thing in (object(), torch.nn.Linear(2, 2)):
+        with pytest.raises(TypeError, match="no network|no attention layers"):
+            record_attention(thing).__enter__()
+    for params, message in (
+        ({"output": "all"}, "output='all' is not one of 'tokens', 'class'"),
+        ({"attn": _weights()[:, 0, 0]}, r"shape \(3, 4, 4\), but has to be \(batch, n_layers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            attention_rollout(**{"attn": _weights()} | params)

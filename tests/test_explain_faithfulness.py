@@ -31,6 +31,9 @@ def explained():
     classifier = EEGTransformerClassifier(sfreq=160.0, random_state=0).fit(X, y)
     X, y = _data(60, 1)
     assert classifier.score(X, y) > 0.9
+    importances = AttentionExplainer().explain(classifier, X).feature_importances_
+    assert importances.argmax() == INFORMATIVE
+    assert importances[INFORMATIVE] > 2 / N_CHANS
     return AttentionExplainer("occlusion", random_state=0).explain(classifier, X, y)
 
 
@@ -110,57 +113,54 @@ def test_figures_follow_from_the_curves(evaluated):
             assert figures[f"{curve}_{name}_low"] <= value <= figures[f"{curve}_{name}_high"]
 
 
-@pytest.mark.parametrize("low, than", [(0.02, "better than"), (-0.01, "no better than")])
-def test_without_an_oracle_the_random_order_is_the_measure(explained, evaluated, low, than):
-    """Put into another epoch one by one, channels that work together do nothing."""
-    figures = evaluated.figures | dict.fromkeys(("insertion_score", "insertion_score_low"), np.nan)
-    figures |= {"insertion_gain": 0.05, "insertion_gain_low": low, "insertion_gain_high": 0.09}
-    passed, verdict, _ = _judge(explained, figures)
-    assert passed["insertion"] == (low > 0)
-    expected = f"Inserting channels in the map's order is {than} random (by 0.05 in probability, "
-    assert f"{expected}95 % {low:.2f} to 0.09)" in verdict
-    _, verdict, _ = _judge(explained, figures | {"balanced_accuracy": 0.54})
-    assert verdict.startswith("The model is at chance on these epochs (balanced accuracy 0.54)")
+RANDOM = {"randomized_model": 0.1, "randomized_models": 0.0, "amplitude_correlation": 0.8}
+BETTER = "Inserting channels in the map's order is {} random (by 0.05 in probability, 95 % {} to"
+
+
+@pytest.mark.parametrize(
+    "changes, test, passed, sentence",
+    [
+        # What random models agree on follows from the data, such as loud channels.
+        ({}, "randomization", True, "The map depends on what the model learnt"),
+        ({"randomized_model": 0.7, "randomized_models": 0.9}, "randomization", True,
+         "Part of the map follows from the data alone"),
+        ({"randomized_model": 0.9, "randomized_models": 0.8}, "randomization", False,
+         "The map is about as much like those of models that have learnt nothing"),
+        ({"randomized_model": 0.9, "randomized_models": 0.8}, "randomization", False,
+         "parameters 0.90 (these with each other 0.80), with the channels' amplitudes 0.80"),
+        # Put into another epoch one by one, channels that work together do nothing.
+        ({"insertion_score": np.nan, "insertion_gain_low": 0.02}, "insertion", True,
+         BETTER.format("better than", "0.02")),
+        ({"insertion_score": np.nan, "insertion_gain_low": -0.01}, "insertion", False,
+         BETTER.format("no better than", "-0.01")),
+        ({"balanced_accuracy": 0.54}, "deletion", True,
+         "The model is at chance on these epochs (balanced accuracy 0.54)"),
+    ],
+)  # fmt: skip
+def test_the_verdict(explained, evaluated, changes, test, passed, sentence):
+    gain = {"insertion_gain": 0.05, "insertion_gain_high": 0.09}
+    found, verdict, _ = _judge(explained, evaluated.figures | RANDOM | gain | changes)
+    assert found[test] == passed
+    assert sentence in verdict
 
 
 def test_every_parameter_is_really_randomized(explained):
     network = explained.source.classifier.net_.module_
-    changed = randomize_parameters(network, random_state=0)
+    data = explained.source.data
+    changed = randomize_parameters(network, data, 0)
     names = dict(network.named_parameters())
     assert {"attention.positive", "attention.negative", "class_weight"} <= set(names)
     for name, parameter in changed.named_parameters():
         assert (parameter != names[name]).float().mean() > 0.99, name
-    data = explained.source.data
-    measured = randomize_parameters(network, data, random_state=0)
-    torch.testing.assert_close(measured.class_weight, changed.class_weight)
     for name, before in network.named_buffers():
-        is_reset = name in ("source_power", "usual_tokens")
+        is_reset = name in ("autocorrelation", "source_power", "usual_tokens")
         assert torch.equal(before, dict(changed.named_buffers())[name]) != is_reset, name
     with torch.no_grad():
-        sources = measured.gather(measured.prepare(torch.from_numpy(data)))
+        sources = changed.gather(changed.prepare(torch.from_numpy(data)))
         power = sources[:, 0].square().mean(dim=(0, 2))
-        torch.testing.assert_close(measured.source_power, power, rtol=1e-3, atol=1e-6)
-        tokens = measured.tokens(sources).mean(dim=0)
-        torch.testing.assert_close(measured.usual_tokens, tokens, rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    "same, among, passed, sentence",
-    [
-        (0.1, 0.0, True, "The map depends on what the model learnt"),
-        (0.7, 0.9, True, "Part of the map follows from the data alone"),
-        (0.9, 0.8, False, "The map is about as much like those of models that have learnt nothing"),
-    ],
-)
-def test_random_models_are_read_against_each_other(
-    explained, evaluated, same, among, passed, sentence
-):
-    """What random models agree on follows from the data, such as loud channels."""
-    found = {"randomized_model": same, "randomized_models": among, "amplitude_correlation": 0.8}
-    found, verdict, _ = _judge(explained, evaluated.figures | found)
-    assert found["randomization"] == passed
-    assert sentence in verdict
-    assert f"parameters {same:.2f} (these with each other {among:.2f})" in verdict
+        torch.testing.assert_close(changed.source_power, power, rtol=1e-3, atol=1e-6)
+        tokens = changed.tokens(sources).mean(dim=0)
+        torch.testing.assert_close(changed.usual_tokens, tokens, rtol=1e-3, atol=1e-4)
 
 
 def test_a_map_of_loud_channels_is_that_of_models_that_learnt_nothing(explained):
@@ -202,12 +202,11 @@ def test_random_models_are_explained_for_the_same_class(explained):
     explainer = AttentionExplainer(
         "gradient-rollout", target=1, random_state=np.random.RandomState(0)
     )
-    explanation = explainer.explain(explained.source.classifier, _data(20, 2)[0])
-    found = faithfulness._map_by(explanation, explained.source.classifier)
+    classifier, X = explained.source.classifier, _data(20, 2)[0]
+    explanation = explainer.explain(classifier, X)
+    found = faithfulness._map_by(explanation, classifier)
     np.testing.assert_allclose(found, explanation.values.mean(axis=0), rtol=1e-5)
-    other = AttentionExplainer("gradient-rollout").explain(
-        explained.source.classifier, _data(20, 2)[0]
-    )
+    other = AttentionExplainer("gradient-rollout").explain(classifier, X)
     assert np.abs(found - other.values.mean(axis=0)).max() > 1e-3
 
 

@@ -311,33 +311,24 @@ def test_integrated_gradients_of_a_linear_model_are_weights_times_samples():
     assert errors.max() < 1e-3
 
 
-@pytest.fixture(scope="module")
-def fitted(simulated):
-    X, y, _, _ = simulated
-    return EEGTransformerClassifier(n_groups=1, n_heads=4, max_epochs=8, random_state=0).fit(X, y)
-
-
-def test_integrated_gradients_add_up_to_what_the_classifier_says(fitted, simulated):
-    X, y, _, _ = simulated
-    explanation = AttentionExplainer("integrated-gradients").explain(fitted, X[:12], y[:12])
-    assert explanation.settings["completeness_error"] < 1e-4
-    np.testing.assert_array_equal(explanation.targets, explanation.predictions)
-    network = fitted.net_.module_
+def test_contributions_add_up_to_what_the_classifier_says_of_the_target(simulated):
+    """With two classes, what speaks for one speaks against the other."""
+    X, y = simulated[0][:12], simulated[1][:12]
+    classifier = EEGTransformerClassifier(n_groups=1, n_heads=4, max_epochs=8, random_state=0)
+    classifier.fit(*simulated[:2])
+    predicted, left, right, true = (
+        AttentionExplainer("integrated-gradients", target=target).explain(classifier, X, y)
+        for target in ("predicted", "left", "right", "true")
+    )
+    assert predicted.settings["completeness_error"] < 1e-4
+    network = classifier.net_.module_
     usual = network.usual_tokens[None].clone()
     usual[:, :, 1] = 0
     start = network.read_out(usual).detach().numpy()[0]
-    sign = np.where(explanation.targets == fitted.classes_[1], 1, -1)
-    change = sign * (fitted.decision_function(X[:12]) - (start[1] - start[0]))
-    np.testing.assert_allclose(explanation.values.sum(axis=1), change, rtol=1e-3, atol=1e-4)
-
-
-def test_target_decides_the_sign(fitted, simulated):
-    """With two classes, what speaks for one speaks against the other."""
-    X, y, _, _ = simulated
-    left = AttentionExplainer("integrated-gradients", target="left").explain(fitted, X[:8])
-    right = AttentionExplainer("integrated-gradients", target="right").explain(fitted, X[:8])
+    change = classifier.decision_function(X) - (start[1] - start[0])
+    np.testing.assert_allclose(right.values.sum(axis=1), change, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(left.values, -right.values, rtol=1e-4, atol=1e-6)
-    true = AttentionExplainer("integrated-gradients", target="true").explain(fitted, X[:8], y[:8])
-    expected = np.where((y[:8] == "left")[:, None], left.values, right.values)
-    np.testing.assert_allclose(true.values, expected, rtol=1e-4, atol=1e-6)
-    np.testing.assert_array_equal(true.targets, y[:8])
+    for found, labels in ((true, y), (predicted, predicted.predictions)):
+        expected = np.where((labels == "left")[:, None], left.values, right.values)
+        np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(found.targets, labels)

@@ -14,6 +14,7 @@ from skeegformer.explain import Explanation, concatenate_explanations
 from skeegformer.explain._statistics import bootstrap_intervals
 
 CLASSES = np.array(["left", "right"])
+NEAR = ["C3", "C1", "C5", "FC3", "CP3"]
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +47,6 @@ def spatial_noise(info, shape, rng, length=0.04):
     return rng.normal(size=(*shape, len(positions))) @ root.T
 
 
-def _places(info, names):
-    return [info["ch_names"].index(name) for name in names.split()]
-
-
 def null_explanation(info, rng, n_subjects=12, n_epochs=3):
     """No difference between the classes; every subject has a map of its own."""
     maps = spatial_noise(info, (n_subjects, 1), rng)
@@ -77,14 +74,8 @@ def test_subject_means_are_those_of_pandas(info):
     np.testing.assert_allclose(parts["b"].loc[2], values[subjects == 2, :, 1].mean(axis=0))
     predicted = explanation.subject_means(by=explanation.predictions)
     pd.testing.assert_frame_equal(predicted["left"], whole)  # all are predicted left
-
-
-def test_a_subject_counts_once_however_many_epochs_it_has():
-    values = np.repeat([[0.0], [1.0]], [97, 3], axis=0)
-    subjects = np.repeat(["many", "one", "two", "three"], [97, 1, 1, 1])
-    explanation = make_explanation(values, None, subjects)
     intervals = explanation.confidence_intervals(by=None, random_state=0)
-    assert intervals["mean"].to_dict() == {"channel 0": 0.75}
+    np.testing.assert_allclose(intervals["mean"], whole.mean())  # not that of all epochs
 
 
 def test_a_subject_counts_once_however_many_models_explain_it(info):
@@ -209,7 +200,8 @@ def test_false_alarms_stay_at_alpha(info, paired, n_runs):
 def test_a_true_difference_is_found_where_it_is(info):
     rng = np.random.default_rng(0)
     explanation = null_explanation(info, rng)
-    near, far = _places(info, "C3 C1 C5 FC3 CP3"), _places(info, "C4 C2 C6 FC4 CP4 O2")
+    near = mne.pick_channels(info["ch_names"], NEAR)
+    far = mne.pick_channels(info["ch_names"], ["C4", "C2", "C6", "FC4", "CP4", "O2"])
     left = np.flatnonzero(explanation.y == "left")
     explanation.token_values[np.ix_(left, near)] += 2.0
     test = explanation.compare("left", "right", random_state=0)
@@ -241,9 +233,8 @@ def test_neighbours_are_those_of_the_montage_and_equal_seeds_give_equal_p_values
 def test_channels_without_variance_have_finite_t(info):
     """One channel is the same in both conditions, one differs by the same in all subjects."""
     explanation = null_explanation(info, np.random.default_rng(0))
-    values = explanation.token_values
-    values[:, :2] = 0.3
-    values[:, 2, 0] = np.where(explanation.y == "left", 1.3, 0.3)
+    explanation.token_values[:, :3] = 0.3
+    explanation.token_values[explanation.y == "left", 2] = 1.3
     test = explanation.compare("left", "right", n_permutations=40, random_state=0)
     assert np.isfinite(test.t_values).all()
     assert test.t_values[:3].tolist() == [0, 0, 1000]
@@ -273,11 +264,6 @@ def test_too_few_subjects_are_told_what_they_cannot_show(info):
     one = explanation.select(subject=0)
     with pytest.raises(ValueError, match="1 of 1 subjects have epochs of both 'left' and 'right'"):
         one.compare("left", "right")
-    with (
-        pytest.warns(match="Subjects 0, 1, 2, 3, 4 have no"),
-        pytest.raises(ValueError, match="0 of 5 subjects have"),
-    ):
-        explanation.select(label="left").compare("left", "right")
 
 
 def test_parts_can_be_compared():
@@ -294,7 +280,7 @@ def _groups(info, rng, n_first=7, n_second=6, effect=0.0):
     """Epochs of two groups of subjects, of which one may have another map near C3."""
     groups = np.repeat(["patient", "control"], [n_first, n_second])
     values = spatial_noise(info, (len(groups), 1), rng) + spatial_noise(info, (len(groups), 4), rng)
-    near = _places(info, "C3 C1 C5 FC3 CP3")
+    near = mne.pick_channels(info["ch_names"], NEAR)
     values[np.ix_(np.flatnonzero(groups == "patient"), range(4), near)] += effect
     y, subjects = np.tile(CLASSES, 2 * len(groups)), np.repeat(np.arange(len(groups)), 4)
     explanation = make_explanation(values.reshape(-1, values.shape[-1]), y, subjects, info)
@@ -339,23 +325,18 @@ def test_p_values_of_groups_are_those_of_every_division():
 def test_no_p_is_below_the_smallest_that_few_subjects_allow(info):
     """3 + 3 subjects, whose own division comes up again and again among the permutations."""
     rng = np.random.default_rng(6)
+    explanation, group, _ = _groups(info, rng, 3, 3)
+    few = explanation.subjects <= 3
+    with pytest.raises(ValueError, match="3 subjects have epochs of 'patient' and 1 others"):
+        explanation.select(few).compare("patient", "control", by=group[few])
     for seed in range(10):
         values = rng.normal(size=(6, len(info["ch_names"])))
         explanation = make_explanation(values, np.repeat(CLASSES, 3), np.arange(6), info=info)
-        with pytest.warns(UserWarning, match="smallest possible p is 0.1"):
+        with pytest.warns(UserWarning, match="With 6 subjects the smallest possible p is 0.1"):
             test = explanation.compare("left", "right", n_permutations=200, random_state=seed)
         assert test.smallest_possible_p == 0.1
         assert not test.mask.any()
         assert (test.p_values > 0.07).all()
-
-
-def test_what_groups_of_subjects_refuse(info):
-    explanation, group, _ = _groups(info, np.random.default_rng(0), 3, 3)
-    with pytest.warns(UserWarning, match="With 6 subjects the smallest possible p is 0.1"):
-        explanation.compare("patient", "control", by=group)
-    few = explanation.subjects <= 3
-    with pytest.raises(ValueError, match="3 subjects have epochs of 'patient' and 1 others"):
-        explanation.select(few).compare("patient", "control", by=group[few])
 
 
 @pytest.mark.parametrize("by", ["class", "group"])

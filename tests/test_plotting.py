@@ -41,6 +41,19 @@ def test_one_map_for_all_and_one_for_each_subject(explanation):
     np.testing.assert_allclose(display.values[1], 100 * explanation.values[6:12].mean(axis=0))
 
 
+@pytest.mark.parametrize("name, side", [("Fpz", (0, 1)), ("Oz", (0, -1)), ("T8", (1, 0))])
+def test_the_bright_spot_is_where_the_value_is(explanation, name, side):
+    """A single high channel shows at its own place: front is up, right is right."""
+    values = np.array(CH_NAMES) == name
+    picture = np.ma.filled(
+        TopomapDisplay(values, explanation.info).plot().images_[0].get_array(), 0
+    )
+    row, column = np.unravel_index(picture.argmax(), picture.shape)
+    spot = 2 * np.array([column, row]) / picture.shape - 1
+    assert spot @ side > 0.5
+    assert abs(spot @ side[::-1]) < 0.25
+
+
 def test_given_axes_and_limits(explanation):
     figure, axes = plt.subplots(1, 2)
     display = explanation.plot_topomap(ax=axes, vlim=(0, 5), names=True)
@@ -196,9 +209,8 @@ def test_distance_from_the_centre_is_the_angle_from_the_top(tilt):
 
 def test_the_template_has_its_equator_on_the_circle():
     places = dict(zip(CH_NAMES, head_layout(make_info()), strict=True))
-    np.testing.assert_allclose(places["Cz"], (0, 0), atol=0.06)
-    np.testing.assert_allclose(places["Oz"], (0, -1), atol=0.06)
-    np.testing.assert_allclose(places["Fpz"], (0, 1), atol=0.06)
+    for name, expected in {"Cz": (0, 0), "Oz": (0, -1), "Fpz": (0, 1)}.items():
+        np.testing.assert_allclose(places[name], expected, atol=0.06)
     np.testing.assert_allclose(places["C3"] * [-1, 1], places["C4"], atol=0.06)
 
 

@@ -75,8 +75,7 @@ def test_curves_of_deletion_and_insertion():
     legend = axes[0].get_legend().get_texts()
     texts = [text.get_text() for text in legend]
     assert texts == ["explanation (area 0.70)", "oracle (area 0.60)", "random (area 0.90)"]
-    oracle = axes[0].lines[1]
-    np.testing.assert_allclose(oracle.get_data(), [[0, 32, 64], [1, 0.6, 0.2]])
+    np.testing.assert_allclose(axes[0].lines[1].get_data(), [[0, 32, 64], [1, 0.6, 0.2]])
     band = axes[0].collections[1].get_paths()[0].vertices[:, 1]
     np.testing.assert_allclose([band.min(), band.max()], [0.1, 1.1])
     figure = axes[0].figure

@@ -6,7 +6,7 @@ import torch
 from scipy.stats import rankdata
 
 from skeegformer.explain._model import log_odds, predict_logits
-from skeegformer.explain._perturbation import derangements, make_substitute, occlude
+from skeegformer.explain._perturbation import derangements, occlude
 from skeegformer.training._batches import rows_by_subject
 
 _N_BOOTSTRAP = 1000
@@ -26,11 +26,9 @@ class Curves:
         n_epochs, n_chans, _ = self.data.shape
         orders = derangements(n_epochs, self.subjects, n_repeats, rng)
         self.donors = [self.data[order] for order in orders]
-        task = (self.network, self.data, self.codes, self.means)
-        substitute = make_substitute("swap", self.data, orders=orders)
         sets = [[channel] for channel in range(n_chans)]
-        drops = occlude(*task, substitute, sets, n_repeats=n_repeats)
-        self.drops = drops[..., 0].mean(axis=0)
+        task = (self.network, self.data, self.codes, self.means, sets)
+        self.drops = occlude(*task, orders=orders)[..., 0].mean(axis=0)
         steps = np.geomspace(1, n_chans, min(n_chans, _LARGEST_STEPS)).round().astype(int)
         self.counts = np.unique([0, *steps])
         self.units = list(rows_by_subject(self.subjects, n_epochs).values())

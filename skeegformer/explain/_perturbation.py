@@ -1,6 +1,7 @@
 """Attributions by perturbation: a channel, or a band of it, is replaced."""
 
 import math
+from functools import partial
 from itertools import pairwise
 
 import mne
@@ -17,20 +18,22 @@ BANDS = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta":
 REPLACEMENTS = ("swap", "interpolate", "mean", "zero")
 
 
-def occlude(network, data, codes, means, substitute, sets, parts=None, *, n_repeats):
-    """Measure how much the log odds of a class fall when channels are replaced.
+def occlude(
+    network, data, codes, means, sets, parts=None, *, kind="swap", orders=(None,), info=None
+):
+    """Measure how much the log odds of a class fall when channels are replaced, see `_replaced`.
 
     A channel is taken away from the epoch, and not from the `means` that are known of its subject.
-    Returns drops of shape (n_repeats, n_epochs, n_sets, n_parts).
+    Returns drops of shape (n_orders, n_epochs, n_sets, n_parts).
     """
     codes = torch.as_tensor(codes)
     parts = parts or {"epoch": lambda signal: signal}
     predict = predict_changed(network, data, means)
     intact = log_odds(predict([0], np.zeros_like(data[:, :1])), codes)
-    drops = np.empty((n_repeats, len(data), len(sets), len(parts)))
+    drops = np.empty((len(orders), len(data), len(sets), len(parts)))
     for s, channels in enumerate(sets):
-        for repeat in range(n_repeats):
-            change = substitute(channels, repeat) - data[:, channels]
+        for repeat, order in enumerate(orders):
+            change = _replaced(kind, data, channels, order, info) - data[:, channels]
             for p, take in enumerate(parts.values()):
                 logits = predict(channels, take(change))
                 drops[repeat, :, s, p] = (intact - log_odds(logits, codes)).numpy()
@@ -41,13 +44,11 @@ def occlude(network, data, codes, means, substitute, sets, parts=None, *, n_repe
 def predict_changed(network, data, means=None):
     """Make a function that gives the logits after a change is added to some channels."""
     if not isinstance(network, EEGTransformer):
-        changed = data.copy()
 
         def predict_all(channels, change):
+            changed = data.copy()
             changed[:, channels] += change
-            logits = predict_logits(network, changed)
-            changed[:, channels] = data[:, channels]
-            return logits
+            return predict_logits(network, changed)
 
         return predict_all
 
@@ -65,21 +66,20 @@ def predict_changed(network, data, means=None):
     return predict
 
 
-def make_substitute(kind, data, *, orders=None, info=None):
-    """Choose what replaces a channel, as a function of channels and repeat.
-
-    "swap" takes it from another epoch, as one order for each repeat says.
-    """
+def _replaced(kind, data, channels, order, info):
+    """Return what replaces channels; "swap" takes it from other epochs, in this order."""
+    if kind == "swap":
+        return data[np.ix_(order, channels)]
     if kind == "zero":
-        return lambda channels, repeat: np.zeros_like(data[:, channels])
+        return np.float32(0)
     if kind == "mean":
-        means = data.mean(axis=0, keepdims=True)
-        return lambda channels, repeat: np.repeat(means[:, channels], len(data), axis=0)
-    if kind == "interpolate":
-        return lambda channels, repeat: np.einsum(
-            "bc,nct->nbt", _spline_weights(info, channels), data
-        ).astype(data.dtype)
-    return lambda channels, repeat: data[orders[repeat]][:, channels]
+        return data[:, channels].mean(axis=0)
+    check_scalp(info, "replacement='interpolate'")
+    # How MNE's spherical spline makes channels of the others: (n_channels, n_chans).
+    unit = mne.EvokedArray(np.eye(len(info.ch_names)), info.copy(), verbose="ERROR")
+    unit.info["bads"] = [info.ch_names[channel] for channel in channels]
+    weights = unit.interpolate_bads(reset_bads=False, verbose="ERROR").data[channels]
+    return np.einsum("bc,nct->nbt", weights, data).astype(data.dtype)
 
 
 def _refuse_single_epoch(what, n_epochs):
@@ -127,8 +127,11 @@ def shuffled_orders(n_epochs, subjects, seed, n_repeats):
 def make_parts(kind, network, sfreq, bands=None):
     """Divide signals into temporal tokens, or bands: functions that take what belongs to each."""
     if kind == "band":
-        limits = _check_bands(bands, sfreq)
-        return {name: _band_pass(low, high, sfreq) for name, (low, high) in limits.items()}
+        limits = _check_bands(bands, sfreq).items()
+        return {
+            name: partial(_band_pass, sfreq=sfreq, low=low, high=high)
+            for name, (low, high) in limits
+        }
     names = part_names(network, sfreq)
     if len(names) == 1:
         return {names[0]: lambda signal: signal}
@@ -172,18 +175,8 @@ def _check_bands(bands, sfreq):
     return bands
 
 
-def _band_pass(low, high, sfreq):
-    def take(signal):
-        options = {"method": "iir", "verbose": "ERROR"}
-        filtered = mne.filter.filter_data(signal.astype(float), sfreq, low, high, **options)
-        return filtered.astype(signal.dtype)
-
-    return take
-
-
-def _spline_weights(info, channels):
-    """Return how MNE's spherical spline makes channels of the others: (n_channels, n_chans)."""
-    check_scalp(info, "replacement='interpolate'")
-    unit = mne.EvokedArray(np.eye(len(info.ch_names)), info.copy(), verbose="ERROR")
-    unit.info["bads"] = [info.ch_names[channel] for channel in channels]
-    return unit.interpolate_bads(reset_bads=False, verbose="ERROR").data[channels]
+def _band_pass(signal, sfreq, low, high):
+    options = {"method": "iir", "verbose": "ERROR"}
+    return mne.filter.filter_data(signal.astype(float), sfreq, low, high, **options).astype(
+        signal.dtype
+    )

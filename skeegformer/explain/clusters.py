@@ -17,10 +17,8 @@ from skeegformer.explain._electrodes import find_adjacency
 from skeegformer.explain._statistics import ROUNDING, subject_means
 from skeegformer.explain.methods import METHODS
 
-# Where all subjects differ by the same amount t would be infinite, and so would be clusters.
-_LARGEST_T = 1000.0
-# Sums of t that differ by less than this share are equal.
-_ROUNDING_OF_T = 1e-9
+_LARGEST_T = 1000.0  # it would be infinite where all subjects differ by the same amount
+_ROUNDING_OF_T = 1e-9  # sums of t that differ by less than this share are equal
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -74,43 +72,36 @@ class ClusterTest:
         if n_possible < self.n_permutations:
             kind += f", of {n_possible} that there are"
         design = "who have both, paired" if self.paired else "in two groups, independent samples"
-        said = (
+        lines = [
             f"{first} against {second}: cluster permutation test over {self.n_subjects} subjects "
             f"({design}) and {len(self.ch_names)} channels ({self.n_permutations} {kind}, "
-            f"alpha = {self.alpha:g}).\n"
+            f"alpha = {self.alpha:g})."
+        ]
+        if not self.mask.any():
+            reason = "no channel's t reaches the threshold"
+            if len(self.p_values):
+                reason = f"smallest p = {self.p_values[0]:.2g}"
+            lines.append(f"No difference was found: {reason}.")
+            if self.smallest_possible_p > self.alpha:
+                lines.append(_cannot_find(self.n_subjects, self.smallest_possible_p, self.alpha))
+            return "\n".join([*lines, "That is no evidence that the conditions are the same."])
+        lines.append(f"The conditions differ (p = {self.p_values[0]:.2g}).")
+        for cluster, p in zip(self.clusters, self.p_values, strict=True):
+            if p <= self.alpha:
+                mean, order = self.difference[cluster].mean(), np.flatnonzero(cluster)
+                order = order[np.argsort(-np.abs(self.t_values[order]))]
+                lines.append(
+                    f"  higher for {first if mean > 0 else second} by "
+                    f"{abs(self.difference[cluster]).mean():.2g} on average (p = {p:.2g}): "
+                    f"{', '.join(self.ch_names[i] for i in order)}"
+                )
+        lines.append(
+            "That they differ is what was tested; which channels make up a cluster depends on "
+            "the threshold and is no finding about place or extent."
         )
-        if self.mask.any():
-            findings = "\n".join(self._findings())
-            return (
-                f"{said}The conditions differ (p = {self.p_values[0]:.2g}).\n{findings}\n"
-                "That they differ is what was tested; which channels make up a cluster depends on "
-                f"the threshold and is no finding about place or extent.{self._of_shares()}"
-            )
-        reason = "no channel's t reaches the threshold"
-        if len(self.p_values):
-            reason = f"smallest p = {self.p_values[0]:.2g}"
-        said += f"No difference was found: {reason}.\n"
-        if self.smallest_possible_p > self.alpha:
-            said += f"{_cannot_find(self.n_subjects, self.smallest_possible_p, self.alpha)}\n"
-        return f"{said}That is no evidence that the conditions are the same."
-
-    def _of_shares(self):
-        """Say what to know of values that have the same sum in both conditions."""
-        if abs(self.difference.sum()) > 1e-6 * abs(self.difference).max():
-            return ""
-        return " Values add up to the same in both: more at some channels is less at others."
-
-    def _findings(self):
-        """Say of each significant cluster which way it differs, and where."""
-        significant = self.p_values <= self.alpha
-        clusters, p_values = self.clusters[significant], self.p_values[significant]
-        for cluster, p in zip(clusters, p_values, strict=True):
-            higher = self.conditions[0 if self.difference[cluster].mean() > 0 else 1]
-            order = np.flatnonzero(cluster)
-            order = order[np.argsort(-np.abs(self.t_values[order]))]
-            names = ", ".join(self.ch_names[i] for i in order)
-            size = abs(self.difference[cluster]).mean()
-            yield f"  higher for {higher} by {size:.2g} on average (p = {p:.2g}): {names}"
+        if abs(self.difference.sum()) <= 1e-6 * abs(self.difference).max():  # shares
+            lines.append("Values add up to the same in both: more here is less elsewhere.")
+        return "\n".join(lines)
 
 
 def compare(
@@ -175,9 +166,8 @@ def compare(
 
     Notes
     -----
-    A significant cluster says that the conditions differ. It does not say that they differ
-    at each of its channels, or nowhere else: no channel was tested by itself [2]_. Shares
-    of attention add up to one, so that a rise in one place is a fall in others.
+    A significant cluster says that the conditions differ, and not that they do at each of its
+    channels, or nowhere else: no channel was tested by itself [2]_.
 
     References
     ----------
@@ -222,8 +212,7 @@ def compare(
     else:
         samples = [np.where(np.abs(one - x[0]) <= scale, x[0], one) for one in (x, z)]
     run = mne.stats.permutation_cluster_1samp_test if paired else mne.stats.permutation_cluster_test
-    t_values = _t_values(*samples)
-    smallest = 1 / min(n_possible, n_permutations)
+    t_values, smallest = _t_values(*samples), 1 / min(n_possible, n_permutations)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No clusters found")
         _, clusters, p_values, masses = run(
@@ -330,12 +319,8 @@ def _refuse_unlike_models(explanation, a, b, by):
 
 def _mixed_unlike(values, conditions, a, b):
     """Tell whether values occur in two conditions in shares that differ by more than a tenth."""
-    values, codes = np.unique(values, return_inverse=True)
-    shares = [
-        np.bincount(codes[conditions == one], minlength=len(values)) / np.sum(conditions == one)
-        for one in (a, b)
-    ]
-    return np.abs(shares[0] - shares[1]).sum() / 2 > 0.1
+    shares = pd.crosstab(conditions, values, normalize="index")
+    return (shares.loc[a] - shares.loc[b]).abs().sum() / 2 > 0.1
 
 
 def _cannot_find(n_subjects, smallest, alpha):

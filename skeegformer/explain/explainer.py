@@ -17,7 +17,6 @@ from skeegformer.explain._perturbation import (
     REPLACEMENTS,
     derangements,
     make_parts,
-    make_substitute,
     occlude,
     part_names,
     shuffled_orders,
@@ -230,17 +229,16 @@ class AttentionExplainer(BaseEstimator):
             found = explain_integrated_gradients(*task)
         elif method == "occlusion":
             parts = make_parts(self.parts, network, classifier.sfreq_, self.bands)
-            orders, kind = [None], self.replacement
-            if kind == "swap":
-                orders = derangements(len(data), subjects, self.n_repeats, self.random_state)
-            substitute = make_substitute(kind, data, orders=orders, info=info)
-            drops = occlude(*task, substitute, sets, parts, n_repeats=len(orders))
+            options = {"kind": self.replacement, "info": info}
+            if self.replacement == "swap":
+                who = len(data), subjects, self.n_repeats, self.random_state
+                options["orders"] = derangements(*who)
+            drops = occlude(*task, sets, parts, **options)
             found = {"token_values": drops.mean(axis=0), "parts": tuple(parts)}
         elif method == "permutation":
             seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
             orders = shuffled_orders(len(data), subjects, seed, self.n_repeats)
-            substitute = make_substitute("swap", data, orders=orders)
-            drops = occlude(*task, substitute, sets, n_repeats=len(orders))
+            drops = occlude(*task, sets, orders=orders)
             found = {"token_values": drops.mean(axis=0), "parts": ("epoch",)}
         fields = {
             "probabilities": torch.softmax(logits, dim=1).numpy(),

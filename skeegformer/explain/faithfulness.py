@@ -49,20 +49,18 @@ class Faithfulness:
 
     Notes
     -----
-    ``deletion_area`` and ``insertion_area`` are mean probabilities over a curve whose steps
-    grow geometrically (few channels matter); ``random_...`` and ``oracle_...`` are those of
-    a random order and of the order by what each channel's own removal does.
-    ``deletion_gain`` and ``insertion_gain``, with ``_low`` and ``_high``, are by how much the map's
-    order is better than the random one; ``deletion_score`` and ``insertion_score`` put the random
-    order at 0 and the oracle at 1, and are NaN where the oracle is not better than random for
-    certain, which happens in insertion where a model uses channels together.
-    ``lerf_minus_morf`` is how much higher the probability stays when the least relevant channels go
-    first (LeRF) and not the most relevant ones (MoRF). ``permutation_correlation`` is Spearman's
-    over channels with what single channels do when they are permuted.
-    ``randomized_model`` is the mean rank correlation with maps of models with random parameters,
-    ``randomized_models`` that of these maps with each other, and ``amplitude_correlation`` that of
-    the map with the channels' standard deviations: a random model has a map as well, which follows
-    from the data alone.
+    ``deletion_area`` and ``insertion_area`` are mean probabilities over a curve whose steps grow
+    geometrically (few channels matter); ``random_...`` and ``oracle_...`` those of a random order
+    and of the order by what each channel's own removal does. ``..._gain``, with ``_low`` and
+    ``_high``, is by how much the map's order is better than the random one; ``..._score`` puts the
+    random order at 0 and the oracle at 1, and is NaN where the oracle is not better than random for
+    certain, which happens in insertion where a model uses channels together. ``lerf_minus_morf`` is
+    how much higher the probability stays when the least relevant channels go first (LeRF) and not
+    the most relevant ones (MoRF), ``permutation_correlation`` Spearman's over channels with what
+    single channels do when they are permuted, ``randomized_model`` the mean rank correlation with
+    maps of models with random parameters, ``randomized_models`` that of these maps with each other,
+    and ``amplitude_correlation`` that of the map with the channels' standard deviations: a random
+    model has a map as well, which follows from the data alone.
     """
 
     curves: pd.DataFrame
@@ -212,7 +210,7 @@ def _compare_orders(explanation, curves, truth):
     """Compute curves by the map's order, a random one and the oracle's, and their areas."""
     oracle = curves.drops
     if truth is not None:
-        oracle = np.tile(np.asarray(truth, dtype=float), (len(explanation), 1))
+        oracle = np.broadcast_to(np.asarray(truth, dtype=float), oracle.shape)
     orders = {"explanation": explanation.values, "random": None, "oracle": oracle}
     areas, points, figures = {}, [], {}
     for name, values in orders.items():
@@ -241,13 +239,12 @@ def _compare_orders(explanation, curves, truth):
     return pd.concat(points, ignore_index=True), figures
 
 
-def randomize_parameters(network, data=None, random_state=None):
+def randomize_parameters(network, data, random_state):
     """Copy a network and draw every one of its parameters anew.
 
     Each tensor gets normal values with its own mean and standard deviation, so that the signal
     keeps its size on the way through the layers. How signals are standardised stays. What an
-    `EEGTransformer` has learnt of its sources, their power and their usual tokens, is measured anew
-    where there are epochs.
+    `EEGTransformer` has learnt of its sources, powers and usual tokens, is measured anew.
     """
     rng = check_random_state(random_state)
     network = copy.deepcopy(network).eval()
@@ -260,11 +257,9 @@ def randomize_parameters(network, data=None, random_state=None):
         if not isinstance(network, EEGTransformer):
             return network
         network.source_power.fill_(1)
-        network.usual_tokens.zero_()
-        if data is not None:
-            network.learn_powers(batches(network, data))
-            sources = (network.gather(network.prepare(x)) for x in batches(network, data))
-            network.usual_tokens.copy_(torch.cat(list(map(network.tokens, sources))).mean(dim=0))
+        network.learn_powers(batches(network, data))
+        sources = (network.gather(network.prepare(x)) for x in batches(network, data))
+        network.usual_tokens.copy_(torch.cat(list(map(network.tokens, sources))).mean(dim=0))
     return network
 
 

@@ -9,11 +9,11 @@ _N_POINTS = 16  # of an arc
 _SHOWN = 2  # groups that are shown at first
 
 
-def connections_figure(heads, places, names, titles, *, title, caption, label, directed, scale):
+def connections_figure(heads, places, names, titles, *, title, caption, label, directed, colours):
     """Make the figure.
 
     `heads` has for each head its connections (query, key, strength), the strongest first, `places`
-    the electrodes on a sphere of radius 1, `scale` the colours of strengths (ScalarMappable).
+    the electrodes on a sphere of radius 1, `colours` those of strengths, and their limits.
     """
     try:
         import plotly.graph_objects as go
@@ -22,15 +22,7 @@ def connections_figure(heads, places, names, titles, *, title, caption, label, d
         raise ImportError(
             'The interactive page needs plotly: pip install "skeegformer[viz]".'
         ) from error
-    from matplotlib.colors import to_hex
 
-    steps = np.linspace(0, 1, 11)
-    low, high = scale.norm.vmin, scale.norm.vmax
-    colours = {
-        "cmin": low,
-        "cmax": high,
-        "colorscale": [[float(step), to_hex(scale.cmap(step))] for step in steps],
-    }
     names = [_plain(name) for name in names]
     figure = make_subplots(
         cols=len(heads),
@@ -40,40 +32,36 @@ def connections_figure(heads, places, names, titles, *, title, caption, label, d
     )
     groups = list(zip((0, *_GROUPS), (*_GROUPS, None), strict=True))
     for column, edges in enumerate(heads, 1):
-        first = {"showlegend": column == 1}
-        parts = [_head(go), _electrodes(go, places, names, first)]
+        parts = [_head(go), _electrodes(go, places, names)]
         for number, (start, stop) in enumerate(groups):
-            chosen = edges[start:stop]
-            if chosen:
+            if chosen := edges[start:stop]:
                 stop = start + len(chosen)
                 text = f"{start + 1} to {stop}" if start else f"strongest {stop}"
                 visible = True if number < _SHOWN else "legendonly"
-                look = {"legendgroup": f"group {number}", "visible": visible}
-                parts += _edges(go, chosen, places, names, colours, directed, look, text, first)
+                look = {"name": text, "legendgroup": f"group {number}", "visible": visible}
+                parts += _edges(go, chosen, places, names, directed, look)
         for part in parts:
+            part.showlegend = column == 1 and part.type == "scatter3d"
             figure.add_trace(part, row=1, col=column)
-    title_of_bar = {"text": _plain(label), "side": "right"}
-    bar = {**colours, "color": [low], "showscale": True}
-    bar["colorbar"] = {"title": title_of_bar, "len": 0.7, "thickness": 14}
-    figure.add_trace(go.Scatter3d(x=[None], y=[None], z=[None], marker=bar, showlegend=False))
+    colours, (low, high) = colours
+    bar = {"title": {"text": _plain(label), "side": "right"}, "len": 0.7, "thickness": 14}
     hidden = {"visible": False, "range": [-1.45, 1.45]}
     figure.update_scenes(
-        xaxis=hidden,
-        yaxis=hidden,
-        zaxis=hidden,
+        **dict.fromkeys(("xaxis", "yaxis", "zaxis"), hidden),
         aspectmode="manual",
         aspectratio=dict.fromkeys("xyz", 1.7),
         camera={"eye": {"x": 0, "y": -0.5, "z": 1.6}, "projection": {"type": "orthographic"}},
     )
-    lines = "<br>".join(_plain(line) for line in textwrap.wrap(caption, 130))
     figure.update_layout(
         title=_plain(title),
+        coloraxis={"cmin": low, "cmax": high, "colorscale": colours, "colorbar": bar},
         legend={"orientation": "h", "y": -0.02, "groupclick": "togglegroup"},
         margin={"l": 10, "r": 10, "t": 80, "b": 150},
         template="plotly_white",
     )
     figure.add_annotation(
-        text=lines, x=0, y=-0.1, xref="paper", yref="paper", xanchor="left", yanchor="top",
+        text="<br>".join(_plain(line) for line in textwrap.wrap(caption, 130)),
+        x=0, y=-0.1, xref="paper", yref="paper", xanchor="left", yanchor="top",
         showarrow=False, align="left", font={"size": 12},
     )  # fmt: skip
     return figure
@@ -89,68 +77,49 @@ def _head(go):
     polar, turn = np.meshgrid(np.linspace(0, 2.1, 15), np.linspace(0, 2 * np.pi, 31))
     sphere = np.sin(polar) * np.cos(turn), np.sin(polar) * np.sin(turn), np.cos(polar)
     nose = [[-0.16, 0.98, -0.1], [0.16, 0.98, -0.1], [0, 0.9, 0.3], [0, 1.22, -0.1]]
-    points = 0.96 * np.concatenate([np.reshape(sphere, (3, -1)).T, nose])
+    x, y, z = 0.94 * np.concatenate([np.reshape(sphere, (3, -1)).T, nose]).T
     light = {"ambient": 0.9, "diffuse": 0.2, "specular": 0.02}
     look = {"alphahull": 0, "color": "#e9e2dc", "hoverinfo": "skip", "lighting": light}
-    return go.Mesh3d(**dict(zip("xyz", points.T, strict=True)), **look)
+    return go.Mesh3d(x=x, y=y, z=z, **look)
 
 
-def _electrodes(go, places, names, first):
+def _electrodes(go, places, names):
     """Draw dots with names, a little outside, where the head does not hide them."""
     x, y, z = 1.03 * places.T
     return go.Scatter3d(
         x=x, y=y, z=z, text=names, mode="markers+text", textposition="top center",
         textfont={"size": 11}, marker={"size": 3, "color": "#222222"}, name="electrodes",
-        legendgroup="electrodes", hoverinfo="text", **first,
+        legendgroup="electrodes", hoverinfo="text",
     )  # fmt: skip
 
 
-def _edges(go, edges, places, names, colours, directed, look, text, first):
+def _edges(go, edges, places, names, directed, look):
     """Draw arcs, and a cone at the end of each where they have a direction."""
     arcs = [_arc(places[key], places[query]) for query, key, _ in edges]
     arrow = " → " if directed else " – "
     said = [f"{names[key]}{arrow}{names[query]}<br>{size:+.3g}" for query, key, size in edges]
-    gap = np.full((1, 3), np.nan)
-    x, y, z = np.concatenate([np.concatenate([arc, gap]) for arc in arcs]).T
-    strengths = [size for _, _, size in edges]
-    traces = [
-        go.Scatter3d(
-            x=x, y=y, z=z, mode="lines", name=text, hoverinfo="text",
-            text=np.repeat(said, _N_POINTS + 1),
-            line={**colours, "color": np.repeat(strengths, _N_POINTS + 1), "width": 5},
-            **look, **first,
-        )
-    ]  # fmt: skip
+    x, y, z = np.concatenate([[*arc, [np.nan] * 3] for arc in arcs]).T
+    strengths = np.repeat([size for _, _, size in edges], _N_POINTS + 1)
+    line = {"color": strengths, "coloraxis": "coloraxis", "width": 5}
+    text = np.repeat(said, _N_POINTS + 1)
+    lines = {"x": x, "y": y, "z": z, "mode": "lines", "hoverinfo": "text", "text": text}
+    traces = [go.Scatter3d(**lines, line=line, **look)]
     if directed:
-        ends = np.array([arc[-1] for arc in arcs])
+        x, y, z = np.array([arc[-1] for arc in arcs]).T
         along = np.array([arc[-1] - arc[-3] for arc in arcs])
-        along /= np.linalg.norm(along, axis=1, keepdims=True)
-        low, high = colours["cmin"], colours["cmax"]
-        steps = np.round(10 * (np.array(strengths) - low) / (high - low)).astype(int)
-        # plotly colours cones by their length, so those of each colour are a trace.
-        for step in np.unique(steps):
-            colour = colours["colorscale"][step][1]
-            cones = np.column_stack([ends, along])[steps == step].T
-            traces.append(
-                go.Cone(
-                    **dict(zip("xyzuvw", cones, strict=True)),
-                    anchor="tip", sizemode="raw", sizeref=0.09, showscale=False, hoverinfo="skip",
-                    colorscale=[[0, colour], [1, colour]], **look,
-                )
-            )  # fmt: skip
+        u, v, w = (along / np.linalg.norm(along, axis=1, keepdims=True)).T
+        grey = {"colorscale": ["#777777"] * 2, "showscale": False, "hoverinfo": "skip"}
+        cones = {"anchor": "tip", "sizemode": "raw", "sizeref": 0.09} | grey
+        traces.append(go.Cone(x=x, y=y, z=z, u=u, v=v, w=w, **cones, **look))
     return traces
 
 
 def _arc(start, end):
-    """Return points of an arc above the head, bent to one side: (n_points, 3)."""
+    """Return points of a Bézier curve above the head, bent to one side: (n_points, 3)."""
     share = np.linspace(0, 1, _N_POINTS)[:, np.newaxis]
+    middle = start + end + [0, 0, 1e-3]  # from one side of the head to the other over the vertex
     angle = np.arccos(np.clip(start @ end, -1, 1))
-    if np.sin(angle) > 1e-6:
-        way = np.sin((1 - share) * angle) * start + np.sin(share * angle) * end
-        way /= np.sin(angle)
-    else:
-        way = (1 - share) * start + share * end
-    bump = 4 * share * (1 - share)
-    way = way + 0.1 * angle * bump * np.cross(start, end) / (np.sin(angle) or 1.0)
-    length = np.linalg.norm(way, axis=1, keepdims=True)
-    return way / np.where(length > 0, length, 1) * (1.03 + (0.03 + 0.09 * angle) * bump)
+    height = 2.06 + 0.16 * angle - np.cos(angle / 2)
+    middle = height * middle / np.linalg.norm(middle) + 0.2 * np.cross(start, end)
+    curve = (1 - share) ** 2 * start + 2 * share * (1 - share) * middle + share**2 * end
+    return 1.03 * curve

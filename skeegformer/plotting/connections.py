@@ -129,6 +129,9 @@ class ConnectionDisplay:
         ValueError
             If `top` is not at least 1, or axes do not fit the matrices.
         """
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import LinearSegmentedColormap, Normalize
+
         check_count("top", top, 1)
         n_maps = len(self.strengths_)
         n_columns = min(n_maps, 3)
@@ -139,7 +142,9 @@ class ConnectionDisplay:
         self.figure_ = self.ax_.figure
         places = head_layout(self._info)
         heads = self._strongest(top)
-        scale = self._scale(heads, dark=is_dark(self.ax_))
+        colours, limits = self._colours(heads, dark=is_dark(self.ax_))
+        colours = LinearSegmentedColormap.from_list("connections", colours)
+        scale = ScalarMappable(Normalize(*limits), colours)
         for axes, title, edges in zip(self.axes_, self._titles, heads, strict=True):
             _draw_head(axes, places)
             _draw_edges(axes, edges, places, scale, directed=self.directed_)
@@ -196,7 +201,7 @@ class ConnectionDisplay:
             caption=self.caption_,
             label=self._label,
             directed=self.directed_,
-            scale=self._scale(heads, dark=False),
+            colours=self._colours(heads),
         )
         config = {"displaylogo": False, "responsive": True}
         page = figure.to_html(include_plotlyjs=True, config=config)
@@ -209,30 +214,25 @@ class ConnectionDisplay:
     def _label(self):
         return f"{self.unit}, beyond the channels' own"
 
-    def _scale(self, heads, *, dark):
-        """Return the colours of strengths: the larger, the farther from the background."""
-        from matplotlib.cm import ScalarMappable
-        from matplotlib.colors import LinearSegmentedColormap, Normalize
-
+    def _colours(self, heads, *, dark=False):
+        """Return colours of strengths, the larger, the farther from the background, and limits."""
         limit = abs(self.strengths_).max() or 1.0  # any scale will do where nothing exceeds
-        signed = any(strength < 0 for edges in heads for _, _, strength in edges)
-        colours = ("#d8d2e0", "#b07aa1", "#5c1a58")
-        if signed:
-            colours = ("#3b7dc4", "#7f7f7f" if dark else "#c9c9c9", "#c8383e")
-        elif dark:
-            colours = ("#4a3d4f", "#b07aa1", "#f6dcf0")
-        colours = LinearSegmentedColormap.from_list("connections", colours)
-        return ScalarMappable(Normalize(-limit if signed else 0, limit), colours)
+        if any(strength < 0 for edges in heads for _, _, strength in edges):
+            return ("#3b7dc4", "#7f7f7f" if dark else "#c9c9c9", "#c8383e"), (-limit, limit)
+        ends = ("#4a3d4f", "#f6dcf0") if dark else ("#d8d2e0", "#5c1a58")
+        return (ends[0], "#b07aa1", ends[1]), (0, limit)
 
     def _strongest(self, top):
         """Choose connections (query, key, strength) of each matrix, the strongest first."""
-        ones = np.ones(self.strengths_.shape[1:], dtype=bool)
-        queries, keys = np.nonzero(ones if self.directed_ else np.tril(ones))
+        n_chans = len(self._names)
+        pairs = np.argwhere(np.tri(n_chans, k=n_chans if self.directed_ else 0))
         heads = []
         for matrix in self.strengths_:
-            order = np.argsort(-abs(matrix[queries, keys]), kind="stable")[:top]
-            found = zip(queries[order].tolist(), keys[order].tolist(), strict=True)
-            heads.append([(*pair, float(matrix[pair])) for pair in found if matrix[pair]])
+            order = np.argsort(-abs(matrix[tuple(pairs.T)]), kind="stable")[:top]
+            found = (
+                (query, key, float(matrix[query, key])) for query, key in pairs[order].tolist()
+            )
+            heads.append([edge for edge in found if edge[2]])
         return heads
 
 
