@@ -106,15 +106,12 @@ def _measure_online(n_rounds, queue):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
-        program = export_network(classifier, Path(folder) / "network.pt2")
-        network = torch.export.load(program).module()
         session = onnxruntime.InferenceSession(
             export_network(classifier, Path(folder) / "network.onnx"), options
         )
     epoch, samples = X[:1], X[0, :, :16]
     ways = {
         "classifier.predict_proba": lambda: classifier.predict_proba(epoch),
-        "exported, torch": lambda: network(torch.from_numpy(epoch)),
         "exported, ONNX": lambda: session.run(None, {"epochs": epoch}),
         "pipeline.predict_proba, with the filter": lambda: pipe.predict_proba(epoch),
         "StreamPredictor.push of one step, with the filter": lambda: predictor.push(samples),

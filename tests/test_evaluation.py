@@ -1,10 +1,9 @@
 """Cross-subject scores against the same folds done by hand."""
 
-from typing import ClassVar
-
 import numpy as np
 import pytest
 import sklearn
+from logging_classifier import LoggingClassifier, read_log
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import RidgeClassifier
@@ -122,33 +121,17 @@ def _log_power(X):
     return np.log(X.var(axis=2))
 
 
-class _Spy(EEGTransformerClassifier):
-    """Keeps the groups that reach it."""
-
-    seen: ClassVar = []
-
-    def fit(self, X, y, groups=None):
-        self.seen.append(groups)
-        return super().fit(X, y)
-
-    def predict(self, X, groups=None):
-        self.seen.append(groups)
-        return super().predict(X)
-
-
 @pytest.mark.parametrize("name", ["groups", "subjects"])
-def test_groups_reach_those_who_ask(simulated, name):
+def test_groups_reach_those_who_ask(simulated, name, tmp_path):
     """MOABB calls them subjects."""
     X, y, metadata, _ = simulated
-    _Spy.seen.clear()
-    subjects = metadata["subject"].to_numpy()
     with sklearn.config_context(enable_metadata_routing=True):
-        spy = _Spy(n_groups=1, n_heads=4, max_epochs=1)
+        spy = LoggingClassifier(str(tmp_path / "log"))
         spy.set_fit_request(groups=name).set_predict_request(groups=name)
-        cross_subject_scores({"spy": spy}, X, y, subjects, cv=2)
-    train, test = next(iter(GroupKFold(2).split(subjects, y, subjects)))
-    np.testing.assert_array_equal(_Spy.seen[0], subjects[train])
-    np.testing.assert_array_equal(_Spy.seen[1], subjects[test])
+        cross_subject_scores({"spy": spy}, X, y, metadata["subject"], cv=2)
+    assert [line["groups"] for line in read_log(tmp_path / "log")] == [[1, 3], [2, 4]]
+    predicted = [line["groups"] for line in read_log(tmp_path / "log", "predict_proba")]
+    assert predicted[::2] == [[2, 4], [1, 3]]
 
 
 def test_temperature_of_scikit_learn_on_held_out_subjects(simulated):

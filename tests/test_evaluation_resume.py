@@ -42,6 +42,15 @@ def _names_of(log):
     return Counter((line["seed"], tuple(line["groups"])) for line in read_log(log))
 
 
+def _run(folder, options=None, name="log", kind=LoggingClassifier, **params):
+    """Run a benchmark of a logging classifier, with a store and a log in a folder."""
+    with sklearn.config_context(enable_metadata_routing=True):
+        classifier = kind(str(folder / "log"), **params).set_fit_request(groups=True)
+    given = {"load": killed_benchmark.load, "tasks": "one", "cv": LeaveOneGroupOut()}
+    given |= {"store": folder / "store"} | (options or {})
+    return run_benchmark({"strict": {name: classifier}}, **given)
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
     store, log, table = tmp_path / "store", tmp_path / "log", tmp_path / "table.csv"
@@ -97,24 +106,10 @@ def test_broken_lines_are_noticed(tmp_path):
 
 
 def test_a_failed_fit_costs_no_other_and_is_tried_again(tmp_path):
-    X, y, subjects = killed_benchmark.load("one")
     fault, log = tmp_path / "fault", tmp_path / "log"
     fault.touch()
-    with sklearn.config_context(enable_metadata_routing=True):
-        classifier = LoggingClassifier(str(log), fail_on=str(fault)).set_fit_request(groups=True)
-
-    def run():
-        return run_benchmark(
-            {"strict": {"log": classifier}},
-            lambda task: (X, y, subjects),
-            "one",
-            cv=LeaveOneGroupOut(),
-            store=tmp_path / "store",
-            verbose=0,
-        )
-
     with pytest.warns(UserWarning, match="1 fits or subjects failed, 4 of 5 fits are") as caught:
-        result = run()
+        result = _run(tmp_path, fail_on=str(fault))
     message = str(caught[0].message)
     assert "one, strict, log, seed 0, fold 0: ValueError: subject 1 is not there" in message
     assert caught[0].filename == __file__
@@ -123,7 +118,7 @@ def test_a_failed_fit_costs_no_other_and_is_tried_again(tmp_path):
     assert (failure["fold"], failure["error"]) == (0, "ValueError: subject 1 is not there")
     assert "logging_classifier.py" in failure["traceback"]
     fault.unlink()
-    result = run()
+    result = _run(tmp_path, fail_on=str(fault))
     assert result.scores["subject"].tolist() == [1, 2, 3, 4, 5]
     assert len(result.failures) == 0
     assert len(read_log(log)) == 5  # four, then the one that was missing
@@ -141,28 +136,16 @@ class _Dying(LoggingClassifier):
 
 def test_a_worker_that_dies(tmp_path):
     """As when memory runs out: the run ends with a sentence, and the next one goes on."""
-    fault, log, store = tmp_path / "fault", tmp_path / "log", tmp_path / "store"
+    fault, log = tmp_path / "fault", tmp_path / "log"
     fault.touch()
-    with sklearn.config_context(enable_metadata_routing=True):
-        classifier = _Dying(str(log), fail_on=str(fault)).set_fit_request(groups=True)
-
-    def run(n_jobs):
-        return run_benchmark(
-            {"strict": {"log": classifier}},
-            killed_benchmark.load,
-            "one",
-            cv=LeaveOneGroupOut(),
-            store=store,
-            n_jobs=n_jobs,
-        ).scores
-
     with pytest.raises(RuntimeError, match="has died, .* finished fits of 5 are kept in .*store"):
-        run(2)
-    kept = len(_lines(store))
+        _run(tmp_path, {"n_jobs": 2}, kind=_Dying, fail_on=str(fault))
+    kept = len(_lines(tmp_path / "store"))
     assert kept < 5
     fault.unlink()
     before = len(read_log(log))
-    assert run(1)["subject"].tolist() == [1, 2, 3, 4, 5]
+    scores = _run(tmp_path, kind=_Dying, fail_on=str(fault)).scores
+    assert scores["subject"].tolist() == [1, 2, 3, 4, 5]
     assert len(read_log(log)) - before == 5 - kept
 
 
@@ -171,18 +154,10 @@ def test_what_decides_on_the_scores_decides_on_the_fit(tmp_path):
     X, y, subjects = killed_benchmark.load("one")
     log = tmp_path / "log"
 
-    def n_fits(X=X, y=y, subjects=subjects, seed=0, cv=None, name="log", task="one", **more):
+    def n_fits(X=X, y=y, subjects=subjects, name="log", seconds=0.0, **options):
         before = len(read_log(log)) if log.exists() else 0
-        with sklearn.config_context(enable_metadata_routing=True):
-            classifier = LoggingClassifier(str(log), **more).set_fit_request(groups=True)
-        run_benchmark(
-            {"strict": {name: classifier}},
-            lambda task: (X, y, subjects),
-            task,
-            cv=cv or LeaveOneGroupOut(),
-            seeds=seed,
-            store=tmp_path / "store",
-        )
+        options["load"] = lambda task: (X, y, subjects)
+        _run(tmp_path, options, name, seconds=seconds)
         return len(read_log(log)) - before
 
     assert n_fits() == 5
@@ -193,10 +168,10 @@ def test_what_decides_on_the_scores_decides_on_the_fit(tmp_path):
     swapped[:2] = swapped[:2][::-1]
     assert n_fits(X=changed) == 5
     assert n_fits(y=swapped) == 5
-    assert n_fits(seed=1) == 5
+    assert n_fits(seeds=1) == 5
     assert n_fits(seconds=0.001) == 5
     assert n_fits(name="other") == 5
-    assert n_fits(task="two") == 5
+    assert n_fits(tasks="two") == 5
     assert n_fits(cv=5) == 5
     assert n_fits(X=X[:80], y=y[:80], subjects=subjects[:80]) == 4
     assert n_fits() == 0

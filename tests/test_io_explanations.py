@@ -1,8 +1,8 @@
 """Explanations on disk and back, and damaged files."""
 
+import re
 from dataclasses import fields, replace
 
-import mne
 import numpy as np
 import pytest
 from explanation_factory import full_explanation
@@ -49,17 +49,6 @@ def test_what_is_loaded_is_what_was_saved(explanation, path):
     found = again(explanation, path)
     assert_equal(found, explanation)
     np.testing.assert_array_equal(found.positions, explanation.positions)
-    for channel in found.info["chs"]:
-        assert channel["coord_frame"] == mne.io.constants.FIFF.FIFFV_COORD_HEAD
-    before = explanation.info.get_montage().get_positions()
-    after = found.info.get_montage().get_positions()
-    for name in ("nasion", "lpa", "rpa"):
-        np.testing.assert_array_equal(after[name], before[name])
-    assert after["coord_frame"] == before["coord_frame"] == "head"
-    np.testing.assert_array_equal(
-        mne.channels.find_ch_adjacency(found.info, "eeg")[0].toarray(),
-        mne.channels.find_ch_adjacency(explanation.info, "eeg")[0].toarray(),
-    )
     assert repr(found) == repr(explanation)
     assert_equal(again(found, path), explanation)
 
@@ -96,21 +85,12 @@ def test_labels_that_would_have_to_be_pickled_are_refused(explanation, path):
     with pytest.raises(TypeError, match=r"subjects is, or holds, a object, which cannot be saved"):
         replace(explanation, subjects=labels).save(path)
     assert not path.exists()
-    with pytest.raises(ValueError, match=r"result\.npz does not end in \.safetensors"):
-        explanation.save(path.parent / "result.npz")
 
 
 def test_objects_among_settings_become_text(explanation, path):
     settings = {"bands": {"alpha": (8.0, np.float64(13.0))}, "kind": str, "limit": np.inf}
     found = again(replace(explanation, settings=settings), path)
     assert found.settings == {**settings, "kind": "<class 'str'>"}
-
-
-def explanation_or_error(path):
-    try:
-        return Explanation.load(path)
-    except ValueError as error:
-        return str(error)
 
 
 def test_damaged_files_are_refused_or_whole(explanation, path):
@@ -122,15 +102,14 @@ def test_damaged_files_are_refused_or_whole(explanation, path):
         with pytest.raises(ValueError, match="incomplete, damaged"):
             Explanation.load(path)
     header_end = 8 + int.from_bytes(whole[:8], "little")
-    refused = 0
+    refused = []
     for place in [*rng.integers(len(whole), size=60), *rng.integers(header_end, size=60)]:
         changed = bytearray(whole)
         changed[place] ^= 1 << rng.integers(8)
         path.write_bytes(changed)
-        found = explanation_or_error(path)
-        if isinstance(found, str):
-            assert "damaged" in found or "checksum" in found or "is no explanation" in found
-            refused += 1
-        else:
-            assert_equal(found, explanation)
-    assert refused > 100
+        try:
+            assert_equal(Explanation.load(path), explanation)
+        except ValueError as error:
+            refused.append(str(error))
+    assert len(refused) > 100
+    assert all(re.search("damaged|checksum|is no explanation", text) for text in refused)

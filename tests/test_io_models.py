@@ -9,7 +9,7 @@ import mne
 import numpy as np
 import pytest
 import reference_model
-import safetensors.torch
+import safetensors
 import sklearn
 import torch
 from mne.decoding import CSP
@@ -46,6 +46,7 @@ from skeegformer.baselines import ToMicrovolts
 from skeegformer.io._encoding import CannotEncode, Decoder, Encoder
 from skeegformer.io._format import checksum
 
+NOTHING = {"params": {}, "attributes": {}}
 TINY = {"mirror": None, "n_groups": 1, "n_heads": 4, "max_epochs": 2, "random_state": 0}
 
 
@@ -170,19 +171,6 @@ def test_pipelines_and_steps_come_back_whole(name, epochs, tmp_path):
     first = (tmp_path / "again.safetensors").read_bytes()
     assert save_model(loaded, tmp_path / "second.safetensors").read_bytes() == first
     np.testing.assert_array_equal(unfitted.fit(X, y).predict_proba(X), model.predict_proba(X))
-
-
-@pytest.mark.parametrize(
-    "labels", [[0, 1], [1.0, 2.0], [True, False], ["a", "ü"], np.array(["x", "y"], dtype=object)]
-)
-def test_labels_keep_their_type(labels, tmp_path):
-    X = np.random.default_rng(0).standard_normal((12, 3, 40))
-    y = np.array(labels)[np.arange(12) % 2]
-    classifier = _tiny(sfreq=80.0).fit(X, y)
-    loaded = _again(classifier, tmp_path)
-    assert loaded.classes_.dtype == classifier.classes_.dtype
-    assert loaded.predict(X).tolist() == classifier.predict(X).tolist()
-    assert loaded.info_ is None
 
 
 def test_metadata_routing_is_kept(tmp_path):
@@ -352,10 +340,6 @@ def test_files_that_are_no_models(path, tmp_path):
         other.write_bytes(save_tensors({"weight": np.zeros(3)}, metadata))
         with pytest.raises(ValueError, match=r"is no model that|was changed"):
             load_model(other)
-    for part in (b"", content + b"more", safetensors.torch.save({"a": torch.zeros(2).bfloat16()})):
-        other.write_bytes(part)
-        with pytest.raises(ValueError, match=r"no file of safetensors|is no model"):
-            load_model(other)
 
 
 def _set(*keys, value):
@@ -367,26 +351,12 @@ def _set(*keys, value):
     return change
 
 
-def test_other_versions(fitted, path):
-    with pytest.raises(ValueError, match=r"in format 4, and this version"):
-        load_model(_forge(path, _set("version", value=4)))
-    for change, message in (
-        (_set("model", "params", "new_option", value=3), "has no parameter new_option"),
-        (lambda header: header["model"]["attributes"].pop("n_chans_"), "lacks n_chans_"),
-        (lambda header: header["model"]["net"].pop("lr"), "no 'lr'"),
-        (lambda header: header["model"]["net"]["weights"].pop("class_bias"), "cannot be made as"),
-        (_set("model", "net", "params", "dict", "new", value=1), "unexpected keyword argument"),
-        (_set("model", "attributes", "x_", value={"new": 1}), "nothing is known of 'new'"),
-    ):
-        path = save_model(fitted, path, overwrite=True)
-        with pytest.raises(ValueError, match=rf"cannot be made into .*{message}"):
-            load_model(_forge(path, change))
-
-
 # Nothing is run
 
 
-class _Evil:
+class Evil:
+    """What runs when it is unpickled."""
+
     def __init__(self, path):
         self.path = path
 
@@ -396,47 +366,48 @@ class _Evil:
 
 def test_a_pickle_under_our_name_is_not_opened(tmp_path):
     target, path = tmp_path / "evil", tmp_path / "model.safetensors"
-    torch.save({"model": _Evil(str(target))}, path)
+    torch.save({"model": Evil(str(target))}, path)
     with pytest.raises(ValueError, match="no file of safetensors"):
         load_model(path)
     assert not target.exists()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        _set("model", "estimator", value="subprocess.Popen"),
-        _set("model", "estimator", value={"a": 1}),
-        _set("model", "estimator", value="_HOMES"),
-        _set("model", "estimator", value="IsotonicRegression"),
-        _set("model", "params", "random_state", value={"estimator": "Popen", "params": {}}),
-        _set("model", "params", "__class__", value="os"),
-        _set("model", "net", "network", value="torch.hub.load"),
-        _set("model", "net", "network", value=["EEGTransformer"]),
-        _set("model", "net", "params", "dict", "pairs", value="../evil"),
-        _set("model", "net", "weights", "class_bias", value="../../etc/passwd"),
-        _set("model", "net", "device", value="../../dev/null"),
-        _set("model", "attributes", "predict", value=1),
-        _set("model", "attributes", "__class__", value=1),
-        _set("model", "attributes", "a_", value={"scalar": ["O", "gASV"]}),
-        _set("model", "attributes", "a_", value={"texts": ["a"], "dtype": "O", "shape": [1]}),
-        _set("model", "attributes", "a_", value={"array": "/etc/passwd"}),
-        _set("model", "attributes", "a_", value={"array": "network.class_bias", "self": 1}),
-        _set("model", "requests", value={"__init__": {"a": True}}),
-        _set("model", "requests", value={"fit": {"evil": True}}),
-        _set("model", value={"tuple": []}),
-    ],
-)
-def test_names_in_a_file_mean_nothing_but_our_own(change, fitted, tmp_path, monkeypatch):
+UNLIKE_OURS = [
+    ("in format 4, and this version", _set("version", value=4)),
+    ("has no parameter new_option", _set("model", "params", "new_option", value=3)),
+    ("lacks n_chans_", lambda header: header["model"]["attributes"].pop("n_chans_")),
+    ("no 'lr'", lambda header: header["model"]["net"].pop("lr")),
+    ("cannot be made as", lambda header: header["model"]["net"]["weights"].pop("class_bias")),
+    ("unexpected keyword", _set("model", "net", "params", "dict", "new", value=1)),
+    ("nothing is known of 'new'", _set("model", "attributes", "x_", value={"new": 1})),
+    # Names mean nothing but our own.
+    ("'subprocess.Popen' is not known", _set("model", "estimator", value="subprocess.Popen")),
+    ("'IsotonicRegression' is not", _set("model", "estimator", value="IsotonicRegression")),
+    ("the class 'Popen'", _set("model", "params", "lr", value={"estimator": "Popen", **NOTHING})),
+    ("no parameter __class__", _set("model", "params", "__class__", value="os")),
+    ("'torch.hub.load' is not", _set("model", "net", "network", value="torch.hub.load")),
+    ("cannot be made as", _set("model", "net", "params", "dict", "pairs", value="../evil")),
+    ("passwd", _set("model", "net", "weights", "class_bias", value="../../etc/passwd")),
+    ("'predict' is no fitted", _set("model", "attributes", "predict", value=1)),
+    ("no values of the type 'O'", _set("model", "attributes", "a_", value={"scalar": ["O", "g"]})),
+    (
+        "no values of",
+        _set("model", "attributes", "a_", value={"texts": [], "dtype": "O", "shape": [0]}),
+    ),
+    ("multiple values|self", _set("model", "attributes", "a_", value={"array": "x", "self": 1})),
+    ("no metadata for '__init__'", _set("model", "requests", value={"__init__": {"a": True}})),
+    ("evil", _set("model", "requests", value={"fit": {"evil": True}})),
+    ("cannot be made into", _set("model", value={"tuple": []})),
+]
+
+
+@pytest.mark.parametrize("message, change", UNLIKE_OURS)
+def test_a_file_of_another_version_or_program(message, change, fitted, tmp_path, monkeypatch):
     path = _forge(save_model(fitted, tmp_path / "model.safetensors"), change)
     monkeypatch.chdir(tmp_path)
     Path("evil.py").write_text("raise SystemExit('it was run')")
     monkeypatch.syspath_prepend(str(tmp_path))
-    if "device" in str(change.__closure__[0].cell_contents):
-        with pytest.warns(UserWarning, match="is loaded on the CPU"):
-            load_model(path)
-        return
-    with pytest.raises(ValueError, match=r"cannot be made into the model|is no model that"):
+    with pytest.raises(ValueError, match=message):
         load_model(path)
 
 
@@ -472,10 +443,9 @@ def test_other_estimators_are_refused_by_name(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_parameters_that_cannot_be_saved_are_told(epochs, tmp_path):
-    X, y = epochs
+def test_parameters_that_cannot_be_saved_are_told(tmp_path):
     classifier = _tiny(
-        callbacks=[EpochScoring("accuracy", on_train=True)],
+        callbacks=[EpochScoring("accuracy")],
         random_state=np.random.RandomState(0),
         class_weight={"a": 1.0},
     )
@@ -490,13 +460,6 @@ def test_parameters_that_cannot_be_saved_are_told(epochs, tmp_path):
     params = load_model(path)[-1].get_params()
     assert (params["callbacks"], params["random_state"]) == (None, None)
     assert params["class_weight"] == {"a": 1.0}
-
-    classifier.set_params(class_weight=None, random_state=0).fit(X, y)
-    with pytest.warns(UserWarning, match="callbacks"):
-        save_model(classifier, path, overwrite=True)
-    loaded = load_model(path)
-    assert loaded.history_[-1]["accuracy"] == classifier.history_[-1]["accuracy"]
-    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
 
 
 def test_networks_and_attributes_that_cannot_be_saved(epochs, tmp_path):

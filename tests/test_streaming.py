@@ -13,7 +13,6 @@ from skeegformer import (
     ChannelPicker,
     EEGTransformerClassifier,
     EuclideanAlignment,
-    MirroredClassifier,
     NotchFilter,
     Resampler,
     StreamPredictor,
@@ -278,8 +277,6 @@ def test_refusals(pipe):
         StreamPredictor(EEGTransformerClassifier())
     with pytest.raises(TypeError, match="there is a LinearDiscriminantAnalysis"):
         StreamPredictor(make_baseline("csp+lda"))
-    with pytest.raises(TypeError, match="there is a MirroredClassifier"):
-        StreamPredictor(MirroredClassifier(EEGTransformerClassifier()))
     with pytest.raises(ValueError, match=r"'euclideanalignment'.*all epochs of a subject at once"):
         StreamPredictor(_fit(EuclideanAlignment()))
     with pytest.raises(ValueError, match=r"'bandpassfilter'.* looks ahead; take method='iir'"):

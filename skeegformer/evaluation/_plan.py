@@ -14,17 +14,7 @@ from skeegformer.evaluation._splitting import (
     refuse_centring,
     split_subjects,
 )
-from skeegformer.evaluation._store import describe, digest
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """Epochs of one task."""
-
-    X: object
-    y: np.ndarray
-    groups: np.ndarray
-    content: str  # its hash
+from skeegformer.evaluation._store import describe
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,30 +33,32 @@ def load_data(load, task):
     if not isinstance(loaded, tuple) or len(loaded) != 3:
         raise TypeError("load has to be a function of a task that returns X, y and subjects.")
     X, y, groups = loaded
-    y, groups = check_epochs(X, y, groups, f" of {task!r}")
-    return Data(X, y, groups, digest(X, y, groups))
+    return X, *check_epochs(X, y, groups, f" of {task!r}")
 
 
-def plan_fits(labels, data, cv, pipelines, seeds, n_calibration):
-    """List the fits of one task and kind of information, and subjects that have to be left out."""
-    kind, groups = labels["information"], data.groups
+def plan_fits(labels, y, groups, content, cv, pipelines, seeds, n_calibration):
+    """List the fits of one task and kind of information, and subjects that have to be left out.
+
+    `content` is the hash of the epochs.
+    """
+    kind = labels["information"]
     if not pipelines:
         raise ValueError(f"There are no pipelines for {kind!r} on {labels['task']!r}.")
-    if kind == "calibrated" and has_one_class_each(data.y, groups):
+    if kind == "calibrated" and has_one_class_each(y, groups):
         raise ValueError(
             "Every subject has epochs of one class only, so there is nothing to calibrate with."
         )
-    refuse_centring(pipelines, data.y, groups)
+    refuse_centring(pipelines, y, groups)
     if kind == "strict":
         refuse_alignment(pipelines, "so it is not 'strict'; pass it as 'transductive'.")
     settings = {
         "n_calibration": n_calibration if kind == "calibrated" else 0,
-        "data": data.content,
+        "data": content,
         "version": __version__,
     }
-    splits = [(train, test, {}) for train, test in split_subjects(cv, data.y, groups)]
+    splits = [(train, test, {}) for train, test in split_subjects(cv, y, groups)]
     if kind == "calibrated":
-        splits = [_move_calibration(*split[:2], data, n_calibration) for split in splits]
+        splits = [_move_calibration(*split[:2], y, groups, n_calibration) for split in splits]
     fits, failures = [], []
     for name, estimator in pipelines.items():
         settings["parameters"] = describe(estimator)
@@ -85,15 +77,15 @@ def plan_fits(labels, data, cv, pipelines, seeds, n_calibration):
     return fits, failures
 
 
-def _move_calibration(train, test, data, n_calibration):
+def _move_calibration(train, test, y, groups, n_calibration):
     """Move the first epochs of each class of each test subject to the training.
 
     Also names the subjects that have too few, who are left out of the test.
     """
     moved, tested, short = [], [], {}
-    for subject in np.unique(data.groups[test]).tolist():
-        own = test[data.groups[test] == subject]
-        by_class = {label: own[data.y[own] == label] for label in np.unique(data.y).tolist()}
+    for subject in np.unique(groups[test]).tolist():
+        own = test[groups[test] == subject]
+        by_class = {label: own[y[own] == label] for label in np.unique(y).tolist()}
         label, fewest = min(by_class.items(), key=lambda item: len(item[1]))
         if len(fewest) <= n_calibration:
             short[subject] = (

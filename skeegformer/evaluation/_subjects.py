@@ -105,34 +105,6 @@ def lacking_subjects(scores, metric):
     return found
 
 
-def complete_tables(scores, metric):
-    """Make a table of weighted subjects x pipelines for each task; refuse gaps and NaN."""
-    tables = {}
-    for task, rows in scores.groupby("task", sort=False):
-        for pipeline, subjects in lacking_subjects(rows, metric).items():
-            raise ValueError(
-                f"{pipeline!r} has no {METRICS[metric][0]} of {name_subjects(subjects)}"
-                f"{f' in {task}' if task else ''} with each of its seeds, or it is NaN: only "
-                "averages of equal subjects can be compared. Finish the missing fits, or leave out "
-                "those subjects or that pipeline."
-            )
-        tables[task] = subject_table(rows, metric).mul(subject_weights(rows), axis=0)
-    return tables
-
-
-def mean_over_tasks(tables):
-    """Average those subjects and pipelines that every task has; there may be none."""
-    first, *others = tables.values()
-    subjects = [s for s in first.index if all(s in other.index for other in others)]
-    pipelines = [p for p in first.columns if all(p in other.columns for other in others)]
-    return sum(table.loc[subjects, pipelines] for table in tables.values()) / len(tables)
-
-
-def one_row_per_fit(scores):
-    """Leave one row of each fit of one task, whose seconds all of its test subjects have."""
-    return scores.drop_duplicates([key for key in ("pipeline", "seed", "fold") if key in scores])
-
-
 def name_subjects(subjects):
     """Write the names of subjects, runs of numbers as "S1-S4"."""
     subjects = list(subjects)

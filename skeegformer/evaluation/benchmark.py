@@ -14,7 +14,7 @@ from skeegformer._validation import check_count, check_one_of
 from skeegformer.evaluation._fold import limit_threads, one_thread, run_all, score_fold, versions
 from skeegformer.evaluation._plan import load_data, plan_fits
 from skeegformer.evaluation._splitting import cv_name
-from skeegformer.evaluation._store import FitStore
+from skeegformer.evaluation._store import FitStore, digest
 from skeegformer.evaluation._subjects import INFORMATION, describe_failures
 
 LABELS = ("task", "protocol", "information", "pipeline", "seed", "fold")
@@ -138,11 +138,13 @@ def run_benchmark(
     with sklearn.config_context(enable_metadata_routing=True):
         data, fits, failures = {}, [], []
         for task in tasks:
-            data[task] = load_data(load, task)
+            data[task] = X, y, groups = load_data(load, task)
+            content = digest(X, y, groups)
             for kind in information:
                 made = pipelines(kind, task=task) if callable(pipelines) else pipelines[kind]
                 labels = {"task": task, "protocol": cv_name(cv), "information": kind}
-                planned, failed = plan_fits(labels, data[task], cv, made, seeds, n_calibration)
+                options = cv, made, seeds, n_calibration
+                planned, failed = plan_fits(labels, y, groups, content, *options)
                 fits += planned
                 failures += failed
         found = {n: store.find(fit.settings) for n, fit in enumerate(fits)} if store else {}
@@ -205,10 +207,10 @@ def _run(fits, data, found, store, n_jobs, verbose):
         with one_thread():
             run_all(_run_fit, left, n_jobs=n_jobs, then=keep, bar=bar)
     except BrokenProcessPool as error:
-        kept = f"; {len(found)} finished fits of {len(fits)} are kept in {store.path}"
+        kept = f"; {len(found)} finished fits of {len(fits)} are kept in " if store else ""
         raise RuntimeError(
             "A process that ran fits has died, mostly for want of memory"
-            f"{kept if store else ''}. Start again with fewer jobs."
+            f"{kept}{store.path if store else ''}. Start again with fewer jobs."
         ) from error
     return sorted(failures, key=lambda row: [*map(str, row.values())])
 
@@ -217,9 +219,8 @@ def _run_fit(data, fit, number):
     """Run one fit, perhaps in another process; an exception becomes a sentence."""
     limit_threads()
     kind, seed = fit.labels["information"], fit.labels["seed"]
-    epochs = data.X, data.y, data.groups
     try:
-        rows = score_fold(fit.estimator, *epochs, *fit.split, seed=seed, information=kind)
+        rows = score_fold(fit.estimator, *data, *fit.split, seed=seed, information=kind)
     except Exception as error:
         sentence = f"{type(error).__name__}: {str(error) or 'no message'}"
         return number, None, {"error": sentence, "traceback": traceback.format_exc()}

@@ -10,8 +10,10 @@ from scipy import stats
 from skeegformer.evaluation._subjects import (
     METRICS,
     check_scores,
-    complete_tables,
-    mean_over_tasks,
+    lacking_subjects,
+    name_subjects,
+    subject_table,
+    subject_weights,
 )
 
 ALL_TASKS = "all tasks"
@@ -81,8 +83,16 @@ def compare_pipelines(scores, reference, *, metric="balanced_accuracy"):
     >>> print(f"{row['difference']:.3f}, p = {row['p_wilcoxon']:.4f}")
     0.133, p = 0.0312
     """
-    tables = complete_tables(check_scores(scores, metric), metric)
-    for task, table in tables.items():
+    tables = {}
+    for task, rows in check_scores(scores, metric).groupby("task", sort=False):
+        for pipeline, subjects in lacking_subjects(rows, metric).items():
+            raise ValueError(
+                f"{pipeline!r} has no {METRICS[metric][0]} of {name_subjects(subjects)}"
+                f"{f' in {task}' if task else ''} with each of its seeds, or it is NaN: only "
+                "averages of equal subjects can be compared. Finish the missing fits, or leave out "
+                "those subjects or that pipeline."
+            )
+        tables[task] = table = subject_table(rows, metric).mul(subject_weights(rows), axis=0)
         of_task = f" of {task}" if task else ""
         if reference not in table:
             raise ValueError(
@@ -95,9 +105,12 @@ def compare_pipelines(scores, reference, *, metric="balanced_accuracy"):
                 "compare pipelines on at least 2."
             )
     if len(tables) > 1:
-        together = mean_over_tasks(tables)
-        if len(together) >= 2:
-            tables = {**tables, ALL_TASKS: together}
+        first, *others = tables.values()
+        subjects = [s for s in first.index if all(s in other.index for other in others)]
+        pipelines = [p for p in first.columns if all(p in other.columns for other in others)]
+        if len(subjects) >= 2:
+            whole = [table.loc[subjects, pipelines] for table in tables.values()]
+            tables[ALL_TASKS] = sum(whole) / len(whole)
     out = []
     for task, table in tables.items():
         rows = [

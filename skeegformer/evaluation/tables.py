@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,15 +18,22 @@ from skeegformer.evaluation._subjects import (
     label_subject,
     lacking_subjects,
     name_subjects,
-    one_row_per_fit,
     subject_table,
     subject_weights,
 )
 from skeegformer.evaluation.statistics import compare_pipelines
 
-_USUAL_REFERENCE = "CSP+LDA"
 _SUBJECTS_PER_ROW = 12
-_OTHER_METRICS = {"roc_auc": ("ROC AUC", 3), "brier_score": ("Brier", 3)}
+# Columns of `summarize_scores`, with digits.
+_HEADS = {
+    "mean": ("mean", 3),
+    "sd": ("SD", 3),
+    "worst": ("worst", 2),
+    "best": ("best", 2),
+    "roc_auc": ("ROC AUC", 3),
+    "brier_score": ("Brier", 3),
+    "fit_seconds": ("fit s", None),
+}
 # The format of tabulate, and characters that would be taken for markup.
 _FORMATS = {
     "markdown": ("pipe", r"([\\|*_`<])"),
@@ -71,7 +79,9 @@ def summarize_scores(scores, *, metric="balanced_accuracy"):
         if other in scores and other != metric and scores[other].notna().any():
             columns[other] = subject_table(scores, other).mean()
     if "fit_seconds" in scores:
-        fits = one_row_per_fit(scores).groupby("pipeline", sort=False, observed=True)
+        # All test subjects of a fit have its seconds.
+        fit = [key for key in ("pipeline", "seed", "fold") if key in scores]
+        fits = scores.drop_duplicates(fit).groupby("pipeline", sort=False, observed=True)
         columns["fit_seconds"] = fits["fit_seconds"].mean()
     return pd.DataFrame(columns).loc[list(table.columns)].rename_axis("pipeline")
 
@@ -137,7 +147,7 @@ def scores_table(
             f"reference={reference!r} is no pipeline in the scores; there are "
             f"{', '.join(map(repr, names))}."
         )
-    reference = _USUAL_REFERENCE if reference == "auto" else reference
+    reference = "CSP+LDA" if reference == "auto" else reference
     parts, heads = [], set()
     mark = {"markdown": "`", "rst": "``", "text": ""}[format]
     groups = scores.groupby(["task", "protocol", "information"], sort=False)
@@ -145,80 +155,65 @@ def scores_table(
         title = [f"{mark}{task}{mark}" if task else "", protocol, information]
         parts.append(", ".join(filter(None, title)))
         table = subject_table(rows, metric)
-        columns = _columns(rows, format, metric) | _compared(rows, table, reference, metric)
-        parts.append(_render(columns, format))
+        summary = _summary(rows, format, metric).join(_compared(rows, table, reference, metric))
+        parts.append(_render(summary, format))
         if by_subject:
-            parts += [_render(columns_, format) for columns_ in _subject_columns(table)]
-        parts.append(_wrap(_note(rows, table, information, metric, columns), format))
-        heads |= set(columns)
+            cells = table.T.map(_number, n_digits=2).rename(columns=label_subject)
+            n_parts = int(np.ceil(len(table) / _SUBJECTS_PER_ROW))
+            for places in np.array_split(np.arange(len(table)), n_parts):
+                parts.append(_render(cells.iloc[:, places], format))
+        parts.append(_wrap(_note(rows, table, information, metric, summary), format))
+        heads |= set(summary)
     parts.append(_wrap(_joint_note(scores, heads, format), format))
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _columns(rows, format, metric):
+def _summary(rows, format, metric):
     """Write the summary of one table; the best mean is bold."""
     found = summarize_scores(rows, metric=metric)
-    # Whoever lacks a difficult subject is not the best for that.
-    lacking = lacking_subjects(rows, metric)
-    whole = found["mean"].drop(list(lacking)) if len(lacking) < len(found) else found["mean"]
-    top = whole.max() if METRICS[metric][1] else whole.min()
-    is_bold = (found["mean"] == top) & found.index.isin(whole.index) & (format != "text")
-    means = [_number(mean, 3) for mean in found["mean"]]
-    columns = {
-        "pipeline": list(found.index),
-        "mean": [
-            f"**{mean}**" if bold else mean for mean, bold in zip(means, is_bold, strict=True)
-        ],
-    }
-    heads = {"sd": ("SD", 3), "worst": ("worst", 2), "best": ("best", 2)}
-    heads = {} if _is_zero_or_one(rows, metric) else heads
-    for column, (head, n_digits) in (heads | _OTHER_METRICS).items():
-        if column in found:
-            columns[head] = [_number(value, n_digits) for value in found[column]]
-    if "fit_seconds" in found:
-        columns["fit s"] = [_seconds(one) for one in found["fit_seconds"]]
-    return columns
+    heads = _HEADS
+    if metric == "balanced_accuracy" and have_one_class(rows):  # right or wrong has no spread
+        heads = {name: head for name, head in heads.items() if name not in ("sd", "worst", "best")}
+    table = pd.DataFrame(
+        {
+            head: found[column].map(partial(_number, n_digits=n_digits))
+            for column, (head, n_digits) in heads.items()
+            if column in found
+        }
+    )
+    if format != "text":
+        # Whoever lacks a difficult subject is not the best for that.
+        lacking = list(lacking_subjects(rows, metric))
+        whole = found["mean"].drop(lacking) if len(lacking) < len(found) else found["mean"]
+        best = whole.index[whole == (whole.max() if METRICS[metric][1] else whole.min())]
+        table.loc[best, "mean"] = "**" + table.loc[best, "mean"] + "**"
+    return table
 
 
 def _compared(rows, table, reference, metric):
     """Compare pipelines on the subjects of the reference, if they have all of them."""
+    nothing = pd.DataFrame(index=table.columns)
     if reference not in table:
-        return {}
+        return nothing
     own = rows[rows["subject"].isin(table.index[table[reference].notna()])]
     own = own[~own["pipeline"].isin(lacking_subjects(own, metric))]
     names = set(own["pipeline"])
     if reference not in names or len(names) < 2 or own["subject"].nunique() < 2:
-        return {}
+        return nothing
     found = compare_pipelines(own, reference, metric=metric).set_index("pipeline")
-    differences, p_values = [], []
-    for name in table:
-        difference = p_value = "–"
-        if name in found.index:
-            row = found.loc[name]
-            difference = f"{row['difference']:+.3f}"
-            if np.isfinite(row["low"]):
-                difference += f" [{row['low']:.3f}, {row['high']:.3f}]"
-            p_value = "< 0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
-        differences.append(difference)
-        p_values.append(p_value)
-    return {f"against {reference}": differences, "p (Holm)": p_values}
-
-
-def _subject_columns(table):
-    """Make tables of pipelines x subjects that are not too wide."""
-    n_blocks = int(np.ceil(len(table) / _SUBJECTS_PER_ROW))
-    for subjects in np.array_split(table.index, n_blocks):
-        columns = {
-            label_subject(subject): [_number(value, 2) for value in table.loc[subject]]
-            for subject in subjects.tolist()
-        }
-        yield {"pipeline": list(table.columns), **columns}
+    differences = found["difference"].map("{:+.3f}".format)
+    ends = found["low"].map(" [{:.3f}, ".format) + found["high"].map("{:.3f}]".format)
+    columns = {
+        f"against {reference}": differences + ends.where(found["low"].notna(), ""),
+        "p (Holm)": found["p_holm"].map(lambda p: "< 0.001" if p < 0.001 else f"{p:.3f}"),
+    }
+    return pd.DataFrame(columns).reindex(table.columns, fill_value="–")
 
 
 def _note(rows, table, information, metric, columns):
     """Say in words what one table shows."""
     name = METRICS[metric][0]
-    figures = "mean" if _is_zero_or_one(rows, metric) else "mean, SD, worst and best"
+    figures = "mean, SD, worst and best" if "SD" in columns else "mean"
     note = [
         f"{name[0].upper()}{name[1:]}; {figures} over {len(table)} subjects "
         f"({name_subjects(table.index)})"
@@ -262,20 +257,14 @@ def _joint_note(scores, columns, format):
     return ". ".join(note) + "." if note else ""
 
 
-def _is_zero_or_one(rows, metric):
-    """Tell whether the score of a subject is right or wrong, which has no spread to speak of."""
-    return metric == "balanced_accuracy" and have_one_class(rows)
-
-
 def _number(value, n_digits):
-    # What is half a digit up to rounding is half a digit, in whatever order it was averaged.
-    return f"{round(value, 10):.{n_digits}f}" if np.isfinite(value) else "–"
-
-
-def _seconds(value):
     if not np.isfinite(value):
         return "–"
-    return f"{value:.2f}" if value < 1 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+    if n_digits is None:  # three figures, as of seconds
+        n_digits = 2 if value < 1 else 1 if value < 100 else 0
+        return f"{value:.{n_digits}f}"
+    # What is half a digit up to rounding is half a digit, in whatever order it was averaged.
+    return f"{round(value, 10):.{n_digits}f}"
 
 
 def _escape(text, format):
@@ -289,13 +278,14 @@ def _wrap(text, format):
     return textwrap.fill(text, 100, break_on_hyphens=False, break_long_words=False)
 
 
-def _render(columns, format):
-    """Write a table of text: the first column is aligned left, the others right."""
-    columns = columns | {"pipeline": [_escape(name, format) for name in columns["pipeline"]]}
+def _render(table, format):
+    """Write a table of text, whose index are pipelines."""
+    escape = partial(_escape, format=format)
     return tabulate(
-        {_escape(head, format): values for head, values in columns.items()},
+        table.rename_axis("pipeline").rename(escape, axis=0).rename(escape, axis=1).reset_index(),
         headers="keys",
+        showindex=False,
         tablefmt=_FORMATS[format][0],
-        colalign=("left", *["right"] * (len(columns) - 1)),
+        colalign=("left", *["right"] * table.shape[1]),
         disable_numparse=True,
     )

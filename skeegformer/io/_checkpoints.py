@@ -128,7 +128,11 @@ def _convert(state, hyperparameters):
         raise ValueError(f"its hyper_parameters do not tell {', '.join(missing)}.")
     for name in _NEEDED[:-1]:
         _check_whole(name, hyperparameters[name])
-    ignored, n_times = _ignored(hyperparameters), _length(hyperparameters)
+    ignored, n_times = _ignored(hyperparameters), hyperparameters.get("used_data_length")
+    if n_times is None:
+        n_times = hyperparameters["epoch_length"]
+    else:
+        _check_whole("used_data_length", n_times)
     n_chans = hyperparameters["num_channels"] - len(ignored)
     classes, order = _classes(hyperparameters["conditions"])
     class_weight = state.pop("class_weights", None)
@@ -175,15 +179,6 @@ def _ignored(hyperparameters):
     what = f"a list of different channels, from 0 to {n_channels - 1}, and not of all"
     _check("ignore_channels", ignored, is_known, what)
     return sorted(ignored)
-
-
-def _length(hyperparameters):
-    """Count the samples of an epoch that are used."""
-    used = hyperparameters.get("used_data_length")
-    if used is None:
-        return hyperparameters["epoch_length"]
-    _check_whole("used_data_length", used)
-    return used
 
 
 def _check(name, value, is_fine, what):

@@ -53,7 +53,13 @@ class EstimatorEncoder(Encoder):
             return {"module": value.__name__}  # whoever loads the model gives the class
         if _find(kind.__name__) is not kind:
             if hasattr(value, "fit") and not isinstance(value, type | NeuralNet):
-                self._refuse(value)
+                ours = ", ".join(name for name in _HOMES if not name.startswith("_"))
+                best = " Save its best_estimator_." if hasattr(value, "best_estimator_") else ""
+                raise TypeError(
+                    f"The {kind.__module__}.{kind.__name__}{self._where} cannot be saved.{best} "
+                    f"What can be are {ours}. For others there is skops.io.dump, which needs no "
+                    "pickle either, and joblib.dump, for those who trust the file."
+                )
             raise CannotEncode(f"a {kind.__name__}")
         params = {name: getattr(value, name) for name in _parameters(kind)}
         plain = {
@@ -88,7 +94,12 @@ class EstimatorEncoder(Encoder):
 
     def _encode_param(self, kind, name, value):
         if kind.__name__ == "Pipeline" and name == "steps":
-            return [self._encode_step(*step) for step in value]
+            steps = []
+            for step, estimator in value:
+                before, self._where = self._where, f" in the step {step!r}"
+                steps.append({"tuple": [step, self.encode(estimator)]})
+                self._where = before
+            return steps
         try:
             if kind.__name__ == "Pipeline" and name == "memory" and value is not None:
                 # joblib reads pickles there: whoever writes the file would choose which.
@@ -104,22 +115,6 @@ class EstimatorEncoder(Encoder):
                 "it again after loading, where the model is to be fitted once more."
             )
             return self.encode(default)
-
-    def _encode_step(self, name, step):
-        before, self._where = self._where, f" in the step {name!r}"
-        plain = {"tuple": [name, self.encode(step)]}
-        self._where = before
-        return plain
-
-    def _refuse(self, estimator):
-        kind = type(estimator)
-        ours = ", ".join(name for name in _HOMES if not name.startswith("_"))
-        best = " Save its best_estimator_." if hasattr(estimator, "best_estimator_") else ""
-        raise TypeError(
-            f"The {kind.__module__}.{kind.__name__}{self._where} cannot be saved.{best} What can "
-            f"be are {ours}. For others there is skops.io.dump, which needs no pickle either, and "
-            "joblib.dump, for those who trust the file."
-        )
 
 
 class EstimatorDecoder(Decoder):
@@ -137,7 +132,8 @@ class EstimatorDecoder(Decoder):
             )
         return self._modules[module]
 
-    def _read_estimator(self, estimator, params, attributes, net=None, requests=None):
+    def decode_estimator(self, estimator, params, attributes, net=None, requests=None):
+        """Make an estimator of what `EstimatorEncoder` wrote of it."""
         kind = _find(estimator) if isinstance(estimator, str) else None
         if kind is None:
             raise ValueError(f"the class {estimator!r} is not known")
@@ -161,6 +157,8 @@ class EstimatorDecoder(Decoder):
                     raise ValueError(f"{estimator} requests no metadata for {method!r}")
                 getattr(made, f"set_{method}_request")(**wanted)
         return made
+
+    _read_estimator = decode_estimator
 
     def _read_history(self, history):
         return History(self.decode(history))

@@ -1,4 +1,4 @@
-"""A trained network as a file that runs without skeegformer."""
+"""A trained network as an ONNX file, which runs without skeegformer."""
 
 import importlib.util
 import json
@@ -13,15 +13,13 @@ import torch
 from skeegformer._utils.files import check_output_file, replacing
 from skeegformer.io._frozen import freeze
 
-_ONNX, _TORCH = ".onnx", ".pt2"
-_METADATA_FILE = "skeegformer.json"
 _INPUT, _OUTPUT, _BATCH = "epochs", "probabilities", "batch"
 # What the file computes may differ by from what the classifier does.
 _AGREEMENT = 1e-4
 
 
 def export_network(classifier, path, *, overwrite=False, subject=None):
-    """Write a trained network as a file that runs without skeegformer and scikit-learn.
+    """Write a trained network as an ONNX file, which runs without skeegformer and torch.
 
     The file maps float32 epochs of shape (batch, n_chans, n_times), any number of them at once, to
     class probabilities of shape (batch, n_classes). Before it is written, it is run and compared
@@ -34,8 +32,7 @@ def export_network(classifier, path, *, overwrite=False, subject=None):
         ``ensemble=False``. Of a Pipeline, export the last step: what stands in front of it is not
         in the file.
     path : str or pathlib.Path
-        The file. Its ending decides what it is for: ``.onnx`` for onnxruntime and what else reads
-        ONNX, which needs the extra ``onnx``; ``.pt2`` for :func:`torch.export.load`.
+        The file, with the ending ``.onnx``, for onnxruntime and what else reads ONNX.
     overwrite : bool, default=False
         Whether a file that is there is replaced.
     subject : object or None, default=None
@@ -49,7 +46,7 @@ def export_network(classifier, path, *, overwrite=False, subject=None):
     Raises
     ------
     FileExistsError, ImportError
-        If there is a file, and `overwrite` is False, or what ONNX needs is not installed.
+        If there is a file, and `overwrite` is False, or the extra ``onnx`` is not installed.
     TypeError, ValueError
         If the classifier is another one or not fitted, adapts to subjects and `subject` names none
         that is known, or path has another ending.
@@ -60,23 +57,25 @@ def export_network(classifier, path, *, overwrite=False, subject=None):
     -----
     Epochs are in the unit of `fit`, which is microvolts where that was given `mne.Epochs`, and
     have their channels in its order. Names of classes and channels, rate and unit are in the file,
-    as JSON: in the properties of an ONNX model, or the extra file ``skeegformer.json``.
+    as JSON: in the properties of the model. For torch alone, ``torch.export.export(
+    classifier.net_.module_, ...)`` makes a program that gives logits.
 
     Examples
     --------
     >>> import tempfile
-    >>> import numpy as np, torch
+    >>> import numpy as np, onnxruntime
     >>> from skeegformer import EEGTransformerClassifier, export_network
     >>> rng = np.random.default_rng(0)
     >>> X, y = rng.normal(size=(20, 4, 160)).astype(np.float32), np.arange(20) % 2
     >>> classifier = EEGTransformerClassifier(max_epochs=2, sfreq=160.0, random_state=0).fit(X, y)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = export_network(classifier, folder + "/network.pt2")
-    ...     network = torch.export.load(path).module()
-    >>> network(torch.from_numpy(X[:3])).shape
-    torch.Size([3, 2])
+    ...     path = export_network(classifier, folder + "/network.onnx")
+    ...     session = onnxruntime.InferenceSession(path)
+    >>> (probabilities,) = session.run(None, {"epochs": X[:3]})
+    >>> probabilities.shape
+    (3, 2)
     """
-    path = check_output_file(path, (_ONNX, _TORCH), overwrite)
+    path = check_output_file(path, (".onnx",), overwrite)
     steps, classifier, network = freeze(classifier, subject, "An exported network", "cpu")
     if steps:
         raise ValueError(
@@ -84,9 +83,15 @@ def export_network(classifier, path, *, overwrite=False, subject=None):
             "not be in the file; export the last step alone, pipeline[-1], and prepare epochs "
             "with the others."
         )
-    write = _write_onnx if path.suffix.lower() == _ONNX else _write_torch
-    if write is _write_onnx:
-        _require_onnx()
+    needed = ("onnx", "onnxscript", "onnxruntime")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"ONNX needs {' and '.join(missing)}, which is not installed: pip install "
+            "'skeegformer[onnx]'."
+        )
+    import onnxruntime
+
     epochs = _typical_epochs(classifier)
     with torch.no_grad():
         expected = network(epochs).numpy()
@@ -97,24 +102,16 @@ def export_network(classifier, path, *, overwrite=False, subject=None):
             dynamic_shapes={_INPUT: {0: torch.export.Dim(_BATCH)}},
             strict=False,
         )
-        metadata = _metadata(classifier, subject)
         with replacing(path) as temporary:
-            run = write(program, temporary, metadata)
+            _write(program, temporary, _metadata(classifier, subject))
+            session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
             for batch in (epochs[:1], epochs):
-                _check_agreement(run(batch), expected[: len(batch)])
+                (found,) = session.run([_OUTPUT], {_INPUT: batch.numpy()})
+                _check_agreement(found, expected[: len(batch)])
     return path
 
 
-def _write_torch(program, path, metadata):
-    extra = {_METADATA_FILE: json.dumps(metadata)}
-    torch.export.save(program, path, extra_files=extra)
-    network = torch.export.load(path).module()
-    return lambda epochs: network(epochs).detach().numpy()
-
-
-def _write_onnx(program, path, metadata):
-    import onnxruntime
-
+def _write(program, path, metadata):
     onnx_program = torch.onnx.export(
         program,
         dynamo=True,
@@ -124,29 +121,22 @@ def _write_onnx(program, path, metadata):
         output_names=[_OUTPUT],
         dynamic_shapes={_INPUT: {0: _BATCH}},
     )
-    properties = {name: json.dumps(value) for name, value in metadata.items()}
+    properties = {name: json.dumps(value, default=str) for name, value in metadata.items()}
     onnx_program.model.metadata_props.update(properties)
     onnx_program.save(path)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda epochs: session.run([_OUTPUT], {_INPUT: epochs.numpy()})[0]
 
 
 def _metadata(classifier, subject):
-    """Say what goes in and out; JSON can hold all of it."""
-    is_known = classifier.info_ is not None
+    """Say what goes in and out."""
     return {
         "producer": f"skeegformer {version('skeegformer')}",
-        "classes": _plain(classifier.classes_.tolist()),
-        "ch_names": _plain(classifier.ch_names_),
+        "classes": classifier.classes_.tolist(),
+        "ch_names": classifier.ch_names_,
         "sfreq": classifier.sfreq_,
         "n_times": classifier.n_times_,
-        "unit": "uV" if is_known else "as the arrays in fit",
-        "subject": _plain(subject),
+        "unit": "uV" if classifier.info_ is not None else "as the arrays in fit",
+        "subject": subject,
     }
-
-
-def _plain(value):
-    return json.loads(json.dumps(value, default=str))
 
 
 def _typical_epochs(classifier):
@@ -168,19 +158,6 @@ def _check_agreement(found, expected):
             f"The exported network gives probabilities that differ by {difference:.1g} from those "
             "of the classifier, and is not written. This is an error in skeegformer or in torch's "
             "export: please report it, with the versions of torch and onnx."
-        )
-
-
-def _require_onnx():
-    missing = [
-        name
-        for name in ("onnx", "onnxscript", "onnxruntime")
-        if importlib.util.find_spec(name) is None
-    ]
-    if missing:
-        raise ImportError(
-            f"ONNX needs {' and '.join(missing)}, which is not installed: pip install "
-            "'skeegformer[onnx]'. A file of torch, ending in .pt2, needs nothing more."
         )
 
 

@@ -1,7 +1,6 @@
 """Models on the disk, without pickle: to open a file never runs anything that is in it."""
 
 import warnings
-from functools import partial
 from pathlib import Path
 
 from skeegformer._utils.files import check_output_file
@@ -126,10 +125,8 @@ def load_model(path, *, modules=()):
         raise TypeError(f"modules={modules!r} has to hold the classes of networks.")
     if path.suffix == ".ckpt":
         return load_checkpoint(path)
-    return read_file(path, "model", partial(_decode, modules=modules))
-
-
-def _decode(content, arrays, modules):
-    if "estimator" not in content:
-        raise ValueError("there is no estimator in it")
-    return EstimatorDecoder(arrays, modules).decode(content)
+    return read_file(
+        path,
+        "model",
+        lambda content, arrays: EstimatorDecoder(arrays, modules).decode_estimator(**content),
+    )
