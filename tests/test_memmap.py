@@ -47,12 +47,6 @@ def mapped(path):
     return load_memmap(path)[0]
 
 
-def raw_values(path, shape):
-    """Read a file without the code under test: (n_epochs, n_chans, n_times) in its own unit."""
-    n_epochs, n_chans, n_times = shape
-    return np.fromfile(path, "<f4").reshape(n_epochs, n_times, n_chans).transpose(0, 2, 1)
-
-
 def test_values_are_microvolts_of_what_was_written(recording, mapped):
     microvolts = recording[0].get_data(units="uV")
     assert mapped.shape == microvolts.shape == (120, 6, 320)
@@ -180,7 +174,6 @@ def test_as_epochs(mapped, recording):
 @pytest.mark.parametrize(
     "params",
     [
-        {"mirror": None},
         {},
         {"early_stopping": True},
         {"adapt": True},

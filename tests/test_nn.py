@@ -404,13 +404,6 @@ def test_dropout_acts_in_training_only():
     assert ((several.mean(dim=0) - expected).abs() < 5 * error).all()
 
 
-def test_parameters_all_learn():
-    network = _network().train()
-    network(_noise(8, 5, 160)).square().sum().backward()
-    idle = [name for name, value in network.named_parameters() if not value.grad.abs().sum()]
-    assert idle == []
-
-
 @pytest.mark.parametrize("pairs", [None, PAIRS])
 def test_subjects_are_centred_on_their_own_means(pairs):
     """Given by name or as means, and computed here epoch by epoch."""

@@ -69,11 +69,9 @@ def validate_eeg(estimator, X, *, reset, lazy=False):
             data = (eeg.data * VOLTS_TO_MICROVOLTS).astype(np.float32, order="C")
         eeg = replace(eeg, data=_refuse_bad_values(data, eeg.ch_names), epochs=None)
     elif isinstance(X, MappedEpochs):
-        eeg = _named(EEGData(X, X.ch_names, X.sfreq, X.info, subjects=X.subjects))
-        if X.sfreq is None:
-            eeg = replace(eeg, sfreq=sfreq)
-        else:
-            _refuse_other_rate(estimator, eeg, sfreq)
+        rate = sfreq if X.sfreq is None else X.sfreq
+        eeg = _named(EEGData(X, X.ch_names, rate, X.info, subjects=X.subjects))
+        _refuse_other_rate(estimator, eeg, sfreq)
         _refuse_bad_values(X, X.ch_names)
         if not lazy:
             eeg = replace(eeg, data=X.load())

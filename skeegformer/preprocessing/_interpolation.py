@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from skeegformer._validation import MappedEpochs
 
@@ -139,7 +140,8 @@ def _estimate(estimator, eeg, missing, order):
     targets = positions(estimator.info_)[_indices(missing, estimator.ch_names_)] - middle
     # Montages differ in where in the head frame they have the head.
     places = positions(eeg.info)[sources] - _middle(eeg.info, middle)
-    angles = _angles(places, targets)
+    cosines = 1 - cdist(targets, places, "cosine")
+    angles = np.degrees(np.arccos(np.clip(cosines, -1, 1)))  # seen from the middle
     nearest = angles.min(axis=1)
     if np.median(nearest) > _FAR:
         raise ValueError(
@@ -203,13 +205,6 @@ def _middle(info, otherwise):
     if len(points) < _LEAST_POINTS:
         return np.array(otherwise)
     return mne.bem.fit_sphere_to_headshape(info, units="m", verbose="ERROR")[1]
-
-
-def _angles(sources, targets):
-    """Measure the angle, in degrees, between places: (n_targets, n_sources)."""
-    sources = sources / np.linalg.norm(sources, axis=1, keepdims=True)
-    targets = targets / np.linalg.norm(targets, axis=1, keepdims=True)
-    return np.degrees(np.arccos(np.clip(targets @ sources.T, -1, 1)))
 
 
 def _named(info, mask):
