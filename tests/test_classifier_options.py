@@ -193,7 +193,7 @@ def test_a_single_epoch_of_somebody_unknown_is_refused(adapted, sides):
     """Centred on itself it would look like every other."""
     X, _, subjects, _ = sides
     unknown = np.flatnonzero(subjects == 5)
-    with pytest.raises(ValueError, match="a single epoch of the unknown subject 5, and one epoch minus"):
+    with pytest.raises(ValueError, match="a single epoch of the unknown subject 5, and one ep"):
         adapted.predict(X[unknown[:1]])
     with pytest.raises(ValueError, match="a single epoch of somebody unknown"):
         adapted.predict(X[unknown[:1]].get_data(units="uV"))

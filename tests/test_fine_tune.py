@@ -7,12 +7,11 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from test_classifier_options import CHANNELS
 
 import skeegformer.training._fine_tuning as training
 from skeegformer import EEGTransformerClassifier, make_simulated_eeg
 
-_NAMES = "FC5 FC3 FCz FC4 FC6 C5 C3 C1 Cz C2 C4 C6 CP5 CP3 CPz CP4 CP6 O1 Oz O2"
-CHANNELS = _NAMES.split()
 make_eeg = partial(make_simulated_eeg, sfreq=80.0, duration=1.0, snr=12.0)
 
 

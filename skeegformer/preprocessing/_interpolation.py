@@ -46,7 +46,13 @@ def complete(estimator, eeg):
     """
     fitted = estimator.ch_names_
     if fitted is None or eeg.ch_names is None:
-        _refuse_without_names(estimator, eeg)
+        if eeg.data.shape[1] != estimator.n_chans_:
+            why = "X is an array" if eeg.ch_names is None else "fit had an array"
+            raise ValueError(
+                f"X has {eeg.data.shape[1]} channels, but this {type(estimator).__name__} was "
+                f"fitted with {estimator.n_chans_}, and {why}, which does not tell where its "
+                "electrodes are; pass Epochs with a montage (epochs.set_montage)."
+            )
         return eeg
     known = [name for name in fitted if name in eeg.ch_names]
     missing = [name for name in fitted if name not in eeg.ch_names]
@@ -154,17 +160,6 @@ def _estimate(estimator, eeg, missing, order):
     same = nearest < _SAME_PLACE  # the spline would smooth them
     weights[same] = np.eye(len(sources))[angles[same].argmin(axis=1)]
     return sources, weights
-
-
-def _refuse_without_names(estimator, eeg):
-    """Raise where there are fewer or more channels and none of them has a name."""
-    if eeg.data.shape[1] != estimator.n_chans_:
-        why = "X is an array" if eeg.ch_names is None else "fit had an array"
-        raise ValueError(
-            f"X has {eeg.data.shape[1]} channels, but this {type(estimator).__name__} was fitted "
-            f"with {estimator.n_chans_}, and {why}, which does not tell where its electrodes are; "
-            "pass Epochs with a montage (epochs.set_montage)."
-        )
 
 
 def _indices(names, ch_names):

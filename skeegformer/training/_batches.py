@@ -133,7 +133,8 @@ class MirrorSome:
             flips = torch.rand(len(data)).numpy() < 0.5
         else:
             present, whose = np.unique(subjects, return_inverse=True)
-            flips = (torch.randperm(len(present)).numpy() < (len(present) + _coin()) // 2)[whose]
+            ranks, coin = torch.randperm(len(present)).numpy(), int(torch.randint(2, ()))
+            flips = (ranks < (len(present) + coin) // 2)[whose]
         data = np.where(flips[:, None, None], data[:, self.pairs], data)
         return collate((data, np.where(flips, self.swapped[targets], targets), subjects))
 
@@ -172,8 +173,3 @@ def validation_loader(dataset, batch_size):
         batches = list(rows_by_subject(dataset.subjects, len(dataset)).values())
         return DataLoader(dataset, batch_sampler=batches, collate_fn=collate)
     return DataLoader(dataset, batch_size, collate_fn=collate)
-
-
-def _coin():
-    """Draw 0 or 1."""
-    return int(torch.randint(2, ()))
