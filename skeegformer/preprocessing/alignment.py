@@ -6,7 +6,12 @@ import numpy as np
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import VOLTS_TO_MICROVOLTS, refuse_other_spelling, validate_groups
+from skeegformer._validation import (
+    VOLTS_TO_MICROVOLTS,
+    refuse_other_spelling,
+    rows_by_subject,
+    validate_groups,
+)
 from skeegformer.preprocessing._base import SignalTransformer, like_input, working_copy
 
 # A channel with less than this part of the loudest one's amplitude is dead.
@@ -154,7 +159,7 @@ class EuclideanAlignment(SignalTransformer):
     def _learn(self, eeg, groups):
         data = working_copy(eeg) * _unit(eeg)
         self.references_, self.whiteners_ = {}, {}
-        for subject, rows in _subjects(eeg, groups):
+        for subject, rows in _subjects(eeg, groups).items():
             reference, whitener = self._reference(subject, data[rows])
             self.references_[subject], self.whiteners_[subject] = reference, whitener
 
@@ -162,8 +167,8 @@ class EuclideanAlignment(SignalTransformer):
         data = working_copy(eeg) * _unit(eeg)
         subjects = _subjects(eeg, groups)
         known = self.whiteners_
-        refuse_other_spelling(known, [one for one, _ in subjects if one not in known])
-        for subject, rows in subjects:
+        refuse_other_spelling(known, [subject for subject in subjects if subject not in known])
+        for subject, rows in subjects.items():
             whitener = known.get(subject)
             if whitener is None:
                 _, whitener = self._reference(subject, data[rows])
@@ -209,14 +214,9 @@ class EuclideanAlignment(SignalTransformer):
 
 
 def _subjects(eeg, groups):
-    """List each subject with the rows of its epochs; who they are may be unknown."""
+    """Map each subject to the rows of its epochs; who they are may be unknown."""
     groups = validate_groups(eeg.subjects if groups is None else groups, len(eeg.data))
-    if groups is None:
-        return [(None, np.arange(len(eeg.data)))]
-    rows = {}
-    for row, subject in enumerate(groups.tolist()):
-        rows.setdefault(subject, []).append(row)
-    return list(rows.items())
+    return rows_by_subject(groups, len(eeg.data))
 
 
 def _unit(eeg):

@@ -7,7 +7,7 @@ import torch
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from skeegformer._validation import read_rows
+from skeegformer._validation import read_rows, rows_by_subject
 
 # Of each subject in a training batch whose log powers are centred on their subject's mean.
 EPOCHS_OF_A_SUBJECT = 8
@@ -47,15 +47,6 @@ def split_epochs(codes, classes, groups, fraction, random_state):
             "validation_fraction, or set early_stopping=False."
         )
     return train, held_out
-
-
-def rows_by_subject(subjects, n_epochs):
-    """Map each subject to its epochs; None to all where subjects are not known."""
-    if subjects is None:
-        return {None: np.arange(n_epochs)}
-    return {
-        subject: np.flatnonzero(subjects == subject) for subject in np.unique(subjects).tolist()
-    }
 
 
 def refuse_single_epochs(rows_of, learn):
