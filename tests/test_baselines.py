@@ -32,11 +32,7 @@ from skeegformer.baselines import (
     make_baseline,
 )
 from skeegformer.baselines._band_features import FILTER_BANK, FilterBankCSP, LogBandPower
-from skeegformer.baselines.braindecode import (
-    FASTER_CHANNELS_LAST,
-    NETWORKS,
-    BraindecodeClassifier,
-)
+from skeegformer.baselines.braindecode import FASTER_CHANNELS_LAST, NETWORKS, BraindecodeClassifier
 from skeegformer.preprocessing import MirroredClassifier
 
 EVOKED = ("xdawn+ts+lr", "means+lda")
@@ -305,10 +301,7 @@ def test_all_pipelines_of_the_benchmark_prepare_alike(information):
         assert isinstance(pipeline, Pipeline)
         *preparation, classifier = (step for _, step in pipeline.steps)
         described = [str(step) for step in preparation]
-        assert described[:2] == [
-            "BandPassFilter(h_freq=30.0, l_freq=8.0)",
-            "Resampler(sfreq=80.0)",
-        ]
+        assert described[:2] == ["BandPassFilter(h_freq=30.0, l_freq=8.0)", "Resampler(sfreq=80.0)"]
         adapts = getattr(classifier, "adapt", False)
         aligned = information != "strict" and not adapts
         assert described[2:] == (["EuclideanAlignment()"] if aligned else [])

@@ -238,10 +238,7 @@ def test_early_stopping_stops_and_returns_to_the_best_weights(toy):
     rng = np.random.default_rng(0)
     y = rng.permutation(y)  # nothing to learn: the held-out loss soon rises
     classifier = _make(
-        early_stopping=True,
-        max_epochs=200,
-        n_iter_no_change=3,
-        callbacks=[_Watch()],
+        early_stopping=True, max_epochs=200, n_iter_no_change=3, callbacks=[_Watch()]
     ).fit(X, y, groups=groups)
     history = classifier.history_
     assert len(history) < 200
@@ -349,17 +346,6 @@ def test_early_stopping_without_groups_keeps_the_classes(toy):
     assert np.bincount(_Watch.seen["held out"].targets).tolist() == [6, 6]
     with pytest.raises(ValueError, match="holds out whole groups, but groups holds only 's1'"):
         stopping.fit(X, y, groups=np.full(len(y), "s1"))
-
-
-def test_class_weight_moves_the_decision(toy):
-    X, y, _ = toy
-    X = np.random.default_rng(0).normal(size=X.shape)
-    shares = [
-        (_make(class_weight=weight, max_epochs=40).fit(X, y).predict(X) == 1).mean()
-        for weight in ({0: 20, 1: 1}, {0: 1, 1: 20})
-    ]
-    assert shares[0] < 0.2
-    assert shares[1] > 0.8
 
 
 def test_learning_rate_warms_up_and_comes_down(toy):

@@ -5,10 +5,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from skeegformer import (
-    EEGTransformerClassifier,
-    make_simulated_eeg,
-)
+from skeegformer import EEGTransformerClassifier, make_simulated_eeg
 from skeegformer._validation import validate_eeg
 from skeegformer.datasets import MappedEpochs
 
@@ -161,9 +158,7 @@ def test_adapted_to_subjects(recording):
     own = some(X[subject == 1], X.ch_names[HALF])
     both = some(X[(subject == 1) | (subject == 5)], X.ch_names[HALF])
     np.testing.assert_allclose(
-        classifier.decision_function(both)[: len(own)],
-        classifier.decision_function(own),
-        atol=1e-5,
+        classifier.decision_function(both)[: len(own)], classifier.decision_function(own), atol=1e-5
     )
 
 

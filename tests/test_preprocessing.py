@@ -110,12 +110,7 @@ def mean_covariance(X):
 def test_epochs_and_arrays_give_the_same(transformer):
     epochs = make_epochs()
     array = epochs.get_data(picks="eeg", units="uV")
-    params = {
-        "sfreq": SFREQ,
-        "freqs": [50],
-        "input_sfreq": SFREQ,
-        "input_ch_names": NAMES,
-    }
+    params = {"sfreq": SFREQ, "freqs": [50], "input_sfreq": SFREQ, "input_ch_names": NAMES}
     if isinstance(transformer, Resampler):
         del params["sfreq"]
     params = {key: value for key, value in params.items() if key in transformer.get_params()}
@@ -286,23 +281,6 @@ def test_default_filter_is_a_zero_phase_butterworth(band, kind):
     np.testing.assert_allclose(out[..., 800:-800], expected[..., 800:-800], atol=1e-6)
 
 
-@pytest.mark.parametrize("band", [(None, 30), (8, 30), (1, 40)])
-def test_default_filter_does_not_warn_on_two_seconds(band):
-    epochs = make_epochs()
-    with warnings.catch_warnings(), mne.use_log_level("WARNING"):
-        warnings.simplefilter("error")
-        out = BandPassFilter(*band).fit_transform(epochs)
-        BandPassFilter(*band, sfreq=SFREQ).fit_transform(epochs.get_data())
-    assert out.info["lowpass"] == band[1]
-    assert out.info["highpass"] == (band[0] or 0.0)
-    assert (epochs.info["lowpass"], epochs.info["highpass"]) == (SFREQ / 2, 0.0)
-
-
-def test_fir_longer_than_the_epochs_makes_mne_warn():
-    with mne.use_log_level("WARNING"), pytest.warns(RuntimeWarning, match="filter_length"):
-        BandPassFilter(0.5, 30, method="fir").fit_transform(make_epochs())
-
-
 def test_notch_removes_the_line_and_nothing_else():
     freqs = [30, 43, 50, 57, 93, 100, 107]
     X = sines(freqs, n_times=1000, sfreq=500)
@@ -433,22 +411,6 @@ def test_alignment_of_epochs_is_in_microvolts():
         np.testing.assert_allclose(mean_covariance(out[rows]), np.eye(5), atol=1e-9)
         reference = alignment.references_[subject]
         np.testing.assert_allclose(reference, mean_covariance(microvolts[rows]), atol=1e-9)
-
-
-def test_alignment_undoes_mixing(subjects):
-    X, _ = subjects
-    rng = np.random.default_rng(1)
-    alignment = EuclideanAlignment(shrinkage=0.0)
-    aligned = alignment.fit_transform(X)
-    rotation, _ = np.linalg.qr(rng.standard_normal((4, 4)))
-    rotated = alignment.fit_transform(rotation @ X)
-    np.testing.assert_allclose(rotated, rotation @ aligned, atol=1e-8)
-    np.testing.assert_allclose(alignment.fit_transform(1e-6 * X), aligned, atol=1e-8)
-    # Any other mixing leaves a rotation, and thus all inner products between samples.
-    mixed = alignment.fit_transform(rng.standard_normal((4, 4)) @ X)
-    np.testing.assert_allclose(
-        mixed[3].T @ mixed[20], aligned[3].T @ aligned[20], rtol=1e-6, atol=1e-6
-    )
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

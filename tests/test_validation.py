@@ -13,11 +13,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import _safe_indexing
 
 from skeegformer import _validation
-from skeegformer._validation import (
-    EEGData,
-    as_epochs,
-    remember_input,
-)
+from skeegformer._validation import EEGData, as_epochs, remember_input
 
 NAMES = ["C3", "Cz", "C4", "Pz"]
 

@@ -117,9 +117,7 @@ class OriginalTransformer(nn.Module):
         self.norm = nn.BatchNorm1d(n_chans)
         self.encoder = _Encoder(self.token_length, embed_dim, n_layers, n_heads, drop_prob)
         self.outnet = nn.Sequential(
-            nn.Linear(embed_dim, _OUTPUT_HIDDEN),
-            nn.ReLU(),
-            nn.Linear(_OUTPUT_HIDDEN, n_outputs),
+            nn.Linear(embed_dim, _OUTPUT_HIDDEN), nn.ReLU(), nn.Linear(_OUTPUT_HIDDEN, n_outputs)
         )
 
     @torch.no_grad()
