@@ -29,7 +29,7 @@ def check_positions(info):
             f"{asks} is an array, which does not tell; pass Epochs with a montage "
             "(epochs.set_montage), or leave positions='channel'."
         )
-    lost = _named(info, ~_usable(info))
+    lost = _named(info, ~(has_position(info) & _on_scalp(info)))
     if lost:
         raise ValueError(
             f"{asks} has none for {_listed(lost)}; set a montage (epochs.set_montage), drop what "
@@ -118,7 +118,8 @@ def _estimate(estimator, eeg, missing, order):
         f"X lacks {len(missing)} of the {estimator.n_chans_} channels that this {name} was fitted "
         "with"
     )
-    if estimator.info_ is None or not _usable(estimator.info_).all():
+    known = estimator.info_
+    if known is None or not (has_position(known) & _on_scalp(known)).all():
         raise ValueError(
             f"{lacks}, {_listed(missing)}, and they cannot be estimated, since not all Epochs in "
             "fit had positions on the head; fit again on Epochs with a montage "
@@ -180,10 +181,6 @@ def has_position(info):
 def _on_scalp(info):
     """Mark electrodes that are on a sphere, not in or on the brain."""
     return np.array(info.get_channel_types()) == "eeg"
-
-
-def _usable(info):
-    return has_position(info) & _on_scalp(info)
 
 
 def _middle(info, otherwise):
