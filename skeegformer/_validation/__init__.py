@@ -16,6 +16,7 @@ from skeegformer._validation._labels import (
     plain_labels,
     refuse_other_spelling,
     refuse_single_class,
+    rows_by_subject,
     validate_groups,
     validate_labels,
 )

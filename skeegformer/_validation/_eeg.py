@@ -47,7 +47,7 @@ class EEGData:
     epochs: Any = None  # perhaps the user's own, in volts and with non-EEG channels
     is_flat: bool = False  # whether X was 2-D, so that samples are scikit-learn's features
     subjects: np.ndarray | None = None
-    feature_names: np.ndarray | None = None  # scikit-learn's: of channels, or columns
+    feature_names: np.ndarray | None = None  # of the columns of a table
 
 
 def validate_eeg(estimator, X, *, reset, lazy=False):
@@ -69,11 +69,9 @@ def validate_eeg(estimator, X, *, reset, lazy=False):
             data = (eeg.data * VOLTS_TO_MICROVOLTS).astype(np.float32, order="C")
         eeg = replace(eeg, data=_refuse_bad_values(data, eeg.ch_names), epochs=None)
     elif isinstance(X, MappedEpochs):
-        eeg = _named(EEGData(X, X.ch_names, X.sfreq, X.info, subjects=X.subjects))
-        if X.sfreq is None:
-            eeg = replace(eeg, sfreq=sfreq)
-        else:
-            _refuse_other_rate(estimator, eeg, sfreq)
+        rate = sfreq if X.sfreq is None else X.sfreq
+        eeg = EEGData(X, X.ch_names, rate, X.info, subjects=X.subjects)
+        _refuse_other_rate(estimator, eeg, sfreq)
         _refuse_bad_values(X, X.ch_names)
         if not lazy:
             eeg = replace(eeg, data=X.load())
@@ -117,7 +115,7 @@ def validate_signal(estimator, X, *, reset, ch_names=None, sfreq=None, same_sfre
                 f"X has {eeg.data.shape[1]} channels, but {name} was told the names of "
                 f"{len(ch_names)}."
             )
-        eeg = _named(replace(eeg, ch_names=ch_names, sfreq=sfreq))
+        eeg = replace(eeg, ch_names=ch_names, sfreq=sfreq)
     return eeg if reset else _agree(estimator, eeg, same_times=False, same_sfreq=same_sfreq)
 
 
@@ -134,15 +132,10 @@ def remember_input(estimator, eeg, *, scale=False):
     vars(estimator).pop("feature_names_in_", None)
     if eeg.feature_names is not None:
         estimator.feature_names_in_ = eeg.feature_names
+    elif eeg.ch_names is not None and not eeg.is_flat:
+        estimator.feature_names_in_ = np.asarray(eeg.ch_names, dtype=object)
     if scale:
         remember_scale(estimator, eeg)
-
-
-def _named(eeg):
-    """Name scikit-learn's features after channels, where these are known and are the features."""
-    if eeg.ch_names is None or eeg.is_flat:
-        return eeg
-    return replace(eeg, feature_names=np.asarray(eeg.ch_names, dtype=object))
 
 
 def _open_epochs(X):
@@ -158,7 +151,7 @@ def _open_epochs(X):
     info = mne.pick_info(epochs.info.copy(), picks, copy=False)
     known = epochs.metadata is not None and "subject" in epochs.metadata
     subjects = epochs.metadata["subject"].to_numpy() if known else None
-    return _named(EEGData(data, ch_names, float(info["sfreq"]), info, epochs, subjects=subjects))
+    return EEGData(data, ch_names, float(info["sfreq"]), info, epochs, subjects=subjects)
 
 
 def _open_array(estimator, X, *, reset, dtype):

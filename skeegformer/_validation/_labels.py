@@ -59,6 +59,15 @@ def validate_groups(groups, n_epochs):
     return groups
 
 
+def rows_by_subject(subjects, n_epochs):
+    """Map each subject to its epochs; None to all where subjects are not known."""
+    if subjects is None:
+        return {None: np.arange(n_epochs)}
+    return {
+        subject: np.flatnonzero(subjects == subject) for subject in np.unique(subjects).tolist()
+    }
+
+
 def refuse_other_spelling(known, new):
     """Raise on subjects who seem to be known by another name: 1 as "1" or "01", "S1" as "s1 "."""
     spelt = {_spelling(subject): subject for subject in known}

@@ -234,12 +234,6 @@ class MappedEpochs:
         out.shape = (len(self), len(ch_names) if n_chans is None else n_chans, self.shape[2])
         return out
 
-    def without_subjects(self):
-        """Forget whom the epochs come from."""
-        out = copy.copy(self)
-        out.subjects = None
-        return out
-
 
 def choose(n, key):
     """Turn a slice, a list or an array of indices, or a mask into indices from 0."""

@@ -31,8 +31,7 @@ def remember_scale(estimator, eeg):
             UserWarning,
             stacklevel=4,
         )
-    _warn_of_odd_epochs(estimator, size)
-    _warn_of_loud_channels(estimator, sizes, eeg.ch_names)
+    _warn_of_odd_epochs(estimator._input_scale, size, sizes, eeg.ch_names)
 
 
 def in_other_unit(size, fitted):
@@ -47,8 +46,7 @@ def refuse_other_unit(estimator, eeg):
     size = np.median(sizes, axis=1)
     scale = median(size.tolist())
     if not in_other_unit(scale, estimator._input_scale):
-        _warn_of_odd_epochs(estimator, size)
-        _warn_of_loud_channels(estimator, sizes, eeg.ch_names)
+        _warn_of_odd_epochs(estimator._input_scale, size, sizes, eeg.ch_names)
         return
     way_out = "Epochs are scaled to microvolts, arrays are taken as they are; pass "
     if (eeg.info is None) == (estimator.info_ is None):
@@ -70,35 +68,32 @@ def _sizes(data):
         return np.concatenate([block.std(axis=2) for block in batches_of(data, BATCH)])
 
 
-def _warn_of_odd_epochs(estimator, size):
-    """Name epochs that fluctuate by far more or less than those of `fit`, or not at all."""
-    typical = estimator._input_scale
+def _warn_of_odd_epochs(typical, size, sizes, ch_names):
+    """Name epochs, or else channels, that fluctuate by far more than in `fit`, or by far less."""
+    if not typical:
+        return
     odd = np.flatnonzero(~((size >= typical / _FAR) & (size <= typical * _FAR)))
-    if not typical or not len(odd):
-        return
-    first = ", ".join(map(str, odd[:5].tolist())) + (", ..." if len(odd) > 5 else "")
-    warnings.warn(
-        f"{len(odd)} of {len(size)} epochs (from 0 on: {first}) fluctuate by {size[odd].min():.2g} "
-        f"to {size[odd].max():.2g}, but a typical epoch of fit by {typical:.2g}: they are flat, "
-        "artefacts, or in another unit, and what is made of them means little. Drop them "
-        "(epochs.drop_bad), or pass the same unit.",
-        UserWarning,
-        stacklevel=5,
-    )
-
-
-def _warn_of_loud_channels(estimator, sizes, ch_names):
-    """Name channels that fluctuate by far more than those of `fit` usually do."""
+    if len(odd):
+        warnings.warn(
+            f"{len(odd)} of {len(size)} epochs (from 0 on: {_listed(odd)}) fluctuate by "
+            f"{size[odd].min():.2g} to {size[odd].max():.2g}, but a typical epoch of fit by "
+            f"{typical:.2g}: they are flat, artefacts, or in another unit, and what is made of "
+            "them means little. Drop them (epochs.drop_bad), or pass the same unit.",
+            UserWarning,
+            stacklevel=5,
+        )
     usual = np.median(sizes, axis=0)
-    loud = np.flatnonzero(usual > estimator._input_scale * _FAR)
-    if not estimator._input_scale or not 0 < len(loud) <= len(usual) / 2:  # else epochs are odd
-        return
-    names = [str(channel) if ch_names is None else ch_names[channel] for channel in loud]
-    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    warnings.warn(
-        f"{len(names)} of {len(usual)} channels ({shown}) fluctuate by up to "
-        f"{usual[loud].max():.2g}, but a typical channel of fit by {estimator._input_scale:.2g}: "
-        "an electrode that has come off, or another unit. Interpolate or drop them.",
-        UserWarning,
-        stacklevel=5,
-    )
+    loud = np.flatnonzero(usual > typical * _FAR)
+    if 0 < len(loud) <= len(usual) / 2:  # else epochs are odd
+        names = loud if ch_names is None else [ch_names[channel] for channel in loud]
+        warnings.warn(
+            f"{len(loud)} of {len(usual)} channels ({_listed(names)}) fluctuate by up to "
+            f"{usual[loud].max():.2g}, but a typical channel of fit by {typical:.2g}: an "
+            "electrode that has come off, or another unit. Interpolate or drop them.",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
+def _listed(names):
+    return ", ".join(map(str, names[:5])) + (", ..." if len(names) > 5 else "")

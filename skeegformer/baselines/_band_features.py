@@ -75,7 +75,7 @@ class ToMicrovolts(TransformerMixin, BaseEstimator):
             (n_epochs, n_features).
         """
         check_is_fitted(self)
-        return self._features(_in_double(validate_eeg(self, X, reset=False)))
+        return self._features(validate_eeg(self, X, reset=False).data.astype(np.float64))
 
     def _fit(self, eeg, y):
         pass
@@ -160,7 +160,7 @@ class FilterBankCSP(ToMicrovolts):
         check_count("n_selected", self.n_selected, 1)
         self.classes_, codes = validate_labels(self, y, len(eeg.data))
         self._choose_bands(FILTER_BANK, eeg)
-        data = _in_double(eeg)
+        data = eeg.data.astype(np.float64)
         _refuse_flat(data)
         self.basis_ = _basis(data)
         is_binary = len(self.classes_) == 2
@@ -199,10 +199,6 @@ def _basis(data):
     variances, directions = np.linalg.eigh(np.atleast_2d(covariance))
     is_spanned = variances > _LEAST_VARIANCE * variances[-1]
     return None if is_spanned.all() or not is_spanned.any() else directions[:, is_spanned].T
-
-
-def _in_double(eeg):
-    return eeg.data.astype(np.float64)
 
 
 def _refuse_flat(data):

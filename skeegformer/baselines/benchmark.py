@@ -5,8 +5,8 @@ from functools import partial
 from skeegformer._validation import check_one_of
 from skeegformer.baselines.braindecode import NETWORKS
 from skeegformer.baselines.classifiers import MIRRORED, make_baseline
+from skeegformer.baselines.pipeline import make_eeg_pipeline
 from skeegformer.datasets._tasks import TASKS
-from skeegformer.pipeline import make_eeg_pipeline
 
 # What every pipeline of the benchmark is given: all channels, one pass band in Hz, one rate in Hz.
 REST_PASS_BAND = (1.0, 40.0)

@@ -11,7 +11,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skeegformer._validation import check_one_of
 from skeegformer.baselines._band_features import FilterBankCSP, LogBandPower, ToMicrovolts
 from skeegformer.baselines.braindecode import NETWORKS, BraindecodeClassifier
-from skeegformer.original import OriginalTransformerClassifier
+from skeegformer.baselines.original import OriginalTransformerClassifier
 from skeegformer.preprocessing import MirroredClassifier
 
 CLASSICAL = ("chance", "csp+lda", "ts+lr", "mdm", "bandpower+lda", "fbcsp")

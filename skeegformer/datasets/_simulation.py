@@ -164,27 +164,6 @@ def strength(shape, rng, spread=_SPREAD_TRIAL):
     return np.exp(spread * rng.standard_normal(shape) - spread**2)
 
 
-def blinks(rate, n_epochs, n_times, sfreq, rng):
-    """Return blinks at random times, in microvolts where they are largest: (n_epochs, n_times)."""
-    t = np.arange(n_times) / sfreq
-    data = np.zeros((n_epochs, n_times))
-    for epoch, count in enumerate(rng.poisson(rate / 60 * n_times / sfreq, n_epochs)):
-        for peak in rng.uniform(0, n_times / sfreq, count):
-            width = np.where(t < peak, *_BLINK_WIDTHS)
-            lid = np.exp(-0.5 * ((t - peak) / width) ** 2)
-            data[epoch] += _BLINK_PEAK * np.exp(_SPREAD_TRIAL * rng.standard_normal()) * lid
-    return data
-
-
-def line_noise(frequency, shape, sfreq, rng):
-    """Return the mains: one phase in all electrodes, of a mean square around 1."""
-    n_epochs, n_chans, n_times = shape
-    phase = rng.uniform(0, 2 * np.pi, (n_epochs, 1, 1))
-    size = np.exp(_SPREAD_LINE * rng.standard_normal((n_chans, 1)))
-    wave = np.sin(2 * np.pi * frequency * np.arange(n_times) / sfreq + phase)
-    return np.sqrt(2) * size * wave
-
-
 def make_streams(rng):
     """Return a generator for each kind of addition.
 
@@ -312,14 +291,17 @@ class _Session:
         )
 
     def add_blinks(self):
-        """Add blinks to the electrodes that see the eyes, and weakly to all others."""
-        train = blinks(
-            self.design.blink_rate,
-            len(self.y),
-            self.design.n_times,
-            self.design.sfreq,
-            self.streams["blinks"],
-        )
+        """Add blinks at random times, of 150 microvolts at the forehead, and weak elsewhere."""
+        design, rng, train = self.design, self.streams["blinks"], np.zeros_like(self.data[:, 0])
+        n_times, sfreq = design.n_times, design.sfreq
+        t = np.arange(n_times) / sfreq
+        for wave, count in zip(
+            train, rng.poisson(design.blink_rate / 60 * n_times / sfreq, len(train)), strict=True
+        ):
+            for peak in rng.uniform(0, n_times / sfreq, count):
+                width = np.where(t < peak, *_BLINK_WIDTHS)
+                lid = np.exp(-0.5 * ((t - peak) / width) ** 2)
+                wave += _BLINK_PEAK * np.exp(_SPREAD_TRIAL * rng.standard_normal()) * lid
         if train.any():
             self.data += blink_field()[:, np.newaxis] * train[:, np.newaxis]
 
@@ -333,9 +315,12 @@ class _Session:
 
         mains = channels["n_line_noise"]
         if len(mains):
-            own = self.scale * self._noise(len(mains), streams["line"])
-            wave = line_noise(LINE_FREQUENCY, own.shape, design.sfreq, streams["line"])
-            self.data[:, mains] = own + _LINE_GAIN * _BACKGROUND * wave
+            own, rng = self.scale * self._noise(len(mains), streams["line"]), streams["line"]
+            phase = rng.uniform(0, 2 * np.pi, (len(own), 1, 1))  # one in all electrodes
+            size = np.exp(_SPREAD_LINE * rng.standard_normal((len(mains), 1)))
+            t = np.arange(design.n_times)
+            wave = np.sin(2 * np.pi * LINE_FREQUENCY * t / design.sfreq + phase)
+            self.data[:, mains] = own + _LINE_GAIN * _BACKGROUND * (np.sqrt(2) * size * wave)
 
         for source, waves in self.common.items():
             own = self._noise(len(self.suppressors[source]), streams["suppressors"])

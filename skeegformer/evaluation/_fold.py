@@ -1,5 +1,6 @@
 """One fold: fit on some subjects, score each of the others."""
 
+import copy
 import time
 import warnings
 from contextlib import contextmanager
@@ -160,7 +161,9 @@ def take(X, rows):
 def without_metadata(X):
     """Hide from all steps which subject an epoch belongs to."""
     if isinstance(X, MappedEpochs):
-        return X.without_subjects()
+        hidden = copy.copy(X)
+        hidden.subjects = None
+        return hidden
     if not is_epochs(X):
         return X
     hidden = [epochs.copy() for epochs in X] if isinstance(X, list) else [X.copy()]

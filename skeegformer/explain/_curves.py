@@ -5,9 +5,9 @@ import pandas as pd
 import torch
 from scipy.stats import rankdata
 
+from skeegformer._validation import rows_by_subject
 from skeegformer.explain._model import log_odds, predict_logits
 from skeegformer.explain._perturbation import derangements, occlude
-from skeegformer.training._batches import rows_by_subject
 
 _N_BOOTSTRAP = 1000
 _LARGEST_STEPS = 12

@@ -4,14 +4,12 @@ import mne
 import numpy as np
 from scipy.spatial import QhullError
 
+from skeegformer.preprocessing._interpolation import has_position
+
 
 def check_scalp(info, what):
     """Refuse channels whose positions are not all known, or that are not on the scalp."""
-    found = info is not None and all(
-        np.isfinite(channel["loc"][:3]).all() and channel["loc"][:3].any()
-        for channel in info["chs"]
-    )
-    if not found:
+    if info is None or not has_position(info).all():
         raise ValueError(
             f"{what} needs electrode positions: fit on Epochs with a montage "
             "(epochs.set_montage), or give explain an info=."

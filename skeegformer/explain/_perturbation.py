@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from skeegformer._validation import rows_by_subject
 from skeegformer.explain._electrodes import check_scalp
 from skeegformer.explain._model import batches, log_odds, predict_logits, tokens_of
 from skeegformer.nn import EEGTransformer
-from skeegformer.training._batches import rows_by_subject
 
 BANDS = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0)}
 REPLACEMENTS = ("swap", "interpolate", "mean", "zero")

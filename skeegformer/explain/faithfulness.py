@@ -12,13 +12,12 @@ from scipy.stats import spearmanr
 from sklearn.metrics import recall_score
 from sklearn.utils import check_random_state
 
-from skeegformer._validation import check_count
+from skeegformer._validation import check_count, rows_by_subject
 from skeegformer.explain._curves import Curves
 from skeegformer.explain._model import batches
 from skeegformer.explain.methods import METHODS
 from skeegformer.nn import EEGTransformer
 from skeegformer.plotting.faithfulness import draw_curves
-from skeegformer.training._batches import rows_by_subject
 
 # Rank correlations from here on: maps of a model that has learnt nothing are like the map, and
 # the order of single channels' effects agrees with it.

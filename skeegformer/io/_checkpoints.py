@@ -10,8 +10,8 @@ from numbers import Real
 import numpy as np
 import torch
 
+from skeegformer.baselines.original import OriginalTransformerClassifier
 from skeegformer.io._net import build_net
-from skeegformer.original import OriginalTransformerClassifier
 
 # Harmless to read as the dict, or the nothing, that they are for us.
 _STAND_INS = (

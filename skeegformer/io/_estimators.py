@@ -13,7 +13,7 @@ from skeegformer.io._net import decode_net, encode_net
 
 _HOMES = {
     "EEGTransformerClassifier": "skeegformer.classifier",
-    "OriginalTransformerClassifier": "skeegformer.original",
+    "OriginalTransformerClassifier": "skeegformer.baselines",
     "NetworkClassifier": "skeegformer.training",
     "MirroredClassifier": "skeegformer.preprocessing",
     "BandPassFilter": "skeegformer.preprocessing",

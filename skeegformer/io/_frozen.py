@@ -8,8 +8,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skeegformer.baselines.original import OriginalTransformerClassifier
 from skeegformer.classifier import EEGTransformerClassifier
-from skeegformer.original import OriginalTransformerClassifier
 
 _CLASSIFIERS = EEGTransformerClassifier, OriginalTransformerClassifier
 

@@ -1,7 +1,6 @@
 """The networks: `EEGTransformer`, and the one that it goes back to."""
 
-from skeegformer.nn._tokens import tokens_to_channels
-from skeegformer.nn.original import OriginalTransformer
+from skeegformer.nn.original import OriginalTransformer, tokens_to_channels
 from skeegformer.nn.signed_attention import SignedAttention
 from skeegformer.nn.transformer import EEGTransformer
 

@@ -11,7 +11,6 @@ from torch import nn
 
 from skeegformer._validation import batches_of, check_one_of
 from skeegformer.nn._recording import Recorded
-from skeegformer.nn._tokens import tokens_to_channels
 
 SHUFFLES = ("none", "channels", "temporal", "all")
 _MAX_TOKENS = 5000
@@ -118,9 +117,7 @@ class OriginalTransformer(nn.Module):
         self.norm = nn.BatchNorm1d(n_chans)
         self.encoder = _Encoder(self.token_length, embed_dim, n_layers, n_heads, drop_prob)
         self.outnet = nn.Sequential(
-            nn.Linear(embed_dim, _OUTPUT_HIDDEN),
-            nn.ReLU(),
-            nn.Linear(_OUTPUT_HIDDEN, n_outputs),
+            nn.Linear(embed_dim, _OUTPUT_HIDDEN), nn.ReLU(), nn.Linear(_OUTPUT_HIDDEN, n_outputs)
         )
 
     @torch.no_grad()
@@ -199,6 +196,48 @@ class OriginalTransformer(nn.Module):
             The values, channel by channel.
         """
         return tokens_to_channels(values, self.n_chans, self.n_time_tokens)
+
+
+def tokens_to_channels(values, n_chans, n_time_tokens=1):
+    """Turn one value per token into one value per channel and temporal token.
+
+    Parameters
+    ----------
+    values : Tensor or ndarray of shape (..., n_tokens)
+        A value for each token, with the class token (``1 + n_chans * n_time_tokens``
+        values; the first is left out) or without (``n_chans * n_time_tokens``).
+    n_chans : int
+        Number of channels.
+    n_time_tokens : int, default=1
+        Number of temporal tokens of each channel.
+
+    Returns
+    -------
+    Tensor or ndarray of shape (..., n_chans, n_time_tokens)
+        The values, channel by channel.
+
+    Raises
+    ------
+    ValueError
+        If the number of tokens fits neither way.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skeegformer.nn import tokens_to_channels
+    >>> tokens_to_channels(np.array([9, 0, 1, 10, 11]), n_chans=2, n_time_tokens=2)
+    array([[ 0,  1],
+           [10, 11]])
+    """
+    n_tokens = n_chans * n_time_tokens
+    if values.shape[-1] == n_tokens + 1:
+        values = values[..., 1:]
+    if values.shape[-1] != n_tokens:
+        raise ValueError(
+            f"values has {values.shape[-1]} tokens, but {n_chans} channels with {n_time_tokens} "
+            f"temporal tokens each make {n_tokens}, or {n_tokens + 1} with the class token."
+        )
+    return values.reshape(*values.shape[:-1], n_chans, n_time_tokens)
 
 
 class _Encoder(nn.Module):

@@ -71,10 +71,12 @@ class SignalTransformer(TransformerMixin, BaseEstimator):
     def _apply(self, eeg):
         if eeg.epochs is not None:
             return self._transform_epochs(eeg)
+        return self._transform_array(eeg)
+
+    def _transform_array(self, eeg):
         return like_input(eeg, self._transform_data(working_copy(eeg), eeg))
 
-    def _transform_epochs(self, eeg):
-        return with_data(eeg, self._transform_data(working_copy(eeg), eeg))
+    _transform_epochs = _transform_array
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -89,13 +91,10 @@ def working_copy(eeg):
 
 
 def like_input(eeg, data):
-    """Give data the dimensions and the floating type of the array that came in."""
-    data = data.astype(eeg.data.dtype, copy=False)
-    return data[:, 0] if eeg.is_flat else data
-
-
-def with_data(eeg, data):
-    """Copy the Epochs that came in, with other data in their EEG channels."""
+    """Make what came in of data: such an array, or a copy of the Epochs with other EEG."""
+    if eeg.epochs is None:
+        data = data.astype(eeg.data.dtype, copy=False)
+        return data[:, 0] if eeg.is_flat else data
     epochs = eeg.epochs.copy()
     picks = [epochs.ch_names.index(name) for name in eeg.ch_names]
     epochs.get_data(copy=False)[:, picks] = data  # a view, since the copy is loaded

@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from skeegformer._validation import MappedEpochs
 
@@ -28,7 +29,7 @@ def check_positions(info):
             f"{asks} is an array, which does not tell; pass Epochs with a montage "
             "(epochs.set_montage), or leave positions='channel'."
         )
-    lost = _named(info, ~_usable(info))
+    lost = _named(info, ~(has_position(info) & _on_scalp(info)))
     if lost:
         raise ValueError(
             f"{asks} has none for {_listed(lost)}; set a montage (epochs.set_montage), drop what "
@@ -45,7 +46,13 @@ def complete(estimator, eeg):
     """
     fitted = estimator.ch_names_
     if fitted is None or eeg.ch_names is None:
-        _refuse_without_names(estimator, eeg)
+        if eeg.data.shape[1] != estimator.n_chans_:
+            why = "X is an array" if eeg.ch_names is None else "fit had an array"
+            raise ValueError(
+                f"X has {eeg.data.shape[1]} channels, but this {type(estimator).__name__} was "
+                f"fitted with {estimator.n_chans_}, and {why}, which does not tell where its "
+                "electrodes are; pass Epochs with a montage (epochs.set_montage)."
+            )
         return eeg
     known = [name for name in fitted if name in eeg.ch_names]
     missing = [name for name in fitted if name not in eeg.ch_names]
@@ -111,7 +118,8 @@ def _estimate(estimator, eeg, missing, order):
         f"X lacks {len(missing)} of the {estimator.n_chans_} channels that this {name} was fitted "
         "with"
     )
-    if estimator.info_ is None or not _usable(estimator.info_).all():
+    known = estimator.info_
+    if known is None or not (has_position(known) & _on_scalp(known)).all():
         raise ValueError(
             f"{lacks}, {_listed(missing)}, and they cannot be estimated, since not all Epochs in "
             "fit had positions on the head; fit again on Epochs with a montage "
@@ -139,7 +147,8 @@ def _estimate(estimator, eeg, missing, order):
     targets = positions(estimator.info_)[_indices(missing, estimator.ch_names_)] - middle
     # Montages differ in where in the head frame they have the head.
     places = positions(eeg.info)[sources] - _middle(eeg.info, middle)
-    angles = _angles(places, targets)
+    cosines = 1 - cdist(targets, places, "cosine")
+    angles = np.degrees(np.arccos(np.clip(cosines, -1, 1)))  # seen from the middle
     nearest = angles.min(axis=1)
     if np.median(nearest) > _FAR:
         raise ValueError(
@@ -152,17 +161,6 @@ def _estimate(estimator, eeg, missing, order):
     same = nearest < _SAME_PLACE  # the spline would smooth them
     weights[same] = np.eye(len(sources))[angles[same].argmin(axis=1)]
     return sources, weights
-
-
-def _refuse_without_names(estimator, eeg):
-    """Raise where there are fewer or more channels and none of them has a name."""
-    if eeg.data.shape[1] != estimator.n_chans_:
-        why = "X is an array" if eeg.ch_names is None else "fit had an array"
-        raise ValueError(
-            f"X has {eeg.data.shape[1]} channels, but this {type(estimator).__name__} was fitted "
-            f"with {estimator.n_chans_}, and {why}, which does not tell where its electrodes are; "
-            "pass Epochs with a montage (epochs.set_montage)."
-        )
 
 
 def _indices(names, ch_names):
@@ -185,10 +183,6 @@ def _on_scalp(info):
     return np.array(info.get_channel_types()) == "eeg"
 
 
-def _usable(info):
-    return has_position(info) & _on_scalp(info)
-
-
 def _middle(info, otherwise):
     """Find the middle of the head as MNE does, where enough points are known."""
     import mne
@@ -203,13 +197,6 @@ def _middle(info, otherwise):
     if len(points) < _LEAST_POINTS:
         return np.array(otherwise)
     return mne.bem.fit_sphere_to_headshape(info, units="m", verbose="ERROR")[1]
-
-
-def _angles(sources, targets):
-    """Measure the angle, in degrees, between places: (n_targets, n_sources)."""
-    sources = sources / np.linalg.norm(sources, axis=1, keepdims=True)
-    targets = targets / np.linalg.norm(targets, axis=1, keepdims=True)
-    return np.degrees(np.arccos(np.clip(targets @ sources.T, -1, 1)))
 
 
 def _named(info, mask):

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from contextlib import suppress
 
 import numpy as np
 
@@ -129,7 +130,10 @@ def find_mirror_image(mirror, classes, ch_names, info):
     (n_chans,) and a dict, or None twice.
     """
     asked = not isinstance(mirror, str) or mirror != "auto"
-    swap = mirror if asked else _swap_by_names(classes)
+    swap = mirror if asked else None
+    if not asked:
+        with suppress(ValueError):  # a class whose other side is not there
+            swap = mirror_classes(classes)
     if swap is None and not asked and ch_names is not None:
         _warn_of_numbers(classes, info or ch_names)
     if swap is None or (ch_names is None and not asked):
@@ -178,14 +182,6 @@ def _warn_of_numbers(classes, channels):
             UserWarning,
             stacklevel=4,
         )
-
-
-def _swap_by_names(classes):
-    """Read from the names of classes which change places, or None."""
-    try:
-        return mirror_classes(classes)
-    except ValueError:  # a class whose other side is not there
-        return None
 
 
 def check_swap(name, swap, labels):

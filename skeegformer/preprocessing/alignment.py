@@ -6,13 +6,13 @@ import numpy as np
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import VOLTS_TO_MICROVOLTS, refuse_other_spelling, validate_groups
-from skeegformer.preprocessing._base import (
-    SignalTransformer,
-    like_input,
-    with_data,
-    working_copy,
+from skeegformer._validation import (
+    VOLTS_TO_MICROVOLTS,
+    refuse_other_spelling,
+    rows_by_subject,
+    validate_groups,
 )
+from skeegformer.preprocessing._base import SignalTransformer, like_input, working_copy
 
 # A channel with less than this part of the loudest one's amplitude is dead.
 _DEAD_CHANNEL = 1e-6
@@ -55,15 +55,10 @@ class EuclideanAlignment(SignalTransformer):
     -----
     **Who is a subject.** The `groups` passed to `fit` and to `transform` say so, or else the column
     ``subject`` of ``epochs.metadata``. In a Pipeline, `groups` reach this step by scikit-learn's
-    metadata routing, which needs both requests (``groups="subjects"`` for another name)::
-
-        sklearn.set_config(enable_metadata_routing=True)
-        alignment = EuclideanAlignment().set_fit_request(groups=True)
-        alignment.set_transform_request(groups=True)
-
-    ``cross_val_score(pipe, X, y, cv=cv, params={"groups": groups})`` then hands them on to `fit`,
-    and, without `scoring`, to the prediction; with it all epochs of a test fold are one subject.
-    Epochs with the metadata column need none of this.
+    metadata routing, where both are requested, ``set_fit_request(groups=True)`` and
+    ``set_transform_request(groups=True)``, as `make_eeg_pipeline` does. ``cross_val_score(pipe, X,
+    y, cv=cv, params={"groups": groups})`` then hands them on to `fit`, and, without `scoring`, to
+    the prediction; with it all epochs of a test fold are one subject.
 
     **What is used.** A subject seen in `fit` keeps the reference from `fit`. A subject not seen is
     aligned with its own epochs given to `transform`, all at once and unlabelled: this is
@@ -164,7 +159,7 @@ class EuclideanAlignment(SignalTransformer):
     def _learn(self, eeg, groups):
         data = working_copy(eeg) * _unit(eeg)
         self.references_, self.whiteners_ = {}, {}
-        for subject, rows in _subjects(eeg, groups):
+        for subject, rows in _subjects(eeg, groups).items():
             reference, whitener = self._reference(subject, data[rows])
             self.references_[subject], self.whiteners_[subject] = reference, whitener
 
@@ -172,15 +167,13 @@ class EuclideanAlignment(SignalTransformer):
         data = working_copy(eeg) * _unit(eeg)
         subjects = _subjects(eeg, groups)
         known = self.whiteners_
-        refuse_other_spelling(known, [one for one, _ in subjects if one not in known])
-        for subject, rows in subjects:
-            whitener = self.whiteners_.get(subject)
+        refuse_other_spelling(known, [subject for subject in subjects if subject not in known])
+        for subject, rows in subjects.items():
+            whitener = known.get(subject)
             if whitener is None:
                 _, whitener = self._reference(subject, data[rows])
             data[rows] = whitener @ data[rows]
-        if eeg.epochs is None:
-            return like_input(eeg, data)
-        return with_data(eeg, data / _unit(eeg))
+        return like_input(eeg, data / _unit(eeg))
 
     def _reference(self, subject, data):
         """Compute the covariance of (n_epochs, n_chans, n_times) data and its inverse root."""
@@ -221,14 +214,9 @@ class EuclideanAlignment(SignalTransformer):
 
 
 def _subjects(eeg, groups):
-    """List each subject with the rows of its epochs; who they are may be unknown."""
+    """Map each subject to the rows of its epochs; who they are may be unknown."""
     groups = validate_groups(eeg.subjects if groups is None else groups, len(eeg.data))
-    if groups is None:
-        return [(None, np.arange(len(eeg.data)))]
-    rows = {}
-    for row, subject in enumerate(groups.tolist()):
-        rows.setdefault(subject, []).append(row)
-    return list(rows.items())
+    return rows_by_subject(groups, len(eeg.data))
 
 
 def _unit(eeg):

@@ -15,7 +15,7 @@ class _ChannelSelector(SignalTransformer):
 
     def _prepare(self, eeg):
         names = eeg.ch_names if eeg.epochs is None else eeg.epochs.ch_names
-        kept = self._choose(names, eeg)
+        kept = self._choose(names)
         self.kept_ch_names_, self.kept_channels_ = None, kept
         if names is not None:
             self.kept_ch_names_, places = kept, {name: i for i, name in enumerate(eeg.ch_names)}
@@ -73,7 +73,7 @@ class ChannelDropper(_ChannelSelector):
     def __init__(self, ch_names=(), *, input_ch_names=None):
         super().__init__(ch_names, input_ch_names=input_ch_names)
 
-    def _choose(self, names, eeg):
+    def _choose(self, names):
         dropped = validate_ch_names(self.ch_names, "ch_names")
         _refuse_unknown(self, names, dropped)
         everything = range(self.n_chans_) if names is None else names
@@ -115,7 +115,7 @@ class ChannelPicker(_ChannelSelector):
             [1., 1.]]])
     """
 
-    def _choose(self, names, eeg):
+    def _choose(self, names):
         if self.ch_names is None:
             return list(range(self.n_chans_) if names is None else names)
         picked = validate_ch_names(self.ch_names, "ch_names")

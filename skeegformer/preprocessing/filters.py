@@ -57,9 +57,8 @@ class BandPassFilter(SignalTransformer):
     def _prepare(self, eeg):
         if self.method not in ("iir", "fir"):
             raise ValueError(f"method is {self.method!r}, but has to be 'iir' or 'fir'.")
-        check_band(self.l_freq, self.h_freq)
-        if self.l_freq is not None or self.h_freq is not None:
-            check_band(self.l_freq, self.h_freq, known_rate(self, eeg))
+        is_idle = self.l_freq is None and self.h_freq is None
+        check_band(self.l_freq, self.h_freq, None if is_idle else known_rate(self, eeg))
 
     def _transform_data(self, data, eeg):
         if self.l_freq is None and self.h_freq is None:

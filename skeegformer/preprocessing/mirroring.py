@@ -14,7 +14,7 @@ from skeegformer._validation import (
     validate_labels,
     validate_signal,
 )
-from skeegformer.preprocessing._base import like_input, with_data, working_copy
+from skeegformer.preprocessing._base import like_input, working_copy
 from skeegformer.preprocessing._sides import (
     check_swap,
     is_own_image,
@@ -214,8 +214,7 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return like_input(eeg, working_copy(eeg)) if eeg.epochs is None else eeg.epochs
 
     def _mirrored(self, eeg):
-        data = working_copy(eeg)[:, self.mirror_pairs_]
-        return like_input(eeg, data) if eeg.epochs is None else with_data(eeg, data)
+        return like_input(eeg, working_copy(eeg)[:, self.mirror_pairs_])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

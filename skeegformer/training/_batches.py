@@ -7,7 +7,7 @@ import torch
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from skeegformer._validation import read_rows
+from skeegformer._validation import read_rows, rows_by_subject
 
 # Of each subject in a training batch whose log powers are centred on their subject's mean.
 EPOCHS_OF_A_SUBJECT = 8
@@ -47,15 +47,6 @@ def split_epochs(codes, classes, groups, fraction, random_state):
             "validation_fraction, or set early_stopping=False."
         )
     return train, held_out
-
-
-def rows_by_subject(subjects, n_epochs):
-    """Map each subject to its epochs; None to all where subjects are not known."""
-    if subjects is None:
-        return {None: np.arange(n_epochs)}
-    return {
-        subject: np.flatnonzero(subjects == subject) for subject in np.unique(subjects).tolist()
-    }
 
 
 def refuse_single_epochs(rows_of, learn):
@@ -133,7 +124,8 @@ class MirrorSome:
             flips = torch.rand(len(data)).numpy() < 0.5
         else:
             present, whose = np.unique(subjects, return_inverse=True)
-            flips = (torch.randperm(len(present)).numpy() < (len(present) + _coin()) // 2)[whose]
+            ranks, coin = torch.randperm(len(present)).numpy(), int(torch.randint(2, ()))
+            flips = (ranks < (len(present) + coin) // 2)[whose]
         data = np.where(flips[:, None, None], data[:, self.pairs], data)
         return collate((data, np.where(flips, self.swapped[targets], targets), subjects))
 
@@ -172,8 +164,3 @@ def validation_loader(dataset, batch_size):
         batches = list(rows_by_subject(dataset.subjects, len(dataset)).values())
         return DataLoader(dataset, batch_sampler=batches, collate_fn=collate)
     return DataLoader(dataset, batch_size, collate_fn=collate)
-
-
-def _coin():
-    """Draw 0 or 1."""
-    return int(torch.randint(2, ()))

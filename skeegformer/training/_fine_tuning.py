@@ -131,11 +131,8 @@ class FineTuningMixin:
         criterion = self.net_.criterion_
         if not isinstance(self.class_weight, str):
             return criterion
-        return type(criterion)(
-            weight=class_weights(self.class_weight, self.classes_, targets).to(
-                criterion.weight.device
-            )
-        )
+        weight = class_weights(self.class_weight, self.classes_, targets)
+        return type(criterion)(weight=weight.to(criterion.weight.device))
 
     def _codes_of_known(self, classes, codes):
         """Encode labels by the classes of `fit`, and refuse others."""

@@ -279,11 +279,7 @@ def usual_torch(seed=None):
     """
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
     dtype = torch.get_default_dtype()
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        torch.random.fork_rng(devices=devices),
-    ):
+    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=devices):
         torch.set_default_dtype(torch.float32)
         try:
             if seed is not None:

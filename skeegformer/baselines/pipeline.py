@@ -9,14 +9,7 @@ from skeegformer.preprocessing import BandPassFilter, ChannelDropper, EuclideanA
 
 
 def make_eeg_pipeline(
-    classifier=None,
-    *,
-    drop=(),
-    l_freq=None,
-    h_freq=30.0,
-    resample=None,
-    align=False,
-    **params,
+    classifier=None, *, drop=(), l_freq=None, h_freq=30.0, resample=None, align=False, **params
 ):
     """Make a Pipeline that filters, perhaps resamples and aligns, and classifies.
 
