@@ -225,14 +225,11 @@ class ConnectionDisplay:
     def _strongest(self, top):
         """Choose connections (query, key, strength) of each matrix, the strongest first."""
         n_chans = len(self._names)
-        pairs = np.argwhere(np.tri(n_chans, k=n_chans if self.directed_ else 0))
+        pairs = np.argwhere(np.tri(n_chans, k=n_chans if self.directed_ else 0)).tolist()
         heads = []
         for matrix in self.strengths_:
-            order = np.argsort(-abs(matrix[tuple(pairs.T)]), kind="stable")[:top]
-            found = (
-                (query, key, float(matrix[query, key])) for query, key in pairs[order].tolist()
-            )
-            heads.append([edge for edge in found if edge[2]])
+            edges = [(*pair, float(matrix[*pair])) for pair in pairs if matrix[*pair]]
+            heads.append(sorted(edges, key=lambda edge: -abs(edge[2]))[:top])
         return heads
 
 
