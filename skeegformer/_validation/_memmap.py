@@ -1,6 +1,7 @@
 """Epochs that stay in a file: only those that are asked for are ever in memory."""
 
 import copy
+import math
 from functools import partial
 from numbers import Integral
 from pathlib import Path
@@ -75,6 +76,8 @@ class MappedEpochs:
             raise ValueError(f"shape={shape!r} is not (n_epochs, n_chans, n_times).")
         n_epochs, n_chans, n_times = (int(n) for n in shape)
         self.path = Path(path).expanduser().absolute()
+        if min(n_epochs, n_chans, n_times) < 1:
+            raise ValueError(f"shape={shape!r} has to hold numbers of at least 1.")
         self.shape, self._in_file = (n_epochs, n_chans, n_times), (n_epochs, n_times, n_chans)
         self.unit, self.info = unit, info
         if info is not None:
@@ -103,7 +106,7 @@ class MappedEpochs:
     @property
     def nbytes(self):
         """Bytes of what is chosen."""
-        return self.dtype.itemsize * int(np.prod(self.shape))
+        return self.dtype.itemsize * math.prod(self.shape)
 
     def __repr__(self):
         n_epochs, n_chans, n_times = self.shape

@@ -190,6 +190,8 @@ def check_options(options, path):
     options = {_IN_FILES.get(name, name): value for name, value in options.items()}
     words = []
     for name, value in options.items():
+        if name not in OPTIONS and value is None:
+            continue  # an option of earlier versions that was not used
         if name not in OPTIONS:
             raise ValueError(
                 f"{path} has {name!r}, which is no option; there are {', '.join(OPTIONS)}."
@@ -206,7 +208,7 @@ def check_options(options, path):
             words += [option.flags[0], *values]
     parser = _Parser(prog=str(path), add_help=False, allow_abbrev=False)
     add_options(parser)
-    off = {name: None for name, value in options.items() if value is None}
+    off = {name: None for name, value in options.items() if value is None and name in OPTIONS}
     return off | vars(parser.parse_args(words))
 
 

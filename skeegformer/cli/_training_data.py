@@ -26,7 +26,8 @@ def check_data_options(options):
     if twice:
         raise ValueError(f"--data names {twice[0]} more than once; name each file once.")
     for path in options["data"] or ():
-        if not path.endswith((".dat", *_EPOCHS)) and not Path(path).expanduser().is_dir():
+        is_folder = path and Path(path).expanduser().is_dir()
+        if not path.endswith((".dat", *_EPOCHS)) and not is_folder:
             raise ValueError(_no_epochs(path))
     if options["task"] and not (options["window"] or 0) > 0:
         raise ValueError(f"--window {options['window']} is no length of an epoch in seconds.")
@@ -152,6 +153,9 @@ def _epochs(options):
             raise ValueError(
                 f"{options['data'][0]} and {path} do not belong together: {error}"
             ) from error
+    ids = {code: name for part in parts for name, code in part.event_id.items()}
+    if any(ids[code] != name for part in parts for name, code in part.event_id.items()):
+        raise ValueError("The files of --data give one event code different names.")
     X = as_epochs(parts)
     codes = [{code: name for name, code in part.event_id.items()} for part in parts]
     y = [

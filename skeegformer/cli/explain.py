@@ -80,9 +80,7 @@ def _explain_all(args):
         raise ValueError(f"--min-confidence {args.min_confidence} is no probability from 0 to 1.")
     runs = list(dict.fromkeys(args.runs))
     models = [_load_model(run) for run in runs]
-    kinds = {type(getattr(model, "steps", [[model]])[-1][-1]).__name__ for model in models}
-    if len(kinds) > 1:
-        raise ValueError(f"The runs are of {' and '.join(sorted(kinds))}; explain them one by one.")
+    _refuse_unlike(runs, models)
     _claim([*(run / "explanation" for run in runs), *[args.output] * (len(runs) > 1)], args)
     explanations, tables = [], []
     for run, model in zip(runs, models, strict=True):
@@ -100,6 +98,28 @@ def _explain_all(args):
         epochs = pd.concat(tables, ignore_index=True)
         _write(args.output, joined, epochs, None, f"{len(runs)} runs", args)
     return 0
+
+
+def _refuse_unlike(runs, models):
+    """Refuse runs whose explanations cannot be joined, before anything is computed."""
+    kinds = []
+    for model in models:
+        classifier = model[-1] if hasattr(model, "steps") else model
+        kinds.append(
+            {
+                "networks": type(classifier).__name__,
+                "channels": classifier.ch_names_ or classifier.n_chans_,
+                "numbers of samples": classifier.n_times_,
+                "classes": classifier.classes_.tolist(),
+            }
+        )
+    for run, kind in zip(runs, kinds, strict=True):
+        for name, value in kind.items():
+            if value != kinds[0][name]:
+                raise ValueError(
+                    f"{runs[0]} and {run} have different {name}, and cannot be joined; explain "
+                    "them one by one."
+                )
 
 
 def _load_model(run):

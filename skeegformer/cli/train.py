@@ -90,6 +90,11 @@ def _begin(args, given):
     make_classifier(options, preset)  # refuses what is out of range before anything is loaded
     X, y, metadata = data.load_data(options)
     steps = make_steps(options, X)
+    if options["validation_fraction"] and metadata["subject"].nunique() < 2:
+        raise ValueError(
+            f"--validation-fraction {options['validation_fraction']} holds out whole subjects, but "
+            "there is only one; pass 0 to train on all of it, or take more subjects."
+        )
     classifier = make_classifier(options, preset, not args.quiet, set(y.tolist()))
     held_out = classifier.held_out(y, metadata["subject"].to_numpy())
     theirs = {flag for option in OPTIONS.values() for flag in option.flags[1:]}

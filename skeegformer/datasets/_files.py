@@ -1,5 +1,6 @@
 """Finding and fetching the files of the EEG Motor Movement/Imagery Dataset."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import mne
@@ -51,6 +52,8 @@ def fetch(root, recordings):
                 subject, run, path=root, update_path=False, verbose="ERROR"
             )
         except (OSError, ValueError) as error:
+            with suppress(OSError):  # an empty folder that MNE has made
+                recording_path(root, subject, run).parent.rmdir()
             names = [recording_path(root, *pair).name for pair in wanted[done:]]
             more = f" and {len(names) - 8} more" if len(names) > 8 else ""
             raise FileNotFoundError(

@@ -64,11 +64,12 @@ def load_memmap(
     write_memmap : Writes other epochs, and has an example.
     """
     path = _find_data(path)
+    ch_names = None if ch_names is None else list(ch_names)
     table = _read_labels(sister(path, "label"), path.name)
     header = sister(path, "head")
     if header.is_file():
         found = _read_header(header)
-        for name, value in (("sfreq", sfreq), ("ch_names", ch_names and list(ch_names))):
+        for name, value in (("sfreq", sfreq), ("ch_names", ch_names)):
             if None not in (value, found[name]) and value != found[name]:
                 raise ValueError(
                     f"{name}={value!r}, but the header of {path.name} says {found[name]!r}; leave "
@@ -148,7 +149,12 @@ def _read_header(file):
 
 def _interpret(header):
     """Give what is needed of a header; whatever is wrong with it raises."""
-    n_epochs, n_times, n_chans = map(int, header["shape"])
+    n_epochs, n_times, n_chans = header["shape"]
+    types = dict(header.get("label_types") or {})
+    if not all(type(n) is int and n > 0 for n in header["shape"]):
+        raise ValueError("The shape is none.")
+    if not all(np.dtype(kind).kind in "biuf" for kind in types.values()):
+        raise ValueError("The types are not those of labels.")
     described, info = header["channels"], None
     names, sfreq = described.get("ch_names"), described.get("sfreq")
     fits = names is None or len(validate_ch_names(names, "ch_names")) == n_chans
@@ -164,7 +170,7 @@ def _interpret(header):
         "ch_names": names,
         "sfreq": None if sfreq is None else float(sfreq),
         "info": info,
-        "label_types": dict(header.get("label_types") or {}),
+        "label_types": types,
         "sha256": list(header["sha256"].values()),
     }
 
@@ -218,8 +224,9 @@ def _restore_types(labels, types):
             if kind == "bool"
             else labels[column].replace("", "nan").astype(kind)  # of missing values
             for column, kind in types.items()
+            if column in labels
         }
-    except (KeyError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"Labels are not of the types that the header tells: {error}.") from error
     return labels.assign(**typed)
 

@@ -25,6 +25,7 @@ _READERS = {
     "explanation": "Explanation.load",
     "training": "ResumableTraining",
 }
+_LARGEST_TEXT = 90_000_000  # of the header of a safetensors file, which may have 100 MB
 _PACKAGES = ("skeegformer", "numpy", "scikit-learn", "torch", "skorch", "mne", "safetensors")
 
 
@@ -37,8 +38,14 @@ def write_file(path, kind, content, arrays):
         kind: content,
     }
     header["checksum"] = checksum(arrays, header)
+    text = json.dumps(header, allow_nan=False)
+    if len(text) > _LARGEST_TEXT:
+        raise ValueError(
+            f"{path} would need {len(text) / 1e6:.0f} MB of text, which is more than a file can "
+            "have; save less at once, such as explanation.select(...)."
+        )
     with writing(path) as file:
-        file.write(save(arrays, {"skeegformer": json.dumps(header, allow_nan=False)}))
+        file.write(save(arrays, {"skeegformer": text}))
 
 
 @cache

@@ -78,7 +78,8 @@ def decode_net(classifier, plain, decoder):
     classes, names = classifier.classes_.tolist(), classifier.ch_names_
     sizes = classifier.n_chans_, classifier.n_times_, len({*classes}), len(classes)
     wanted = params["n_chans"], params["n_times"], params["n_outputs"], params["n_outputs"]
-    if sizes != wanted or len({*(names or range(sizes[0]))}) != sizes[0]:
+    names = names or range(sizes[0])
+    if sizes != wanted or not len(names) == len({*names}) == sizes[0]:
         raise ValueError("its channels, samples or classes are not those of its network")
     classifier.history_.extend(decoder.decode(plain["history"]))
 

@@ -226,7 +226,7 @@ class StreamPredictor:
         StreamPrediction
             As soon as there is one.
         """
-        for chunk in chunks:
+        for chunk in [chunks] if hasattr(chunks, "get_data") else chunks:  # `push` says what to do
             yield from self.push(chunk)
 
     def _choose_rows(self, steps, classifier, ch_names):
