@@ -140,6 +140,8 @@ def test_a_worker_that_dies(tmp_path):
     fault.touch()
     with pytest.raises(RuntimeError, match="has died, .* finished fits of 5 are kept in .*store"):
         _run(tmp_path, {"n_jobs": 2}, kind=_Dying, fail_on=str(fault))
+    with pytest.raises(RuntimeError, match="want of memory. Start again"):
+        _run(tmp_path, {"n_jobs": 2, "store": None}, kind=_Dying, fail_on=str(fault))
     kept = len(_lines(tmp_path / "store"))
     assert kept < 5
     fault.unlink()

@@ -92,43 +92,7 @@ def export_network(classifier, path, *, overwrite=False, subject=None):
         )
     import onnxruntime
 
-    epochs = _typical_epochs(classifier)
-    with torch.no_grad():
-        expected = network(epochs).numpy()
-    with _quiet():
-        program = torch.export.export(
-            network,
-            (epochs[:2],),
-            dynamic_shapes={_INPUT: {0: torch.export.Dim(_BATCH)}},
-            strict=False,
-        )
-        with replacing(path) as temporary:
-            _write(program, temporary, _metadata(classifier, subject))
-            session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
-            for batch in (epochs[:1], epochs):
-                (found,) = session.run([_OUTPUT], {_INPUT: batch.numpy()})
-                _check_agreement(found, expected[: len(batch)])
-    return path
-
-
-def _write(program, path, metadata):
-    onnx_program = torch.onnx.export(
-        program,
-        dynamo=True,
-        verbose=False,
-        optimize=False,  # it takes 1e-8 for 0
-        input_names=[_INPUT],
-        output_names=[_OUTPUT],
-        dynamic_shapes={_INPUT: {0: _BATCH}},
-    )
-    properties = {name: json.dumps(value, default=str) for name, value in metadata.items()}
-    onnx_program.model.metadata_props.update(properties)
-    onnx_program.save(path)
-
-
-def _metadata(classifier, subject):
-    """Say what goes in and out."""
-    return {
+    metadata = {
         "producer": f"skeegformer {version('skeegformer')}",
         "classes": classifier.classes_.tolist(),
         "ch_names": classifier.ch_names_,
@@ -137,6 +101,40 @@ def _metadata(classifier, subject):
         "unit": "uV" if classifier.info_ is not None else "as the arrays in fit",
         "subject": subject,
     }
+    epochs = _typical_epochs(classifier)
+    with torch.no_grad():
+        expected = network(epochs).numpy()
+    with _quiet(), replacing(path) as temporary:
+        program = torch.export.export(
+            network,
+            (epochs[:2],),
+            dynamic_shapes={_INPUT: {0: torch.export.Dim(_BATCH)}},
+            strict=False,
+        )
+        onnx_program = torch.onnx.export(
+            program,
+            dynamo=True,
+            verbose=False,
+            optimize=False,  # it takes 1e-8 for 0
+            input_names=[_INPUT],
+            output_names=[_OUTPUT],
+            dynamic_shapes={_INPUT: {0: _BATCH}},
+        )
+        properties = {name: json.dumps(value, default=str) for name, value in metadata.items()}
+        onnx_program.model.metadata_props.update(properties)
+        onnx_program.save(temporary)
+        session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
+        for batch in (epochs[:1], epochs):
+            (found,) = session.run([_OUTPUT], {_INPUT: batch.numpy()})
+            difference = float(np.abs(found - expected[: len(batch)]).max())
+            if not difference <= _AGREEMENT:  # NaN is not either
+                raise RuntimeError(
+                    f"The exported network gives probabilities that differ by {difference:.1g} "
+                    "from those of the classifier, and is not written. This is an error in "
+                    "skeegformer or in torch's export: please report it, with the versions of "
+                    "torch and onnx."
+                )
+    return path
 
 
 def _typical_epochs(classifier):
@@ -149,16 +147,6 @@ def _typical_epochs(classifier):
     noise[3, 0] = 0
     noise[4] = 0
     return classifier._input_scale * noise
-
-
-def _check_agreement(found, expected):
-    difference = float(np.abs(found - expected).max())
-    if not difference <= _AGREEMENT:  # NaN is not either
-        raise RuntimeError(
-            f"The exported network gives probabilities that differ by {difference:.1g} from those "
-            "of the classifier, and is not written. This is an error in skeegformer or in torch's "
-            "export: please report it, with the versions of torch and onnx."
-        )
 
 
 @contextmanager
