@@ -364,3 +364,45 @@ def test_verbose(toy, capsys):
         output = capsys.readouterr()
         assert re.search(shown, output.out)
         assert output.err == ""
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_scores_do_not_depend_on_the_unit(toy, unit):
+    X, y, _ = toy
+    expected = _make().fit(X, y).predict_proba(X)
+    found = _make().fit(X * unit, y).predict_proba(X * unit)
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_epochs_give_the_same_as_their_microvolts(simulated):
+    X, y, _, _ = simulated
+    # Arrays do not know which channels are left and right.
+    epochs = _make(sfreq=None, mirror=None).fit(X, y)
+    array = _make(sfreq=X.info["sfreq"], mirror=None).fit(X.get_data(units="uV"), y)
+    np.testing.assert_array_equal(
+        epochs.predict_proba(X), array.predict_proba(X.get_data("eeg", units="uV"))
+    )
+    assert list(epochs.feature_names_in_) == X.ch_names
+    assert epochs.n_features_in_ == array.n_features_in_ == 64
+    assert epochs.sfreq_ == 160.0
+
+
+def test_an_offset_of_an_amplifier_does_not_hurt(toy):
+    """5 mV in a channel of some microvolts."""
+    X, y, _ = toy
+    offset = X + np.array([5000.0, 0.0])[:, None]
+    probabilities = _make().fit(X, y).predict_proba(X)
+    found = _make().fit(offset, y).predict_proba(offset)
+    np.testing.assert_allclose(found, probabilities, atol=2e-3)
+    assert np.ptp(probabilities[:, 0]) > 0.1
+
+
+def test_class_weight_moves_the_decision(toy):
+    X, y, _ = toy
+    X = np.random.default_rng(0).normal(size=X.shape)
+    shares = [
+        (_make(class_weight=weight, max_epochs=40).fit(X, y).predict(X) == 1).mean()
+        for weight in ({0: 20, 1: 1}, {0: 1, 1: 20})
+    ]
+    assert shares[0] < 0.2
+    assert shares[1] > 0.8

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import mne
@@ -400,3 +401,19 @@ def test_channels_that_do_not_vary_have_z_scores_of_zero(tmp_path):
     scores = load_memmap(write_memmap(data, [0, 1], None, tmp_path, zscore=True))[0].load()
     assert (scores[:, 1:] == 0).all()
     np.testing.assert_allclose(scores[:, 0].std(axis=-1), 1, rtol=1e-6)
+
+
+def test_an_export_that_appears_while_another_is_written_stays(small, tmp_path):
+    """As of two processes that write to one folder."""
+
+    class Meanwhile(BandPassFilter):
+        def transform(self, X):
+            with suppress(FileExistsError):
+                write_memmap(*small, tmp_path, "one")
+            return super().transform(X)
+
+    step = Meanwhile(None, 30.0).fit(small[0])
+    with pytest.raises(FileExistsError, match="there already"):
+        write_memmap(*small, tmp_path, "one", transformer=step)
+    X = load_memmap(tmp_path)[0].load()
+    np.testing.assert_allclose(X, small[0].get_data(units="uV"), rtol=1e-5, atol=1e-5)

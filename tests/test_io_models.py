@@ -522,3 +522,16 @@ def test_a_network_of_somebody_else_is_given_to_who_loads(module, tmp_path):
     assert loaded.module is module
     with pytest.raises(ValueError, match=r"load_model\(path, modules=\["):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 1], [1.0, 2.0], [True, False], ["a", "ü"], np.array(["x", "y"], dtype=object)]
+)
+def test_labels_keep_their_type(labels, tmp_path):
+    X = np.random.default_rng(0).standard_normal((12, 3, 40))
+    y = np.array(labels)[np.arange(12) % 2]
+    classifier = _tiny(sfreq=80.0).fit(X, y)
+    loaded = _again(classifier, tmp_path)
+    assert loaded.classes_.dtype == classifier.classes_.dtype
+    assert loaded.predict(X).tolist() == classifier.predict(X).tolist()
+    assert loaded.info_ is None

@@ -310,3 +310,30 @@ def test_mirrored_epochs_help_across_subjects(recorded_subjects, report):
         scores[name] = balanced_accuracy_score(y, predicted)
     report("fists, aligned: " + ", ".join(f"{name} {score:.3f}" for name, score in scores.items()))
     assert scores["csp+lda+mirror"] > scores["csp+lda"] + 0.02 > 0.55
+
+
+def test_partners_by_position_where_names_do_not_tell(simulated):
+    info = simulated[0].info
+    renamed = info.copy()
+    numbers = {name: f"E{200 + i}q" for i, name in enumerate(info["ch_names"])}
+    renamed.rename_channels(numbers)
+    expected = {numbers[a]: numbers[b] for a, b in mirror_pairs(info["ch_names"]).items()}
+    assert mirror_pairs(renamed) == expected
+
+
+def test_one_side_teaches_the_other():
+    """Only left epochs are loud on one side in training; right ones are learnt in the mirror."""
+    rng = np.random.default_rng(0)
+    y = np.tile(["left", "right", "feet"], 20)
+    X = rng.normal(size=(60, 3, 50))
+    X[y == "left", 2] *= 3
+    train = X.copy()
+    X[y == "right", 0] *= 3
+    train_y = np.where(y == "right", "feet", y)
+    train_y[1] = "right"  # a single one, without the sign of it
+    plain = make_baseline("ts+lr").fit(train, train_y)
+    mirrored = clone(
+        MirroredClassifier(make_baseline("ts+lr"), input_ch_names=NAMES, swap={"left": "right"})
+    ).fit(train, train_y)
+    assert (plain.predict(X)[y == "right"] == "right").mean() < 0.2
+    assert (mirrored.predict(X)[y == "right"] == "right").mean() > 0.8

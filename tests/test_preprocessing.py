@@ -585,3 +585,19 @@ def test_epochs_that_were_cropped_and_then_chosen_are_filtered():
     same = BandPassFilter(None, 30.0).fit_transform(epochs[[0, 2, 4]].crop(0, 1.5))
     np.testing.assert_allclose(found.get_data(), same.get_data(), atol=1e-12)
     np.testing.assert_array_equal(found.events, chosen.events)
+
+
+def test_alignment_undoes_mixing(subjects):
+    X, _ = subjects
+    rng = np.random.default_rng(1)
+    alignment = EuclideanAlignment(shrinkage=0.0)
+    aligned = alignment.fit_transform(X)
+    rotation, _ = np.linalg.qr(rng.standard_normal((4, 4)))
+    rotated = alignment.fit_transform(rotation @ X)
+    np.testing.assert_allclose(rotated, rotation @ aligned, atol=1e-8)
+    np.testing.assert_allclose(alignment.fit_transform(1e-6 * X), aligned, atol=1e-8)
+    # Any other mixing leaves a rotation, and thus all inner products between samples.
+    mixed = alignment.fit_transform(rng.standard_normal((4, 4)) @ X)
+    np.testing.assert_allclose(
+        mixed[3].T @ mixed[20], aligned[3].T @ aligned[20], rtol=1e-6, atol=1e-6
+    )
