@@ -153,7 +153,7 @@ def test_a_map_is_put_to_the_test(runs, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("RUN OTHER --overwrite", "are of EEGTransformerClassifier and OriginalTransf"),
+        ("RUN OTHER --overwrite", "have different networks, and cannot be joined"),
         ("none", "There is no run none: no such folder"),
         (".", "is no run of skeegformer train"),
         ("RUN --min-confidence 2", "--min-confidence 2.0 is no probability"),

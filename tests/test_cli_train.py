@@ -458,7 +458,7 @@ def test_files_of_options(tmp_path):
         ("EXPORT --mirror left", "--mirror left is none of auto"),
         ("EXPORT --drop 9", "--drop 9: there is no such channel; they are, from 0 to 3, C3, Cz"),
         ("EXPORT --num-tokens 2", "--n-time-tokens is an option of --preset eeg-transformer"),
-        ("EXPORT --subjects 2", "holds only 2; pass more groups, none at all, or --validation-fr"),
+        ("EXPORT --subjects 2", "holds out whole subjects, but there is only one; pass 0"),
         ("EXPORT --name a/b", "'a/b' is no name of a folder"),
         ("--resume .", "is no run of skeegformer train"),
         ("--resume . --lr 1", "leave out --lr"),

@@ -26,8 +26,9 @@ def check_data_options(options):
     if twice:
         raise ValueError(f"--data names {twice[0]} more than once; name each file once.")
     for path in options["data"] or ():
-        is_folder = path and Path(path).expanduser().is_dir()
-        if not path.endswith((".dat", *_EPOCHS)) and not is_folder:
+        if not path:
+            raise ValueError("--data is empty; name a file.")
+        if not path.endswith((".dat", *_EPOCHS)) and not Path(path).expanduser().is_dir():
             raise ValueError(_no_epochs(path))
     if options["task"] and not (options["window"] or 0) > 0:
         raise ValueError(f"--window {options['window']} is no length of an epoch in seconds.")
