@@ -131,7 +131,7 @@ class MappedEpochs:
             )
         key, channels = (*parts, slice(None))[:2]
         if isinstance(key, Integral):
-            return self.read(np.arange(len(self))[[key]])[0][channels]
+            return self._read(np.arange(len(self))[[key]])[0][channels]
         chosen = choose(len(self), key)
         out = copy.copy(self)
         out._rows, out.shape = self._rows[chosen], (len(chosen), *self.shape[1:])
@@ -141,9 +141,9 @@ class MappedEpochs:
         picks = choose(self.shape[1], channels)
         names = None if self.ch_names is None else [self.ch_names[i] for i in picks]
         info = None if self.info is None else mne.pick_info(self.info, picks)
-        return out.with_channels(partial(np.take, indices=picks, axis=1), names, info, len(picks))
+        return out._with_channels(partial(np.take, indices=picks, axis=1), names, info, len(picks))
 
-    def read(self, indices):
+    def _read(self, indices):
         """Read some epochs into memory, in the order of the indices; volts become microvolts."""
         # Mapped for a moment: what was read of a map counts as memory for as long as it is open.
         try:
@@ -168,11 +168,17 @@ class MappedEpochs:
         return np.asarray(block)
 
     def load(self):
-        """Read all epochs at once into an array."""
+        """Read all epochs at once.
+
+        Returns
+        -------
+        ndarray of float32 of shape (n_epochs, n_chans, n_times)
+            The epochs.
+        """
         out = np.empty(self.shape, dtype=np.float32)
         for start in range(0, len(self), BATCH):
             some = slice(start, start + BATCH)
-            out[some] = self.read(some)
+            out[some] = self._read(some)
         return out
 
     def __array__(self, dtype=None, copy=None):
@@ -225,7 +231,7 @@ class MappedEpochs:
             verbose="ERROR",
         )
 
-    def with_channels(self, function, ch_names, info=None, n_chans=None):
+    def _with_channels(self, function, ch_names, info=None, n_chans=None):
         """Make other channels of these when epochs are read.
 
         The function takes an array of shape (n_some, n_chans, n_times) and gives one with the new
@@ -254,7 +260,7 @@ def choose(n, key):
 
 def read_rows(data, indices):
     """Read some epochs into memory."""
-    return data.read(indices) if isinstance(data, MappedEpochs) else data[indices]
+    return data._read(indices) if isinstance(data, MappedEpochs) else data[indices]
 
 
 def batches_of(data, size):

@@ -72,9 +72,9 @@ class SimulatedTruth:
     is_source: np.ndarray
     is_distractor: np.ndarray
     is_line_noise: np.ndarray
-    is_blink: np.ndarray
     is_redundant: np.ndarray
     is_suppressor: np.ndarray
+    is_blink: np.ndarray
     is_useless: np.ndarray
     copies: dict
     suppressed: dict

@@ -65,7 +65,7 @@ def complete(estimator, eeg):
         and _estimate(estimator, eeg, missing, known + sorted(set(eeg.ch_names) - set(known))),
     )
     if isinstance(eeg.data, MappedEpochs):
-        data = eeg.data.with_channels(put_together, fitted, estimator.info_)
+        data = eeg.data._with_channels(put_together, fitted, estimator.info_)
     else:
         data = put_together(eeg.data)
     return replace(eeg, data=data, ch_names=list(fitted), info=estimator.info_)

@@ -11,7 +11,7 @@ _ENTRY = re.compile(r"^(\w+(?:, \w+)*) :.*\n(?:^ .*\n|^\n(?= ))*", re.M)
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
-def network_estimator(cls):
+def network_estimator(estimator_class):
     """Make ``__init__`` of the annotated parameters of a class and of those that it inherits.
 
     A `dataclasses.dataclass` whose parameters are given by name and that compares and shows itself
@@ -21,7 +21,7 @@ def network_estimator(cls):
 
     Parameters
     ----------
-    cls : type
+    estimator_class : type
         A `NetworkClassifier`.
 
     Returns
@@ -29,7 +29,7 @@ def network_estimator(cls):
     type
         The same class.
     """
-    cls = dataclass(kw_only=True, eq=False, repr=False)(cls)
+    cls = dataclass(kw_only=True, eq=False, repr=False)(estimator_class)
     signature = inspect.signature(cls.__init__)
     for section, names in (("Parameters", signature.parameters), ("Attributes", None)):
         own, inherited = _describe(cls, section), {}
