@@ -1,7 +1,6 @@
 """Put results of other benchmarks into the documentation.
 
-What they wrote as Markdown goes between its markers in ``docs/benchmark.rst``; figures are never
-copied by hand::
+What they wrote as Markdown goes between its markers in a page; figures are never copied by hand::
 
     python benchmarks/docs_tables.py
 """
@@ -12,8 +11,12 @@ from pathlib import Path
 from markers import write_between_markers
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "docs" / "benchmark.rst"
-RESULTS = ("event_related", "ablation")
+DOCS = HERE.parent / "docs"
+PAGES = {
+    "event_related": "benchmark.rst",
+    "ablation": "benchmark.rst",
+    "recorded_maps": "explanations.rst",
+}
 
 
 def to_rst(markdown):
@@ -38,11 +41,11 @@ def _inline(text):
 
 
 def main():
-    for name in RESULTS:
+    for name, page in PAGES.items():
         path = HERE / "results" / f"{name}.md"
         if path.exists():
             text = to_rst(path.read_text(encoding="utf-8"))
-            write_between_markers(PAGE, name.replace("_", "-"), text)
+            write_between_markers(DOCS / page, name.replace("_", "-"), text)
 
 
 if __name__ == "__main__":
