@@ -115,8 +115,10 @@ def test_times_are_those_of_the_epochs(suppressed):
     classifier, explanation, _ = suppressed
     data = 1e-6 * explanation.source.data[:2]
     X = mne.EpochsArray(data, classifier.info_, tmin=-0.2, verbose="ERROR")
-    later = AttentionExplainer().explain(classifier, X).patterns(n_sources=1)
-    np.testing.assert_allclose(later.times, explanation.patterns(n_sources=1).times - 0.2)
+    times = explanation.patterns(n_sources=1).times - 0.2
+    for epochs in (X, [X[:1], X[1:]]):  # a list is what scikit-learn makes of Epochs
+        later = AttentionExplainer().explain(classifier, epochs).patterns(n_sources=1)
+        np.testing.assert_allclose(later.times, times)
 
 
 def test_figures_of_patterns_and_what_has_none(suppressed):

@@ -58,7 +58,7 @@ def test_little_is_saved_as_little(explanation, path):
         *(explanation.token_values, explanation.probabilities, explanation.classes),
         **{"y": None, "ch_names": None, "info": None, "method": "rollout"},
         parts=explanation.parts,
-        source=Source("a model", np.ones(3)),
+        source=Source("a model", "an explainer", np.ones(3)),
     )
     assert_equal(again(bare, path), bare)
 

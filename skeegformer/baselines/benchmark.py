@@ -72,7 +72,7 @@ def benchmark_pipelines(information, *, task):
     ['bandpassfilter', 'resampler', 'euclideanalignment', 'pipeline']
     """
     check_one_of("information", information, INFORMATION)
-    l_freq, h_freq = pass_band = _task_pass_band(task)
+    l_freq, h_freq = pass_band = task_pass_band(task)
     prepare = partial(make_eeg_pipeline, l_freq=l_freq, h_freq=h_freq, resample=BENCHMARK_SFREQ)
     pipelines = {}
     for display_name, name in _BENCHMARK.items():
@@ -92,7 +92,7 @@ def of_braindecode(pipeline):
     return str(_BENCHMARK[pipeline]).removesuffix("+mirror") in NETWORKS
 
 
-def _task_pass_band(task):
+def task_pass_band(task):
     """Say in which frequencies the brain tells the classes of a task."""
     if task == "baseline-eyes":
         return REST_PASS_BAND

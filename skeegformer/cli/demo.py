@@ -61,14 +61,16 @@ def run(args):
         make_eeg_pipeline,
         make_simulated_eeg,
     )
-    from skeegformer.baselines.benchmark import MOTOR_PASS_BAND, REST_PASS_BAND
+    from skeegformer.baselines.benchmark import task_pass_band
     from skeegformer.evaluation import scores_table
+    from skeegformer.preprocessing import mirror_classes
 
     if args.dataset == "eegmmi":
         task = args.task or "baseline-eyes"
         name = f"EEGMMI {task}"
         X, y, metadata = load_eegmmi(task, args.subjects)
     else:
+        task = "fist-imagination"  # whose rhythms these are like
         name = "simulated"
         X, y, metadata, _ = make_simulated_eeg(len(args.subjects), random_state=args.seed)
     subjects = metadata["subject"]
@@ -76,9 +78,9 @@ def run(args):
     print(f"{name}: {len(y)} epochs of {subjects.nunique()} subjects ({counts})", flush=True)
 
     # The transformer is trained on mirror images where labels name sides, and so is CSP.
-    two_sides = {label.split("-")[0] for label in y.tolist()} == {"left", "right"}
+    two_sides = mirror_classes(sorted(set(y))) is not None
     csp = "csp+lda+mirror" if two_sides else "csp+lda"
-    l_freq, h_freq = REST_PASS_BAND if name.endswith("eyes") else MOTOR_PASS_BAND
+    l_freq, h_freq = task_pass_band(task)
     filtered = partial(make_eeg_pipeline, l_freq=l_freq, h_freq=h_freq)
     transformer = filtered(random_state=args.seed)
     pipelines = {

@@ -176,6 +176,8 @@ class AttentionExplainer(BaseEstimator):
         y = check_labels(classifier, y, len(data))
         channels = channels_of(classifier, info)
         fields, means = self._attribute(classifier, data, y, subjects, channels)
+        first = X[0] if isinstance(X, list) and X else X  # a list of Epochs, as of scikit-learn
+        tmin = getattr(first, "tmin", 0.0)
         params = self.get_params()
         if not isinstance(self.random_state, int | np.integer | None):
             params["random_state"] = "RandomState"  # of a generator a file keeps the name
@@ -186,7 +188,7 @@ class AttentionExplainer(BaseEstimator):
             part_kind=self.parts,
             subjects=subjects,
             settings=params | fields.pop("settings", {}),
-            source=Source(copy.copy(classifier), data, means, getattr(X, "tmin", 0.0)),
+            source=Source(copy.copy(classifier), copy.copy(self), data, means, tmin),
             **channels,
             **fields,
         )

@@ -30,12 +30,13 @@ PER_EPOCH = ("token_values", "probabilities", "y", "targets", "subjects", "conne
 
 @dataclass(frozen=True)
 class Source:
-    """A copy of the classifier, epochs as they enter its network, and what they are centred on.
+    """Copies of classifier and explainer, epochs as the network gets them, and their centring.
 
     `tmin` is the time of their first sample in seconds.
     """
 
     classifier: Any
+    explainer: Any
     data: np.ndarray
     means: np.ndarray | None = None
     tmin: float = 0.0

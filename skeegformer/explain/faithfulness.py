@@ -280,14 +280,11 @@ def randomized_classifier(explanation, random_state):
 
 def _map_by(explanation, classifier):
     """Explain the same epochs by the same method with another model: the mean over epochs."""
-    from skeegformer.explain.explainer import AttentionExplainer  # which imports this module
-
-    settings = explanation.settings | {"method": explanation.method, "connections": False}
-    if isinstance(settings.get("random_state"), str):  # of a generator only its name is kept
-        settings["random_state"] = 0
-    explainer = AttentionExplainer()
-    known = {name: settings[name] for name in explainer.get_params() if name in settings}
-    explainer.set_params(**known)
+    explainer = copy.copy(explanation.source.explainer).set_params(connections=False)
+    if not isinstance(
+        explainer.random_state, int | np.integer | None
+    ):  # each model has equal draws
+        explainer.set_params(random_state=0)
     channels = {"ch_names": explanation.ch_names, "info": explanation.info}
     data, y = explanation.source.data, explanation.y
     fields, _ = explainer._attribute(classifier, data, y, explanation.subjects, channels)

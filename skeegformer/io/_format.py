@@ -41,8 +41,8 @@ def write_file(path, kind, content, arrays):
     text = json.dumps(header, allow_nan=False)
     if len(text) > _LARGEST_TEXT:
         raise ValueError(
-            f"{path} would need {len(text) / 1e6:.0f} MB of text, which is more than a file can "
-            "have; save less at once, such as explanation.select(...)."
+            f"Everything but the arrays takes {len(text) / 1e6:.0f} MB, and the format holds "
+            f"{_LARGEST_TEXT / 1e6:.0f}: history_ or another attribute is very long."
         )
     with writing(path) as file:
         file.write(save(arrays, {"skeegformer": text}))
