@@ -149,7 +149,7 @@ class Export(Writer):
         write_memmap(X, [number] * len(X), None, place / "export", overwrite=True)
 
     def read(self, place):
-        X, y, _ = load_memmap(place / "export", verify=True)
+        X, y, _ = load_memmap(place / "export")
         expected = self.epochs[y[0]].astype(np.float32)
         assert (X.load() == (expected * 1e6 if X.unit == "V" else expected)).all()
         return y.tolist()

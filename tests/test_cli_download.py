@@ -24,7 +24,7 @@ def test_recordings_become_files(recorded_subjects, tmp_path, capsys, monkeypatc
         f"raw-{name}.dat",
     ]
     (shown,) = re.findall(r'load_memmap\("(.*)"\)', run.out)
-    X, y, _ = load_memmap(tmp_path / shown, verify=True)
+    X, y, _ = load_memmap(tmp_path / shown)
     epochs, labels, _ = load_eegmmi("baseline-eyes", [1, 2], h_freq=40)
     np.testing.assert_allclose(X.load(), epochs.get_data(units="uV"), rtol=1e-6, atol=1e-6)
     np.testing.assert_array_equal(y, labels)

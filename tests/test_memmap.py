@@ -1,6 +1,5 @@
 """Epochs that stay in a file: indexing, the door, training, scikit-learn."""
 
-import os
 import pickle
 from pathlib import Path
 
@@ -14,11 +13,9 @@ from sklearn.pipeline import make_pipeline
 from skeegformer import (
     BandPassFilter,
     ChannelDropper,
-    ChannelPicker,
     EEGTransformerClassifier,
     EuclideanAlignment,
     OriginalTransformerClassifier,
-    Resampler,
     load_memmap,
     make_baseline,
     write_memmap,
@@ -136,13 +133,6 @@ def test_files_that_do_not_fit(tmp_path):
             MappedEpochs(path, shape, **known)
     with pytest.raises(FileNotFoundError, match="There is no file"):
         MappedEpochs(tmp_path / "other.dat", (4, 3, 10))
-    X = MappedEpochs(path, (4, 3, 10), unit="z-score")
-    os.truncate(path, 400)
-    with pytest.raises(ValueError, match="was shortened after it was opened"):
-        X.load()
-    path.unlink()
-    with pytest.raises(FileNotFoundError, match="no longer there"):
-        X[0]
 
 
 def test_only_volts_are_scaled(tmp_path):
@@ -297,43 +287,6 @@ def test_other_training_takes_a_file(mapped, recording):
         np.testing.assert_array_equal(
             in_file.predict_proba(mapped), in_memory.predict_proba(epochs)
         )
-
-
-def test_transformed_while_written(mapped, recording, tmp_path):
-    pipe = make_pipeline(ChannelPicker(NAMES[:4]), BandPassFilter(4.0, 30.0), Resampler(100.0))
-    pipe.fit(mapped[:1])
-    path = write_memmap(mapped, recording[1], recording[2], tmp_path, transformer=pipe)
-    X, y, _ = load_memmap(path, verify=True)
-    assert (X.shape, X.sfreq, X.ch_names, X.unit) == ((120, 4, 200), 100.0, NAMES[:4], "uV")
-    np.testing.assert_array_equal(X.subjects, mapped.subjects)
-    np.testing.assert_array_equal(y, recording[1])
-    expected = pipe.transform(mapped.to_epochs())
-    np.testing.assert_array_equal(X.load(), (1e6 * expected.get_data()).astype(np.float32))
-    of_epochs = write_memmap(mapped.to_epochs(), y, None, tmp_path, "a", transformer=pipe)
-    assert of_epochs.read_bytes() == path.read_bytes()
-    nameless = MappedEpochs(mapped.path, mapped.shape, unit="z-score")
-    step = BandPassFilter(None, 30.0, sfreq=160.0).fit(nameless[:1])
-    X, _, _ = load_memmap(write_memmap(nameless, y, None, tmp_path, "b", transformer=step))
-    np.testing.assert_array_equal(X.load(), step.transform(nameless.load()))
-    assert (X.unit, X.ch_names) == ("z-score", None)
-
-
-@pytest.mark.parametrize(
-    "step, message",
-    [
-        (EuclideanAlignment(), "all epochs of a subject together"),
-        (
-            make_pipeline(make_pipeline(EuclideanAlignment(), "passthrough"), "passthrough"),
-            "all ep",
-        ),
-        (EEGTransformerClassifier(), "does not transform"),
-        (BandPassFilter(None, 30.0), "not fitted"),
-    ],
-)
-def test_steps_that_cannot_work_on_a_few_epochs_at_a_time(step, message, mapped, tmp_path):
-    with pytest.raises(ValueError, match=message):
-        write_memmap(mapped, ["a"] * len(mapped), None, tmp_path, transformer=step)
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs /proc of Linux")

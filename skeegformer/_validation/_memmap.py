@@ -146,17 +146,7 @@ class MappedEpochs:
     def _read(self, indices):
         """Read some epochs into memory, in the order of the indices; volts become microvolts."""
         # Mapped for a moment: what was read of a map counts as memory for as long as it is open.
-        try:
-            block = np.memmap(self.path, "<f4", "r", shape=self._in_file)[self._rows[indices]]
-        except FileNotFoundError as error:
-            raise FileNotFoundError(
-                f"{self.path}, which holds the epochs, is no longer there; load it from where it "
-                "is now."
-            ) from error
-        except ValueError as error:
-            raise ValueError(
-                f"{self.path} was shortened after it was opened; load it again."
-            ) from error
+        block = np.memmap(self.path, "<f4", "r", shape=self._in_file)[self._rows[indices]]
         if self.unit == "V":
             # In double precision, as the door does it for Epochs, but without a copy.
             np.multiply(

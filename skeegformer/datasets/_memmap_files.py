@@ -6,7 +6,6 @@ killed before leaves the earlier export, and one that is killed after that the n
 reads or writes there next moves what is left.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -55,7 +54,7 @@ def write_files(folder, name, n_times, chunks, header, *, zscore=False, overwrit
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as work:
             files = Path(work, "files")
             files.mkdir()
-            labels, n_chans, checksum = _write_values(files / "raw", chunks, n_times, zscore)
+            labels, n_chans = _write_values(files / "raw", chunks, n_times, zscore)
             stem = f"nsamp_{len(labels)}-{ending}"
             raw, label, head = (files / _file_name(kind, stem) for kind in _SUFFIXES)
             (files / "raw").rename(raw)
@@ -83,7 +82,6 @@ def write_files(folder, name, n_times, chunks, header, *, zscore=False, overwrit
                 "unit": "z-score" if zscore else header["unit"],
                 "line_freq": channels.get("line_freq"),
                 "channels": _describe(channels),
-                "sha256": {raw.name: checksum, label.name: file_checksum(label)},
             }
             _write_text(head, json.dumps(header, indent=1, allow_nan=False))
             if not overwrite:  # somebody else may have written there meanwhile
@@ -129,15 +127,9 @@ def file_stem(path):
     return path.stem.split("-", 1)[1]
 
 
-def file_checksum(path):
-    """Compute the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write_values(path, chunks, n_times, zscore):
-    """Write epochs; return their labels, the number of channels, and the SHA-256 of the file."""
-    labels, shape, digest = [], None, hashlib.sha256()
+    """Write epochs; return their labels and the number of channels."""
+    labels, shape = [], None
     with path.open("xb") as file:
         for data, rows in chunks:
             shape = shape or (data.shape[1], n_times)
@@ -147,16 +139,14 @@ def _write_values(path, chunks, n_times, zscore):
                     f"before them {shape[0]} and {shape[1]}; all need to be alike."
                 )
             for epoch in _standardize(data) if zscore else data:
-                values = np.ascontiguousarray(epoch.T, dtype="<f4")
-                digest.update(values)
-                file.write(values)
+                file.write(np.ascontiguousarray(epoch.T, dtype="<f4"))
             labels.append(rows)
         file.flush()
         os.fsync(file.fileno())
     labels = pd.concat(labels, ignore_index=True).infer_objects()
     first = ["subject", "stage", "condition"]
     others = [column for column in labels if column not in first]
-    return labels[first + others], shape[0], digest.hexdigest()
+    return labels[first + others], shape[0]
 
 
 def _standardize(data):

@@ -14,16 +14,13 @@ from skeegformer.datasets._memmap_files import (
     FORMAT,
     UNKNOWN,
     VERSION,
-    file_checksum,
     file_stem,
     finish_interrupted,
     sister,
 )
 
 
-def load_memmap(
-    path, *, conditions=None, stages=None, subjects=None, sfreq=None, ch_names=None, verify=False
-):
+def load_memmap(path, *, conditions=None, stages=None, subjects=None, sfreq=None, ch_names=None):
     """Open an export; epochs stay in the file until they are needed.
 
     Parameters
@@ -37,8 +34,6 @@ def load_memmap(
     sfreq, ch_names : object, default=None
         What files without a header do not tell: sampling rate in Hz, and names of the channels, of
         which those of the 10-05 system get their positions.
-    verify : bool, default=False
-        Whether the files are compared with their checksums, for which all is read once.
 
     Returns
     -------
@@ -55,8 +50,8 @@ def load_memmap(
     FileNotFoundError
         If the file or its labels are missing.
     ValueError
-        If files disagree in size, were changed since (with `verify`), there is no such condition,
-        stage or subject, or what is given contradicts the header.
+        If files disagree in size, there is no such condition, stage or subject, or what is given
+        contradicts the header.
 
     See Also
     --------
@@ -77,8 +72,6 @@ def load_memmap(
                 )
     else:
         found = _read_name(path)
-    if verify:
-        _check_files(path, found["sha256"])
     if found["shape"][0] != len(table):
         raise ValueError(
             f"{path.name} has {found['shape'][0]} epochs, but {sister(path, 'label').name} has "
@@ -171,7 +164,6 @@ def _interpret(header):
         "sfreq": None if sfreq is None else float(sfreq),
         "info": info,
         "label_types": types,
-        "sha256": list(header["sha256"].values()),
     }
 
 
@@ -187,7 +179,7 @@ def _read_name(path):
     n_epochs, n_times = map(int, named.groups())
     n_chans = path.stat().st_size // max(4 * n_epochs * n_times, 1)
     unit = "z-score" if "-norm-" in path.name else "V"
-    unknown = dict.fromkeys(("ch_names", "sfreq", "info", "label_types", "sha256"))
+    unknown = dict.fromkeys(("ch_names", "sfreq", "info", "label_types"))
     return {"shape": (n_epochs, max(n_chans, 1), n_times), "unit": unit, **unknown}
 
 
@@ -229,22 +221,6 @@ def _restore_types(labels, types):
     except (TypeError, ValueError) as error:
         raise ValueError(f"Labels are not of the types that the header tells: {error}.") from error
     return labels.assign(**typed)
-
-
-def _check_files(path, checksums):
-    """Refuse a data file and its labels that have changed since they were written."""
-    if checksums is None:
-        raise ValueError(
-            f"{path.name} has no header with checksums ({sister(path, 'head').name}) to verify "
-            "it by; pass verify=False."
-        )
-    # By what they are, not by name: files may have been renamed together.
-    for file, expected in zip((path, sister(path, "label")), checksums, strict=True):
-        if file_checksum(file) != expected:
-            raise ValueError(
-                f"{file} has changed since it was exported, its checksum differs; export anew, or "
-                "take another copy."
-            )
 
 
 def matches(source, labels, column, wanted):

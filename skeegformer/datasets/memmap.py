@@ -6,13 +6,12 @@ import pandas as pd
 
 from skeegformer._validation import (
     BATCH,
-    VOLTS_TO_MICROVOLTS,
     MappedEpochs,
     as_epochs,
     eeg_picks,
-    in_memory,
     is_epochs,
     plain_labels,
+    read_rows,
     refuse_other_objects,
 )
 from skeegformer.datasets._channels import SFREQ
@@ -112,7 +111,6 @@ def write_memmap(
     sfreq=None,
     ch_names=None,
     zscore=False,
-    transformer=None,
     overwrite=False,
 ):
     """Write epochs that are there already to a memory-mapped file.
@@ -140,10 +138,6 @@ def write_memmap(
     zscore : bool, default=False
         Whether every channel of every epoch gets mean 0 and standard deviation 1, as an option of
         the original does.
-    transformer : transformer, Pipeline or None, default=None
-        What is done to the epochs, a few at a time, before they are written: fitted, for example
-        on ``X[:1]``, and transforming each epoch by itself, as filters, resampling and choice of
-        channels do. Transformed Epochs are written in microvolts.
     overwrite : bool, default=False
         Whether an export of the same name and epoch length may be replaced. It is there or
         replaced as a whole, also when the process is killed.
@@ -155,8 +149,8 @@ def write_memmap(
         little-endian; axes are epoch, sample and channel. Beside it are ``label-....csv``, with a
         row for each epoch (subject, stage, condition and the rest of the metadata; stage is -1 as
         in the original, for want of any), and ``head-....json``, with shape, unit, names and
-        positions of the channels, rate, filters, numbers of epochs of each condition and subject,
-        and the SHA-256 of both other files.
+        positions of the channels, rate, filters, and numbers of epochs of each condition and
+        subject.
 
     Raises
     ------
@@ -164,8 +158,7 @@ def write_memmap(
         If there is such an export, and it may not be replaced, or files cannot be written, for
         example on a full disk. Nothing is left of them, and earlier ones stay.
     ValueError
-        If X is no epochs, or has not as many as y and metadata, or the transformer is not fitted,
-        or works on several epochs together (`EuclideanAlignment`).
+        If X is no epochs, or has not as many as y and metadata.
 
     See Also
     --------
@@ -180,7 +173,7 @@ def write_memmap(
     Examples
     --------
     >>> import tempfile
-    >>> from skeegformer import BandPassFilter, load_memmap, make_simulated_eeg, write_memmap
+    >>> from skeegformer import load_memmap, make_simulated_eeg, write_memmap
     >>> X, y, metadata, truth = make_simulated_eeg(n_subjects=2, n_epochs=10, random_state=0)
     >>> folder = tempfile.TemporaryDirectory()
     >>> path = write_memmap(X, y, metadata, folder.name, "simulated")
@@ -189,18 +182,21 @@ def write_memmap(
     >>> X, y, metadata = load_memmap(path)
     >>> X
     <MappedEpochs | 20 epochs, 64 channels, 320 samples at 160 Hz, 1.64 MB in ...simulated.dat>
-
-    Steps of a Pipeline work on epochs that stay in a file, and what they make goes into another:
-
-    >>> step = BandPassFilter(None, 30.0).fit(X[:1])
-    >>> path = write_memmap(X, y, metadata, folder.name, "filtered", transformer=step)
     >>> folder.cleanup()
     """
+    channels = {
+        "ch_names": None if ch_names is None else list(ch_names),
+        "sfreq": sfreq and float(sfreq),
+    }
+    unit = "as given"
     if is_epochs(X):
         X = as_epochs(X)
         metadata = X.metadata if metadata is None else metadata
+        picks, whole = eeg_picks(X), X.get_data(copy=False)
+        unit, channels = "V", mne.pick_info(X.info, picks)
+        X = whole if len(picks) == whole.shape[1] else whole[:, picks]
     elif isinstance(X, MappedEpochs):
-        ch_names, sfreq = X.ch_names, X.sfreq
+        unit, channels = X.unit, X.info or {"ch_names": X.ch_names, "sfreq": X.sfreq}
         if metadata is None and X.subjects is not None:
             metadata = pd.DataFrame({"subject": X.subjects})
     else:
@@ -214,35 +210,19 @@ def write_memmap(
         if ch_names is not None and len(ch_names) != X.shape[1]:
             raise ValueError(f"X has {X.shape[1]} channels, but ch_names {len(ch_names)} names.")
     labels = _table(len(X), y, metadata)
-    _refuse_alignment(transformer)
-    data, unit, info = _values(X[:1], transformer)
-    if info is None:
-        # A transformer may have made other channels of those of X.
-        known = transformer is None
-        info = {
-            "ch_names": list(ch_names) if known and ch_names is not None else None,
-            "sfreq": float(sfreq) if known and sfreq is not None else None,
-        }
-    if is_epochs(X) and transformer is None:  # indexing Epochs takes long where there are many
-        picks = eeg_picks(X)
-        whole = X.get_data(copy=False)
-        X = whole if len(picks) == whole.shape[1] else whole[:, picks]
 
     def chunks():
         for start in range(0, len(X), BATCH):
             some = slice(start, start + BATCH)
-            rows = labels[some]
-            block = _values(X[some], transformer)[0]
-            if len(block) != len(rows):
-                raise ValueError(
-                    f"The transformer makes {len(block)} epochs of {len(rows)}; only one "
-                    "that transforms each epoch by itself can work on a few at a time."
-                )
-            yield block, rows
+            block = read_rows(X, some)
+            if isinstance(X, MappedEpochs) and unit == "V":
+                # Multiplied in double precision, so that volts become what they were.
+                block = block.astype(float) * 1e-6
+            yield block, labels[some]
 
-    header = {"unit": unit, "channels": info}
+    header = {"unit": unit, "channels": channels}
     return write_files(
-        folder, name, data.shape[2], chunks(), header, zscore=zscore, overwrite=overwrite
+        folder, name, X.shape[2], chunks(), header, zscore=zscore, overwrite=overwrite
     )
 
 
@@ -266,39 +246,3 @@ def _table(n_epochs, y, metadata):
     unknown = {"subject": int(UNKNOWN), "stage": UNKNOWN}
     labels = metadata.reset_index(drop=True).assign(condition=plain_labels("y", y))
     return labels.assign(**{k: v for k, v in unknown.items() if k not in labels})
-
-
-def _values(X, transformer):
-    """Return what is written of epochs, the unit of it, and an Info where it is known."""
-    unit = X.unit if isinstance(X, MappedEpochs) else "V" if is_epochs(X) else "as given"
-    if transformer is None and isinstance(X, MappedEpochs):
-        # Multiplied in double precision, so that volts become microvolts as they were.
-        data = X.load()
-        return data.astype(float) * 1e-6 if unit == "V" else data, unit, X.info
-    X = in_memory(X)
-    if transformer is not None:
-        X, unit = transformer.transform(X), "uV" if unit == "V" else unit
-    if not is_epochs(X):
-        return np.asarray(X), unit, None
-    picks = eeg_picks(X)
-    data = X.get_data(picks=picks, copy=False)
-    # Microvolts as the door makes them, so that a classifier gets the same to the bit.
-    data = data if transformer is None else data * VOLTS_TO_MICROVOLTS
-    return data, unit, mne.pick_info(X.info, picks)
-
-
-def _refuse_alignment(transformer):
-    """Refuse steps that look at several epochs together."""
-    for _, step in getattr(transformer, "steps", [(None, transformer)]):
-        if step is not transformer and hasattr(step, "steps"):
-            _refuse_alignment(step)
-        if not getattr(step, "_works_on_single_epochs", True):
-            raise ValueError(
-                f"{type(step).__name__} looks at all epochs of a subject together, and cannot "
-                "work on a few at a time; leave it out, or load the epochs: X.to_epochs()."
-            )
-    if transformer is not None and not hasattr(transformer, "transform"):
-        raise ValueError(
-            f"{type(transformer).__name__} does not transform; pass the steps before the "
-            "classifier, such as pipe[:-1]."
-        )

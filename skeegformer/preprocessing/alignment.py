@@ -94,8 +94,6 @@ class EuclideanAlignment(SignalTransformer):
     True
     """
 
-    _works_on_single_epochs = False
-
     def __init__(self, shrinkage="auto"):
         self.shrinkage = shrinkage
 
