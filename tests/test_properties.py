@@ -99,7 +99,7 @@ def test_streams(drawn):
     signal = np.hstack(X.get_data(units="uV")[:6])
     predictor = StreamPredictor(classifier, step=0.05, unit="uV", **subject)
     cuts = np.sort(rng.integers(0, signal.shape[1], 20))
-    found = list(predictor.predict_stream(np.split(signal, cuts, axis=1)))
+    found = [one for chunk in np.split(signal, cuts, axis=1) for one in predictor.push(chunk)]
     n_times = classifier.n_times_
     ends = [round(160 * prediction.time) for prediction in found]
     assert ends == list(range(n_times, signal.shape[1] + 1, 8))

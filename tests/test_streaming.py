@@ -54,6 +54,10 @@ def _cut(recording, length):
     return [recording[:, i : i + length] for i in range(0, recording.shape[1], length)]
 
 
+def _push(predictor, chunks):
+    return [prediction for chunk in chunks for prediction in predictor.push(chunk)]
+
+
 def _sosfilt(sos, recording):
     zi = signal.sosfilt_zi(sos)[:, None] * recording[:, :1]
     return signal.sosfilt(sos, recording, zi=zi)[0]
@@ -100,7 +104,7 @@ def test_a_recording_in_chunks_of_any_length(recorded_subjects):
 
     predictor = StreamPredictor(pipe, step=0.25, ch_names=raw.ch_names)
     for length in (1, 7, 160, len(raw.times)):
-        predictions = list(predictor.reset().predict_stream(_cut(raw.get_data(), length)))
+        predictions = _push(predictor.reset(), _cut(raw.get_data(), length))
         np.testing.assert_allclose([p.time for p in predictions], ends / 160)
         _assert_close(predictions, expected)
         assert [p.label for p in predictions] == pipe[-1].predict(offline).tolist()
@@ -139,7 +143,7 @@ def test_steps(pipe):
     recording = _stream()
     every = StreamPredictor(pipe, step=0.5).push(recording)
     # Longer than a window.
-    few = list(StreamPredictor(pipe, step=1.5).predict_stream(_cut(recording, 3)))
+    few = _push(StreamPredictor(pipe, step=1.5), _cut(recording, 3))
     assert [p.time for p in few] == [1.0, 2.5, 4.0]
     _assert_close(few, every[::3])
     # No whole number of samples.
@@ -250,7 +254,7 @@ def test_lower_rate():
     expected = predictor.reset().push(recording)
     assert [p.time for p in expected] == [1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0]
     for length in (1, 50):
-        found = list(predictor.reset().predict_stream(_cut(recording, length)))
+        found = _push(predictor.reset(), _cut(recording, length))
         _assert_close(found, expected)
     with pytest.raises(ValueError, match=r"250 Hz into 100 Hz.*whole multiple of 100 Hz"):
         StreamPredictor(pipe, sfreq=250)

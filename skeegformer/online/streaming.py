@@ -104,8 +104,9 @@ class StreamPredictor:
     >>> pipe = make_eeg_pipeline(max_epochs=2, random_state=0).fit(X, y)
     >>> predictor = StreamPredictor(pipe, step=0.5)
     >>> amplifier = np.split(np.hstack(X.get_data()[:2]), 40, axis=1)  # 40 chunks of 0.1 s
-    >>> for time, probabilities, label in predictor.predict_stream(amplifier):
-    ...     print(f"{time:.1f} s", probabilities.shape)
+    >>> for chunk in amplifier:
+    ...     for time, probabilities, label in predictor.push(chunk):
+    ...         print(f"{time:.1f} s", probabilities.shape)
     2.0 s (2,)
     2.5 s (2,)
     3.0 s (2,)
@@ -212,22 +213,6 @@ class StreamPredictor:
                 for end, row in zip(ends[i : i + _BATCH], probabilities, strict=True)
             ]
         return predictions
-
-    def predict_stream(self, chunks):
-        """Go on predicting as long as chunks come.
-
-        Parameters
-        ----------
-        chunks : iterable of array-like
-            As `push` takes them.
-
-        Yields
-        ------
-        StreamPrediction
-            As soon as there is one.
-        """
-        for chunk in [chunks] if hasattr(chunks, "get_data") else chunks:  # `push` says what to do
-            yield from self.push(chunk)
 
     def _choose_rows(self, steps, classifier, ch_names):
         rows, n_rows, known = follow_channels(steps, classifier)
