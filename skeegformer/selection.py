@@ -1,13 +1,12 @@
 """Choice of channels by what an estimator makes of them."""
 
 import numpy as np
-import sklearn
 from sklearn.base import clone
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils import get_tags
-from sklearn.utils.metadata_routing import get_routing_for_object
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from skeegformer._utils.routing import groups_for_fit
 from skeegformer._validation import check_count, validate_groups
 from skeegformer.preprocessing._base import SignalTransformer
 
@@ -44,12 +43,6 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
         Names of the EEG channels that are kept; None where names are not known.
     estimator_ : estimator
         The fitted estimator.
-    n_chans_, ch_names_ : int, list of str or None
-        Number of EEG channels in `fit`, and their names; None for arrays.
-    n_features_in_ : int
-        Number of channels; of samples where X was 2-D.
-    feature_names_in_ : ndarray of str
-        Channel names, or the column names of a DataFrame; only where there are any.
 
     See Also
     --------
@@ -181,7 +174,8 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
         X = eeg.epochs
         if X is None:
             X = eeg.data[:, 0] if eeg.is_flat else eeg.data
-        self.estimator_ = self._fit_clone(X, y, groups)
+        estimator = clone(self._given_or_default())
+        self.estimator_ = estimator.fit(X, y, **groups_for_fit(estimator, groups))
         self.importances_ = values = self._importances(X, y, eeg.ch_names)
         if self.n_channels is None:
             # The mean of equal numbers can be rounded to more than any of them.
@@ -201,17 +195,6 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
         dropped = np.array(eeg.ch_names)[~self.support_]
         names = [name for name in eeg.epochs.ch_names if name not in dropped]
         return eeg.epochs.copy().reorder_channels(names)
-
-    def _fit_clone(self, X, y, groups):
-        """Fit a clone, with groups where they were given and the estimator has a use for them."""
-        estimator = clone(self._given_or_default())
-        takes_groups = has_fit_parameter(estimator, "groups") or (
-            sklearn.get_config()["enable_metadata_routing"]
-            and "groups" in get_routing_for_object(estimator).consumes("fit", ["groups"])
-        )
-        if groups is None or not takes_groups:
-            return estimator.fit(X, y)
-        return estimator.fit(X, y, groups=groups)
 
     def _importances(self, X, y, ch_names):
         """Read the importance of each channel of X from the estimator, which was fitted on X."""

@@ -293,16 +293,13 @@ def test_epochs_of_the_originals_shape_are_told_what_is_wrong_with_them(tmp_path
     hp = HYPERPARAMETERS | {"used_data_length": 40}
     classifier = load_model(_save(tmp_path / "last.ckpt", hp))
     x, _ = _epochs(hp)
-    everything = x.numpy().transpose(0, 2, 1)
+    X = x.numpy().transpose(0, 2, 1)
     with pytest.raises(ValueError) as raised:
-        classifier.predict(everything)
-    assert "ignored 2 of 6 channels: pass np.delete(X, [1, 4], axis=1)" in str(raised.value)
-    assert "first 40 of 50 samples: pass X[:, :, :40]" in str(raised.value)
-    with pytest.raises(ValueError, match=r"first 40 of 50 samples: pass X\[:, :, :40\]"):
-        classifier.predict(np.delete(everything, [1, 4], axis=1))
-    with pytest.raises(ValueError, match=r"pass X.transpose\(0, 2, 1\)"):
-        classifier.predict(x.numpy())
-    assert classifier.predict(np.delete(everything, [1, 4], axis=1)[:, :, :40]).shape == (7,)
+        classifier.predict(X)
+    assert "of 6 channels and 50 samples without the channels [1, 4]" in str(raised.value)
+    told = "np.delete(X, [1, 4], axis=1)[:, :, :40]"
+    assert told in str(raised.value)
+    assert classifier.predict(eval(told)).shape == (7,)
 
 
 @pytest.mark.parametrize(

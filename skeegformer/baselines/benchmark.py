@@ -6,7 +6,8 @@ from skeegformer._validation import check_one_of
 from skeegformer.baselines.braindecode import NETWORKS
 from skeegformer.baselines.classifiers import MIRRORED, make_baseline
 from skeegformer.baselines.pipeline import make_eeg_pipeline
-from skeegformer.datasets._tasks import TASKS
+from skeegformer.datasets._tasks import BENCHMARK_TASKS, TASKS
+from skeegformer.preprocessing import mirror_classes
 
 # What every pipeline of the benchmark is given: all channels, one pass band in Hz, one rate in Hz.
 REST_PASS_BAND = (1.0, 40.0)
@@ -94,19 +95,11 @@ def of_braindecode(pipeline):
 
 def task_pass_band(task):
     """Say in which frequencies the brain tells the classes of a task."""
-    if task == "baseline-eyes":
-        return REST_PASS_BAND
-    if task in TASKS or str(task).startswith("four-class-"):
-        return MOTOR_PASS_BAND
-    raise ValueError(
-        f"task={task!r} is not one of {', '.join(map(repr, TASKS))}, 'four-class-imagination'."
-    )
+    check_one_of("task", task, tuple(BENCHMARK_TASKS))
+    return REST_PASS_BAND if task == "baseline-eyes" else MOTOR_PASS_BAND
 
 
 def _task_mirror(task):
     """Say which labels change sides with the electrodes; both sides take part in the others."""
-    if task in ("fist-imagination", "four-class-imagination"):
-        return {"left-fist-imag": "right-fist-imag", "right-fist-imag": "left-fist-imag"}
-    if task in ("fist-motion", "four-class-motion"):
-        return {"left-fist-move": "right-fist-move", "right-fist-move": "left-fist-move"}
-    return {}
+    labels = [label for name in BENCHMARK_TASKS[task] for label in TASKS[name].labels]
+    return mirror_classes(labels) or {}

@@ -122,7 +122,14 @@ class OriginalTransformerClassifier(NetworkClassifier):
         """Say what to do with epochs that have other channels or samples than in `fit`."""
         if "original_" not in vars(self):
             return ""
-        return _ask_for_the_original_shape(self.original_, eeg.data.shape)
+        original = self.original_
+        return (
+            f"The original took epochs of {original['num_channels']} channels and "
+            f"{original['epoch_length']} samples without the channels "
+            f"{original['ignore_channels']} and with the first {self.n_times_} samples alone: pass "
+            f"np.delete(X, {original['ignore_channels']}, axis=1)[:, :, :{self.n_times_}], of "
+            "shape (n_epochs, n_chans, n_times)."
+        )
 
     def _make_network(self):
         params = {name: getattr(self, name) for name in (*_SIZES, *_AUGMENTATION)}
@@ -134,22 +141,3 @@ def _warm_up_and_decay(step, *, n_warmup, decay, steps_per_pass):
     if step < n_warmup:
         return (step + 1) / n_warmup
     return decay ** (step // steps_per_pass - max(0, n_warmup - 1) // steps_per_pass)
-
-
-def _ask_for_the_original_shape(original, shape):
-    """Say how epochs of shape (n_epochs, n_chans, n_times) come to have that of the original."""
-    n_chans, n_times = original["num_channels"], original["epoch_length"]
-    ignored, used = original["ignore_channels"], original.get("used_data_length")
-    if shape[1:] == (n_times, n_chans):
-        return "Samples come last here: pass X.transpose(0, 2, 1)."
-    advice = []
-    if ignored and shape[1] == n_chans:
-        advice.append(
-            f"The original ignored {len(ignored)} of {n_chans} channels: pass "
-            f"np.delete(X, {ignored}, axis=1)."
-        )
-    if used is not None and shape[2] == n_times:
-        advice.append(
-            f"The original used the first {used} of {n_times} samples: pass X[:, :, :{used}]."
-        )
-    return " ".join(advice)

@@ -4,7 +4,7 @@ What JSON has itself (None, True, whole numbers, finite numbers, text, lists) st
 Everything else is an object whose first key, the tag, says what it is::
 
     {"float": "nan"}                                  a number that JSON has not
-    {"tuple": [...]}, {"set": [...]}, {"slice": [...]}, {"range": [...]}
+    {"tuple": [...]}
     {"dict": {...}}, {"items": [[key, value], ...]}   keys that are text; others
     {"scalar": ["float32", 0.5]}                      NumPy's scalars
     {"array": "x"}, {"array": "x", "order": "F"}      name of an array in the other part
@@ -50,10 +50,6 @@ class Encoder:
             return self._each(value)
         if kind is tuple:
             return {"tuple": self._each(value)}
-        if kind is set:
-            return {"set": sorted(self._each(value), key=str)}
-        if kind in (slice, range):
-            return {kind.__name__: self._each((value.start, value.stop, value.step))}
         if kind in (dict, OrderedDict, Bunch):
             if all(type(key) is str for key in value):
                 return {"dict": dict(zip(value, self._each(value.values()), strict=True))}
@@ -138,16 +134,6 @@ class Decoder:
 
     def _read_tuple(self, tuple):
         return (*map(self.decode, tuple),)
-
-    def _read_set(self, set):
-        return {*map(self.decode, set)}
-
-    def _read_slice(self, slice):
-        start, stop, step = map(self.decode, slice)
-        return np.s_[start:stop:step]
-
-    def _read_range(self, **plain):
-        return range(*map(self.decode, plain["range"]))
 
     def _read_dict(self, dict):
         return {key: self.decode(item) for key, item in dict.items()}

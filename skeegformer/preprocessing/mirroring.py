@@ -4,9 +4,9 @@ import warnings
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._utils.routing import routed_groups
+from skeegformer._utils.routing import groups_for_fit
 from skeegformer._validation import (
     as_epochs,
     remember_input,
@@ -121,12 +121,8 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             groups = None if groups is None else np.concatenate([groups, groups])
             both = [both, self._mirrored(eeg)]
             both = np.concatenate(both) if eeg.epochs is None else as_epochs(both)
-        if groups is None or has_fit_parameter(self.classifier, "groups"):
-            routed = {} if groups is None else {"groups": groups}
-        else:
-            routed = routed_groups(self.classifier, "fit", groups)
         self.classifier_ = clone(self.classifier)
-        self.classifier_.fit(both, labels, **routed)
+        self.classifier_.fit(both, labels, **groups_for_fit(self.classifier, groups))
         return self
 
     def predict_proba(self, X):
