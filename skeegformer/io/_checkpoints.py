@@ -66,8 +66,12 @@ def load_checkpoint(path):
         )
     try:
         return _convert(dict(state), _plain(content.get("hyper_parameters")))
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be made a classifier: {error}") from error
+    except (LookupError, TypeError, ValueError) as error:
+        what = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(
+            f"{path} cannot be made a classifier; perhaps another version of eeg-transformer, or "
+            f"another program, made it: {what}"
+        ) from error
 
 
 def _read(path):
@@ -126,25 +130,25 @@ def _convert(state, hyperparameters):
     missing = [name for name in _NEEDED if name not in known]
     if missing:
         raise ValueError(f"its hyper_parameters do not tell {', '.join(missing)}.")
-    for name in _NEEDED[:-1]:
-        _check_whole(name, hyperparameters[name])
-    ignored, n_times = _ignored(hyperparameters), hyperparameters.get("used_data_length")
-    if n_times is None:
-        n_times = hyperparameters["epoch_length"]
-    else:
-        _check_whole("used_data_length", n_times)
+    ignored = sorted(hyperparameters.get("ignore_channels") or [])
     n_chans = hyperparameters["num_channels"] - len(ignored)
-    classes, order = _classes(hyperparameters["conditions"])
-    class_weight = state.pop("class_weights", None)
+    n_times = hyperparameters.get("used_data_length") or hyperparameters["epoch_length"]
+    classes, order = np.unique(hyperparameters["conditions"], return_index=True)
+    class_weight = state.pop("class_weights", torch.ones(len(classes)))
+    if not 2 <= len(classes) == len(class_weight) == len(state[_LAST[0]]) == len(state[_LAST[1]]):
+        raise ValueError(
+            f"its conditions are {hyperparameters['conditions']!r}, but its last layer has "
+            f"{len(state[_LAST[0]])} outputs, and class_weights {len(class_weight)} numbers."
+        )
     sizes = {ours: hyperparameters[theirs] for ours, theirs in _SIZES.items()}
-    _check_weights(state, len(classes), sizes)
-    order = torch.from_numpy(order)
+    layers = {name.split(".")[2] for name in state if name.startswith("encoder.encoder_layers.")}
+    if len(layers) != sizes["n_layers"]:  # before a network of a billion layers is made
+        raise ValueError(
+            f"its hyperparameters tell of {sizes['n_layers']} layers, but it has the weights of "
+            f"{len(layers)}."
+        )
     for name in _LAST:
         state[name] = state[name][order]
-    if class_weight is not None:
-        if class_weight.shape != (len(classes),) or not class_weight.isfinite().all():
-            raise ValueError("its class_weights are no number for each of the conditions.")
-        class_weight = class_weight.float()[order]
     training = {
         ours: hyperparameters[theirs]
         for ours, theirs in _TRAINING.items()
@@ -163,59 +167,6 @@ def _convert(state, hyperparameters):
     network, params = classifier._make_network()
     names = ("device", "batch_size", "lr", "max_epochs")
     options = {name: getattr(classifier, name) for name in names}
-    options |= {"class_weight": class_weight, "stops_early": True}
+    options |= {"class_weight": class_weight.float()[order], "stops_early": True}
     build_net(classifier, network, params, state, **options)
     return classifier
-
-
-def _ignored(hyperparameters):
-    """Sort the places of channels that are left out."""
-    n_channels = hyperparameters["num_channels"]
-    ignored = hyperparameters.get("ignore_channels") or []
-    in_range = isinstance(ignored, list) and all(
-        type(index) is int and 0 <= index < n_channels for index in ignored
-    )
-    is_known = in_range and len(set(ignored)) == len(ignored) < n_channels
-    what = f"a list of different channels, from 0 to {n_channels - 1}, and not of all"
-    _check("ignore_channels", ignored, is_known, what)
-    return sorted(ignored)
-
-
-def _check(name, value, is_fine, what):
-    if not is_fine:
-        raise ValueError(f"its hyperparameter {name} is {value!r}, and has to be {what}.")
-
-
-def _check_whole(name, value):
-    _check(name, value, type(value) is int and value >= 1, "a whole number of at least 1")
-
-
-def _classes(conditions):
-    """Sort the conditions, and say where each was."""
-    try:
-        classes, order = np.unique(conditions, return_index=True)
-    except TypeError:
-        classes, order = np.array([]), None
-    are_known = isinstance(conditions, list) and 2 <= len(classes) == len(conditions)
-    _check("conditions", conditions, are_known, "a list of the names of at least two classes")
-    return classes, order
-
-
-def _check_weights(state, n_outputs, sizes):
-    """Refuse weights that no training leaves; whether they fit the network is seen in it."""
-    layers = {name.split(".")[2] for name in state if name.startswith("encoder.encoder_layers.")}
-    if len(layers) != sizes["n_layers"]:  # before a network of a billion layers is made
-        raise ValueError(
-            f"its hyperparameters tell of {sizes['n_layers']} layers, but it has the weights of "
-            f"{len(layers)}: it was made by another version of eeg-transformer, or another program."
-        )
-    for name in ("std", "norm.running_var", *_LAST):
-        if name not in state:
-            raise ValueError(f"it has no weights {name}: another program made it.")
-    for name, value in state.items():
-        if not value.isfinite().all():
-            raise ValueError(f"its weights {name} are not all finite: the training diverged.")
-    if any(len(state[name]) != n_outputs for name in _LAST):
-        raise ValueError(f"its last layer is not of {n_outputs} conditions.")
-    if not state["std"] > 0 or (state["norm.running_var"] < 0).any():
-        raise ValueError("its standard deviations are not all above 0.")
