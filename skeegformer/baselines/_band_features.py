@@ -9,7 +9,7 @@ from sklearn.feature_selection import mutual_info_classif
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import check_count, remember_input, validate_eeg, validate_labels
+from skeegformer._validation import remember_input, validate_eeg, validate_labels
 from skeegformer.preprocessing import BandPassFilter
 from skeegformer.preprocessing._base import known_rate
 
@@ -156,8 +156,6 @@ class FilterBankCSP(ToMicrovolts):
         self.sfreq = sfreq
 
     def _fit(self, eeg, y):
-        check_count("n_components", self.n_components, 1)
-        check_count("n_selected", self.n_selected, 1)
         self.classes_, codes = validate_labels(self, y, len(eeg.data))
         self._choose_bands(FILTER_BANK, eeg)
         data = eeg.data.astype(np.float64)

@@ -40,14 +40,14 @@ def write_files(folder, name, n_times, chunks, header, *, zscore=False, overwrit
             "becomes a part of the names of files."
         )
     folder = Path(folder).expanduser()
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    there = made[-1].parent if made else folder
-    if not there.is_dir():
-        raise ValueError(f"{there} is a file, and no folder to write to; name another one.")
     ending = f"eplen_{n_times}{'-norm' if zscore else ''}-{name}"
     finish_interrupted(folder)
-    if not overwrite:
-        _refuse_earlier(folder, ending)
+    earlier = _files_of(folder, ending)
+    if earlier and not overwrite:
+        raise FileExistsError(
+            f"{earlier[0]} is there already, an export of the same name and length; pass "
+            "overwrite=True to replace it, or another name."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
@@ -84,31 +84,15 @@ def write_files(folder, name, n_times, chunks, header, *, zscore=False, overwrit
                 "channels": _describe(channels),
             }
             _write_text(head, json.dumps(header, indent=1, allow_nan=False))
-            if not overwrite:  # somebody else may have written there meanwhile
-                _refuse_earlier(folder, ending)
             complete = files.rename(folder / f"{_COMPLETE}{stem}")
         _finish(complete)
-    except BaseException as error:
-        for path in made:
-            with suppress(OSError):  # others may have put something there meanwhile
-                path.rmdir()
-        if not isinstance(error, OSError) or isinstance(error, FileExistsError):
-            raise
+    except OSError as error:
         reason = str(error.strerror or error).rstrip(".")
         raise type(error)(
             f"The export {name!r} could not be written to {folder}: {reason}. "
             "Earlier files are as they were."
         ) from error
     return folder / raw.name
-
-
-def _refuse_earlier(folder, ending):
-    earlier = _files_of(folder, ending)
-    if earlier:
-        raise FileExistsError(
-            f"{earlier[0]} is there already, an export of the same name and length; pass "
-            "overwrite=True to replace it, or another name."
-        )
 
 
 def finish_interrupted(folder):

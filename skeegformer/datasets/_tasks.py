@@ -64,11 +64,7 @@ def check_tasks(task):
     unknown = [name for name in names if not isinstance(name, str) or name not in TASKS]
     if unknown or not names:
         problem = f"Unknown task {unknown[0]!r}" if unknown else "No task was given"
-        more = " Four classes are joined by skeegformer.evaluation.load_benchmark_task."
-        raise ValueError(
-            f"{problem}; the tasks are {', '.join(TASKS)}, or 'all' on its own."
-            f"{more if 'four-class' in str(unknown) else ''}"
-        )
+        raise ValueError(f"{problem}; the tasks are {', '.join(TASKS)}, or 'all' on its own.")
     return [TASKS[name] for name in dict.fromkeys(names)]
 
 
@@ -81,10 +77,9 @@ def check_subjects(subjects):
     if not subjects:
         raise ValueError(f"No subject was given; name some of 1 to {N_SUBJECTS}, or None for all.")
     for subject in subjects:
-        if not isinstance(subject, Integral) or isinstance(subject, bool):
-            raise TypeError(f"Subject {subject!r} is not an integer from 1 to {N_SUBJECTS}.")
-        if not 1 <= subject <= N_SUBJECTS:
-            raise ValueError(f"Subject {subject} does not exist; subjects are 1 to {N_SUBJECTS}.")
+        is_whole = isinstance(subject, Integral) and not isinstance(subject, bool)
+        if not is_whole or not 1 <= subject <= N_SUBJECTS:
+            raise ValueError(f"Subject {subject!r} does not exist; they are 1 to {N_SUBJECTS}.")
     return list(dict.fromkeys(int(subject) for subject in subjects))
 
 

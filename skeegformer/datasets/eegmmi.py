@@ -78,7 +78,7 @@ def load_eegmmi(
 
     Raises
     ------
-    TypeError, ValueError
+    ValueError
         If a task or a subject is unknown, or there is none, times or frequencies make no sense, or
         a file is damaged.
     FileNotFoundError

@@ -86,15 +86,11 @@ class StreamPredictor:
 
     Notes
     -----
-    In `fit`, filters see one epoch at a time and run forwards and backwards. Here the same
-    Butterworth filters run forwards alone: an amplitude is taken away once instead of twice (a
-    limit of the pass band is at -3 dB instead of -6 dB), and what passes comes later, by 12
-    to 25 ms with ``BandPassFilter(None, 30.0)``. Rhythms do not mind; waveforms come late. To be
-    exact, filter the continuous recording causally before `fit`. A resampler becomes a Chebyshev
-    low-pass up to 0.4 times the new rate, followed by decimation.
-
-    A filter starts as if the first sample had been there forever, so that offsets do not ring. A
-    high-pass still needs some ``1 / l_freq`` seconds, before which predictions say little.
+    Filters, which in `fit` run forwards and backwards, run forwards alone here: a limit of the pass
+    band is at -3 dB instead of -6 dB, and what passes comes later, by 12 to 25 ms with
+    ``BandPassFilter(None, 30.0)``. A resampler becomes a Chebyshev low-pass up to 0.4 times the new
+    rate, followed by decimation. A high-pass needs some ``1 / l_freq`` seconds, before which
+    predictions say little.
 
     Examples
     --------

@@ -26,9 +26,7 @@ class EuclideanAlignment(SignalTransformer):
 
     The epochs :math:`X_i` of a subject have the reference covariance
     :math:`\bar R = \frac{1}{n} \sum_i X_i X_i^\top / n_{times}`, and are replaced by
-    :math:`\bar R^{-1/2} X_i`. After that every subject's mean covariance is the
-    identity, and what differs between subjects only by amplitude and by
-    spatial mixing is alike. No labels are used [1]_.
+    :math:`\bar R^{-1/2} X_i`, whose mean covariance is the identity. No labels are used [1]_.
 
     Parameters
     ----------
@@ -47,23 +45,16 @@ class EuclideanAlignment(SignalTransformer):
     whiteners_ : dict of {group: ndarray of shape (n_chans, n_chans)}
         Inverse square roots of the references.
 
-    See Also
-    --------
-    sklearn.covariance.ledoit_wolf_shrinkage : The estimate behind ``shrinkage="auto"``.
-
     Notes
     -----
     **Who is a subject.** The `groups` passed to `fit` and to `transform` say so, or else the column
     ``subject`` of ``epochs.metadata``. In a Pipeline, `groups` reach this step by scikit-learn's
-    metadata routing, where both are requested, ``set_fit_request(groups=True)`` and
-    ``set_transform_request(groups=True)``, as `make_eeg_pipeline` does. ``cross_val_score(pipe, X,
-    y, cv=cv, params={"groups": groups})`` then hands them on to `fit`, and, without `scoring`, to
-    the prediction; with it all epochs of a test fold are one subject.
+    metadata routing, where both are requested, as `make_eeg_pipeline` does; but a scorer predicts
+    without them, and takes all epochs of a test fold for one subject.
 
-    **What is used.** A subject seen in `fit` keeps the reference from `fit`. A subject not seen is
-    aligned with its own epochs given to `transform`, all at once and unlabelled: this is
-    *transductive*. Scores hold for applications in which a new user's unlabelled epochs can be
-    collected first: some twenty or more, from each class about as many as in training.
+    **What is used.** A subject seen in `fit` keeps the reference from `fit`. One not seen is
+    aligned with its own epochs given to `transform`, all at once and unlabelled: some twenty or
+    more, from each class about as many as in training. Such scores are *transductive*.
 
     If `fit` was told groups and `transform` is not, all epochs of that call are one unseen
     subject. If `fit` was not told either, all its epochs are one subject, whose reference

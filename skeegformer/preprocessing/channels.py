@@ -1,7 +1,5 @@
 """Choice of channels by name."""
 
-import difflib
-
 from skeegformer._validation import validate_ch_names
 from skeegformer.preprocessing._base import SignalTransformer
 
@@ -129,7 +127,7 @@ class ChannelPicker(_ChannelSelector):
 
 
 def _refuse_unknown(estimator, names, wanted):
-    """Refuse names of channels that X does not have, and name those that are near."""
+    """Refuse names of channels that X does not have."""
     missing = [name for name in wanted if name not in (names or ())]
     if not missing:
         return
@@ -138,9 +136,6 @@ def _refuse_unknown(estimator, names, wanted):
             f"An array does not tell its channels' names: give {type(estimator).__name__} "
             "input_ch_names, the name of each channel of X in order, or pass Epochs."
         )
-    by_lower = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(missing[0].lower(), by_lower, n=3, cutoff=0.5)
-    hint = f"only {', '.join(names[:5])}, ..."
-    if near:
-        hint = f"but near {missing[0]} it has {', '.join(by_lower[name] for name in near)}."
-    raise ValueError(f"ch_names has {', '.join(missing)}, but X has no such channel, {hint}")
+    raise ValueError(
+        f"ch_names has {', '.join(missing)}, but X has no such channel; it has {', '.join(names)}."
+    )
