@@ -346,8 +346,8 @@ PARAMETERS = [
     ("positions='head' is not one of 'channel', 'electrode'", fit(positions="head")),
     (r"mirror names the class 'up', but there are \['left', 'right'", fit(mirror={"left": "up"})),
     ("gives a class two partners", fit(mirror={"left": "right", "right": "right"})),
-    ("mirror='both' is not a dict of labels, 'auto' or None", fit(mirror="both")),
-    ("mirror=True is not a dict", fit(mirror=True)),
+    ("mirror='both' is not 'auto' or a dict", fit(mirror="both")),
+    ("mirror=True is not 'auto' or a dict", fit(mirror=True)),
     ("adapt=1 is not True or False", fit(adapt=1)),
     ("crop=0 has to be a whole number of at least 1, or None", original(crop=0)),
     ("crop=81 has to lie between 1 and the number of samples, 80", original(crop=81)),
@@ -370,8 +370,8 @@ PARAMETERS = [
     ("width is no parameter of 'eegnet'", lambda s: make_baseline("eegnet", width=2)),
     ("name='cps' is not one of 'chance'", lambda s: make_baseline("cps")),
     ("network='resnet' is not one of", lambda s: BraindecodeClassifier("resnet").fit(s.X, s.y)),
-    ("flat in every epoch", lambda s: make_baseline("csp+lda").fit(0 * s.A, s.y)),
-    ("flat in every epoch", lambda s: make_baseline("mdm").fit(0 * s.A + 1, s.y)),
+    ("flat in every channel", lambda s: make_baseline("csp+lda").fit(0 * s.A, s.y)),
+    ("flat in every channel", lambda s: make_baseline("mdm").fit(0 * s.A + 1, s.y)),
     *(
         (
             r"1 of 40 epochs \(from 0 on: 3\) are flat in every channel.* drop them",

@@ -222,7 +222,7 @@ def test_classes_that_name_no_side_are_not_mirrored_unasked(one_sided, codes):
     "params, message",
     [
         ({"swap": "both"}, "swap='both' is not 'auto' or a dict"),
-        ({"swap": None}, "swap=None is not .* pass swap={} where all labels stay"),
+        ({"swap": None}, "swap=None is not .* pass {} where all labels stay"),
         ({"classifier": LinearSVC()}, "has no predict_proba"),
         ({"classifier": DummyClassifier}, "has no predict_proba"),
         ({"input_ch_names": None}, "does not tell its channels' names: give .* input_ch_names"),

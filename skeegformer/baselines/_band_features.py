@@ -52,11 +52,6 @@ class ToMicrovolts(TransformerMixin, BaseEstimator):
         """
         eeg = validate_eeg(self, X, reset=True)
         remember_input(self, eeg, scale=True)
-        if eeg.data.shape[2] > 1 and not np.ptp(eeg.data, axis=2).any():
-            raise ValueError(
-                "Every channel of X is flat in every epoch, so that there is nothing to tell "
-                "classes by: look at how the epochs were read or filtered."
-            )
         self._fit(eeg, y)
         return self
 

@@ -31,8 +31,7 @@ _COMPLETE = ".complete-"  # begins the name of a folder whose files have not all
 def write_files(folder, name, n_times, chunks, header, *, zscore=False, overwrite=False):
     """Write an export as a whole or not at all, and return the path of its values.
 
-    `chunks` gives arrays of shape (n_some, n_chans, n_times) with a table of labels for each. The
-    header has to have a `unit`, and `channels`, an Info or a dict, when the last one is given.
+    `chunks` gives arrays with tables of labels, and fills the header's `unit` and `channels`.
     """
     if not isinstance(name, str) or not re.fullmatch(r"[\w.+=-]+", name):
         raise ValueError(

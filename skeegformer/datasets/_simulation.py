@@ -113,10 +113,7 @@ def _background_field():
 
 
 def background_mixing(rng):
-    """Return the mixing of white noise into a background with a mean square of 1.
-
-    Equal in distribution to the sum over all dipoles, and cheaper: (n_chans, n_chans).
-    """
+    """Return the mixing of white noise into what all dipoles sum up to, with a mean square of 1."""
     weights = np.exp(_SPREAD_BACKGROUND * rng.standard_normal(_N_BACKGROUND))
     field = _background_field() * weights
     covariance = field @ field.T

@@ -78,16 +78,8 @@ class EyesParadigm(BaseParadigm):
     ----------
     fmin, fmax : float or None
         Edges of the pass band in Hz; None for none.
-    window : float
-        Length of a window in seconds. At 160 Hz, 2 s are exactly 320 samples.
-    tmin : float
-        Where in the recording the first window starts, in seconds.
-    tmax : float or None
-        Where in the recording the last window ends at the latest, in seconds; None for the end
-        of the recording.
-    resample : float or None
-        Sampling frequency in Hz to bring the recordings to before they are cut; None for
-        160 Hz.
+    window, tmin, tmax, resample : float or None
+        As for `load_eegmmi`.
     scorer : str or callable or None
         As in every MOABB paradigm; None for the area under the ROC curve.
 
@@ -114,15 +106,7 @@ class EyesParadigm(BaseParadigm):
     """
 
     def __init__(
-        self,
-        fmin=None,
-        fmax=None,
-        *,
-        window=2.0,
-        tmin=0.0,
-        tmax=None,
-        resample=None,
-        scorer=None,
+        self, fmin=None, fmax=None, *, window=2.0, tmin=0.0, tmax=None, resample=None, scorer=None
     ):
         check_times(tmin, tmax, window, at_rest=True)
         check_band(fmin, fmax)

@@ -54,11 +54,7 @@ def _versions():
 
 
 def read_file(path, kind, decode):
-    """Give what `decode` makes of content and arrays, if a file is what was written.
-
-    Otherwise raise an OSError if it is not there or cannot be read, and a ValueError if it is
-    damaged, changed, of another kind or version, or `decode` fails.
-    """
+    """Give what `decode` makes of content and arrays, if a file is what was written."""
     path = Path(path).expanduser()
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: give the file in it.")

@@ -34,11 +34,9 @@ class FrozenNetwork(torch.nn.Module):
 
 
 def freeze(model, subject, purpose, device=None):
-    """Find a model's classifier and the steps in front of it, and copy its network.
+    """Give the steps in front of a model's classifier, the classifier, and a FrozenNetwork of it.
 
-    A model is a classifier of ours, a Pipeline that ends in one, or a CalibratedClassifierCV with
-    one temperature around either. `subject` says whose means log powers are centred on, `purpose`
-    who wants to know. Gives steps (pairs of name and transformer), classifier and FrozenNetwork.
+    `subject` says whose means log powers are centred on, `purpose` who wants to know.
     """
     steps, temperature = [], 1.0
     while not isinstance(model, _CLASSIFIERS):

@@ -85,11 +85,7 @@ def decode_net(classifier, plain, decoder):
 
 
 def build_net(classifier, network, params, state, *, device, batch_size, lr, **options):
-    """Make ``net_`` and ``history_`` of a classifier from weights, in place of a training.
-
-    Options are those of `compose_net`. A device that is not there becomes the CPU, with a warning.
-    Raises ValueError if network and weights do not fit each other.
-    """
+    """Make ``net_`` and ``history_`` of a classifier from weights, in place of a training."""
     try:
         device = pick_device(device)
     except ValueError:

@@ -134,8 +134,7 @@ def follow_channels(steps, classifier):
     rows = list(range(first.n_chans_))
     for _, step in steps:
         kept = getattr(step, "kept_ch_names_", None)
-        if kept is None:  # a choice by place, where nothing has a name
-            rows = [rows[place] for place in getattr(step, "kept_channels_", range(len(rows)))]
+        if kept is None:  # no choice, or one of all channels, where nothing has a name
             continue
         if names is None:  # an array's names are told to the one who chooses
             input_names = names = step.ch_names_

@@ -12,8 +12,7 @@ class SignalTransformer(TransformerMixin, BaseEstimator):
 
     A subclass checks its parameters against the signal in `_prepare` and computes in
     `_transform_data`, on a float64 copy. It overrides `_transform_epochs` where more than the
-    values of EEG channels changes. Its parameters `sfreq` and `input_ch_names`, where it has
-    them, are of arrays.
+    values of EEG channels changes.
     """
 
     def fit(self, X, y=None):

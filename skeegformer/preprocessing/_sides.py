@@ -144,8 +144,6 @@ def find_mirror_image(mirror, classes, ch_names, info):
         _warn_of_numbers(classes, info or ch_names)
     if swap is None or (ch_names is None and not asked):
         return None, None
-    if not isinstance(swap, dict):
-        raise ValueError(f"mirror={mirror!r} is not a dict of labels, 'auto' or None.")
     becomes = check_swap("mirror", swap, classes.tolist())
     if ch_names is None:
         raise ValueError(
@@ -192,6 +190,11 @@ def _warn_of_numbers(classes, channels):
 
 def check_swap(name, swap, labels):
     """Complete the pairs of labels that mirroring exchanges: each label, and what it becomes."""
+    if not isinstance(swap, dict):
+        raise ValueError(
+            f"{name}={swap!r} is not 'auto' or a dict such as {{'left': 'right'}}; pass {{}} where "
+            "all labels stay."
+        )
     unknown = [label for pair in swap.items() for label in pair if label not in labels]
     if unknown:
         raise ValueError(f"{name} names the class {unknown[0]!r}, but there are {labels}.")

@@ -27,11 +27,11 @@ class _ChannelSelector(SignalTransformer):
 
     def _transform_epochs(self, eeg):
         epochs = eeg.epochs.copy()
-        kept = self.kept_ch_names_
-        if kept is None:  # fitted on an array without names, perhaps by an earlier version
-            others = [name for name in epochs.ch_names if name not in eeg.ch_names]
-            kept = [*(eeg.ch_names[place] for place in self.kept_channels_), *others]
-        return epochs.reorder_channels([name for name in kept if name in epochs.ch_names])
+        if self.kept_ch_names_ is None:  # fitted on an array without names, all of whose stay
+            return epochs
+        return epochs.reorder_channels(
+            [name for name in self.kept_ch_names_ if name in epochs.ch_names]
+        )
 
 
 class ChannelDropper(_ChannelSelector):

@@ -176,11 +176,6 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                     stacklevel=3,
                 )
                 return None, None
-        if not isinstance(swap, dict):
-            raise ValueError(
-                f"swap={swap!r} is not 'auto' or a dict such as {{'left': 'right'}}; pass "
-                "swap={} where all labels stay."
-            )
         becomes = check_swap("swap", swap, labels)
         pairs = np.zeros(1, dtype=int)  # a single channel, which may have no name
         if eeg.ch_names is not None:
