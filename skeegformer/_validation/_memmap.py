@@ -40,11 +40,6 @@ class MappedEpochs:
     subjects : array-like of shape (n_epochs,) or None, default=None
         The subject of each epoch.
 
-    Attributes
-    ----------
-    path, unit, ch_names, sfreq, info, shape, subjects
-        As the parameters, the last two of what is chosen.
-
     Raises
     ------
     FileNotFoundError, ValueError
@@ -222,11 +217,7 @@ class MappedEpochs:
         )
 
     def _with_channels(self, function, ch_names, info=None, n_chans=None):
-        """Make other channels of these when epochs are read.
-
-        The function takes an array of shape (n_some, n_chans, n_times) and gives one with the new
-        channels; for processes, it has to be picklable.
-        """
+        """Make other channels of these when epochs are read, by a function of such an array."""
         out = copy.copy(self)
         out._steps = (*self._steps, function)
         out.ch_names, out.info = None if ch_names is None else list(ch_names), info

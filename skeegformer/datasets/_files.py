@@ -10,11 +10,7 @@ _LAYOUT = Path("MNE-eegbci-data", "files", "eegmmidb", "1.0.0")
 
 
 def data_root(path=None):
-    """Return the folder that holds, or shall hold, ``MNE-eegbci-data``.
-
-    None asks MNE's settings ``MNE_DATASETS_EEGBCI_PATH`` and ``MNE_DATA``, and falls back on
-    ``~/mne_data``. Nothing is created and no setting is written.
-    """
+    """Return the folder that holds, or shall hold, the data; None asks MNE's settings."""
     if path is not None:
         chosen, origin = path, "path"
     else:
@@ -39,10 +35,7 @@ def recording_path(root, subject, run):
 
 
 def fetch(root, recordings):
-    """Download from PhysioNet the recordings (subject, run) that are missing.
-
-    MNE compares the checksums of what it downloads.
-    """
+    """Download from PhysioNet the recordings (subject, run) that are missing; MNE checks them."""
     wanted = [pair for pair in recordings if not recording_path(root, *pair).is_file()]
     # The bar is for downloads alone: nothing is printed when there is nothing to wait for.
     bar = tqdm(wanted, desc="EEGMMI from PhysioNet", unit="file", disable=not wanted)

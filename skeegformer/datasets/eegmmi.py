@@ -61,9 +61,8 @@ def load_eegmmi(
     resample : float or None
         Sampling frequency in Hz of the result; None for 160 Hz.
     path : path-like or None
-        Folder that contains ``MNE-eegbci-data``, or into which to download it. It wins over
-        MNE's settings. None for the folder in ``MNE_DATASETS_EEGBCI_PATH`` or ``MNE_DATA``,
-        else ``~/mne_data``. No setting is ever written.
+        Folder that contains ``MNE-eegbci-data``, or into which to download it. None for the one
+        in ``MNE_DATASETS_EEGBCI_PATH`` or ``MNE_DATA``, else ``~/mne_data``. No setting is written.
 
     Returns
     -------
@@ -93,9 +92,8 @@ def load_eegmmi(
     -----
     *Length of an epoch.* Windows of ``"baseline-eyes"`` have exactly ``window * sfreq`` samples,
     320 by default. Epochs of motor tasks include the sample at `tmax`, as everywhere in MNE and
-    MOABB: 481 samples by default. When ``"baseline-eyes"`` is loaded together with motor tasks,
-    all epochs are `window` long to the sample: those of motor tasks start `tmin` after their
-    cues, `tmax` may be left out, and the resting recordings are used from their beginnings.
+    MOABB: 481 samples by default. Of ``"baseline-eyes"`` together with motor tasks, all epochs are
+    `window` long to the sample, and those of motor tasks start `tmin` after their cues.
 
     *Processing.* A recording is filtered (MNE's default FIR filter, zero phase), then resampled,
     then cut; no baseline is subtracted. Subjects 88, 92 and 100 were recorded at 128 Hz and are

@@ -83,12 +83,6 @@ class EyesParadigm(BaseParadigm):
     scorer : str or callable or None
         As in every MOABB paradigm; None for the area under the ROC curve.
 
-    Raises
-    ------
-    ValueError
-        If `window` is not positive, `tmin` is negative, `tmax` is not after `tmin`, or the
-        pass band is empty; when cutting, if no window fits between `tmin` and `tmax`.
-
     See Also
     --------
     PhysionetEyes : The dataset that this paradigm is for.

@@ -49,10 +49,9 @@ def save_model(model, path, *, overwrite=False):
 
     Notes
     -----
-    The file is in the format of safetensors, and everything but arrays is a JSON text:
-    ``json.loads(safetensors.safe_open(path, "numpy").metadata()["skeegformer"])``. Of measurement
-    info, names, types, rate, bad channels, positions and fiducials are kept. Recordings are not
-    saved, but with ``adapt=True``, and by `EuclideanAlignment`, the names of the subjects in `fit`.
+    The file is in the format of safetensors, and everything but arrays is a JSON text in it. Of
+    measurement info, names, types, rate, bad channels, positions and fiducials are kept. Recordings
+    are not, but with ``adapt=True``, and by `EuclideanAlignment`, the names of subjects in `fit`.
 
     Examples
     --------

@@ -40,9 +40,9 @@ class StreamPrediction(NamedTuple):
 class StreamPredictor:
     r"""Classify the last seconds of a stream, again and again.
 
-    Samples go in as they come, in pieces of any length. Filters of the Pipeline run on them with
-    their state kept, the last samples, as many as an epoch in `fit` has, are a window, and every
-    `step` seconds its class probabilities come out. They do not depend on how the stream was cut.
+    Samples go in as they come, in pieces of any length, through the filters of the Pipeline. The
+    last ones, as many as an epoch in `fit` has, are a window, whose class probabilities come out
+    every `step` seconds. They do not depend on how the stream was cut.
 
     Parameters
     ----------
