@@ -9,13 +9,12 @@ import mne
 import numpy as np
 import pandas as pd
 import pytest
-import sklearn
 from scipy import signal
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import clone
 from sklearn.covariance import ledoit_wolf
-from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
+from skeegformer._utils.info import electrode_montage
 from skeegformer.preprocessing import (
     BandPassFilter,
     ChannelDropper,
@@ -60,22 +59,16 @@ ON_EPOCHS = [
 ]
 
 
-def make_epochs(n_epochs=8, n_times=320, sfreq=SFREQ, seed=0, subjects=None, other=True):
+def make_epochs(n_epochs=8, n_times=320, sfreq=SFREQ, subjects=None):
     """Simulate epochs with all that Epochs can have."""
-    rng = np.random.default_rng(seed)
-    names = [*NAMES, "EOG", "STI"] if other else NAMES
-    types = ["eeg"] * 5 + ["eog", "stim"] * other
-    info = mne.create_info(names, sfreq, types)
-    known = mne.channels.get_builtin_montages()
-    montage = "colin27_1005" if "colin27_1005" in known else "standard_1005"
-    info.set_montage(mne.channels.make_standard_montage(montage))
+    names, types = [*NAMES, "EOG", "STI"], [*["eeg"] * 5, "eog", "stim"]
+    info = mne.create_info(names, sfreq, types).set_montage(electrode_montage())
     info["line_freq"] = 50.0
-    data = 10e-6 * rng.standard_normal((n_epochs, len(names), n_times))
     metadata = pd.DataFrame({"trial": np.arange(n_epochs)})
     if subjects is not None:
         metadata["subject"] = subjects
     return mne.EpochsArray(
-        data,
+        10e-6 * np.random.default_rng(0).standard_normal((n_epochs, len(names), n_times)),
         info,
         events=np.c_[np.arange(n_epochs) * 400, np.zeros(n_epochs, int), np.arange(n_epochs) % 2],
         event_id={"left": 0, "right": 1},
@@ -152,27 +145,27 @@ def test_epochs_keep_what_belongs_to_them(transformer):
 
 
 @pytest.mark.parametrize("transformer", TRANSFORMERS, ids=str)
-def test_arrays_keep_their_kind(transformer):
+@pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-12), (np.float32, 1e-3)])
+def test_arrays_keep_their_kind(transformer, dtype, rtol):
     X = np.random.default_rng(0).standard_normal((4, 1, 200))
-    before = X.copy()
-    for dtype, rtol in ((np.float64, 1e-12), (np.float32, 1e-3)):
-        deep = clone(transformer).fit_transform(X.astype(dtype))
-        flat = clone(transformer).fit_transform(X[:, 0].astype(dtype))
-        assert deep.dtype == flat.dtype == dtype
-        assert deep.ndim == 3
-        np.testing.assert_array_equal(deep[:, 0], flat)
-        expected = clone(transformer).fit_transform(X)
-        np.testing.assert_allclose(deep, expected, rtol=rtol, atol=rtol)
-        assert not np.shares_memory(clone(transformer).fit_transform(X), X)
-    np.testing.assert_array_equal(X, before)
+    deep = clone(transformer).fit_transform(X.astype(dtype))
+    flat = clone(transformer).fit_transform(X[:, 0].astype(dtype))
+    assert deep.dtype == flat.dtype == dtype
+    np.testing.assert_array_equal(deep[:, 0], flat)
+    expected = clone(transformer).fit_transform(X)
+    np.testing.assert_allclose(deep, expected, rtol=rtol, atol=rtol)
+    assert not np.shares_memory(expected, X)
 
 
 @pytest.mark.parametrize("transformer", ON_EPOCHS, ids=str)
-def test_pickles_and_lengths(transformer):
+def test_lengths_rates_and_channels_later(transformer):
     epochs = make_epochs()
-    fitted = pickle.loads(pickle.dumps(clone(transformer).fit(epochs)))
-    assert fitted.n_features_in_ == 5
-    assert fitted.feature_names_in_.tolist() == NAMES
+    fitted = clone(transformer).fit(epochs)
+    expected = fitted.transform(epochs)
+    found = fitted.transform(epochs.copy().reorder_channels(epochs.ch_names[::-1]))
+    eeg = expected.copy().pick("eeg").ch_names
+    assert found.copy().pick("eeg").ch_names == eeg
+    np.testing.assert_allclose(found.get_data(eeg), expected.get_data(eeg), atol=1e-18)
     cropped = epochs.copy().crop(-0.5, 1.0)
     out = fitted.transform(cropped)
     assert len(out.times) == round(len(cropped.times) * out.info["sfreq"] / SFREQ)
@@ -183,70 +176,27 @@ def test_pickles_and_lengths(transformer):
             fitted.transform(make_epochs(sfreq=128.0))
 
 
-@pytest.mark.parametrize("transformer", ON_EPOCHS, ids=str)
-def test_channels_come_out_in_the_order_of_fit(transformer):
-    epochs = make_epochs()
-    fitted = clone(transformer).fit(epochs)
-    expected = fitted.transform(epochs)
-    found = fitted.transform(epochs.copy().reorder_channels(epochs.ch_names[::-1]))
-    eeg = expected.copy().pick("eeg").ch_names
-    assert found.copy().pick("eeg").ch_names == eeg
-    np.testing.assert_allclose(found.get_data(eeg), expected.get_data(eeg), atol=1e-18)
-
-
 @pytest.mark.parametrize("n_times", [1, 2, 3])
-@pytest.mark.parametrize(
-    "transformer",
-    [
-        *(BandPassFilter(*band, sfreq=SFREQ) for band in [(None, 30), (8, 30), (1, None)]),
-        BandPassFilter(8, 30, method="fir", sfreq=SFREQ),
-        NotchFilter(50, sfreq=SFREQ),
-        Resampler(10, input_sfreq=SFREQ),
-        Resampler(500, input_sfreq=SFREQ),
-        Resampler(320, input_sfreq=SFREQ),
-        EuclideanAlignment(),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("transformer", [*TRANSFORMERS, Resampler(10, input_sfreq=160)], ids=str)
 def test_epochs_of_a_few_samples(transformer, n_times):
-    X = np.random.default_rng(0).standard_normal((4, 3, n_times))
+    X = np.random.default_rng(0).standard_normal((4, 1, n_times))
     out = clone(transformer).fit_transform(X)
-    assert out.shape[:2] == (4, 3)
+    assert out.shape[:2] == (4, 1)
     assert out.shape[2] >= 1
     assert np.isfinite(out).all()
 
 
 def test_told_rates_and_names_have_to_agree_with_epochs():
     epochs = make_epochs()
-    wrong = [BandPassFilter(8, 30, sfreq=250), NotchFilter(50, sfreq=250)]
-    wrong += [Resampler(80, input_sfreq=250)]
-    for transformer in wrong:
+    for transformer in (BandPassFilter(8, 30, sfreq=250), Resampler(80, input_sfreq=250)):
         with pytest.raises(ValueError, match=r"sampled at 160 Hz, but .* was told 250 Hz"):
             transformer.fit(epochs)
-    for transformer in (ChannelDropper(["Cz"]), ChannelPicker(["Cz"])):
-        for names, message in (
-            (["Cz", "Oz"], "told the names of 2; missing: Oz; extra"),
-            (["Cz", "Cz"], f"given to {type(transformer).__name__} has channels that occur twice"),
-        ):
-            with pytest.raises(ValueError, match=message):
-                transformer.set_params(input_ch_names=names).fit(epochs)
-
-
-class MeanPower(ClassifierMixin, BaseEstimator):
-    """Tell two classes apart by their power; enough for a pipeline on Epochs."""
-
-    def fit(self, X, y):
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        power = self._power(X)
-        self.limit_ = (power[codes == 0].mean() + power[codes == 1].mean()) / 2
-        return self
-
-    def predict(self, X):
-        return self.classes_[(self._power(X) > self.limit_).astype(int)]
-
-    def _power(self, X):
-        data = X.get_data() if isinstance(X, mne.BaseEpochs) else X
-        return np.log((data**2).mean(axis=(1, 2)))
+    for names, message in (
+        (["Cz", "Oz"], "told the names of 2; missing: Oz; extra"),
+        (["Cz", "Cz"], "given to ChannelDropper has channels that occur twice"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ChannelDropper(["Cz"], input_ch_names=names).fit(epochs)
 
 
 # -------------------------------------------------------------------------------- filters
@@ -282,18 +232,14 @@ def test_default_filter_is_a_zero_phase_butterworth(band, kind):
 
 
 def test_notch_removes_the_line_and_nothing_else():
-    freqs = [30, 43, 50, 57, 93, 100, 107]
+    freqs = np.array([30, 43, 50, 57, 93, 100, 107])
     X = sines(freqs, n_times=1000, sfreq=500)
-    notch = NotchFilter([50, 100], sfreq=500).fit(X)
-    with_harmonics = NotchFilter(50, sfreq=500).fit(X)
-    assert with_harmonics.freqs_ == [50.0, 100.0, 150.0, 200.0]
-    assert np.all(decibels(with_harmonics.transform(X), X)[[2, 5]] < -40)
-    assert NotchFilter([50], sfreq=500).fit(X).freqs_ == [50.0]
-    gain = dict(zip(freqs, decibels(notch.transform(X), X), strict=True))
-    assert notch.freqs_ == [50.0, 100.0]
-    assert gain[50] < -40
-    assert gain[100] < -40
-    assert all(abs(gain[freq]) < 0.5 for freq in (30, 43, 57, 93, 107))
+    for given, found in ((50, [50, 100, 150, 200]), ([50, 100], [50, 100]), ([50], [50])):
+        notch = NotchFilter(given, sfreq=500).fit(X)
+        assert notch.freqs_ == found
+        gain = decibels(notch.transform(X), X)
+        assert np.all(gain[np.isin(freqs, found)] < -40)
+        assert np.all(abs(gain[~np.isin(freqs, found)]) < 0.5)
 
 
 def test_notch_takes_the_line_frequency_of_epochs():
@@ -349,8 +295,6 @@ def test_resampler_brings_other_rates_to_one():
     out = resampler.transform(make_epochs(sfreq=128.0, n_times=256))
     assert (out.info["sfreq"], out.info["lowpass"]) == (100.0, 50.0)
     assert out.get_data().shape[-1] == 200
-    with pytest.raises(ValueError, match="at 128 Hz, but this Resampler was fitted at 160 Hz"):
-        Resampler().fit(make_epochs()).transform(make_epochs(sfreq=128.0))
 
 
 # ------------------------------------------------------------------------------- channels
@@ -492,51 +436,16 @@ def test_without_groups_the_training_reference_serves_all(subjects):
     np.testing.assert_allclose(mean_covariance(told), np.eye(4), atol=1e-9)
 
 
-def test_metadata_says_who_is_who(subjects):
-    epochs = make_epochs(subjects=[1, 2] * 4)
+def test_metadata_says_who_is_who():
+    epochs, groups = make_epochs(subjects=[1, 2] * 4), np.array([1, 2] * 4)
     by_metadata = EuclideanAlignment().fit(epochs)
     assert list(by_metadata.references_) == [1, 2]
-    by_groups = EuclideanAlignment().fit(epochs, groups=np.array([1, 2] * 4))
-    np.testing.assert_array_equal(by_metadata.references_[2], by_groups.references_[2])
-    np.testing.assert_array_equal(
-        by_metadata.transform(epochs).get_data(),
-        by_groups.transform(epochs, groups=[1, 2] * 4).get_data(),
-    )
+    bare = epochs.copy()
+    bare.metadata = None
+    by_groups = EuclideanAlignment().fit(bare, groups=groups).transform(bare, groups=groups)
+    np.testing.assert_array_equal(by_metadata.transform(epochs).get_data(), by_groups.get_data())
     # What is passed goes before what the metadata say.
-    passed = EuclideanAlignment().fit(epochs, groups=["a"] * 8)
-    assert list(passed.references_) == ["a"]
-
-
-@pytest.fixture
-def loud_and_quiet():
-    """Four subjects of very different amplitudes, and classes that differ in theirs by half."""
-    rng = np.random.default_rng(0)
-    groups = np.repeat([1, 2, 3, 4], 20)
-    y = np.tile([0, 1], 40)
-    epochs = make_epochs(80, other=False, subjects=groups)
-    epochs._data *= np.where(y == 1, 1.5, 1.0)[:, np.newaxis, np.newaxis]
-    epochs._data *= 10.0 ** rng.uniform(-2, 2, 4)[groups - 1][:, np.newaxis, np.newaxis]
-    return epochs, y, groups
-
-
-def test_cross_validation_of_epochs_needs_the_metadata_only(loud_and_quiet):
-    epochs, y, groups = loud_and_quiet
-    pipe = make_pipeline(EuclideanAlignment(), MeanPower())
-    assert cross_val_score(pipe, epochs, y, groups=groups, cv=GroupKFold(2)).mean() > 0.95
-    epochs.metadata = None
-    assert cross_val_score(pipe, epochs, y, groups=groups, cv=GroupKFold(2)).mean() < 0.8
-
-
-def test_cross_validation_of_arrays_needs_routing(loud_and_quiet):
-    epochs, y, groups = loud_and_quiet
-    X = epochs.get_data(units="uV")
-    with sklearn.config_context(enable_metadata_routing=True):
-        alignment = EuclideanAlignment().set_fit_request(groups=True)
-        pipe = make_pipeline(alignment.set_transform_request(groups=True), MeanPower())
-        routed = {"cv": GroupKFold(2), "params": {"groups": groups}}
-        assert cross_val_score(pipe, X, y, **routed).mean() > 0.95
-        # A scorer predicts without groups, and takes the two subjects of a fold for one.
-        assert cross_val_score(pipe, X, y, scoring="accuracy", **routed).mean() < 0.8
+    assert list(EuclideanAlignment().fit(epochs, groups=["a"] * 8).references_) == ["a"]
 
 
 # ------------------------------------------------------------------------ a real recording
