@@ -99,14 +99,11 @@ def test_events_metadata_and_channels_belong_to_the_epochs(rest):
     assert [names[code] for code in X.events[:, 2]] == y.tolist()
     assert X.metadata.equals(metadata)
     assert list(metadata.columns) == ["subject", "session", "run", "task"]
-    assert metadata["subject"].dtype.kind == "i"
     assert metadata["subject"].unique().tolist() == SUBJECTS
     assert set(metadata["task"]) == {"baseline-eyes"}
-    assert y.dtype.kind == "U"
     assert X.ch_names == list(CH_NAMES)
     assert set(X.get_channel_types()) == {"eeg"}
     positions = X.get_montage().get_positions()["ch_pos"]
-    assert np.isfinite([positions[name] for name in CH_NAMES]).all()
     assert len({tuple(np.round(positions[name], 6)) for name in CH_NAMES}) == 64
 
 
@@ -160,16 +157,9 @@ def test_samples_and_labels_are_those_of_moabb(tmp_path, monkeypatch):
     assert [translation[label] for label in labels] == y.tolist()
 
 
-@needs_rest
-def test_subjects_come_in_the_order_asked_for_and_once_each():
-    _, y, metadata = load_eegmmi("baseline-eyes", np.array([3, 1, 3]))
-    assert metadata["subject"].unique().tolist() == [3, 1]
-    assert len(metadata) == len(y) == 120
-
-
 @needs_first
 def test_all_tasks_together_have_windows_of_one_length():
-    X, y, metadata = load_eegmmi("all", 1, tmin=0.5)
+    X, y, metadata = load_eegmmi("all", np.array([1, 1]), tmin=0.5)
     assert X.get_data().shape == (60 + 4 * 45, 64, 320)
     assert X.times[0] == 0.5
     assert len(set(y)) == len(X.event_id) == 10
@@ -219,15 +209,6 @@ def test_filter_acts_on_the_recording_before_it_is_cut():
     assert power[f > 45].max() < 1e-3 * power[(f > 5) & (f < 20)].min()
 
 
-@needs_first
-@pytest.mark.parametrize("task, n_times", [("baseline-eyes", 200), ("fist-imagination", 301)])
-@pytest.mark.filterwarnings("error")
-def test_resampling_sets_frequency_and_length(task, n_times):
-    X, _, _ = load_eegmmi(task, 1, l_freq=1.0, resample=100)
-    assert X.info["sfreq"] == 100
-    assert X.get_data().shape[-1] == n_times
-
-
 # MOABB ------------------------------------------------------------------------------------------
 
 
@@ -239,11 +220,8 @@ def test_dataset_and_paradigm_alone():
     X, y, _ = EyesParadigm(window=4.0).get_data(dataset, return_epochs=True)
     assert X.get_data().shape == (30, 64, 640)
     assert set(y) == {"eyes-open", "eyes-closed"}
-    assert EyesParadigm().is_valid(PhysionetEyes())
     assert not EyesParadigm().is_valid(PhysionetMI())
-    assert len(PhysionetEyes().subject_list) == 109
     assert dataset.data_path(1) == [str(edf(1, 1)), str(edf(1, 2))]
-    assert list(dataset.get_data()[1]["0"]) == ["1", "2"]
     with pytest.raises(ValueError, match="Subject 2"):
         dataset.data_path(2)
 
@@ -297,14 +275,12 @@ def test_downloads_are_kept_only_if_they_are_what_was_published(tmp_path, monkey
 
 
 def test_folders_that_do_not_exist_are_named(tmp_path, monkeypatch):
-    missing = tmp_path / "nowhere"
-    with pytest.raises(FileNotFoundError, match=r"path names .*nowhere"):
-        load_eegmmi("baseline-eyes", 1, path=missing)
     monkeypatch.setenv("_MNE_FAKE_HOME_DIR", str(tmp_path))
     monkeypatch.delenv("MNE_DATASETS_EEGBCI_PATH", raising=False)
-    monkeypatch.setenv("MNE_DATA", str(missing))
-    with pytest.raises(FileNotFoundError, match=r"MNE_DATA names .*nowhere"):
-        load_eegmmi("baseline-eyes", 1)
+    monkeypatch.setenv("MNE_DATA", str(tmp_path / "nowhere"))
+    for options, origin in (({"path": tmp_path / "nowhere"}, "path"), ({}, "MNE_DATA")):
+        with pytest.raises(FileNotFoundError, match=rf"{origin} names .*nowhere"):
+            load_eegmmi("baseline-eyes", 1, **options)
 
 
 @needs_first
@@ -395,29 +371,14 @@ def test_stray_annotations_odd_counts_and_late_cues_do_no_harm(tmp_path, made_up
         _, y, metadata = load_eegmmi("fist-imagination", 104, path=tmp_path)
     assert y.tolist() == ["left-fist-imag", "right-fist-imag", "right-fist-imag"]
     assert metadata["run"].tolist() == ["4", "8", "8"]
-
-
-def test_a_subject_without_any_trial_is_an_error(tmp_path, made_up):
-    for run in (4, 8, 12):
-        made_up(104, run, 160.0, [(0.0, 4.0, "T0")])
+    with pytest.raises(ValueError, match="within its recording of 30 s"):
+        load_eegmmi("fist-imagination", 104, tmax=40.0, path=tmp_path)
+    for run in (1, 2, 4, 8, 12):
+        made_up(3, run, 160.0, [(0.0, 4.0, "T0")])
     with (
         pytest.warns(UserWarning, match="holds no trial"),
-        pytest.raises(ValueError, match="subject 104 holds a trial"),
+        pytest.raises(ValueError, match="subject 3 holds a trial"),
     ):
-        load_eegmmi("fist-imagination", 104, path=tmp_path)
-
-
-def test_rest_needs_no_annotation_in_particular(tmp_path, made_up):
-    made_up(1, 1, 160.0, [(3.0, 2.0, "T0"), (12.0, 4.0, "T1")])
-    made_up(1, 2, 160.0, [(7.0, 2.0, "lights off")])
-    _, y, _ = load_eegmmi("baseline-eyes", 1, path=tmp_path)
-    assert y.tolist() == ["eyes-open"] * 15 + ["eyes-closed"] * 15
-
-
-def test_windows_and_epochs_that_fit_nowhere_are_refused(tmp_path, made_up):
-    for run in (1, 2, 4, 8, 12):
-        made_up(1, run, 160.0, [(5.0, 4.0, "T1")])
+        load_eegmmi("fist-imagination", 3, path=tmp_path)
     with pytest.raises(ValueError, match=r"No window of 40\.0 s fits"):
-        load_eegmmi("baseline-eyes", 1, window=40.0, path=tmp_path)
-    with pytest.raises(ValueError, match="within its recording of 30 s"):
-        load_eegmmi("fist-imagination", 1, tmax=40.0, path=tmp_path)
+        load_eegmmi("baseline-eyes", 3, window=40.0, path=tmp_path)

@@ -70,14 +70,11 @@ def features(n_classes=3, n_chans=12, seed=0):
     return rng.standard_normal((120, n_chans)) + (np.arange(n_chans) % 2) * y[:, None] * 0.7, y
 
 
-def named_epochs(*, ch_names=("C3", "Cz", "C4", "Pz"), stim=False):
+def named_epochs(stim=False):
     """Make random Epochs, perhaps with a stimulus channel after the first."""
-    X, y = np.random.default_rng(1).standard_normal((20, len(ch_names), 50)), np.arange(20) % 2
-    ch_names, types = list(ch_names), ["eeg"] * len(ch_names)
-    if stim:
-        X = np.insert(X, 1, 7.0, axis=1)
-        ch_names.insert(1, "STI")
-        types.insert(1, "stim")
+    X, y = np.random.default_rng(1).standard_normal((20, 4 + stim, 50)), np.arange(20) % 2
+    ch_names, types = ["C3", *["STI"] * stim, "Cz", "C4", "Pz"], ["eeg"] * 4
+    types[1:1] = ["stim"] * stim
     info = mne.create_info(ch_names, 100.0, types)
     return mne.EpochsArray(X * 1e-6, info, verbose="ERROR"), y
 
@@ -146,49 +143,33 @@ def test_the_default_estimator_can_be_repeated_and_pickled():
     first = ChannelSelector(n_channels=2).fit(X, y)
     again = ChannelSelector(EEGTransformerClassifier(random_state=0), n_channels=2).fit(X, y)
     np.testing.assert_array_equal(first.importances_, again.importances_)
-    assert isinstance(first.estimator_, EEGTransformerClassifier)
-    assert first.estimator is None
     copy = pickle.loads(pickle.dumps(first))
     assert copy.transform(X).ch_names == first.transform(X).ch_names == first.kept_ch_names_
 
 
-def test_epochs_keep_other_channels_their_order_and_themselves():
+def test_epochs_keep_other_channels_and_their_order():
     X, y = named_epochs(stim=True)
     before = X.get_data(copy=True)
     selector = ChannelSelector(GivenImportances([0, 3, 1, 2]), n_channels=2).fit(X, y)
     out = selector.transform(X)
     assert out.ch_names == ["STI", "Cz", "Pz"]
     np.testing.assert_array_equal(out.get_data(), before[:, [1, 2, 4]])
-    np.testing.assert_array_equal(X.get_data(), before)
-    assert selector.get_feature_names_out().tolist() == ["Cz", "Pz"]
-    assert selector.kept_ch_names_ == ["Cz", "Pz"]
+    assert selector.get_feature_names_out().tolist() == selector.kept_ch_names_ == ["Cz", "Pz"]
     shuffled = X.copy().reorder_channels(["Pz", "C4", "STI", "Cz", "C3"])
     np.testing.assert_array_equal(selector.transform(shuffled).get_data("eeg"), before[:, [2, 4]])
     parts = [X[i] for i in range(len(X))]  # what cross-validation makes of Epochs
     np.testing.assert_array_equal(clone(selector).fit_transform(parts, y).get_data(), out)
-
-
-def test_arrays_keep_their_type_and_are_not_changed():
-    X = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
-    selector = ChannelSelector(GivenImportances([0, 3, 1, 2]), n_channels=2).fit(X, [0, 1])
-    out = selector.transform(X)
-    np.testing.assert_array_equal(out, X[:, [1, 3]])
-    assert out.dtype == np.float32
-    assert selector.get_feature_names_out().tolist() == ["x1", "x3"]
-    assert selector.kept_ch_names_ is None
-    assert selector.get_support(indices=True).tolist() == [1, 3]
-    out[:] = 0
-    assert X[0, 1, 0] == 3
+    array = X.get_data(picks="eeg")
+    np.testing.assert_array_equal(selector.transform(array), array[:, [1, 3]])
+    of_array = clone(selector).fit(array, y)
+    assert of_array.get_feature_names_out().tolist() == ["x1", "x3"]
+    assert of_array.kept_ch_names_ is None
 
 
 def test_2d_input_is_one_channel_and_stays():
-    X = np.random.default_rng(0).standard_normal((20, 30))
-    y = np.arange(20) % 2
+    X, y = np.random.default_rng(0).standard_normal((20, 30)), np.arange(20) % 2
     selector = ChannelSelector(small()).fit(X, y)
-    out = selector.transform(X)
-    np.testing.assert_array_equal(out, X)
-    out[:] = 0
-    assert X.any()
+    np.testing.assert_array_equal(selector.transform(X), X)
     assert selector.n_channels_ == 1
     assert len(selector.get_feature_names_out()) == 30
     with pytest.raises(ValueError, match=r"coef_ of Log.*\(30,\), but X has 1 channel \(2-D X is"):
@@ -212,40 +193,27 @@ def test_groups_reach_an_estimator_that_takes_them_and_are_routed_into_a_pipelin
     known = GivenImportances([1, 2, 3])
     fitted = ChannelSelector(known, n_channels=2).fit(X, y, groups=groups)
     np.testing.assert_array_equal(fitted.estimator_.groups_, groups)
-    with pytest.raises(ValueError, match="groups has 3 entries"):
-        fitted.fit(X, y, groups=groups[:3])
     ChannelSelector(LINEAR).fit(X[:, :, :1], y, groups=groups)  # whose fit has no such parameter
     with sklearn.config_context(enable_metadata_routing=True):
-        inner = make_pipeline(
-            EuclideanAlignment().set_fit_request(groups=True).set_transform_request(groups=True),
-            known.set_fit_request(groups=False),
+        aligner = (
+            EuclideanAlignment().set_fit_request(groups=True).set_transform_request(groups=True)
         )
-        selector = ChannelSelector(
-            inner, n_channels=2, importance_getter=lambda pipe, X, y: pipe[-1].feature_importances_
-        ).set_fit_request(groups=True)
-        last = small().set_fit_request(groups=False)
-        pipe = make_pipeline(selector, last).fit(X, y, groups=groups)
-        assert sorted(pipe[0].estimator_[0].references_) == [1, 2, 3]
+        inner = make_pipeline(aligner, known.set_fit_request(groups=False))
+        selector = ChannelSelector(inner, importance_getter=lambda pipe, X, y: [1, 2, 3])
+        selector.fit(X, y, groups=groups)
+    assert sorted(selector.estimator_[0].references_) == [1, 2, 3]
 
 
-def test_importances_are_read_from_pipelines_searches_and_functions(rhythms):
+def test_importances_are_read_from_pipelines_by_a_function(rhythms):
     X, y, _ = rhythms
     expected = ChannelSelector(small(), n_channels=4).fit(X, y).importances_
-    sources = {
-        "pipeline": (
-            make_pipeline(ChannelDropper(), small()),
-            lambda pipe, X, y: pipe[-1].feature_importances_.tolist(),
-        ),
-        "search": (
-            GridSearchCV(small(), {"max_epochs": [2]}, cv=2),
-            lambda search, X, y: search.best_estimator_.feature_importances_,
-        ),
-    }
-    for name, (estimator, getter) in sources.items():
-        selector = ChannelSelector(estimator, n_channels=4, importance_getter=getter).fit(X, y)
-        np.testing.assert_array_equal(selector.importances_, expected, err_msg=name)
+    pipe = make_pipeline(ChannelDropper(), small())
     with pytest.raises(ValueError, match="Pipeline has neither .* pass a function"):
-        ChannelSelector(sources["pipeline"][0]).fit(X, y)
+        ChannelSelector(pipe).fit(X, y)
+    by_function = ChannelSelector(
+        pipe, importance_getter=lambda pipe, X, y: pipe[-1].feature_importances_.tolist()
+    )
+    np.testing.assert_array_equal(by_function.fit(X, y).importances_, expected)
 
 
 def test_a_frozen_estimator_is_used_as_it_is(rhythms):
@@ -262,39 +230,27 @@ def test_a_frozen_estimator_is_used_as_it_is(rhythms):
 
 # --- bad input -------------------------------------------------------------------------------
 
-EIGHT = GivenImportances(np.arange(8) / 10)
-
 
 @pytest.mark.parametrize(
-    "selection, message",
+    "params, message",
     [
-        (ChannelSelector(EIGHT, n_channels=9), "n_channels=9 is more than the 8 of X"),
-        (ChannelSelector(EIGHT, n_channels=0), "n_channels=0 is not a whole number of at least 1"),
-        (ChannelSelector(EIGHT, importance_getter=3), "importance_getter=3 is neither"),
-        (ChannelSelector(EIGHT, importance_getter=lambda *_: [1, 2]), r"\(2,\), but X has 8"),
-        (ChannelSelector(GivenImportances([np.nan] * 8)), "is nan for 8 of 8 channels"),
-        (ChannelSelector(GivenImportances(np.ones((2, 8)))), r"\(2, 8\), but X has 8 channels"),
-        (ChannelSelector(GivenImportances([], "other_")), "neither feature_importances_ nor"),
+        ({"n_channels": 9}, "n_channels=9 is more than the 8 of X"),
+        ({"n_channels": 0}, "n_channels=0 is not a whole number of at least 1"),
+        ({"importance_getter": 3}, "importance_getter=3 is neither"),
+        ({"importance_getter": lambda *_: [1, 2]}, r"\(2,\), but X has 8"),
+        ({"estimator": GivenImportances([np.nan] * 8)}, "is nan for 8 of 8 channels"),
+        ({"estimator": GivenImportances(np.ones((2, 8)))}, r"\(2, 8\), but X has 8 channels"),
+        ({"estimator": GivenImportances([], "other_")}, "neither feature_importances_ nor"),
+        ({"estimator": EEGTransformerClassifier}, "cannot be fitted"),
+        ({"estimator": "svm"}, "cannot be fitted"),
     ],
-    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
-def test_bad_input_gets_a_sentence(selection, message):
+def test_bad_input_gets_a_sentence(params, message):
     X, y = np.random.default_rng(0).standard_normal((8, 8, 1)), [0, 0, 1, 1] * 2
-    with pytest.raises(ValueError, match=message):
-        selection.fit(X, y)
-    with pytest.raises(NotFittedError):
-        selection.transform(X)
-
-
-def test_what_cannot_be_fitted_is_refused():
-    X, y = np.zeros((4, 3, 5)), [0, 1, 0, 1]
-    for estimator in (EEGTransformerClassifier, "svm"):
-        with pytest.raises(TypeError, match="cannot be fitted"):
-            ChannelSelector(estimator).fit(X, y)
-    selector = ChannelSelector(GivenImportances([1, 2, 3])).fit(X, y).set_params(n_channels=9)
-    with pytest.raises(ValueError, match="n_channels=9 is more"):
-        selector.fit(X, y)
-    with pytest.raises(NotFittedError):  # a fit that fails is no fit
+    selector = ChannelSelector(GivenImportances(np.arange(8) / 10)).fit(X, y)
+    with pytest.raises((TypeError, ValueError), match=message):
+        selector.set_params(**params).fit(X, y)
+    with pytest.raises((NotFittedError, TypeError)):  # a fit that fails is no fit
         selector.transform(X)
 
 
