@@ -30,6 +30,7 @@ from skeegformer.baselines import (
     INFORMATION,
     benchmark_pipelines,
     make_baseline,
+    make_eeg_pipeline,
 )
 from skeegformer.baselines._band_features import FILTER_BANK, FilterBankCSP, LogBandPower
 from skeegformer.baselines.braindecode import FASTER_CHANNELS_LAST, NETWORKS, BraindecodeClassifier
@@ -65,9 +66,8 @@ def two_bursts():
 
 @pytest.mark.parametrize("name", CLASSICAL)
 def test_they_read_the_simulated_rhythm_across_subjects(few_channels, name):
-    X, y, subjects = few_channels
-    baseline = make_baseline(name)
-    predicted = cross_val_predict(baseline, X, y, groups=subjects, cv=GroupKFold(2))
+    X, y, groups = few_channels
+    predicted = cross_val_predict(make_baseline(name), X, y, groups=groups, cv=GroupKFold(2))
     assert balanced_accuracy_score(y, predicted) > 0.6
 
 
@@ -319,10 +319,9 @@ def test_pass_bands_of_the_benchmark():
     four = benchmark_pipelines("calibrated", task="four-class-imagination")
     assert {(pipe[0].l_freq, pipe[0].h_freq) for pipe in four.values()} == {(8.0, 30.0)}
     assert four["band power+LDA"][-1][0].pass_band == (8.0, 30.0)
-    with pytest.raises(ValueError, match="task='eyes' is not one of 'baseline-eyes'"):
-        benchmark_pipelines("strict", task="eyes")
-    with pytest.raises(ValueError, match="information='all' is not one of 'strict'"):
-        benchmark_pipelines("all", task="baseline-eyes")
+    for information, task in (("strict", "eyes"), ("all", "baseline-eyes")):
+        with pytest.raises(ValueError, match="is not one of"):
+            benchmark_pipelines(information, task=task)
 
 
 def test_baselines_of_evoked_potentials_are_those_made_by_hand():
@@ -375,3 +374,54 @@ def test_classical_pipelines_on_real_eyes(recorded_subjects, report):
         scores[name] = balanced_accuracy_score(y, predicted)
     report("eyes: " + ", ".join(f"{name} {score:.2f}" for name, score in scores.items()))
     assert min(scores.values()) > 0.6
+
+
+def test_steps_and_parameters_of_the_ready_made_pipeline():
+    params = {"l_freq": 1.0, "h_freq": 40.0, "align": True, "n_heads": 3}
+    pipeline = make_eeg_pipeline(drop=("Cz",), **params)
+    *steps, classifier = (str(step) for _, step in pipeline.steps)
+    assert steps == [
+        "ChannelDropper(ch_names=('Cz',))",
+        "BandPassFilter(h_freq=40.0, l_freq=1.0)",
+        "EuclideanAlignment()",
+    ]
+    assert classifier == "EEGTransformerClassifier(n_heads=3)"
+    assert len(make_eeg_pipeline().steps) == 2
+    with pytest.raises(ValueError, match="n_heads would go to an EEGTransformerClassifier"):
+        make_eeg_pipeline(make_baseline("chance"), n_heads=3)
+
+
+def test_steps_that_take_groups_ask_for_them():
+    """Also a classifier that stops early, without any alignment."""
+    network = EEGTransformerClassifier(early_stopping=True)
+    mirrored = MirroredClassifier(make_baseline("ts+lr"))
+    with sklearn.config_context(enable_metadata_routing=True):
+        for classifier in (None, network, mirrored, make_baseline("csp+lda")):
+            routing = make_eeg_pipeline(classifier).get_metadata_routing()
+            takes = not isinstance(classifier, Pipeline)
+            assert routing.consumes("fit", ["groups"]) == ({"groups"} if takes else set())
+
+
+@pytest.mark.parametrize("as_array", [False, True])
+def test_alignment_end_to_end_with_routing(few_channels, as_array):
+    X, y, groups = few_channels
+    options = {"max_epochs": 1, "random_state": 0}
+    if as_array:
+        X, options = X.get_data(units="uV"), options | {"h_freq": None}
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipeline = make_eeg_pipeline(align=True, **options).fit(X, y, groups=groups)
+        assert pipeline.predict_proba(X, groups=groups).shape == (120, 2)
+    assert sorted(pipeline["euclideanalignment"].references_) == [1, 2, 3, 4]
+
+
+def test_baselines_read_channels_as_the_classifier_does(few_channels):
+    """Other channel types are left out, and another order is put right."""
+    X, y, _ = few_channels
+    with_eog = X.copy().set_channel_types({"F3": "eog"}, on_unit_change="ignore")
+    baseline = make_baseline("csp+lda").fit(with_eog, y)
+    expected = baseline.predict_proba(with_eog)
+    shuffled = with_eog.copy().reorder_channels(with_eog.ch_names[::-1])
+    np.testing.assert_allclose(baseline.predict_proba(shuffled), expected)
+    np.testing.assert_allclose(baseline.predict_proba(with_eog.copy().pick("eeg")), expected)
+    chance = make_eeg_pipeline(make_baseline("chance")).fit(X, y).predict(X)
+    assert balanced_accuracy_score(y, chance) == 0.5

@@ -36,14 +36,14 @@ def test_a_folder_that_is_read_only(tmp_path):
 def test_paths_that_are_refused_beforehand(tmp_path):
     path = tmp_path / "page.html"
     assert check_output_file(str(path), (".html", ".htm")) == path
-    with pytest.raises(ValueError, match=r"page does not end in \.html or \.htm: call it page\.ht"):
-        check_output_file(tmp_path / "page", (".html", ".htm"))
-    with pytest.raises(FileNotFoundError, match=r"no folder .*none to save page\.html in"):
-        check_output_file(tmp_path / "none" / "page.html", (".html",))
     path.touch()
-    with pytest.raises(FileExistsError, match="exists already: pass overwrite=True"):
-        check_output_file(path, (".html",))
     assert check_output_file(path, (".html",), overwrite=True) == path
     (tmp_path / "folder.html").mkdir()
-    with pytest.raises(IsADirectoryError, match="is a folder"):
-        check_output_file(tmp_path / "folder.html", (".html",), overwrite=True)
+    for name, kind, message in (
+        ("page", ValueError, r"page does not end in \.html or \.htm: call it page\.html"),
+        ("none/page.html", FileNotFoundError, r"no folder .*none to save page\.html in"),
+        ("page.html", FileExistsError, "exists already: pass overwrite=True"),
+        ("folder.html", IsADirectoryError, "is a folder"),
+    ):
+        with pytest.raises(kind, match=message):
+            check_output_file(tmp_path / name, (".html", ".htm"))
