@@ -6,6 +6,7 @@ from pathlib import Path
 
 import mne
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -68,28 +69,25 @@ def rest():
 @needs_rest
 def test_rest_windows_are_the_recording_cut_without_overlap(rest):
     X, y, metadata = rest
-    assert len(X) == len(y) == len(metadata) == 12 * 60
-    assert X.get_data().shape[1:] == (64, 320)
+    assert len(y) == len(metadata) == 12 * 60
+    assert X.get_data().shape == (12 * 60, 64, 320)
     for subject, run, label in ((1, 1, "eyes-open"), (62, 2, "eyes-closed")):
         mine = ((metadata["subject"] == subject) & (metadata["run"] == str(run))).to_numpy()
         assert set(y[mine]) == {label}
-        data, _ = read(subject, run)
-        windows = data[:, : 30 * 320].reshape(64, 30, 320).swapaxes(0, 1)
+        windows = read(subject, run)[0][:, : 30 * 320].reshape(64, 30, 320).swapaxes(0, 1)
         assert_allclose(X.get_data()[mine], windows, rtol=1e-12, atol=0)
 
 
 @needs_rest
 def test_alpha_is_stronger_with_closed_eyes_in_every_subject(rest):
     X, y, metadata = rest
-    data = X.get_data(picks=["O1", "Oz", "O2"])
     f = np.fft.rfftfreq(320, 1 / 160.0)
     # Tapered: without, slow drifts leak into the alpha band.
-    power = abs(np.fft.rfft(data * np.hanning(320))[..., (f >= 8) & (f <= 13)]) ** 2
-    alpha = power.mean(axis=(1, 2))
-    for subject in SUBJECTS:
-        mine = (metadata["subject"] == subject).to_numpy()
-        closed, opened = mine & (y == "eyes-closed"), mine & (y == "eyes-open")
-        assert alpha[closed].mean() > alpha[opened].mean()
+    tapered = X.get_data(picks=["O1", "Oz", "O2"]) * np.hanning(320)
+    alpha = (abs(np.fft.rfft(tapered)[..., (f >= 8) & (f <= 13)]) ** 2).mean(axis=(1, 2))
+    means = pd.Series(alpha).groupby([metadata["subject"], y]).mean().unstack()
+    assert (means["eyes-closed"] > means["eyes-open"]).all()
+    assert len(means) == len(SUBJECTS)
 
 
 @needs_rest
@@ -251,10 +249,8 @@ def test_missing_files_are_named_when_they_cannot_be_had(tmp_path, no_network, m
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with pytest.raises(FileNotFoundError) as caught:
         load_eegmmi("baseline-eyes", range(1, 11), path=tmp_path)
-    told = ("S001R01.edf, S001R02.edf", str(tmp_path / LAYOUT), "`path`", "and 12 more")
-    for part in (*told, "ConnectionError"):
-        assert part in str(caught.value)
-    assert caught.value.__cause__ is not None
+    told = "S001R01.edf, S001R02.edf", str(tmp_path / LAYOUT), "`path`", "and 12 more"
+    assert all(part in str(caught.value) for part in (*told, "ConnectionError"))
     assert no_network
     assert not edf(1, 1, tmp_path).exists()
 
@@ -288,23 +284,20 @@ def test_folders_that_do_not_exist_are_named(tmp_path, monkeypatch):
     "damage",
     [
         lambda content: b"<!DOCTYPE html><html>404</html>",
-        lambda content: b"",
         lambda content: content[:200],
-        lambda content: content[: len(content) // 2],
         lambda content: content[:-200_000],
         lambda content: content + content[-200_000:],
     ],
-    ids=["page", "empty", "header only", "half", "short", "long"],
+    ids=["page", "header only", "short", "long"],
 )
 def test_damaged_files_are_refused_by_name(tmp_path, damage):
-    for run in (1, 2):
-        target = edf(1, run, tmp_path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        content = edf(1, run).read_bytes()
-        target.write_bytes(damage(content) if run == 2 else content)
+    first, second = (edf(1, run, tmp_path) for run in (1, 2))
+    first.parent.mkdir(parents=True)
+    first.write_bytes(edf(1, 1).read_bytes())
+    second.write_bytes(damage(edf(1, 2).read_bytes()))
     with pytest.raises(ValueError, match="cannot be read as the recording .* Delete the file") as c:
         load_eegmmi("baseline-eyes", 1, path=tmp_path)
-    assert str(edf(1, 2, tmp_path)) in str(c.value)
+    assert str(second) in str(c.value)
 
 
 # Made-up recordings -----------------------------------------------------------------------------

@@ -28,75 +28,48 @@ from skeegformer import (
 
 CONDITIONS = ["right", "eyes", "left"]  # in another order than sorted
 HYPERPARAMETERS = {
-    "data_path": "raw-nsamp_10.dat",
-    "num_channels": 6,
-    "ignore_channels": [1, 4],
-    "epoch_length": 50,
-    "used_data_length": None,
-    "num_tokens": 3,
-    "embedding_dim": 16,
-    "num_layers": 2,
-    "num_heads": 4,
-    "dropout": 0.3,
-    "token_dropout": 0.1,
-    "shuffle_tokens": "none",
-    "conditions": CONDITIONS,
-    "stages": ["imagination"],
-    "class_weights": [0.5, 1.5, 1.0],
-    "learning_rate": 5e-3,
-    "weight_decay": 0.1,
-    "warmup_steps": 500,
-    "batch_size": 32,
-    "max_epochs": 300,
-    "val_subject_ratio": 0.15,
-    "early_stopping_patience": 100,
+    **{"num_channels": 6, "ignore_channels": [1, 4], "epoch_length": 50, "used_data_length": None},
+    **{"num_tokens": 3, "embedding_dim": 16, "num_layers": 2, "num_heads": 4},
+    **{"dropout": 0.3, "token_dropout": 0.1, "shuffle_tokens": "none", "data_path": "a.dat"},
+    **{"conditions": CONDITIONS, "stages": ["imagination"], "class_weights": [0.5, 1.5, 1.0]},
+    **{"learning_rate": 5e-3, "weight_decay": 0.1, "warmup_steps": 500, "batch_size": 32},
+    **{"max_epochs": 300, "val_subject_ratio": 0.15, "early_stopping_patience": 100},
     "sample_rate": None,
 }
 
 
-def _make_state(hp, seed=0):
+def _make_state(hp):
     """Draw the weights of a module of the original, with statistics as after a training."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(*shape, scale=0.3):
-        return scale * torch.randn(*shape, generator=generator)
-
+    generator = torch.Generator().manual_seed(0)
     n_chans = hp["num_channels"] - len(hp["ignore_channels"])
     length = (hp["used_data_length"] or hp["epoch_length"]) // hp["num_tokens"]
-    dim = hp["embedding_dim"]
-    state = {
-        "class_weights": torch.tensor(hp["class_weights"]),
-        "mean": torch.tensor(1.3),
-        "std": torch.tensor(7.0),
-        "norm.weight": 1 + draw(n_chans),
-        "norm.bias": draw(n_chans, scale=1.0),
-        "norm.running_mean": draw(n_chans),
-        "norm.running_var": 0.5 + torch.rand(n_chans, generator=generator),
-        "norm.num_batches_tracked": torch.tensor(1234),
-        "encoder.class_token": draw(dim, scale=1.0),
-        "encoder.in_proj.weight": draw(dim, length),
-        "encoder.in_proj.bias": draw(dim),
-        "encoder.pe.encodings.weight": draw(5000, dim, scale=1.0),
-    }
-    state["norm.weight"][0] *= -1
+    dim, n_outputs = hp["embedding_dim"], len(hp["conditions"])
+    shapes = {"norm.weight": (n_chans,), "norm.bias": (n_chans,), "norm.running_mean": (n_chans,)}
+    shapes |= {"encoder.class_token": (dim,), "encoder.pe.encodings.weight": (5000, dim)}
+    shapes |= {"encoder.in_proj.weight": (dim, length), "encoder.in_proj.bias": (dim,)}
     for i in range(hp["num_layers"]):
         layer = f"encoder.encoder_layers.{i}"
-        for norm in ("norm1", "norm2"):
-            state[f"{layer}.{norm}.weight"] = 1 + draw(dim)
-            state[f"{layer}.{norm}.bias"] = draw(dim)
-        for name, n_in, n_out in (
-            ("mha.qkv", dim, 3 * dim),
-            ("mha.out", dim, dim),
-            ("ff.0", dim, 2 * dim),
-            ("ff.2", 2 * dim, dim),
+        for name in ("norm1", "norm2"):
+            shapes |= {f"{layer}.{name}.weight": (dim,), f"{layer}.{name}.bias": (dim,)}
+        for name, shape in (
+            ("mha.qkv", (3 * dim, dim)),
+            ("mha.out", (dim, dim)),
+            ("ff.0", (2 * dim, dim)),
+            ("ff.2", (dim, 2 * dim)),
         ):
-            state[f"{layer}.{name}.weight"] = draw(n_out, n_in)
-            state[f"{layer}.{name}.bias"] = draw(n_out)
-    state["encoder.norm.weight"], state["encoder.norm.bias"] = 1 + draw(dim), draw(dim)
-    n_outputs = len(hp["conditions"])
-    state["outnet.0.weight"], state["outnet.0.bias"] = draw(64, dim), draw(64)
-    state["outnet.2.weight"], state["outnet.2.bias"] = draw(n_outputs, 64), draw(n_outputs)
-    return state
+            shapes |= {f"{layer}.{name}.weight": shape, f"{layer}.{name}.bias": shape[:1]}
+    shapes |= {"encoder.norm.weight": (dim,), "encoder.norm.bias": (dim,)}
+    shapes |= {"outnet.0.weight": (64, dim), "outnet.0.bias": (64,)}
+    shapes |= {"outnet.2.weight": (n_outputs, 64), "outnet.2.bias": (n_outputs,)}
+    state = {
+        name: 0.3 * torch.randn(shape, generator=generator) + ("norm" in name and "weight" in name)
+        for name, shape in shapes.items()
+    }
+    state["norm.weight"][0] *= -1
+    state["norm.running_var"] = 0.5 + torch.rand(n_chans, generator=generator)
+    state["norm.num_batches_tracked"] = torch.tensor(1234)
+    state["mean"], state["std"] = torch.tensor(1.3), torch.tensor(7.0)
+    return state | {"class_weights": torch.tensor(hp["class_weights"])}
 
 
 def _original(state, hp, x):
@@ -248,13 +221,12 @@ def test_a_signal_in_volts(tmp_path):
 def test_parameters_and_what_is_known(tmp_path):
     classifier = load_model(_save(tmp_path / "last.ckpt", HYPERPARAMETERS | {"sample_rate": 160.0}))
     assert type(classifier) is OriginalTransformerClassifier
-    params = classifier.get_params()
     wanted = {"n_time_tokens": 3, "embed_dim": 16, "n_layers": 2, "n_heads": 4}
     wanted |= {"drop_prob": 0.3, "token_drop_prob": 0.1, "lr": 5e-3, "weight_decay": 0.1}
     wanted |= {"warmup_steps": 500, "lr_decay": 0.995, "shuffle_tokens": "none"}
     wanted |= {"early_stopping": True, "batch_size": 32, "max_epochs": 300}
     wanted |= {"validation_fraction": 0.15, "n_iter_no_change": 100, "class_weight": "balanced"}
-    assert {name: params[name] for name in wanted} == wanted
+    assert classifier.get_params() == classifier.get_params() | wanted
     assert (classifier.n_chans_, classifier.n_times_, classifier.sfreq_) == (4, 50, 160.0)
     assert classifier.original_["conditions"] == CONDITIONS
     assert len(classifier.history_) == 0

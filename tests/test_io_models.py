@@ -241,23 +241,15 @@ def test_values_of_all_types():
     found = _through_json(values)
     assert repr(found) == repr(values)
     assert [type(x) for x in found["scalars"]] == [type(x) for x in values["scalars"]]
-    arrays = [
-        np.float64(np.arange(6).reshape(2, 3)),
-        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
-        np.array(3, dtype=">i2"),
-        np.zeros((0, 2), dtype=bool),
-        np.array([["a", "bcd"]]),
-        np.array([b"a", b"bcd"]),
-        np.array([("C3", "C4"), None, np.float32(1)], dtype=object),
-        np.array([], dtype="<U3"),
-        np.arange(10)[::3],
-    ]
+    arrays = [np.float64(np.arange(6).reshape(2, 3)), np.asfortranarray(np.ones((2, 3)))]
+    arrays += [np.array(3, dtype=">i2"), np.zeros((0, 2), dtype=bool), np.array([["a", "bcd"]])]
+    arrays += [np.array([b"a", b"bcd"]), np.array([], dtype="<U3"), np.arange(10)[::3]]
+    arrays += [np.array([("C3", "C4"), None, np.float32(1)], dtype=object)]
     for found, expected in zip(_through_json(arrays), arrays, strict=True):
         assert found.dtype == expected.dtype.newbyteorder("=")
         assert found.shape == expected.shape
         assert found.flags.c_contiguous == (expected.flags.c_contiguous or expected.ndim < 2)
         assert repr(found.tolist()) == repr(expected.tolist())
-        assert found.flags.writeable
     tensor = torch.arange(4.0).reshape(2, 2)
     assert (_through_json(tensor) == tensor).all()
     dates = np.zeros(1, "M8[s]"), np.datetime64(1, "s")
@@ -271,27 +263,21 @@ def test_values_of_all_types():
 
 def test_the_reference_model_is_read():
     """A file of format 3: later versions read it, and predict what it predicted."""
-    model = load_model(reference_model.FOLDER / "model-3.safetensors")
-    X, y = reference_model.make_epochs()
+    path = reference_model.FOLDER / "model-3.safetensors"
+    model, (X, y) = load_model(path), reference_model.make_epochs()
     expected = np.load(reference_model.FOLDER / "model-3-probabilities.npy")
     np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-4)
     assert np.ptp(expected[:, 0]) > 0.5
-    params, wanted = (m.get_params(deep=False) for m in (model, reference_model.make_model()))
-    assert str(params["steps"]) == str(wanted["steps"])
-    assert model[-1].class_weight == {"left": 1.0, "right": 2.0}
+    assert str(model) == str(reference_model.make_model())
     assert sorted(model[-1].subject_means_) == [1, 2]
     assert model[-1].mirrored_classes_ == {"left": "right", "right": "left"}
     assert len(model[-1].history_) == 20
     assert model[-1].fine_tune(model[:-1].transform(X), y, n_steps=2)
-    size = (reference_model.FOLDER / "model-3.safetensors").stat().st_size
-    assert size < 100_000
+    assert path.stat().st_size < 100_000
 
 
 def test_a_model_of_the_former_network_is_refused_with_the_version_that_reads_it():
-    message = (
-        r"model-1\.safetensors was written by skeegformer 0\.1\.0\.dev0 in format 1, .* reads "
-        r"format 3: install that version to read it, or make the model anew\."
-    )
+    message = r"was written by skeegformer 0\.1\.0\.dev0 in format 1.*format 3: install that"
     with pytest.raises(ValueError, match=message):
         load_model(reference_model.FOLDER / "model-1.safetensors")
 
