@@ -128,19 +128,15 @@ def test_filter_bank_csp_of_channels_that_depend_on_each_other(two_bursts, dtype
 
 @pytest.mark.parametrize("Bands, n_all, n_motor", [(FilterBankCSP, 8, 5), (LogBandPower, 5, 3)])
 def test_bands_lie_within_the_pass_band_and_below_half_the_rate(two_bursts, Bands, n_all, n_motor):
-    X, y = two_bursts
-    for pass_band, n_bands in (
-        (None, n_all),
-        ((None, 40.0), n_all),
-        ((1.0, 40.0), n_all),
-        ((8.0, 30.0), n_motor),
+    n_bands = {None: n_all, (None, 40.0): n_all, (1.0, 40.0): n_all, (8.0, 30.0): n_motor}
+    for pass_band, n in n_bands.items():
+        assert len(Bands(pass_band=pass_band, sfreq=80.0).fit(*two_bursts).bands_) == n
+    for params, message in (
+        ({"pass_band": (9.0, 11.0), "sfreq": 80.0}, "at 80 Hz leaves none of the"),
+        ({}, "An array does not tell its sampling rate: give .* sfreq"),
     ):
-        bands = Bands(pass_band=pass_band, sfreq=80.0).fit(X, y)
-        assert len(bands.bands_) == n_bands
-    with pytest.raises(ValueError, match=r"pass_band=\(9.0, 11.0\) at 80 Hz leaves none of the"):
-        Bands(pass_band=(9.0, 11.0), sfreq=80.0).fit(X, y)
-    with pytest.raises(ValueError, match="An array does not tell its sampling rate: give .* sfreq"):
-        Bands().fit(X, y)
+        with pytest.raises(ValueError, match=message):
+            Bands(**params).fit(*two_bursts)
     assert (FILTER_BANK[0], FILTER_BANK[-1]) == ((4.0, 8.0), (36.0, 40.0))
 
 
@@ -389,17 +385,6 @@ def test_steps_and_parameters_of_the_ready_made_pipeline():
     assert len(make_eeg_pipeline().steps) == 2
     with pytest.raises(ValueError, match="n_heads would go to an EEGTransformerClassifier"):
         make_eeg_pipeline(make_baseline("chance"), n_heads=3)
-
-
-def test_steps_that_take_groups_ask_for_them():
-    """Also a classifier that stops early, without any alignment."""
-    network = EEGTransformerClassifier(early_stopping=True)
-    mirrored = MirroredClassifier(make_baseline("ts+lr"))
-    with sklearn.config_context(enable_metadata_routing=True):
-        for classifier in (None, network, mirrored, make_baseline("csp+lda")):
-            routing = make_eeg_pipeline(classifier).get_metadata_routing()
-            takes = not isinstance(classifier, Pipeline)
-            assert routing.consumes("fit", ["groups"]) == ({"groups"} if takes else set())
 
 
 @pytest.mark.parametrize("as_array", [False, True])

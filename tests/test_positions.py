@@ -96,13 +96,12 @@ def test_with_all_channels_nothing_changes(fitted, by_name, unseen):
 
 
 def test_order_does_not_matter(fitted, unseen):
-    X, _ = unseen
-    names = X.ch_names[HALF]
-    expected = fitted.decision_function(some(X, names))
+    few = some(unseen[0], unseen[0].ch_names[HALF])
+    expected = fitted.decision_function(few)
     for seed in range(3):
-        order = np.random.default_rng(seed).permutation(names).tolist()
-        shuffled = some(X, names).reorder_channels(order)
-        np.testing.assert_array_equal(fitted.decision_function(shuffled), expected)
+        order = np.random.default_rng(seed).permutation(few.ch_names).tolist()
+        found = fitted.decision_function(few.copy().reorder_channels(order))
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_half_of_the_electrodes_are_nearly_as_good(fitted, unseen, report):
@@ -195,7 +194,7 @@ def test_a_file_that_names_its_channels_but_not_their_places(fitted, unseen, tmp
     data = unseen[0].get_data(picks=EIGHT, units="uV").astype("f4")
     data.transpose(0, 2, 1).tofile(tmp_path / "some.dat")
     few = MappedEpochs(tmp_path / "some.dat", data.shape, ch_names=EIGHT, sfreq=80.0)
-    with pytest.raises(ValueError, match="lacks 56 of the 64 .* none for any; .* export the file"):
+    with pytest.raises(ValueError, match="none for any; .* export the file"):
         fitted.predict(few)
 
 

@@ -103,21 +103,19 @@ def mean_covariance(X):
 def test_epochs_and_arrays_give_the_same(transformer):
     epochs = make_epochs()
     array = epochs.get_data(picks="eeg", units="uV")
-    params = {"sfreq": SFREQ, "freqs": [50], "input_sfreq": SFREQ, "input_ch_names": NAMES}
-    if isinstance(transformer, Resampler):
-        del params["sfreq"]
+    rate = "input_sfreq" if isinstance(transformer, Resampler) else "sfreq"
+    params = {rate: SFREQ, "input_ch_names": NAMES}
     params = {key: value for key, value in params.items() if key in transformer.get_params()}
     told = clone(transformer).set_params(**params)
     if isinstance(transformer, ChannelDropper):
         told.set_params(ch_names=["Cz"])
-    found = told.fit_transform(array)
     fitted = clone(transformer).fit(epochs)
     expected = fitted.transform(epochs).get_data(picks="eeg", units="uV")
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
     # Fitted on Epochs, an array needs nothing told, and the other way round.
-    np.testing.assert_allclose(fitted.transform(array), expected, rtol=1e-9, atol=1e-9)
-    back = told.transform(epochs.copy().pick("eeg")).get_data(units="uV")
-    np.testing.assert_allclose(back, expected, rtol=1e-9, atol=1e-9)
+    found = [told.fit_transform(array), fitted.transform(array)]
+    found.append(told.transform(epochs.copy().pick("eeg")).get_data(units="uV"))
+    for one in found:
+        np.testing.assert_allclose(one, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("transformer", ON_EPOCHS, ids=str)
@@ -377,18 +375,15 @@ def test_shrinkage(subjects):
     scales = np.sqrt(np.mean(samples**2, axis=0))
     expected, amount = ledoit_wolf(samples / scales, assume_centered=True)
     expected *= np.outer(scales, scales)
-    alignment = EuclideanAlignment().fit(X)
-    np.testing.assert_allclose(alignment.references_[None], expected)
-    np.testing.assert_allclose(
-        alignment.whiteners_[None] @ expected @ alignment.whiteners_[None], np.eye(4), atol=1e-9
-    )
-    given = EuclideanAlignment(shrinkage=amount).fit(X)
-    np.testing.assert_allclose(given.references_[None], expected)
+    for shrinkage in ("auto", amount):
+        alignment = EuclideanAlignment(shrinkage=shrinkage).fit(X)
+        np.testing.assert_allclose(alignment.references_[None], expected)
+        whitener = alignment.whiteners_[None]
+        np.testing.assert_allclose(whitener @ expected @ whitener, np.eye(4), atol=1e-9)
     only_scaled = EuclideanAlignment(shrinkage=1).fit_transform(X)
     np.testing.assert_allclose(only_scaled, X / scales[:, np.newaxis])
     few = EuclideanAlignment().fit(X[:1, :, :10]).references_[None]
-    raw = mean_covariance(X[:1, :, :10])
-    assert np.linalg.cond(few) < np.linalg.cond(raw)
+    assert np.linalg.cond(few) < np.linalg.cond(mean_covariance(X[:1, :, :10]))
 
 
 def test_seen_and_unseen_subjects(subjects):

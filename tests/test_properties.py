@@ -69,8 +69,8 @@ def test_predictions(drawn, tmp_path):
 
 
 def test_fits(drawn):
-    """Neither names of labels, nor the unit of arrays, nor an earlier fit counts."""
-    classifier, X, y, metadata, rng = drawn
+    """Neither names of labels nor an earlier fit counts."""
+    classifier, X, y, metadata, _ = drawn
     expected = classifier.predict_proba(X)
     np.testing.assert_array_equal(clone(classifier).fit(X, y).predict_proba(X), expected)
     classifier.fit(X[:8], y[:8])
@@ -87,9 +87,6 @@ def test_fits(drawn):
         renamed = clone(plain).fit(array, labels, subjects)
         np.testing.assert_array_equal(renamed.predict_proba(array, groups), first)
         assert renamed.classes_.tolist() == names
-    unit = 2.0 ** rng.integers(-4, 5)
-    scaled = clone(plain).fit(unit * array, y, subjects).predict_proba(unit * array, groups)
-    np.testing.assert_allclose(scaled, first, atol=5e-3)
 
 
 def test_streams(drawn):
