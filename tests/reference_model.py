@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mne
 import numpy as np
+import pandas as pd
 from sklearn.pipeline import make_pipeline
 
 from skeegformer import (
@@ -23,36 +24,25 @@ NAME = "model-3"
 CH_NAMES = ["F3", "F4", "C3", "C4", "P3", "P4", "Oz"]
 
 
-def make_epochs(n_epochs=24):
+def make_epochs():
     """Make epochs of two subjects with alpha on one side or the other."""
-    import pandas as pd
-
     random = np.random.RandomState(0)
     times = np.arange(160) / 80.0
-    data = random.standard_normal((n_epochs, len(CH_NAMES), len(times)))
-    y = np.array(["left", "right"])[np.arange(n_epochs) % 2]
+    data = random.standard_normal((24, len(CH_NAMES), len(times)))
+    y = np.array(["left", "right"] * 12)
     for epoch, label in zip(data, y, strict=True):
         side = slice(0, 6, 2) if label == "left" else slice(1, 6, 2)
         epoch[side] += 2 * np.sin(2 * np.pi * 10 * times + random.uniform(0, 2 * np.pi))
-    info = mne.create_info(CH_NAMES, 80.0, "eeg")
-    info.set_montage("standard_1005")
-    metadata = pd.DataFrame({"subject": np.arange(n_epochs) // 2 % 2 + 1})
+    info = mne.create_info(CH_NAMES, 80.0, "eeg").set_montage("standard_1005")
+    metadata = pd.DataFrame({"subject": np.arange(24) // 2 % 2 + 1})
     return mne.EpochsArray(1e-5 * data, info, metadata=metadata, verbose="ERROR"), y
 
 
 def make_model():
     """Make the Pipeline, unfitted."""
-    classifier = EEGTransformerClassifier(
-        mirror={"left": "right"},
-        adapt=True,
-        n_groups=2,
-        n_heads=3,
-        n_filters=2,
-        class_weight={"left": 1.0, "right": 2.0},
-        max_epochs=20,
-        lr=0.02,
-        random_state=0,
-    )
+    params = {"mirror": {"left": "right"}, "adapt": True, "n_groups": 2, "n_heads": 3}
+    params |= {"n_filters": 2, "class_weight": {"left": 1.0, "right": 2.0}, "max_epochs": 20}
+    classifier = EEGTransformerClassifier(lr=0.02, random_state=0, **params)
     steps = ChannelDropper(["Oz"]), BandPassFilter(4.0, 30.0), EuclideanAlignment()
     return make_pipeline(*steps, classifier)
 

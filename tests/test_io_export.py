@@ -141,11 +141,10 @@ def test_calibrated_probabilities(small, tmp_path):
 
 def test_export_leaves_the_classifier_as_it_was(small, tmp_path):
     classifier, X = small
-    before = classifier.predict_proba(X)
-    classifier.net_.module_.train()
+    before, module = classifier.predict_proba(X), classifier.net_.module_.train()
     export_network(classifier, tmp_path / "network.onnx")
-    assert classifier.net_.module_.training
-    assert all(p.requires_grad for p in classifier.net_.module_.parameters())
+    assert module.training
+    assert all(p.requires_grad for p in module.parameters())
     np.testing.assert_array_equal(classifier.predict_proba(X), before)
 
 

@@ -75,10 +75,7 @@ def test_fits(drawn):
     np.testing.assert_array_equal(clone(classifier).fit(X, y).predict_proba(X), expected)
     classifier.fit(X[:8], y[:8])
     np.testing.assert_array_equal(classifier.fit(X, y).predict_proba(X), expected)
-
     plain = clone(classifier).set_params(sfreq=160.0)
-    if hasattr(plain, "mirror"):
-        plain.set_params(mirror=None)
     array, subjects = X.get_data(units="uV"), metadata["subject"].to_numpy()
     groups = subjects if getattr(plain, "adapt", False) else None
     first = plain.fit(array, y, subjects).predict_proba(array, groups)

