@@ -32,13 +32,10 @@ class _Spy(EEGTransformerClassifier):
 
 def _pipelines(ch_names):
     """Two pipelines that take Epochs as well as arrays, which cannot tell rate and names."""
-    steps = (
-        ChannelDropper(["T9", "T10", "Iz"], input_ch_names=ch_names),
-        BandPassFilter(None, 30.0, sfreq=160.0),
-    )
-    transformer = _Spy(
-        n_groups=1, max_epochs=5, early_stopping=True, sfreq=160.0, random_state=0
-    ).set_fit_request(groups="subjects")
+    dropper = ChannelDropper(["T9", "T10", "Iz"], input_ch_names=ch_names)
+    steps = dropper, BandPassFilter(None, 30.0, sfreq=160.0)
+    transformer = _Spy(n_groups=1, max_epochs=5, early_stopping=True, sfreq=160.0, random_state=0)
+    transformer.set_fit_request(groups="subjects")
     return {
         "transformer": make_pipeline(*steps, transformer),
         "CSP+LDA": make_pipeline(*steps, make_baseline("csp+lda")),

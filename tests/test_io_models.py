@@ -39,7 +39,6 @@ from skeegformer import (
     Resampler,
     load_eegmmi,
     load_model,
-    make_baseline,
     save_model,
 )
 from skeegformer.baselines import ToMicrovolts
@@ -122,18 +121,14 @@ def test_a_loaded_classifier_is_explained_fine_tuned_cloned_and_fitted(epochs, t
     X, y = epochs
     classifier = _tiny(mirror="auto").fit(X, y)
     loaded = _again(classifier, tmp_path)
-    explanations = [AttentionExplainer().explain(model, X, y) for model in (classifier, loaded)]
-    np.testing.assert_array_equal(explanations[0].values, explanations[1].values)
-    assert explanations[1].ch_names == X.ch_names
-    for model in (classifier, loaded):
-        model.fine_tune(X[:10], y[:10], n_steps=5)
-    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
-    assert len(loaded.history_) == len(classifier.history_)
-    again = clone(loaded).fit(X, y)
-    np.testing.assert_array_equal(
-        again.predict_proba(X), clone(classifier).fit(X, y).predict_proba(X)
-    )
-    np.testing.assert_array_equal(loaded.fit(X, y).predict_proba(X), again.predict_proba(X))
+    for use in (
+        lambda model: AttentionExplainer().explain(model, X, y).values,
+        lambda model: model.fine_tune(X[:10], y[:10], n_steps=5).predict_proba(X),
+        lambda model: len(model.history_),
+        lambda model: clone(model).fit(X, y).predict_proba(X),
+        lambda model: model.fit(X, y).predict_proba(X),
+    ):
+        np.testing.assert_array_equal(use(loaded), use(classifier))
 
 
 PIPELINES = {
@@ -188,24 +183,23 @@ def test_metadata_routing_is_kept(tmp_path):
     assert "_metadata_request" not in vars(_again(_tiny(), tmp_path))
 
 
+@pytest.mark.filterwarnings("ignore:.* is marked as bad")
 def test_a_real_info(tmp_path):
     """Positions as files have them, in single precision, and points of the head's shape."""
     info = mne.create_info(["Fz", "Cz", "Pz", "s1"], 100.0, ["eeg"] * 3 + ["seeg"])
     rng = np.random.default_rng(0)
     places = dict(zip(info["ch_names"], 0.1 * rng.standard_normal((4, 3)), strict=True))
-    shape = 0.1 * rng.standard_normal((20, 3))
     landmarks = {"nasion": [0, 0.1, 0], "lpa": [-0.08, 0, 0], "rpa": [0.08, 0, 0]}
-    info.set_montage(mne.channels.make_dig_montage(places, hsp=shape, **landmarks))
+    landmarks["hsp"] = 0.1 * rng.standard_normal((20, 3))
+    info.set_montage(mne.channels.make_dig_montage(places, **landmarks))
     info["bads"] = ["Cz"]
     X = mne.EpochsArray(1e-5 * rng.standard_normal((12, 4, 40)), info, verbose="ERROR")
     X.save(tmp_path / "x-epo.fif")
     for read in (X, mne.read_epochs(tmp_path / "x-epo.fif", verbose="ERROR")):
-        with pytest.warns(UserWarning, match="Cz is marked as bad"):
-            classifier = _tiny().fit(read, np.arange(12) % 2)
+        classifier = _tiny().fit(read, np.arange(12) % 2)
         found, expected = _again(classifier, tmp_path).info_, classifier.info_
-        assert mne.utils.object_diff(found["dig"], expected["dig"]) == ""
-        assert found["ch_names"] == expected["ch_names"]
-        assert found["bads"] == ["Cz"]
+        for name in ("dig", "ch_names", "bads"):
+            assert mne.utils.object_diff(found[name], expected[name]) == ""
         assert found.get_channel_types() == expected.get_channel_types()
         for name in ("loc", "coord_frame"):
             a, b = ([ch[name] for ch in info["chs"]] for info in (found, expected))
@@ -409,11 +403,10 @@ class _Subclass(EEGTransformerClassifier):
 
 
 def test_other_estimators_are_refused_by_name(tmp_path):
-    search = GridSearchCV(_tiny(), {"lr": [1e-3]}, cv=2)
-    search.fit(np.random.default_rng(0).standard_normal((8, 2, 20)), [0, 1] * 4)
+    search = GridSearchCV(LinearDiscriminantAnalysis(), {"tol": [1e-3]}, cv=2)
+    search.fit(np.random.default_rng(0).standard_normal((8, 2)), [0, 1] * 4)
     for model, message in (
         (make_pipeline(ToMicrovolts(), CSP()), r"CSP in the step 'csp' cannot be.*skops.*joblib"),
-        (make_baseline("chance"), "DummyClassifier in the step"),
         (MirroredClassifier(LinearDiscriminantAnalysis()), "LinearDiscriminantAnalysis cannot be"),
         (_Subclass(), "_Subclass cannot be saved"),
         (search, "GridSearchCV cannot be saved. Save its best_estimator_"),
