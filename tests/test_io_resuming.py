@@ -129,11 +129,3 @@ def test_state_of_another_training_is_refused(fit):
     for other in others:
         with pytest.raises(ValueError, match=message):
             fit(**other)
-
-
-def test_foreign_file_is_refused_and_left_as_it_was(fit, tmp_path):
-    path = tmp_path / NAME
-    path.write_bytes(b"nothing of ours")
-    with pytest.raises(ValueError, match=rf"{NAME} cannot be read.* name another"):
-        fit()
-    assert path.read_bytes() == b"nothing of ours"

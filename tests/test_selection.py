@@ -119,13 +119,12 @@ def test_finds_the_electrodes_above_the_sources_and_what_the_transformer_needs(r
 
 def test_searches_inside_a_pipeline_on_epochs(rhythms):
     X, y, subjects = rhythms
-    pipe = make_pipeline(ChannelSelector(LINEAR), LINEAR)
-    search = GridSearchCV(pipe, {"channelselector__n_channels": [1, 4]}, cv=GroupKFold(3))
+    pipe, cv = make_pipeline(ChannelSelector(LINEAR), LINEAR), GroupKFold(3)
+    search = GridSearchCV(pipe, {"channelselector__n_channels": [1, 4]}, cv=cv)
     search.fit(X, y, groups=subjects)
     assert search.best_params_ == {"channelselector__n_channels": 4}
     # By hand, with the training epochs alone.
-    train = next(GroupKFold(3).split(X, y, subjects))[0]
-    test = np.setdiff1d(np.arange(len(y)), train)
+    train, test = next(cv.split(X, y, subjects))
     selector = ChannelSelector(LINEAR, n_channels=4).fit(X[train], y[train])
     model = clone(LINEAR).fit(selector.transform(X[train]), y[train])
     by_hand = model.score(selector.transform(X[test]), y[test])

@@ -56,9 +56,8 @@ def event_id(task):
 
 def check_tasks(task):
     """Return the tasks that were asked for, once each."""
-    if not isinstance(task, str | Iterable):
-        task = [task]
-    names = [task] if isinstance(task, str) else list(task)
+    several = isinstance(task, Iterable) and not isinstance(task, str)
+    names = list(task) if several else [task]
     if names == ["all"]:
         names = list(TASKS)
     unknown = [name for name in names if not isinstance(name, str) or name not in TASKS]

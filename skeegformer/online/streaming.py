@@ -9,6 +9,7 @@ from skeegformer._validation import (
     VOLTS_TO_MICROVOLTS,
     check_positive,
     in_other_unit,
+    optional_positive,
     refuse_other_objects,
     validate_ch_names,
 )
@@ -114,8 +115,7 @@ class StreamPredictor:
         if unit not in _UNITS:
             raise ValueError(f"unit={unit!r} is not 'V', 'uV' or None.")
         check_positive("step", step)
-        if sfreq is not None:
-            check_positive("sfreq", sfreq)
+        optional_positive("sfreq", sfreq, "that of fit")
         steps, classifier, self._network = freeze(model, subject, "StreamPredictor")
         estimators = [*(step for _, step in steps), classifier]
         rates = [getattr(estimator, "sfreq_", None) for estimator in estimators]

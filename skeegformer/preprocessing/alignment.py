@@ -110,18 +110,7 @@ class EuclideanAlignment(SignalTransformer):
         return self
 
     def fit_transform(self, X, y=None, groups=None):
-        """Align each subject with its own epochs.
-
-        Parameters
-        ----------
-        X, y, groups : object
-            As in `fit`.
-
-        Returns
-        -------
-        mne.Epochs or ndarray
-            As in `transform`.
-        """
+        """Align each subject with its own epochs, as `fit` and `transform` do."""
         eeg = self._open(X, reset=True)
         self._learn(eeg, groups)
         return self._align(eeg, groups)
