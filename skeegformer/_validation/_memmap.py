@@ -68,9 +68,7 @@ class MappedEpochs:
         self, path, shape, *, unit="V", ch_names=None, sfreq=None, info=None, subjects=None
     ):
         if len(shape) != 3 or min(shape) < 1:
-            raise ValueError(
-                f"shape={shape!r} is not (n_epochs, n_chans, n_times), each at least 1."
-            )
+            raise ValueError(f"shape={shape!r} is not (n_epochs, n_chans, n_times) of at least 1.")
         n_epochs, n_chans, n_times = (int(n) for n in shape)
         self.path = Path(path).expanduser().absolute()
         self.shape, self._in_file = (n_epochs, n_chans, n_times), (n_epochs, n_times, n_chans)

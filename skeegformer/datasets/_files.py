@@ -11,15 +11,11 @@ _LAYOUT = Path("MNE-eegbci-data", "files", "eegmmidb", "1.0.0")
 
 def data_root(path=None):
     """Return the folder that holds, or shall hold, the data; None asks MNE's settings."""
-    if path is not None:
-        chosen, origin = path, "path"
-    else:
-        for origin in ("MNE_DATASETS_EEGBCI_PATH", "MNE_DATA"):
-            chosen = mne.get_config(origin)
-            if chosen:
-                break
-        else:
-            return Path("~/mne_data").expanduser()
+    settings = {name: mne.get_config(name) for name in ("MNE_DATASETS_EEGBCI_PATH", "MNE_DATA")}
+    given = {name: value for name, value in {"path": path, **settings}.items() if value}
+    if not given:
+        return Path("~/mne_data").expanduser()
+    origin, chosen = next(iter(given.items()))
     root = Path(chosen).expanduser().absolute()
     if not root.is_dir():
         raise FileNotFoundError(
