@@ -222,7 +222,7 @@ def test_interrupted_while_it_filters(export, tmp_path, monkeypatch):
 
     arguments = ["train", "--data", str(export), *QUICK, "--drop", "3"]
     with monkeypatch.context() as patch:
-        patch.setattr("skeegformer.write_memmap", interrupt)
+        patch.setattr("skeegformer.datasets.memmap.write_transformed", interrupt)
         assert main([*arguments, "--tensorboard", "--output", str(tmp_path), "--name", "a"]) == 130
     assert main(["train", "--resume", str(tmp_path / "a"), "--quiet"]) == 0
     assert _scalars(tmp_path / "a" / "tensorboard")

@@ -15,11 +15,13 @@ from skeegformer import (
     EEGTransformerClassifier,
     EuclideanAlignment,
     OriginalTransformerClassifier,
+    Resampler,
     load_memmap,
     make_baseline,
     write_memmap,
 )
 from skeegformer.datasets import MappedEpochs
+from skeegformer.datasets.memmap import write_transformed
 
 NAMES = ["C3", "C4", "F3", "F4", "O1", "O2"]
 QUICK = {"n_groups": 1, "n_heads": 4, "max_epochs": 2, "random_state": 0}
@@ -253,6 +255,16 @@ def test_other_training_takes_a_file(mapped, recording):
     ):
         found, expected = (fit(X).predict_proba(X) for X in (mapped, mapped.to_epochs()))
         np.testing.assert_array_equal(found, expected)
+
+
+def test_transformed_while_written(mapped, tmp_path):
+    pipe = make_pipeline(ChannelDropper(NAMES[4:]), BandPassFilter(4.0, 30.0), Resampler(100.0))
+    pipe.fit(mapped[:1])
+    X, _, _ = load_memmap(write_transformed(mapped, pipe, tmp_path))
+    assert (X.shape, X.sfreq, X.ch_names, X.unit) == ((120, 4, 200), 100.0, NAMES[:4], "uV")
+    np.testing.assert_array_equal(X.subjects, mapped.subjects)
+    expected = pipe.transform(mapped.to_epochs()).get_data()
+    np.testing.assert_array_equal(X.load(), (1e6 * expected).astype(np.float32))
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs /proc of Linux")

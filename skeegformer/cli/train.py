@@ -198,13 +198,13 @@ def _transformed(steps, X, copy):
     elif data.in_file(X):
         from sklearn.pipeline import Pipeline
 
-        from skeegformer import load_memmap, write_memmap
+        from skeegformer.datasets.memmap import load_memmap, write_transformed
 
         print(f"Filtering {count(len(X), 'epoch')} ...", flush=True)
         shutil.rmtree(copy, ignore_errors=True)
         try:
             steps = Pipeline(steps).fit(X[:1])
-            yield load_memmap(write_memmap(X, [""] * len(X), None, copy, transformer=steps))[0]
+            yield load_memmap(write_transformed(X, steps, copy))[0]
         finally:
             shutil.rmtree(copy, ignore_errors=True)
     else:
