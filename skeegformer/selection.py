@@ -44,10 +44,6 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
     estimator_ : estimator
         The fitted estimator.
 
-    See Also
-    --------
-    ChannelPicker : Keeps channels that are named.
-
     Notes
     -----
     The importances of an `EEGTransformerClassifier` tell where it looks: after a few epochs only,

@@ -81,10 +81,6 @@ class StreamPredictor:
     sklearn.exceptions.NotFittedError
         If it is not fitted.
 
-    See Also
-    --------
-    export_network : Writes the network as a file for other programs.
-
     Notes
     -----
     Filters, which in `fit` run forwards and backwards, run forwards alone here: a limit of the pass

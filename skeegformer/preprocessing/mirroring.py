@@ -54,10 +54,6 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     mirrored_classes_ : dict or None
         The label that each label becomes in a mirror image; None where nothing is mirrored.
 
-    See Also
-    --------
-    mirror_pairs : Which channels are exchanged.
-
     Notes
     -----
     In a Pipeline it takes the place of the classifier, after the alignment. A mirror image belongs

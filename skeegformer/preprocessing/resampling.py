@@ -19,10 +19,6 @@ class Resampler(SignalTransformer):
     input_sfreq : float or None, default=None
         Sampling rate of arrays in Hz. Epochs know theirs; one given here has to be the same.
 
-    See Also
-    --------
-    BandPassFilter : Filters the signal; resampling brings its own anti-alias filter.
-
     Notes
     -----
     Each epoch is resampled by itself, with a polyphase filter that also removes what would
