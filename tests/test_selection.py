@@ -160,16 +160,6 @@ def test_epochs_keep_other_channels_and_their_order():
     assert of_array.kept_ch_names_ is None
 
 
-def test_2d_input_is_one_channel_and_stays():
-    X, y = np.random.default_rng(0).standard_normal((20, 30)), np.arange(20) % 2
-    selector = ChannelSelector(small()).fit(X, y)
-    np.testing.assert_array_equal(selector.transform(X), X)
-    assert selector.n_channels_ == 1
-    assert len(selector.get_feature_names_out()) == 30
-    with pytest.raises(ValueError, match=r"coef_ of Log.*\(30,\), but X has 1 channel \(2-D X is"):
-        ChannelSelector(LogisticRegression()).fit(X, y)
-
-
 def test_equal_importances_keep_every_channel_and_negative_ones_are_less_than_none():
     X, y = np.zeros((4, 10, 5)), [0, 1, 0, 1]
     for importances in (np.full(10, 0.1), np.full(10, 1 / 3), np.full(10, -0.7)):
