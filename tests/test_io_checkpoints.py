@@ -281,7 +281,7 @@ def test_epochs_of_the_originals_shape_are_told_what_is_wrong_with_them(tmp_path
         (lambda s: s.pop("std"), "there is no 'std'"),
         (lambda s: s.update({"encoder.cls": torch.zeros(3)}), "Unexpected key.*encoder.cls"),
         (lambda s: s["outnet.0.bias"].fill_(torch.nan), "hold NaN"),
-        (lambda s: s.update({"class_weights": torch.ones(4)}), "class_weights 4 numbers"),
+        (lambda s: s.update({"class_weights": torch.ones(4)}), "class_weights are of 3, 3, 4"),
         (None, "do not tell num_channels, epoch_length"),
         *(({"conditions": odd}, "its conditions are") for odd in ("all", ["a", "a", "b"], ["a"])),
         ({"num_tokens": 2.5}, "n_time_tokens=2.5"),

@@ -134,11 +134,15 @@ def _convert(state, hyperparameters):
     n_chans = hyperparameters["num_channels"] - len(ignored)
     n_times = hyperparameters.get("used_data_length") or hyperparameters["epoch_length"]
     classes, order = np.unique(hyperparameters["conditions"], return_index=True)
-    class_weight = state.pop("class_weights", torch.ones(len(classes)))
-    if not 2 <= len(classes) == len(class_weight) == len(state[_LAST[0]]) == len(state[_LAST[1]]):
+    class_weight = state.pop("class_weights", None)
+    counts = [len(state[name]) for name in _LAST]
+    if class_weight is not None:
+        counts.append(len(class_weight))
+        class_weight = class_weight.float()[order]
+    if len(classes) < 2 or set(counts) != {len(classes)}:
         raise ValueError(
-            f"its conditions are {hyperparameters['conditions']!r}, but its last layer has "
-            f"{len(state[_LAST[0]])} outputs, and class_weights {len(class_weight)} numbers."
+            f"its conditions are {hyperparameters['conditions']!r}, but its last layer and its "
+            f"class_weights are of {', '.join(map(str, counts))}."
         )
     sizes = {ours: hyperparameters[theirs] for ours, theirs in _SIZES.items()}
     layers = {name.split(".")[2] for name in state if name.startswith("encoder.encoder_layers.")}
@@ -167,6 +171,6 @@ def _convert(state, hyperparameters):
     network, params = classifier._make_network()
     names = ("device", "batch_size", "lr", "max_epochs")
     options = {name: getattr(classifier, name) for name in names}
-    options |= {"class_weight": class_weight.float()[order], "stops_early": True}
+    options |= {"class_weight": class_weight, "stops_early": True}
     build_net(classifier, network, params, state, **options)
     return classifier
