@@ -45,37 +45,56 @@ def test_partners_by_name_are_the_partners_in_space(montage):
         )
 
 
-def _numbered(prefix, n):
-    return [f"{prefix}{i}" for i in range(1, n + 1)]
+@pytest.mark.parametrize(
+    "montage", ["GSN-HydroCel-128", "GSN-HydroCel-64_1.0", "EGI_256", "biosemi128", "biosemi256"]
+)
+def test_names_that_only_look_like_sides_do_not_tell(montage):
+    """E1 and E2, A1 and A2 are not on two sides of the head: positions decide."""
+    montage = mne.channels.make_standard_montage(montage)
+    positions = montage.get_positions()["ch_pos"]
+    info = mne.create_info(montage.ch_names, 100.0, "eeg").set_montage(montage)
+    with pytest.raises(ValueError, match=r"no partner on the other side by name"):
+        mirror_pairs(montage.ch_names)
+    pairs = mirror_pairs(info)
+    assert set(pairs) == set(pairs.values()) == set(montage.ch_names)
+    for name, partner in pairs.items():
+        assert np.linalg.norm(positions[name] * [-1, 1, 1] - positions[partner]) < 0.02
+    rng = np.random.default_rng(0)
+    X = mne.EpochsArray(1e-5 * rng.normal(size=(4, len(info.ch_names), 80)), info, verbose="ERROR")
+    mirrored = MirroredClassifier(DummyClassifier()).fit(X, ["left", "right"] * 2)
+    assert [info.ch_names[other] for other in mirrored.mirror_pairs_] == list(pairs.values())
 
 
 @pytest.mark.parametrize(
     "names, kind, montage",
     [
-        (_numbered("A", 10), "seeg", None),
+        ([f"A{i}" for i in range(1, 11)], "seeg", None),
         (["A1", "A2"], "seeg", None),
-        (_numbered("C", 12), "ecog", None),
-        (_numbered("C", 4), "eeg", None),
-        (_numbered("C", 12), "eeg", "biosemi128"),
-        (_numbered("C", 6), "eeg", "biosemi128"),
-        (_numbered("E", 32), "eeg", "GSN-HydroCel-128"),
+        ([f"C{i}" for i in range(1, 13)], "ecog", None),
+        ([f"C{i}" for i in range(1, 5)], "eeg", None),
+        ([f"C{i}" for i in range(1, 13)], "eeg", "biosemi128"),
+        ([f"C{i}" for i in range(1, 7)], "eeg", "biosemi128"),
+        ([f"E{i}" for i in range(1, 33)], "eeg", None),
         (["C3", "Cz", "C4", "T10"], "eeg", "standard_1020"),
     ],
 )
 def test_a_doubtful_guess_is_no_guess(names, kind, montage):
-    """Contacts in the head, grids, numbered caps, a channel without partner."""
+    """Contacts in the head, grids, regions of a BioSemi cap, a channel without partner."""
     info = mne.create_info(names, 80.0, kind)
     if montage:
         info.set_montage(montage, on_missing="ignore")
+    with pytest.raises(ValueError, match="partner|may as well be contacts of a grid"):
+        mirror_pairs(info)
     data = 1e-5 * np.random.default_rng(0).normal(size=(8, len(names), 80))
     X, y = mne.EpochsArray(data, info, verbose="ERROR"), np.tile(["left", "right"], 4)
     classifier = EEGTransformerClassifier(max_epochs=1, random_state=0)
     with pytest.warns(UserWarning, match="No epoch is mirrored"):
         classifier.fit(X, y)
     assert classifier.mirror_pairs_ is classifier.mirrored_classes_ is None
-    for asked in (classifier.set_params(mirror=SWAP), MirroredClassifier(DummyClassifier())):
-        with pytest.raises(ValueError, match="partner"):
-            asked.fit(X, y)
+    with pytest.raises(ValueError, match="partner|may as well be contacts of a grid"):
+        classifier.set_params(mirror=SWAP).fit(X, y)
+    with pytest.raises(ValueError, match="partner|may as well be contacts of a grid"):
+        MirroredClassifier(DummyClassifier()).fit(X, y)
 
 
 @pytest.mark.parametrize("form", ["{}", "EEG {}-Ref", "{}..", "EEG {}", "{}-LE", "EEG {}.."])
@@ -91,11 +110,14 @@ def test_what_recordings_put_around_names(form):
 def test_channels_without_partner(simulated):
     with pytest.raises(ValueError, match="C3, EEG 001 have no partner .* by name"):
         mirror_pairs(["C3", "Cz", "EEG 001"])
-    with pytest.raises(ValueError, match="C4 has no partner .* by name"):
-        mirror_pairs(simulated[0].copy().drop_channels(["C3"]).info)
-    swapped = simulated[0].copy().rename_channels({"C3": "C4", "C4": "C3"})
-    with pytest.raises(ValueError, match="are partners by name, but not by position: rename"):
-        mirror_pairs(swapped.info)
+    nowhere = mne.create_info(["C3", "Cz"], 100.0, "eeg")
+    with pytest.raises(ValueError, match="C3 has no partner .* positions are not known"):
+        mirror_pairs(nowhere)
+    one_short = mne.pick_info(
+        simulated[0].info, [i for i, name in enumerate(simulated[0].ch_names) if name != "C4"]
+    )
+    with pytest.raises(ValueError, match="C3 has no partner on the other side: neither by name"):
+        mirror_pairs(one_short)
     with pytest.raises(ValueError, match="occur twice: Cz"):
         mirror_pairs(["Cz", "Cz"])
 
@@ -238,3 +260,12 @@ def test_mirrored_epochs_help_across_subjects(recorded_subjects, report):
     )
     report(f"fists, aligned: CSP+LDA {plain:.3f}, mirrored {mirrored:.3f}")
     assert mirrored > plain + 0.02 > 0.55
+
+
+def test_partners_by_position_where_names_do_not_tell(simulated):
+    info = simulated[0].info
+    renamed = info.copy()
+    numbers = {name: f"E{200 + i}q" for i, name in enumerate(info["ch_names"])}
+    renamed.rename_channels(numbers)
+    expected = {numbers[a]: numbers[b] for a, b in mirror_pairs(info["ch_names"]).items()}
+    assert mirror_pairs(renamed) == expected

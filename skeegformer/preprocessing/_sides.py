@@ -16,9 +16,10 @@ _ELECTRODE = re.compile(
 )
 _MORE_ELECTRODES = {"t1", "t2", "cb1", "cb2", "o9", "o10"}  # in use, but not in MNE's montage
 _INTRACRANIAL = {"seeg", "ecog", "dbs"}
-# How far in metres an electrode may be from the mirror image of its partner, and how far one of one
-# side may lie on the other; places were perhaps measured on a head.
-_REACH, _ACROSS = 0.04, 0.015
+_REACH = 0.02  # how far in metres an electrode may be from the mirror image of its partner
+# The same for partners by name, whose places were perhaps measured on a head; and how far an
+# electrode of one side may lie on the other one.
+_REACH_BY_NAME, _ACROSS = 0.04, 0.015
 _SIDE = re.compile("left|right", re.IGNORECASE)
 _OTHER_SIDE = {"left": "right", "right": "left"}
 # A side that stands as a word of its own: left-fist, left_hand, LeftHand, but not cleft or bright.
@@ -30,14 +31,14 @@ _SIDE_AS_WORD = re.compile(
 def mirror_pairs(channels):
     """Find the partner of each channel on the other side of the head.
 
-    C3 and C4 are partners, Cz stays where it is: names of the 10-20, 10-10 and 10-05 systems tell
-    ("EEG C3-Ref" and "C3.." are read as C3), as long as positions, where they are known, do not
-    contradict. Electrodes of other caps have to get the names of those that they are nearest to.
+    C3 and C4 are partners, Cz stays where it is. Names tell if all of them belong to the 10-20,
+    10-10 and 10-05 systems ("EEG C3-Ref" and "C3.." are read as C3) and positions, where they are
+    known, do not contradict. Otherwise, as for the caps of EGI and BioSemi, positions tell.
 
     Parameters
     ----------
     channels : sequence of str or mne.Info
-        Channel names, or an Info with types and perhaps positions of the electrodes.
+        Channel names, or an Info with electrode positions that are used if names do not tell.
 
     Returns
     -------
@@ -47,8 +48,8 @@ def mirror_pairs(channels):
     Raises
     ------
     ValueError
-        If a channel has no partner or is inside the head, if positions contradict the names, or if
-        names could as well be those of a grid, such as C1 to C4 alone, without positions.
+        If a channel has no partner or is inside the head, or if names could as well be those of a
+        grid, such as C1 to C4 and nothing else, and positions are not known.
 
     Examples
     --------
@@ -68,24 +69,17 @@ def mirror_pairs(channels):
     if info is not None:
         located = zip(names, positions(info), has_position(info), strict=True)
         places = {name: place for name, place, is_known in located if is_known}
-    known = {name.lower() for name in electrode_montage().ch_names} | _MORE_ELECTRODES
-    electrodes = {}
-    for name in names:
-        match = _ELECTRODE.fullmatch(name)
-        parts = None if match is None else tuple(part.lower() for part in match.groups())
-        if parts is not None and "".join(parts) in known:
-            electrodes[parts] = name
-    pairs = {name: electrodes.get(_other_side(*parts)) for parts, name in electrodes.items()}
-    pairs = {name: pairs.get(name) for name in names}
-    alone = [name for name, partner in pairs.items() if partner is None]
-    if alone:
+    pairs, problem = _pairs_by_name(names, places)
+    if problem is None:
+        return pairs
+    unknown = [name for name in names if name not in places]
+    if unknown:
+        which = f"of {', '.join(unknown[:5])} " if places else ""
         raise ValueError(
-            f"{', '.join(alone)} {'has' if len(alone) == 1 else 'have'} no partner on the other "
-            "side by name, as C3 has C4 (Cz stays): drop what has no partner or is no EEG, or give "
-            "electrodes the names of the 10-10 system (epochs.rename_channels)."
+            f"{problem} (C3 and C4 are partners, Cz stays), and positions {which}are not known: "
+            "drop what has no partner or is no EEG, rename channels, or pass Epochs with a montage."
         )
-    _refuse_other_places(electrodes, pairs, places)
-    return pairs
+    return _pairs_by_position(names, np.array(list(places.values())))
 
 
 def mirror_classes(classes):
@@ -213,27 +207,35 @@ def is_own_image(order):
     return bool((order == np.arange(len(order))).all())
 
 
-def _refuse_other_places(electrodes, pairs, places):
-    """Refuse partners by name that positions contradict, or that are perhaps no electrodes."""
+def _pairs_by_name(names, places):
+    """Pair electrodes by name; what speaks against it, if anything, is the second value."""
+    known = {name.lower() for name in electrode_montage().ch_names} | _MORE_ELECTRODES
+    electrodes = {}
+    for name in names:
+        match = _ELECTRODE.fullmatch(name)
+        parts = None if match is None else tuple(part.lower() for part in match.groups())
+        if parts is not None and "".join(parts) in known:
+            electrodes[parts] = name
+    pairs = {name: electrodes.get(_other_side(*parts)) for parts, name in electrodes.items()}
+    pairs = {name: pairs.get(name) for name in names}
+    alone = [name for name, partner in pairs.items() if partner is None]
+    if alone:
+        have = "has" if len(alone) == 1 else "have"
+        return pairs, f"{', '.join(alone)} {have} no partner on the other side by name"
     regions, numbers, _ = zip(*electrodes, strict=True)
-    counted = {str(number) for number in range(1, len(pairs) + 1)}
+    counted = {str(number) for number in range(1, len(names) + 1)}
     # Rows of a grid and regions of a BioSemi cap are named like this, and not by sides.
-    is_counted = len(pairs) > 3 and len(set(regions)) == 1 and set(numbers) == counted
-    if is_counted and len(places) < len(pairs):
-        raise ValueError(
-            f"{', '.join(pairs)} may as well be contacts of a grid, without partners on the other "
-            "side: pass Epochs with a montage."
-        )
+    is_counted = len(names) > 3 and len(set(regions)) == 1 and set(numbers) == counted
+    if is_counted and len(places) < len(names):
+        return pairs, f"{', '.join(names)} may as well be contacts of a grid, without sides"
     for (_, number, _), name in electrodes.items():
         if name not in places or pairs[name] not in places:
             continue
         distance = np.linalg.norm(places[name] * [-1, 1, 1] - places[pairs[name]])
         side = 0 if number == "z" else -1 if int(number) % 2 else 1
-        if distance > _REACH or (side and side * places[name][0] < -_ACROSS):
-            raise ValueError(
-                f"{name} and {pairs[name]} are partners by name, but not by position: rename these "
-                "channels (epochs.rename_channels), or correct the montage."
-            )
+        if distance > _REACH_BY_NAME or (side and side * places[name][0] < -_ACROSS):
+            return pairs, f"{name} and {pairs[name]} are partners by name, but not by position"
+    return pairs, None
 
 
 def _other_side(region, number, half):
@@ -241,6 +243,23 @@ def _other_side(region, number, half):
     if number != "z":
         number = str(int(number) + 1 if int(number) % 2 else int(number) - 1)
     return region, number, half
+
+
+def _pairs_by_position(names, positions):
+    """Pair electrodes with those nearest to their mirror images."""
+    images = positions * [-1, 1, 1]
+    distances = np.linalg.norm(images[:, np.newaxis] - positions, axis=-1)
+    nearest = distances.argmin(axis=1)
+    every = np.arange(len(names))
+    found = (distances[every, nearest] <= _REACH) & (nearest[nearest] == every)
+    if not found.all():
+        alone = [name for name, is_found in zip(names, found, strict=True) if not is_found]
+        raise ValueError(
+            f"{', '.join(alone)} {'has' if len(alone) == 1 else 'have'} no partner on the other "
+            f"side: neither by name, nor an electrode within {100 * _REACH:g} cm of the mirror "
+            "image of the position; drop these channels."
+        )
+    return {name: names[other] for name, other in zip(names, nearest, strict=True)}
 
 
 def _exchange(match):
