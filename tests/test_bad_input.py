@@ -449,7 +449,7 @@ def holding_nan(attributes, arrays):
 
 UNLIKE = "channels, samples or classes are not those of its network"
 SIGNED = [
-    ("weights hold NaN", holding_nan),
+    ("weights are not all finite", holding_nan),
     (UNLIKE, lambda attributes, _: attributes.update(n_chans_=7)),
     (UNLIKE, lambda attributes, _: attributes.update(ch_names_=["C3"])),
     (UNLIKE, lambda attributes, _: attributes.update(n_times_=81)),

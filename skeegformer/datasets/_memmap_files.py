@@ -41,12 +41,8 @@ def write_files(folder, name, n_times, chunks, header, *, zscore=False, overwrit
     folder = Path(folder).expanduser()
     ending = f"eplen_{n_times}{'-norm' if zscore else ''}-{name}"
     finish_interrupted(folder)
-    earlier = _files_of(folder, ending)
-    if earlier and not overwrite:
-        raise FileExistsError(
-            f"{earlier[0]} is there already, an export of the same name and length; pass "
-            "overwrite=True to replace it, or another name."
-        )
+    if not overwrite:
+        _refuse_earlier(folder, ending)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
@@ -83,6 +79,8 @@ def write_files(folder, name, n_times, chunks, header, *, zscore=False, overwrit
                 "channels": _describe(channels),
             }
             _write_text(head, json.dumps(header, indent=1, allow_nan=False))
+            if not overwrite:  # somebody else may have written there meanwhile
+                _refuse_earlier(folder, ending)
             complete = files.rename(folder / f"{_COMPLETE}{stem}")
         _finish(complete)
     except OSError as error:
@@ -92,6 +90,15 @@ def write_files(folder, name, n_times, chunks, header, *, zscore=False, overwrit
             "Earlier files are as they were."
         ) from error
     return folder / raw.name
+
+
+def _refuse_earlier(folder, ending):
+    earlier = _files_of(folder, ending)
+    if earlier:
+        raise FileExistsError(
+            f"{earlier[0]} is there already, an export of the same name and length; pass "
+            "overwrite=True to replace it, or another name."
+        )
 
 
 def finish_interrupted(folder):

@@ -130,7 +130,7 @@ def _convert(state, hyperparameters):
     missing = [name for name in _NEEDED if name not in known]
     if missing:
         raise ValueError(f"its hyper_parameters do not tell {', '.join(missing)}.")
-    ignored = sorted(hyperparameters.get("ignore_channels") or [])
+    ignored = sorted({*(hyperparameters.get("ignore_channels") or [])})
     n_chans = hyperparameters["num_channels"] - len(ignored)
     n_times = hyperparameters.get("used_data_length") or hyperparameters["epoch_length"]
     classes, order = np.unique(hyperparameters["conditions"], return_index=True)

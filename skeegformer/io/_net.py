@@ -106,8 +106,8 @@ def build_net(classifier, network, params, state, *, device, batch_size, lr, **o
     except (RuntimeError, TypeError, MemoryError) as error:
         first = str(error).strip().splitlines()[-1].strip()
         raise ValueError(f"the network cannot be made as it was ({first})") from error
-    if any(values.isnan().any() for values in state.values()):
-        raise ValueError("its weights hold NaN")
+    if not all(values.isfinite().all() for values in state.values()):
+        raise ValueError("its weights are not all finite")
     net.module_.eval()
     net.history = History()
     classifier.net_ = net
