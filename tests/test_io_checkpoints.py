@@ -280,7 +280,7 @@ def test_epochs_of_the_originals_shape_are_told_what_is_wrong_with_them(tmp_path
         (lambda s: s.pop("norm.bias"), r"cannot be made as it was \(Missing key.* \"norm.bias\""),
         (lambda s: s.pop("std"), "there is no 'std'"),
         (lambda s: s.update({"encoder.cls": torch.zeros(3)}), "Unexpected key.*encoder.cls"),
-        (lambda s: s["outnet.0.bias"].fill_(torch.nan), "hold NaN"),
+        (lambda s: s["outnet.0.bias"].fill_(torch.nan), "not all finite"),
         (lambda s: s.update({"class_weights": torch.ones(4)}), "class_weights are of 3, 3, 4"),
         (None, "do not tell num_channels, epoch_length"),
         *(({"conditions": odd}, "its conditions are") for odd in ("all", ["a", "a", "b"], ["a"])),
