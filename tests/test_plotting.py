@@ -56,7 +56,7 @@ def test_the_bright_spot_is_where_the_value_is(explanation, name, side):
 
 def test_given_axes_and_limits(explanation):
     figure, axes = plt.subplots(1, 2)
-    display = explanation.plot_topomap(ax=axes, vlim=(0, 5), names=True)
+    display = explanation.plot_topomap(ax=axes, vlim=(0, 5), names=len(CH_NAMES))
     assert display.figure_ is figure
     assert display.images_[0].get_clim() == (0, 5)
     assert "Cz" in {text.get_text() for text in axes[0].texts}
@@ -73,7 +73,7 @@ def test_electrodes_without_a_place_neither_stop_nor_change_the_map(explanation)
     values = explanation.values.mean(axis=0)
     values[[CH_NAMES.index(name) for name in names]] = 1e6
     with pytest.warns(UserWarning, match="Not drawn"):
-        display = TopomapDisplay(values, info).plot(names=True)
+        display = TopomapDisplay(values, info).plot(names=len(CH_NAMES))
     said = "Not drawn: Fpz (no position), Cz (no position), T8 (in the place of T7)."
     assert display.caption_ == said
     assert display.caption_ in display.figure_.get_supxlabel().replace("\n", " ")
@@ -84,17 +84,6 @@ def test_electrodes_without_a_place_neither_stop_nor_change_the_map(explanation)
     assert display.images_[0].get_clim() == expected.images_[0].get_clim()
 
 
-def test_nearly_equal_values_are_not_stretched_over_all_colours_unless_it_is_said():
-    info = make_info()
-    values = 1.56 + 0.003 * np.random.default_rng(0).random((2, 23))
-    display = TopomapDisplay(values, info, differences=values[0] - values[1]).plot()
-    assert display.images_[0].get_clim() == (0, values.max())
-    assert "Differences are at most 0.2% of the largest value." in display.caption_
-    display = TopomapDisplay(values, info).plot(vlim="data")
-    assert display.images_[0].get_clim() == (values.min(), values.max())
-    assert "Colours do not start at 0" in display.caption_
-
-
 def electrodes(axes):
     """Return where the names of the channels are written: (n_chans, 2), in their order."""
     places = {text.get_text(): text.xy for text in axes.texts}
@@ -102,7 +91,7 @@ def electrodes(axes):
 
 
 def test_the_map_has_each_channels_value_at_its_electrode(explanation):
-    display = explanation.plot_topomap(names=True)
+    display = explanation.plot_topomap(names=len(CH_NAMES))
     for axes, values in zip(display.axes_, display.values, strict=True):
         (image,) = axes.images
         picture = np.asarray(image.get_array())
@@ -116,15 +105,13 @@ def test_a_difference_is_taken_before_scaling_and_drawn_around_zero(explanation)
     display = explanation.plot_topomap(difference=("right", "left"))
     means = explanation.class_means()
     raw = means["right"] - means["left"]
-    assert (display.titles, display.difference_titles) == (["right", "left"], ["right − left"])
-    np.testing.assert_allclose(display.differences[0], 100 * raw)
-    low, high = display.images_[2].get_clim()
+    assert display.titles == ["right − left"]
+    np.testing.assert_allclose(display.values, [100 * raw])
+    (image,) = display.images_
+    low, high = image.get_clim()
     assert high == -low == pytest.approx(100 * abs(raw).max())
-    # The maps of the conditions keep their own limits and colours.
-    assert display.images_[0].get_clim() == display.images_[1].get_clim()
-    np.testing.assert_allclose(display.images_[0].get_clim(), (0, display.values.max()))
-    assert [image.get_cmap().name for image in display.images_] == ["viridis", "viridis", "RdBu_r"]
-    assert display.difference_colorbar_.ax.get_ylabel() == "difference (% points)"
+    assert image.get_cmap().name == "RdBu_r"
+    assert display.colorbar_.ax.get_ylabel() == "difference (% points)"
 
 
 def test_signed_values_are_symmetric_around_zero_and_not_in_percent():
@@ -139,16 +126,18 @@ def test_signed_values_are_symmetric_around_zero_and_not_in_percent():
     assert display.colorbar_.ax.get_ylabel() == "log odds of the class"
 
 
-def test_a_grid_of_classes_by_parts():
+def test_parts_of_each_class_are_a_row():
     one = make_explanation(parts=("0.0-1.0 s", "1.0-2.0 s", "2.0-3.0 s"))
-    display = one.plot_topomap(by="class and part", difference=("left", "right"))
-    assert len(display.axes_) == 9
     left, right = (one.token_values[one.y == label].mean(axis=0) for label in ("left", "right"))
+    display = one.plot_topomap(by="class and part")
     np.testing.assert_allclose(display.values, 100 * np.concatenate([left.T, right.T]))
-    np.testing.assert_allclose(display.differences, 100 * (left - right).T)
-    assert [axes.get_title() for axes in display.axes_[:4]] == [*one.parts, ""]
-    rows = [axes.texts[0].get_text() for axes in display.axes_[::3]]
-    assert rows == ["left", "right", "left\n− right"]
+    assert [axes.get_title() for axes in display.axes_[2:4]] == [
+        "left\n2.0-3.0 s",
+        "right\n0.0-1.0 s",
+    ]
+    assert len({round(axes.get_position().y0, 2) for axes in display.axes_}) == 2
+    display = one.plot_topomap(by="class and part", difference=("left", "right"))
+    np.testing.assert_allclose(display.values, 100 * (left - right).T)
 
 
 def marked(axes):
@@ -160,16 +149,11 @@ def marked(axes):
 
 
 def test_the_mask_marks_its_electrodes(explanation):
-    one, mask = explanation, np.isin(CH_NAMES, ["C3", "O2"])
-    assert marked(one.plot_topomap(by=None, mask=mask, names=True).ax_) == ["C3", "O2"]
-    display = one.plot_topomap(difference=("left", "right"), mask=mask, names=True)
-    assert marked(display.axes_[2]) == ["C3", "O2"]
-    for axes in display.axes_[:2]:  # a test of the difference says nothing of the conditions
-        assert not [line for line in axes.lines if line.get_marker() == "o"]
-    display = one.plot_topomap(mask=np.stack([mask, ~mask]), names=True)
-    assert len(marked(display.axes_[1])) == len(CH_NAMES) - 2
-    with pytest.raises(ValueError, match=r"has to be boolean and of shape \(23,\) or \(2, 23\)"):
-        one.plot_topomap(mask=mask[:5])
+    mask = np.isin(CH_NAMES, ["C3", "O2"])
+    for axes in explanation.plot_topomap(mask=mask, names=len(CH_NAMES)).axes_:
+        assert marked(axes) == ["C3", "O2"]
+    with pytest.raises(ValueError, match=r"has to be boolean and of shape \(23,\)"):
+        explanation.plot_topomap(mask=mask[:5])
 
 
 def test_names_are_of_the_largest_channels_and_no_formulas(explanation, tmp_path):

@@ -96,7 +96,7 @@ print(test)
 # %%
 # Discs mark the channels of significant clusters, if there are any.
 
-explanation.plot_topomap(by="class", difference=("eyes-closed", "eyes-open"), mask=test.mask)
+explanation.plot_topomap(difference=("eyes-closed", "eyes-open"), mask=test.mask)
 
 # %%
 # Does the seed matter?

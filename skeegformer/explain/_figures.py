@@ -17,10 +17,10 @@ def plot_topomap(self, by="class", *, difference=None, **kwargs):
     Parameters
     ----------
     by : {"class", "subject", "part", "class and part", None}, default="class"
-        A map for each class, subject, temporal token or band ("part"); for
-        "class and part" a grid of classes by parts; for None one map of all epochs.
+        A map for each class, subject, or temporal token or band ("part"); for "class and part" a
+        row of parts for each class; for None one map of all epochs.
     difference : tuple of (object, object) or None, default=None
-        Two of them: only they are drawn, and the first minus the second.
+        Two classes or two of the others: only the first minus the second is drawn.
     **kwargs : dict
         See `TopomapDisplay.plot`: ``mask``, ``names``, ``vlim``, ``ax``, ...
 
@@ -35,18 +35,22 @@ def plot_topomap(self, by="class", *, difference=None, **kwargs):
         If what is needed is not known: positions, subjects, or the conditions of `difference`.
     """
     check_one_of("by", by, ("class", "subject", "part", "class and part", None))
+    signed, unit = METHODS[self.method].signed, _unit(self)
     if by == "class and part":
-        means, differences = (
-            {
-                (title, part): mean[:, k]
-                for title, mean in maps.items()
-                for k, part in enumerate(self.parts)
-            }
-            for maps in _means(self, self.token_values, "class", difference)
-        )
+        kwargs = {"n_columns": len(self.parts)} | kwargs
+        means = {
+            f"{title}\n{part}": mean[:, k]
+            for title, mean in _means(self, self.token_values, "class", difference).items()
+            for k, part in enumerate(self.parts)
+        }
     else:
-        means, differences = _means(self, self.values, by, difference)
-    return TopomapDisplay(**_maps(self, means, differences), info=self.info).plot(**kwargs)
+        means = _means(self, self.values, by, difference)
+    if difference is not None:
+        signed = True
+        unit = "difference (% points)" if _factor(self) == 100 else f"difference in {unit}"
+    maps = _factor(self) * np.array(list(means.values()))
+    display = TopomapDisplay(maps, self.info, list(means), unit=unit, signed=signed)
+    return display.plot(**kwargs)
 
 
 def plot_bars(self, *, n_top=20, ax=None):
@@ -118,7 +122,7 @@ def plot_connections(self, by="class", **kwargs):
             "This explanation has no connections between channels: make it by "
             "AttentionExplainer(connections=True)."
         )
-    means, _ = _means(self, self.connections, by)
+    means = _means(self, self.connections, by)
     maps = _factor(self) * np.array(list(means.values()))
     display = ConnectionDisplay(maps, self.info, list(means), unit=_unit(self))
     return display.plot(**kwargs)
@@ -161,22 +165,8 @@ def _unit(explanation):
     return f"{explanation.unit} (%)" if _factor(explanation) == 100 else explanation.unit
 
 
-def _maps(explanation, means, differences):
-    """Return what displays of maps take: arrays, titles and units."""
-    factor, unit = _factor(explanation), _unit(explanation)
-    return {
-        "values": factor * np.array(list(means.values())),
-        "titles": list(means),
-        "unit": unit,
-        "differences": factor * np.array(list(differences.values())) if differences else None,
-        "difference_titles": list(differences),
-        "difference_unit": "difference (% points)" if factor == 100 else f"difference in {unit}",
-        "signed": METHODS[explanation.method].signed,
-    }
-
-
 def _means(explanation, values, by, difference=None):
-    """Average values of shape (n_epochs, ...) by condition, and subtract two of them, by title.
+    """Average values of shape (n_epochs, ...) by condition, or subtract two of these, by title.
 
     Titles say of classes that they are predicted, where the true ones are not known.
     """
@@ -204,16 +194,14 @@ def _means(explanation, values, by, difference=None):
             form = "subject {}"
         elif explanation.y is None:
             form = "{} (predicted)"
-    differences = {}
-    if difference is not None:
-        pair = [difference] if isinstance(difference, str) else [str(one) for one in difference]
-        if len(pair) != 2 or not set(pair) <= set(means):
-            raise ValueError(
-                f"difference={difference!r} has to be a pair of what by={by!r} gives: "
-                f"{', '.join(means)}."
-            )
-        if pair[0] == pair[1]:
-            raise ValueError(f"difference={difference!r} compares {pair[0]!r} with itself.")
-        means = {name: means[name] for name in pair}
-        differences = {" − ".join(pair): means[pair[0]] - means[pair[1]]}
-    return {form.format(name): mean for name, mean in means.items()}, differences
+    if difference is None:
+        return {form.format(name): mean for name, mean in means.items()}
+    pair = [difference] if isinstance(difference, str) else [str(one) for one in difference]
+    if len(pair) != 2 or not set(pair) <= set(means):
+        raise ValueError(
+            f"difference={difference!r} has to be a pair of what by={by!r} gives: "
+            f"{', '.join(means)}."
+        )
+    if pair[0] == pair[1]:
+        raise ValueError(f"difference={difference!r} compares {pair[0]!r} with itself.")
+    return {" − ".join(pair): means[pair[0]] - means[pair[1]]}
