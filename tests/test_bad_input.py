@@ -826,7 +826,6 @@ SHELL = [
         "names .*whole-epo.fif more than once",
         ["train", "--data", "HALF", "whole-epo.fif", "whole-epo.fif"],
     ),
-    ("--data is empty; name a file", ["train", "--data", ""]),
     (r"write_memmap\(\*load_memmap\(", ["train", "--data", "BARE"]),
 ]
 

@@ -22,7 +22,7 @@ def _run(*arguments, cwd):
 
 
 def test_demo_on_simulated_data(tmp_path):
-    run = _run("demo", "--subjects", "1-4", "--folds", "2", cwd=tmp_path)
+    run = _run("demo", "--subjects", "1-4", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     for name in ("chance", "CSP+LDA", "EEGTransformer"):
         assert re.search(rf"^{re.escape(name)} +0\.\d{{3}}", run.stdout, re.MULTILINE)
@@ -45,23 +45,22 @@ def test_demo_on_simulated_data(tmp_path):
 
 def test_demo_on_recordings(recorded_subjects, tmp_path, capsys):
     output = tmp_path / "eyes"
-    arguments = ["demo", "--dataset", "eegmmi", "--subjects", "1,2", "--folds", "2"]
+    arguments = ["demo", "--dataset", "eegmmi", "--subjects", "1-4"]
     assert main([*arguments, "--output", str(output)]) == 0
-    assert "EEGMMI baseline-eyes: 120 epochs of 2 subjects" in capsys.readouterr().out
+    assert "eegmmi: 240 epochs of 4 subjects" in capsys.readouterr().out
     assert (output / "topomap.png").exists()
 
 
 def test_nothing_is_overwritten_unasked(tmp_path, capsys):
     (tmp_path / "scores.csv").write_text("mine")
     assert main(["demo", "--output", str(tmp_path)]) == 2
-    assert "scores.csv or topomap.png already; pass --overwrite" in capsys.readouterr().err
+    assert "scores.csv or topomap.png already; name another folder" in capsys.readouterr().err
     assert (tmp_path / "scores.csv").read_text() == "mine"
 
 
 WRONG = [
     ("demo --output file", "file is a file; name a folder"),
-    ("demo --subjects 1-3", "--folds 4 needs .* as many subjects; --subjects names 3"),
-    ("demo --task fist-imagination", "belongs to --dataset eegmmi"),
+    ("demo --subjects 1-3", "--subjects names 3, and the demo needs at least 4"),
     ("demo --dataset eegmmi", "nowhere"),
     ("", "required: COMMAND"),
     ("download --task sleep", "Unknown task 'sleep'; the tasks are baseline-eyes"),

@@ -89,7 +89,7 @@ def trained(export, tmp_path_factory):
     """Train once; gives the run and what was printed."""
     output = tmp_path_factory.mktemp("runs")
     command = [sys.executable, "-m", "skeegformer", "train", "--data", export]
-    command += [*QUICK, "--output", output, "--name", "mine", "--tensorboard", "--drop", "3"]
+    command += [*QUICK, "--output", output, "--name", "mine", "--drop", "3"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return output / "mine", done.stdout
@@ -102,7 +102,7 @@ def test_a_run_keeps_everything(trained, export):
     assert re.search(r"validation: mean balanced accuracy of 1 subject \d\.\d{3}\n", shown)
     assert {path.name for path in run.iterdir()} == {
         "config.yaml", "split.csv", "model.safetensors", "history.csv", "scores.csv",
-        "curves.png", "confusion.png", "tensorboard",
+        "curves.png", "confusion.png",
     }  # fmt: skip
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert (config["options"]["n_heads"], config["options"]["drop"]) == (4, [3])
@@ -140,27 +140,6 @@ def test_labels_that_are_numbers_stay_numbers(simulated, tmp_path):
     assert model.mirrored_classes_ == {1: 2, 2: 1}
 
 
-def _scalars(folder):
-    """Values of all files by step: of two files of one second, TensorBoard would read one."""
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    found = {}
-    for path in folder.rglob("events.*"):
-        events = accumulator.EventAccumulator(str(path)).Reload()
-        for tag in events.Tags()["scalars"]:
-            found.setdefault(tag, {}).update({e.step: e.value for e in events.Scalars(tag)})
-    return {tag: [values[step] for step in sorted(values)] for tag, values in found.items()}
-
-
-def test_tensorboard_has_the_history(trained):
-    logged = _scalars(trained[0] / "tensorboard")
-    history = pd.read_csv(trained[0] / "history.csv")
-    names = {"train_loss": "Loss/", "valid_loss": "Loss/", "train_acc": "Accuracy/"}
-    names |= {"valid_acc": "Accuracy/", "lr": ""}
-    assert set(logged) == {kind + name for name, kind in names.items()}
-    for name, kind in names.items():
-        np.testing.assert_allclose(logged[kind + name], history[name], rtol=1e-5)
-
-
 def test_equal_options_give_equal_models_and_never_one_folder(trained, export, capsys):
     run, _ = trained
     arguments = ["train", "--config", str(run / "config.yaml"), "--output", str(run.parent)]
@@ -169,13 +148,12 @@ def test_equal_options_give_equal_models_and_never_one_folder(trained, export, c
     for name in ("history.csv", "scores.csv"):
         tables = [pd.read_csv(folder / name) for folder in (run, again)]
         pd.testing.assert_frame_equal(*(t.drop(columns="dur", errors="ignore") for t in tables))
-    assert not (again / "tensorboard").exists()
 
 
 def test_killed_and_resumed(export, tmp_path, capsys):
     arguments = ["train", "--data", str(export), *QUICK, "--seed", "3"]
     arguments += ["--max-epochs", "40", "--patience", "40", "--output", str(tmp_path)]
-    arguments += ["--l-freq", "4", "--tensorboard"]
+    arguments += ["--l-freq", "4"]
     process = subprocess.Popen(
         [sys.executable, "-m", "skeegformer", *arguments, "--name", "killed"],
         stdout=subprocess.PIPE,
@@ -206,7 +184,6 @@ def test_killed_and_resumed(export, tmp_path, capsys):
         np.testing.assert_array_equal(value.numpy(), states[1][name].numpy())
     tables = [pd.read_csv(run / "history.csv").drop(columns="dur") for run in (killed, whole)]
     pd.testing.assert_frame_equal(*tables)
-    assert _scalars(killed / "tensorboard") == _scalars(whole / "tensorboard")
     assert sorted(p.name for p in killed.iterdir()) == sorted(p.name for p in whole.iterdir())
     assert not list(tmp_path.rglob("raw-*.dat"))
     capsys.readouterr()
@@ -223,9 +200,9 @@ def test_interrupted_while_it_filters(export, tmp_path, monkeypatch):
     arguments = ["train", "--data", str(export), *QUICK, "--drop", "3"]
     with monkeypatch.context() as patch:
         patch.setattr("skeegformer.write_memmap", interrupt)
-        assert main([*arguments, "--tensorboard", "--output", str(tmp_path), "--name", "a"]) == 130
+        assert main([*arguments, "--output", str(tmp_path), "--name", "a"]) == 130
     assert main(["train", "--resume", str(tmp_path / "a"), "--quiet"]) == 0
-    assert _scalars(tmp_path / "a" / "tensorboard")
+    assert len(pd.read_csv(tmp_path / "a" / "history.csv")) == 3
 
 
 def test_a_state_from_a_stranger_cannot_say_what_is_written(export, tmp_path, monkeypatch):

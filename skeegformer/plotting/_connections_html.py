@@ -38,7 +38,7 @@ def connections_figure(heads, places, names, titles, *, title, caption, label, d
     colours, (low, high) = colours
     bar = {"title": {"text": _plain(label), "side": "right"}, "len": 0.7, "thickness": 14}
     figure.update_scenes(
-        **dict.fromkeys(("xaxis", "yaxis", "zaxis"), {"visible": False}),
+        **{axis: {"visible": False} for axis in ("xaxis", "yaxis", "zaxis")},
         aspectmode="data",
         camera={"eye": {"x": 0, "y": -0.5, "z": 1.6}, "projection": {"type": "orthographic"}},
     )
