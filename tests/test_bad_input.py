@@ -635,8 +635,8 @@ ANALYSES = [
         "occlusion", replacement="interpolate").explain(
         make(mirror=None).fit(inside := s.X.copy().set_channel_types(dict.fromkeys(NAMES, "seeg")),
                               s.y), inside, s.y)),
-    ("need.* electrode positions", lambda s: channel_permutation_importance(
-        s.of_arrays, s.A, s.y, neighbors=True)),
+    ("need.* electrode positions", lambda s: AttentionExplainer(
+        "occlusion", neighbors=True).explain(s.of_arrays, s.A, s.y)),
     ("n_repeats=0", permute(n_repeats=0)),
     ("label='up' is not one of", lambda s: s.explanation.select(label="up")),
     ("subject=99 is not one of 1, 2, 3, 4", lambda s: s.explanation.select(subject=99)),

@@ -91,7 +91,7 @@ def test_permuting_within_subjects():
 
 
 def test_permutation_of_a_baseline_on_epochs_finds_the_sources(simulated):
-    """Neighbours of a source hide it; an eye channel that comes first is no part of X."""
+    """An eye channel that comes first is no part of X."""
     X, y, metadata, _ = simulated
     info = mne.create_info(["EOG"], X.info["sfreq"], "eog")
     noise = np.random.default_rng(0).normal(0, 1e-4, size=(len(X), 1, len(X.times)))
@@ -100,13 +100,11 @@ def test_permutation_of_a_baseline_on_epochs_finds_the_sources(simulated):
     baseline = make_baseline("csp+lda").fit(X, y)
     before = X.get_data().copy()
     options = {"groups": metadata["subject"], "random_state": 0}
-    result = channel_permutation_importance(baseline, X, y, neighbors=True, **options)
+    result = channel_permutation_importance(baseline, X, y, **options)
     np.testing.assert_array_equal(X.get_data(), before)
     assert result.names == X.ch_names[1:]
-    around = dict(zip(result.names, result.importances_mean, strict=True))
-    assert min(around["C3"], around["C4"]) > around["Oz"] + 0.02
-    single = channel_permutation_importance(baseline, X[:30], y[:30], n_repeats=1)
-    assert single.names == X.ch_names[1:]
+    found = dict(zip(result.names, result.importances_mean, strict=True))
+    assert min(found["C3"], found["C4"]) > found["Oz"] + 0.2
     with pytest.raises(ValueError, match="X has shape"):
         channel_permutation_importance(baseline, X.get_data()[0], y)
 

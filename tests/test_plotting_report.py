@@ -8,7 +8,6 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import mne
 import numpy as np
-import pandas as pd
 import pytest
 from explanation_factory import Page, make_curves, make_explanation
 from PIL import Image
@@ -84,16 +83,10 @@ def test_scores_and_channels(explanation):
     assert "There is no map. A head needs" in found["Values by class"]
 
 
-def test_scores_without_labels_and_handed_in(explanation):
-    scores = pd.DataFrame({"fold": [1, 2], "<b>score</b>": [0.5, 0.75]})
-    unknown = replace(explanation, y=None, subjects=None)
-    found = contents(unknown.to_report(scores=scores))
+def test_scores_without_labels(explanation):
+    found = contents(replace(explanation, y=None, subjects=None).to_report())
     assert "pass y to explain" in found["Scores on the explained epochs"]
     assert "Confusion matrix" not in found
-    assert "&lt;b&gt;score&lt;/b&gt;" in found["Scores handed in"]
-    assert table(found["Scores handed in"]) == [["1", "0.500"], ["2", "0.750"]]
-    with pytest.raises(TypeError, match="scores is a list"):
-        explanation.to_report(scores=[0.5])
 
 
 def test_the_file_is_safe_and_loads_nothing(explanation, tmp_path):

@@ -16,7 +16,6 @@ from skeegformer.cli._model import make_classifier, make_steps
 from skeegformer.cli._train_options import (
     FLAGS,
     OPTIONS,
-    ORIGINAL,
     PRESETS,
     check_options,
     read_options,
@@ -91,9 +90,6 @@ def _begin(args, given):
         )
     classifier = make_classifier(options, preset, not args.quiet, set(y.tolist()))
     held_out = classifier.held_out(y, metadata["subject"].to_numpy())
-    theirs = {flag for option in OPTIONS.values() for flag in option.flags[1:]}
-    if preset == "default" and theirs.intersection(word.split("=")[0] for word in args.words):
-        print(f"To train as eeg-transformer does, without filters, add --preset {ORIGINAL}.")
     data.tell(X, y, metadata)
     after_data = "-".join(options["task"] or [Path(options["data"][0]).stem.removeprefix("raw-")])
     run = folder.create_run(args.output, args.name or after_data or "run")
@@ -179,10 +175,7 @@ def _train(run, X, y, metadata, steps, classifier, held_out):
 
 @contextmanager
 def _transformed(steps, X, copy):
-    """Fit the steps and apply them; epochs in a file are transformed in parts, into a copy.
-
-    The copy has one place in the run, so that what a killed training left is replaced.
-    """
+    """Fit the steps and apply them; epochs in a file are transformed in parts, into a copy."""
     if not steps:
         yield X
     elif data.in_file(X):

@@ -166,10 +166,7 @@ def _unit(explanation):
 
 
 def _means(explanation, values, by, difference=None):
-    """Average values of shape (n_epochs, ...) by condition, or subtract two of these, by title.
-
-    Titles say of classes that they are predicted, where the true ones are not known.
-    """
+    """Average values of shape (n_epochs, ...) by condition, or subtract two of these, by title."""
     form = "{}"
     if by is None:
         title = f"all {len(values)} epochs"

@@ -26,10 +26,8 @@ def explain_integrated_gradients(network, data, codes, means):
 def source_contributions(network, data, codes, means=None, *, batch_size=BATCH_SIZE):
     """Divide the log odds of a class among the channels of an `EEGTransformer`.
 
-    The way of the tokens is from usual log powers, and from flat signals, to those of the epoch.
-    What a token contributes is divided among the channels as they add to the source. Returns
-    attributions of shape (n_epochs, n_chans), and for each epoch what is missing from their sum,
-    relative to the difference of the log odds, or to 0.05 where that is smaller.
+    The way is from usual log powers, and from flat signals, to the tokens of the epoch. Also
+    returns what their sum lacks, relative to the difference of the log odds (of 0.05 or more).
     """
     found, errors = [], []
     network.eval()
@@ -73,9 +71,7 @@ def _mean_gradient(forward, start, stop, codes, n_steps):
 def integrated_gradients(network, data, codes):
     """Integrate from the average training epoch to each epoch, for an `OriginalTransformer`.
 
-    Sample by sample. Gauss-Legendre quadrature takes 16 steps, and twice as many (at most 512)
-    until the error of completeness is small. Returns attributions of shape (n_epochs, n_chans,
-    n_time_tokens), and the errors that are left, as `source_contributions` has them.
+    Returns attributions of shape (n_epochs, n_chans, n_time_tokens), and errors as above.
     """
     network.eval()
     both = batches(network, data, codes, batch_size=32)

@@ -81,11 +81,7 @@ def explain_gradient_rollout(network, data, codes, means, connections):
 
 
 def signed_gradient_rollout(network, data, codes, means=None, *, batch_size=BATCH_SIZE):
-    """Compute the non-negative relevance of channels through signed attention.
-
-    Chefer, Gur and Wolf (2021) with a layer of signed attention: the mean over heads of what is
-    positive in the product of a channel's attention weights and their gradient.
-    """
+    """Average the positive part of attention times gradient over heads, channel by channel."""
     rows = []
     network.eval()
     for x, code, known in batches(network, data, codes, means, batch_size=batch_size):

@@ -30,10 +30,7 @@ PER_EPOCH = ("token_values", "probabilities", "y", "targets", "subjects", "conne
 
 @dataclass(frozen=True)
 class Source:
-    """Copies of classifier and explainer, epochs as the network gets them, and their centring.
-
-    `tmin` is the time of their first sample in seconds.
-    """
+    """Copies of classifier and explainer, epochs as the network gets them, and their centring."""
 
     classifier: Any
     explainer: Any

@@ -8,11 +8,7 @@ _N_POINTS = 16  # of an arc
 
 
 def connections_figure(heads, places, names, titles, *, title, caption, label, directed, colours):
-    """Make the figure.
-
-    `heads` has for each head its connections (query, key, strength), `places` the electrodes on a
-    sphere of radius 1, `colours` those of strengths, and their limits.
-    """
+    """Make the figure, of connections (query, key, strength) of each head."""
     try:
         import plotly.graph_objects as go
         from plotly.subplots import make_subplots

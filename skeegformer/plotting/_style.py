@@ -40,10 +40,7 @@ def check_finite(name, values):
 
 
 def colour_scale(values, *, signed, vlim=None):
-    """Choose a colour map and its limits, which are never equal; white is 0 for signed values.
-
-    Others start at 0, or small differences would be stretched over all colours.
-    """
+    """Choose a colour map, and limits that include 0 (as white where values have signs)."""
     cmap = DIVERGING if signed else SEQUENTIAL
     if vlim is not None:
         if np.shape(vlim) != (2,) or not vlim[0] < vlim[1]:
