@@ -429,26 +429,47 @@ def test_files_of_options(tmp_path):
         ("--task fist-motion --stages 3", "--stages belongs to an export"),
         ("--task fist-motion --window 0", "--window 0.0 is no length"),
         ("--data a.dat b.dat", "--data names 2 files; take one export"),
+        ("--data bare-a.dat", "write_memmap(*load_memmap("),
+        ("--data half-epo.fif", "half-epo.fif cannot be read as Epochs"),
+        ("--data a-epo.fif a-epo.fif", "a-epo.fif more than once"),
+        ("EXPORT --output EXPORT", "is a file; name a folder"),
         ("EXPORT --conditions a", "There are only epochs of 'a'"),
+        ("EXPORT --conditions up", "no condition 'up'"),
         ("EXPORT --n-heads 0", "--n-heads 0 has to be a whole number"),
+        ("EXPORT --max-epochs x", "'x' is no whole number"),
         ("EXPORT --mirror left", "--mirror left is none of auto"),
         ("EXPORT --drop 9", "--drop 9: there is no such channel; they are, from 0 to 3, C3, Cz"),
         ("EXPORT --num-tokens 2", "--n-time-tokens is an option of --preset eeg-transformer"),
         ("EXPORT --subjects 2", "holds out whole subjects, but there is only one; pass 0"),
         ("EXPORT --name a/b", "'a/b' is no name of a folder"),
+        ("--resume nowhere", "There is no run"),
         ("--resume .", "is no run of skeegformer train"),
         ("--resume . --lr 1", "leave out --lr"),
+        ("yaml: - a", "has to hold lines"),
+        ("yaml: a: [", "cannot be read as YAML"),
+        ("yaml: data: !!python/object/apply:os.system [x]", "cannot be read as YAML"),
+        ("yaml: max_epoch: 3", "is no option; there are data"),
+        ("yaml: adapt: 'no'", "adapt is 'no'; write true or false"),
+        ("yaml: max_epochs: {a: 1}", "is no whole number"),
+        ("yaml: subjects: abc", "'abc' is not a list"),
     ],
 )
 def test_wrong_input_is_a_sentence(arguments, message, export, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    arguments = arguments.replace("EXPORT", f"--data {export}")
-    assert main(["train", *arguments.split()]) == 2
-    shown = capsys.readouterr()
-    assert message in shown.err
-    assert "Traceback" not in shown.err
-    assert shown.err.count("\n") <= 2
-    assert not list((tmp_path / "runs").glob("*"))
+    Path("bare-a.dat").touch()  # as eeg-transformer writes it
+    Path("half-epo.fif").write_bytes(b"half")
+    Path("o.yaml").write_text(arguments.removeprefix("yaml: "))
+    words = "--config o.yaml" if arguments.startswith("yaml") else arguments
+    words = words.replace("output EXPORT", f"output {export}").replace("EXPORT", f"--data {export}")
+    try:
+        code = main(["train", *words.split()])
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert "Traceback" not in shown
+    assert not list(tmp_path.glob("runs/*"))
 
 
 def test_changed_data_are_noticed(trained, export, tmp_path, capsys):
