@@ -315,19 +315,3 @@ def test_explanations_of_several_folds_are_joined(fitted, simulated, explanation
     assert joined.settings["n_models"] == 1
     with pytest.raises(ValueError, match="differ in method"):
         concatenate_explanations([parts[0], replace(parts[1], method="occlusion")])
-
-
-def test_attention_goes_to_the_channels_that_carry_the_class():
-    """Independent channels, all equally loud; one of them has the rhythm of the class."""
-    rng = np.random.default_rng(0)
-    y = np.tile([0, 1], 150)
-    X = rng.normal(size=(300, 8, 160))
-    phase = rng.uniform(0, 2 * np.pi, (300, 1))
-    X[:, 5] += 2 * y[:, None] * np.sin(2 * np.pi * 10 * np.arange(160) / 160 + phase)
-    X /= X.std(axis=2, keepdims=True)
-    classifier = EEGTransformerClassifier(sfreq=160.0, random_state=0)
-    classifier.fit(X[:200], y[:200])
-    assert classifier.score(X[200:], y[200:]) > 0.95
-    explanation = AttentionExplainer().explain(classifier, X[200:])
-    assert explanation.feature_importances_.argmax() == 5
-    assert explanation.feature_importances_[5] > 2 / 8

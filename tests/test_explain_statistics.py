@@ -367,11 +367,3 @@ def test_models_that_were_trained_on_each_others_test_subjects_are_refused(info)
     group = np.concatenate([group[explanation.subjects % 3 == k] for k in range(3)])
     joined.compare("patient", "control", by=group, n_permutations=50)  # not what they learnt
     replace(joined, method="rollout").compare("left", "right", n_permutations=50)
-
-
-def test_a_subject_counts_once_however_many_epochs_it_has():
-    values = np.repeat([[0.0], [1.0]], [97, 3], axis=0)
-    subjects = np.repeat(["many", "one", "two", "three"], [97, 1, 1, 1])
-    explanation = make_explanation(values, None, subjects)
-    intervals = explanation.confidence_intervals(by=None, random_state=0)
-    assert intervals["mean"].to_dict() == {"channel 0": 0.75}

@@ -8,10 +8,9 @@ import matplotlib.pyplot as plt
 import mne
 import numpy as np
 import pytest
-from explanation_factory import Page, make_explanation, make_info
+from explanation_factory import Page, make_explanation
 from matplotlib.patches import FancyArrowPatch
 
-from skeegformer.datasets._channels import CH_NAMES
 from skeegformer.plotting import ConnectionDisplay
 from skeegformer.plotting._electrodes import head_layout
 
@@ -103,27 +102,6 @@ def test_top_axes_and_positions(info, matrices):
     np.testing.assert_allclose(display.strengths_, rest.strengths_)
 
 
-@pytest.mark.parametrize("style", ["default", "dark_background"])
-def test_names_of_many_channels_can_be_read(style):
-    """They do not overlap, and differ from the background; names are no formulas."""
-    info = make_info(CH_NAMES)
-    mne.rename_channels(info, {"C3": "$C$", "C4": "$_"})
-    matrix = np.random.default_rng(0).random((64, 64))
-    with plt.style.context(style):
-        display = ConnectionDisplay(matrix, info, ["$a_$"]).plot(top=300)
-        display.figure_.canvas.draw()
-        background = display.figure_.get_facecolor()[:3]
-        texts = display.ax_.texts
-    assert len(texts) == 64
-    boxes = [text.get_window_extent() for text in texts]
-    assert min(box.height for box in boxes) > 7
-    overlaps = [a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k]]
-    assert not any(overlaps)
-    for text in texts:
-        colour = plt.matplotlib.colors.to_rgb(text.get_color())
-        assert abs(np.mean(colour) - np.mean(background)) > 0.8
-
-
 def test_explanations_are_averaged_by_class():
     explanation = make_explanation()
     display = explanation.plot_connections(top=5)
@@ -187,15 +165,3 @@ def test_names_cannot_become_markup(info, matrices):
     shown = [note["text"] for note in layout["annotations"][:2]] + [layout["title"]["text"]]
     shown += next(trace["text"] for trace in traces if trace.get("mode") == "markers+text")
     assert not [text for text in shown if re.search(r"<\w|</|&amp;", text)]
-
-
-def test_writing(info, matrices, tmp_path):
-    display = ConnectionDisplay(matrices, info)
-    path = tmp_path / "page.html"
-    path.write_text("mine")
-    with pytest.raises(FileExistsError, match="overwrite=True"):
-        display.to_html(path)
-    assert path.read_text() == "mine"
-    display.to_html(path, overwrite=True)
-    assert "Plotly.newPlot" in path.read_text(encoding="utf-8")
-    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]

@@ -106,18 +106,6 @@ def test_the_file_is_safe_and_loads_nothing(explanation, tmp_path):
     assert [one for one in Page(page).addresses if not one.startswith("data:")] == []
 
 
-def test_an_existing_file_is_kept(explanation, tmp_path):
-    path = tmp_path / "report.html"
-    path.write_text("mine")
-    with pytest.raises(FileExistsError, match="pass overwrite=True"):
-        explanation.to_report(path)
-    assert path.read_text() == "mine"
-    explanation.to_report(path, overwrite=True)
-    assert "Explanation by attention rollout" in path.read_text(encoding="utf-8")
-    with pytest.raises(ValueError, match=r"does not end in \.html"):
-        explanation.to_report(tmp_path / "report.pdf")
-
-
 def test_the_classifier_and_its_settings(simulated):
     X, y = (one[:20] for one in simulated[:2])
     classifier = EEGTransformerClassifier(n_heads=4, max_epochs=1, random_state=3).fit(X, y)
