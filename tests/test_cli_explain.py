@@ -19,6 +19,7 @@ from skeegformer.cli import main
 
 QUICK = ["--n-heads", "4", "--max-epochs", "2", "--quiet", "--validation-fraction", "0.3"]
 ORIGINAL = ["--preset", "eeg-transformer", "--embed-dim", "8", "--n-layers", "2"]
+ORIGINAL += ["--standardize", "True"]
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +29,8 @@ def runs(tmp_path_factory):
     X, y, metadata, _ = make_simulated_eeg(4, 10, random_state=0)
     X = X.pick(["F3", "F4", "C3", "Cz", "C4", "P3", "P4", "Oz"])
     path = write_memmap(X, y, metadata, folder, "simulated")
-    for name, options in (
-        ("run-0", ["--seed", "0", "--mirror", "none"]),
-        ("run-1", ["--seed", "1"]),
-        ("original", ORIGINAL),
-    ):
+    runs = {"run-0": ["--mirror", "none"], "run-1": ["--seed", "1"], "original": ORIGINAL}
+    for name, options in runs.items():
         arguments = ["train", "--data", str(path), *QUICK, "--drop", "Cz", *options]
         assert main([*arguments, "--output", str(folder), "--name", name]) == 0
     return folder, path

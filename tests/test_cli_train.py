@@ -22,7 +22,7 @@ from skeegformer import (
     load_model,
     write_memmap,
 )
-from skeegformer.cli import main
+from skeegformer.cli import explain, main
 from skeegformer.cli._model import make_classifier, make_steps
 from skeegformer.cli._train_options import (
     FLAGS,
@@ -35,8 +35,10 @@ from skeegformer.cli._train_options import (
 )
 from skeegformer.cli._training_data import describe, load_data
 from skeegformer.cli._training_log import TrainingLog
+from skeegformer.explain import METHODS
 from skeegformer.io._encoding import Decoder, Encoder
 from skeegformer.io._format import read_file, write_file
+from skeegformer.nn.original import SHUFFLES
 
 # The options of the original's train.py: another value, its default before 7 November 2022, and
 # since then where it is another. None stands for no default, or for one that is not a parameter.
@@ -301,27 +303,6 @@ def test_every_option_of_network_and_training_reaches_the_classifier():
         assert make_classifier(resolve(_parse("--mirror", words), {}, "default")).mirror == value
 
 
-def test_options_know_their_network():
-    ours, theirs = (
-        set(kind().get_params())
-        for kind in (EEGTransformerClassifier, OriginalTransformerClassifier)
-    )
-    for name in OPTIONS:
-        if name in ours | theirs:
-            only = {(1, 0): "default", (0, 1): "eeg-transformer", (1, 1): None}
-            assert NETWORKS.get(name) == only[name in ours, name in theirs], name
-
-
-def test_a_run_of_the_original_is_trained(export, tmp_path):
-    arguments = ["train", "--preset", "eeg-transformer", "--data", str(export), "--quiet"]
-    sizes = ["--embed-dim", "8", "--n-heads", "2", "--n-layers", "2"]
-    sizes += ["--max-epochs", "2", "--output", str(tmp_path), "--standardize", "True"]
-    assert main([*arguments, *sizes, "--name", "first"]) == 0
-    model = load_model(tmp_path / "first" / "model.safetensors")
-    assert isinstance(model, OriginalTransformerClassifier)
-    assert (model.n_layers, model.noise, model.n_time_tokens) == (2, 0.2, 1)
-
-
 def test_options_of_the_signal_make_the_steps(simulated):
     X = simulated[0]
     words = ["--drop", "Cz", "0", "--l-freq", "2", "--h-freq", "30", "--notch-freq", "20"]
@@ -363,9 +344,7 @@ def test_files_of_epochs(simulated, tmp_path, capsys, monkeypatch):
         part.metadata = metadata.loc[rows].rename(columns={"subject": "who"})
         paths.append(str(tmp_path / f"sub-{subject}-epo.fif"))
         part.save(paths[-1], overwrite=True)
-    arguments = ["train", *QUICK, "--output", "~/runs", "--data", *paths]
-    assert main(arguments) == 2
-    assert "--groups COLUMN names another" in capsys.readouterr().err
+    arguments = ["train", *QUICK, "--output", "~/runs", "--data"]
     part.metadata = part.metadata.rename(columns={"who": "whom"})
     part.save(tmp_path / "other-epo.fif")
     part.metadata = None
@@ -375,14 +354,15 @@ def test_files_of_epochs(simulated, tmp_path, capsys, monkeypatch):
     for names, message in {
         "nameless-epo.fif": "The epochs have no metadata, which tell the subject of each",
         "one_raw.fif": "one_raw.fif is no file of Epochs. Cut a recording",
+        "other-epo.fif": "--groups COLUMN names another",
         "array.npy": "array.npy is no file of Epochs. Cut a recording, or turn an array into",
         "sub-1-epo.fif other-epo.fif": "30 of 60 epochs have no 'who' in their metadata",
         "sub-1-epo.fif nameless-epo.fif": "nameless-epo.fif do not belong together: X is a list of",
     }.items():
         files = [str(tmp_path / name) for name in names.split()]
-        assert main([*arguments[: -len(paths)], *files, "--groups", "who"]) == 2
+        assert main([*arguments, *files, "--groups", "who"]) == 2
         assert message in capsys.readouterr().err
-    assert main([*arguments, "--groups", "who", "--name", "fif", "--drop", "Pz"]) == 0
+    assert main([*arguments, *paths, "--groups", "who", "--name", "fif", "--drop", "Pz"]) == 0
     run = tmp_path / "runs" / "fif"
     split = pd.read_csv(run / "split.csv")
     assert split["condition"].tolist() == y.tolist()
@@ -404,12 +384,13 @@ def test_recordings(recorded_subjects):
 
 def test_choices_are_those_of_the_package():
     """They stand in the command line once more, so that its help need not load torch."""
-    from skeegformer.cli import explain
-    from skeegformer.explain import METHODS
-    from skeegformer.nn.original import SHUFFLES
-
     assert OPTIONS["shuffle_tokens"].choices == SHUFFLES
     assert tuple(METHODS) == explain.METHODS
+    kinds = (EEGTransformerClassifier, OriginalTransformerClassifier)
+    ours, theirs = (set(kind().get_params()) for kind in kinds)
+    only = {(1, 0): "default", (0, 1): "eeg-transformer", (1, 1): None}
+    for name in set(OPTIONS) & (ours | theirs):
+        assert NETWORKS.get(name) == only[name in ours, name in theirs], name
 
 
 def test_files_of_options(tmp_path):
