@@ -243,15 +243,6 @@ def test_adapted_classifiers_are_explained_as_they_predict(method, simulated):
     assert sorted(classifier.subject_means_) == [1, 2]
 
 
-def test_subjects_come_from_metadata_or_groups(fitted, simulated, explanation):
-    X, y, metadata, _ = simulated
-    np.testing.assert_array_equal(explanation.subjects, metadata["subject"])
-    other = np.arange(len(y)) % 3
-    found = AttentionExplainer().explain(fitted, X, groups=other)
-    np.testing.assert_array_equal(found.subjects, other)
-    assert AttentionExplainer().explain(fitted, _without_metadata(X)).subjects is None
-
-
 def _without_metadata(X):
     X = X.copy()
     X.metadata = None
@@ -287,8 +278,6 @@ def test_select_keeps_what_belongs_together(explanation):
         np.testing.assert_array_equal(chosen.values, explanation.values[some])
         np.testing.assert_array_equal(chosen.source.data, explanation.source.data[some])
     assert len(explanation.select(slice(2, 5))) == 3
-    with pytest.raises(IndexError, match="Epochs are chosen by a list of whole numbers"):
-        explanation.select([0.5])
 
 
 def test_what_was_explained_stays_as_it_was(simulated):
@@ -313,5 +302,3 @@ def test_explanations_of_several_folds_are_joined(fitted, simulated, explanation
     np.testing.assert_array_equal(joined.subjects, explanation.subjects)
     assert joined.source is None
     assert joined.settings["n_models"] == 1
-    with pytest.raises(ValueError, match="differ in method"):
-        concatenate_explanations([parts[0], replace(parts[1], method="occlusion")])
