@@ -582,9 +582,6 @@ EXPLANATIONS = [
     ("lower and a higher limit", ask("plot_topomap", vlim=(1, 1))),
     ("names='C3' is not a whole number", ask("plot_topomap", names="C3")),
     ("ax=3 is no matplotlib.axes.Axes", ask("plot_topomap", ax=3)),
-    ("The bars have 6 that are NaN", ask("plot_bars", change={
-        "token_values": np.full((1, 6, 1), np.nan), "y": None, "source": None, "targets": None,
-        "subjects": None, "probabilities": np.full((1, 2), 0.5)})),
     (r"shape \(3, 3\), but 6 channels need", lambda s: ConnectionDisplay(np.eye(3), s.info)),
 ]  # fmt: skip
 

@@ -8,7 +8,6 @@ import mne
 import numpy as np
 import pytest
 from explanation_factory import CH_NAMES, make_curves, make_explanation, make_info
-from scipy import stats
 from scipy.interpolate import RegularGridInterpolator
 from scores_factory import TASKS, make_scores
 
@@ -157,58 +156,11 @@ def test_names_are_of_the_largest_channels_and_no_formulas(explanation, tmp_path
     assert written == [[r"$\broken{"], ["$C_3$"]]
 
 
-# Bars, curves, sources and scores
+# Curves, sources and scores
 
 
 def names_of(ax):
     return [label.get_text() for label in ax.get_yticklabels()]
-
-
-def bars_of(ax):
-    """Return the lengths of bars and their intervals, from top to bottom."""
-    ends = [segment[:, 0] for lines in ax.collections for segment in lines.get_segments()]
-    return np.array([bar.get_width() for bar in ax.patches]), np.array(ends)
-
-
-def test_bars_are_means_over_subjects_from_the_largest_on():
-    """Each subject has the same weight, however many epochs it has."""
-    one = make_explanation().select(epochs=np.arange(3, 24))
-    ax = one.plot_bars(n_top=None)
-    means = 100 * one.subject_means(by=None).mean()
-    order = means.sort_values(ascending=False).index
-    lengths, ends = bars_of(ax)
-    assert names_of(ax) == list(order)
-    assert ax.yaxis_inverted()  # the first bar is on top
-    np.testing.assert_allclose(lengths, means[order])
-    table = 100 * one.confidence_intervals(by=None, random_state=0).loc[order]
-    np.testing.assert_allclose(ends, table[["low", "high"]])
-    assert "95 % bootstrap interval over 4 subjects" in ax.get_xlabel()
-    assert names_of(one.plot_bars(n_top=5)) == list(order[:5])
-    ax = one.select(epochs=[3]).plot_bars()
-    assert not len(bars_of(ax)[1])
-    assert ax.get_xlabel() == "share of attention (%)"
-
-
-@pytest.mark.parametrize("subjects", [None, np.ones(24)])
-def test_bootstrap_over_epochs_where_there_are_no_subjects_to_draw(subjects):
-    one = replace(make_explanation(), subjects=subjects)
-    ax = one.plot_bars(n_top=None)
-    assert "over 24 epochs" in ax.get_xlabel()
-    error = 100 * one.values.std(axis=0, ddof=1) / np.sqrt(24)
-    expected = 2 * stats.t.ppf(0.975, 23) * error[np.argsort(-one.values.mean(axis=0))]
-    np.testing.assert_allclose(np.ptp(bars_of(ax)[1], axis=1), expected, rtol=0.08)
-
-
-def test_bars_with_signs_and_names_that_look_like_formulas(tmp_path):
-    one = make_explanation("integrated-gradients")
-    lengths, _ = bars_of(one.plot_bars(n_top=None))
-    assert lengths.min() < 0 < lengths.max()
-    assert lengths.tolist() == sorted(lengths, reverse=True)
-    odd = replace(one, ch_names=["$x", r"$\nothing{$", *CH_NAMES[2:]], info=None)
-    ax = odd.plot_bars(n_top=None)
-    ax.figure.savefig(tmp_path / "names.png")
-    assert {"$x", r"$\nothing{$"} <= set(names_of(ax))
-    assert "channel 0" in names_of(replace(odd, ch_names=None).plot_bars(n_top=None))
 
 
 def test_curves_of_deletion_and_insertion():

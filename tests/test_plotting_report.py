@@ -54,10 +54,10 @@ def test_what_is_on_the_page(explanation):
 
 def test_figures_are_as_they_are_drawn(explanation):
     """MNE reads a picture whose width is no whole number of pixels askew."""
-    page = contents(explanation.to_report())["Mean values of the largest channels"]
+    page = contents(explanation.to_report())["Values by class"]
     picture = base64.b64decode(re.search(r"data:image/\w+;base64,([^\"]+)", page)[1])
     found = np.asarray(Image.open(io.BytesIO(picture)).convert("L"), dtype=float)
-    figure, drawn = explanation.plot_bars().figure, io.BytesIO()
+    figure, drawn = explanation.plot_topomap().figure_, io.BytesIO()
     figure.set_figwidth(found.shape[1] / 100 + 0.005)
     figure.savefig(drawn, dpi=100)
     expected = np.asarray(Image.open(drawn).convert("L"), dtype=float)

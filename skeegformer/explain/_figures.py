@@ -1,13 +1,10 @@
 """Methods of `Explanation` that draw: averages by class, subject or part, and their units."""
 
 import numpy as np
-import pandas as pd
 
-from skeegformer._validation import check_count, check_one_of
-from skeegformer.explain._statistics import bootstrap_intervals, subject_means
+from skeegformer._validation import check_one_of
 from skeegformer.explain.methods import METHODS
 from skeegformer.plotting import ConnectionDisplay, TopomapDisplay
-from skeegformer.plotting._style import OKABE_ITO, check_finite, ink, open_axes, tidy
 from skeegformer.plotting.patterns import draw_patterns
 
 
@@ -51,54 +48,6 @@ def plot_topomap(self, by="class", *, difference=None, **kwargs):
     maps = _factor(self) * np.array(list(means.values()))
     display = TopomapDisplay(maps, self.info, list(means), unit=unit, signed=signed)
     return display.plot(**kwargs)
-
-
-def plot_bars(self, *, n_top=20, ax=None):
-    """Draw a bar with a bootstrap interval for each channel: the mean over subjects.
-
-    Intervals are those of `confidence_intervals`; with fewer than three subjects, or where they
-    are not known, epochs are drawn in their place. For a single class use
-    ``explanation.select(label=...).plot_bars()``.
-
-    Parameters
-    ----------
-    n_top : int or None, default=20
-        How many channels to show, those with the largest absolute values; None shows all.
-    ax : matplotlib.axes.Axes or None, default=None
-        None makes a figure.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        With the bars from top to bottom.
-    """
-    check_count("n_top", len(self.channel_names) if n_top is None else n_top, 1)
-    units, kind = pd.DataFrame(self.values, columns=self.channel_names), "epochs"
-    if self.subjects is not None and len(np.unique(self.subjects)) >= 3:
-        units, kind = subject_means(self, by=None), "subjects"
-    values = _factor(self) * units.to_numpy().mean(axis=0)
-    check_finite("The bars", values)
-    largest = np.argsort(-np.abs(values), kind="stable")[:n_top]
-    order = largest[np.argsort(-values[largest], kind="stable")]
-    height, size = (0.22, "small") if len(order) <= 30 else (0.15, "x-small")
-    (ax,) = open_axes(ax, 1, figsize=(4.6, 1.1 + height * len(order)))
-    places, label = np.arange(len(order)), _unit(self)
-    ax.barh(places, values[order], height=0.75, color=OKABE_ITO[0])
-    if len(units) >= 3:
-        table = bootstrap_intervals(units, random_state=0).iloc[order]
-        ends = _factor(self) * table[["low", "high"]].to_numpy().T
-        ax.hlines(places, *ends, color=ink(), linewidth=1.2)
-        label += f"\nlines: 95 % bootstrap interval over {len(units)} {kind}"
-    ax.set_yticks(places, units.columns[order], fontsize=size, parse_math=False)
-    ax.margins(x=0.06)
-    ax.set_ylim(len(order) - 0.4, -0.6)
-    ax.set_xlabel(label, parse_math=False)
-    ax.tick_params(axis="y", length=0)
-    tidy(ax, "x")
-    if (values[order] < 0).any():
-        ax.axvline(0, color=ink(), linewidth=0.8)
-        ax.spines["left"].set_visible(False)
-    return ax
 
 
 def plot_connections(self, by="class", **kwargs):

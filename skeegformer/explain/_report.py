@@ -94,7 +94,6 @@ def _contents(explanation, faithfulness):
             yield "Channels", "Strongest connections", one.plot_connections().figure_
     except ValueError as error:
         yield "Channels", "Values by class", f"There is no map. {error}"
-    yield "Channels", "Mean values of the largest channels", one.plot_bars().figure
     share = "Share of all channels (%)"
     table = pd.DataFrame({"Channel": one.channel_names, share: 100 * one.feature_importances_})
     yield "Channels", "Most important channels", table.nlargest(10, share)

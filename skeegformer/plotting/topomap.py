@@ -51,10 +51,6 @@ class TopomapDisplay:
     caption_ : str
         Which electrodes are missing, written below a figure of its own; empty if none are.
 
-    See Also
-    --------
-    skeegformer.Explanation.plot_bars : The same values with intervals, without positions.
-
     Examples
     --------
     >>> import matplotlib, mne
