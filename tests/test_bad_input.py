@@ -588,6 +588,7 @@ EXPLANATIONS = [
 ANALYSES = [
     ("method='magic' is not one of 'rollout'", explain(method="magic")),
     ("is no dict of names and", explain(method="occlusion", parts="band", bands=["alpha"])),
+    ("band 'x' is", explain(method="occlusion", parts="band", bands={"x": (40, 90)})),
     ("head_fusion='median' is not one of", explain(head_fusion="median")),
     ("target='up' is not one of 'predicted'", explain(method="gradient-rollout", target="up")),
     ("'rollout' cannot tell bands apart; .*occlusion", explain(parts="band")),

@@ -132,14 +132,20 @@ def test_a_run_keeps_everything(trained, export):
         assert scores.loc[subject, "part"] == split.groupby("subject")["part"].first()[subject]
 
 
-def test_labels_that_are_numbers_stay_numbers(simulated, tmp_path):
+def test_labels_that_are_numbers_and_a_seed_that_is_drawn(simulated, tmp_path):
     X, _, metadata, _ = simulated
     path = write_memmap(X.copy().pick(["C3", "Cz", "C4"]), X.events[:, 2], metadata, tmp_path)
     arguments = ["train", "--data", str(path), *QUICK, "--mirror", "1=2", "--conditions", "1", "2"]
-    assert main([*arguments, "--output", str(tmp_path / "runs"), "--name", "mine"]) == 0
-    model = load_model(tmp_path / "runs" / "mine" / "model.safetensors")
+    arguments += ["--seed", "none", "--output", str(tmp_path), "--name", "mine"]
+    assert main(arguments) == 0
+    model = load_model(tmp_path / "mine" / "model.safetensors")
     assert model.classes_.tolist() == [1, 2]
     assert model.mirrored_classes_ == {1: 2, 2: 1}
+    split = pd.read_csv(tmp_path / "mine" / "split.csv")
+    held_out = model.held_out(split["condition"], split["subject"].to_numpy())
+    assert held_out.tolist() == (split["part"] == "validation").tolist()
+    config = yaml.safe_load((tmp_path / "mine" / "config.yaml").read_text())
+    assert model.random_state == config["options"]["random_state"]
 
 
 def test_equal_options_give_equal_models_and_never_one_folder(trained, export, capsys):
@@ -233,21 +239,14 @@ def test_a_state_from_a_stranger_cannot_say_what_is_written(export, tmp_path, mo
     assert len(pd.read_csv(run / "history.csv")) == 3
 
 
-def test_a_seed_that_is_drawn_is_the_one_that_trains(export, tmp_path):
-    arguments = ["train", "--data", str(export), *QUICK, "--seed", "none"]
-    assert main([*arguments, "--output", str(tmp_path), "--name", "mine"]) == 0
-    model = load_model(tmp_path / "mine" / "model.safetensors")
-    split = pd.read_csv(tmp_path / "mine" / "split.csv")
-    held_out = model.held_out(split["condition"], split["subject"].to_numpy())
-    assert held_out.tolist() == (split["part"] == "validation").tolist()
-    config = yaml.safe_load((tmp_path / "mine" / "config.yaml").read_text())
-    assert model.random_state == config["options"]["random_state"]
-
-
 def _parse(*arguments):
     parser = argparse.ArgumentParser(allow_abbrev=False)
     add_options(parser)
     return vars(parser.parse_args(list(arguments)))
+
+
+def _options(*words, preset="default"):
+    return resolve(_parse(*words), {}, preset)
 
 
 def test_all_options_of_the_original_are_understood_and_documented():
@@ -262,7 +261,7 @@ def test_all_options_of_the_original_are_understood_and_documented():
 
 @pytest.mark.parametrize("preset", ["eeg-transformer", "eeg-transformer-2022"])
 def test_presets_are_the_defaults_of_the_original(preset):
-    options = resolve({}, {}, preset)
+    options = _options(preset=preset)
     classifier = make_classifier(options, preset)
     assert make_steps(options, np.zeros((1, 1, 1))) == []
     kind = OriginalTransformerClassifier
@@ -280,14 +279,14 @@ def test_presets_are_the_defaults_of_the_original(preset):
 
 def test_every_option_of_network_and_training_reaches_the_classifier():
     defaults = EEGTransformerClassifier().get_params() | {"early_stopping": True, "random_state": 0}
-    assert make_classifier(resolve({}, {}, "default")).get_params() == defaults
+    assert make_classifier(_options()).get_params() == defaults
     words = (
         "--n-groups", "2", "--n-heads", "6", "--n-filters", "3", "--drop-prob", "0.11",
         "--mirror", "a=b", "--adapt", "--max-epochs", "16", "--batch-size", "9", "--lr", "0.1",
         "--weight-decay", "0.13", "--class-weight", "balanced", "--validation-fraction", "0.4",
         "--patience", "7", "--seed", "5", "--device", "auto",
     )  # fmt: skip
-    params = make_classifier(resolve(_parse(*words), {}, "default")).get_params()
+    params = make_classifier(_options(*words)).get_params()
     expected = {
         "n_groups": 2, "n_heads": 6, "n_filters": 3, "drop_prob": 0.11, "mirror": {"a": "b"},
         "adapt": True, "max_epochs": 16, "batch_size": 9, "lr": 0.1, "weight_decay": 0.13,
@@ -296,37 +295,31 @@ def test_every_option_of_network_and_training_reaches_the_classifier():
     }  # fmt: skip
     assert {name: params[name] for name in expected} == expected
     assert set(params) - set(expected) == {"callbacks", "positions", "sfreq", "verbose"}
-    auto = _parse("--max-epochs", "auto", "--class-weight", "none")
-    assert make_classifier(resolve(auto, {}, "default")).max_epochs == "auto"
-    assert not make_classifier(resolve({"validation_fraction": 0.0}, {}, "default")).early_stopping
+    assert make_classifier(_options("--max-epochs", "auto")).max_epochs == "auto"
+    assert not make_classifier(_options("--validation-fraction", "0")).early_stopping
     for words, value in {"auto": "auto", "none": None, "same": {}}.items():
-        assert make_classifier(resolve(_parse("--mirror", words), {}, "default")).mirror == value
+        assert make_classifier(_options("--mirror", words)).mirror == value
 
 
 def test_options_of_the_signal_make_the_steps(simulated):
     X = simulated[0]
     words = ["--drop", "Cz", "0", "--l-freq", "2", "--h-freq", "30", "--notch-freq", "20"]
-    methods = {"default": "iir", "eeg-transformer": "fir", "eeg-transformer-2022": "fir"}
-    for preset, method in methods.items():
-        steps = dict(make_steps(resolve(_parse(*words), {}, preset), X))
-        assert steps["filter"].method == method
-    words += ["--filter-method", "fir"]
-    steps = dict(make_steps(resolve(_parse(*words, "--resample", "80"), {}, "default"), X))
+    for preset, method in {"default": "iir", "eeg-transformer": "fir"}.items():
+        assert dict(make_steps(_options(*words, preset=preset), X))["filter"].method == method
+    words += ["--filter-method", "fir", "--resample", "80"]
+    steps = dict(make_steps(_options(*words), X))
     assert list(steps) == ["drop", "notch", "filter", "resample"]
     assert steps["drop"].ch_names == ("Cz", X.ch_names[0])  # names and places
     assert (steps["filter"].l_freq, steps["filter"].h_freq) == (2, 30)
     assert steps["filter"].method == "fir"
     assert steps["notch"].fit(X).freqs_ == [20, 40, 60]  # harmonics, as the help says
     assert steps["resample"].sfreq == 80
-    assert make_steps(resolve(_parse("--h-freq", "none"), {}, "default"), X) == []
+    assert make_steps(_options("--h-freq", "none"), X) == []
 
 
 def test_options_of_the_data(export):
-    given = _parse(
-        "--data", str(export), "--conditions", "a", "b", "--stages", "2", "--subjects", "2-4",
-        "--groups", "stage",
-    )  # fmt: skip
-    X, y, metadata = load_data(resolve(given, {}, "default"))
+    words = ["--conditions", "a", "b", "--stages", "2", "--subjects", "2-4", "--groups", "stage"]
+    X, y, metadata = load_data(_options("--data", str(export), *words))
     assert describe(X, y, metadata) == {
         "n_epochs": 24, "n_chans": 4, "n_times": 64, "n_subjects": 1, "classes": {"a": 12, "b": 12},
     }  # fmt: skip
@@ -371,12 +364,12 @@ def test_files_of_epochs(simulated, tmp_path, capsys, monkeypatch):
 
 
 def test_recordings(recorded_subjects):
-    given = _parse("--task", "fist-imagination", "--subjects", "1,2", "--window", "1")
-    told = describe(*load_data(resolve(given, {}, "default")))
+    words = ["--task", "fist-imagination", "--subjects", "1,2", "--window", "1"]
+    told = describe(*load_data(_options(*words)))
     assert (told["n_times"], told["n_subjects"]) == (160, 2)
-    given = _parse("--task", "fist-imagination", "baseline-eyes", "--subjects", "1")
-    given["conditions"] = ["left-fist-imag", "eyes-open"]
-    X, y, metadata = load_data(resolve(given, {}, "default"))
+    words = ["--task", "fist-imagination", "baseline-eyes", "--subjects", "1"]
+    words += ["--conditions", "left-fist-imag", "eyes-open"]
+    X, y, metadata = load_data(_options(*words))
     assert sorted(set(y)) == ["eyes-open", "left-fist-imag"]
     assert len(X) == len(y) == len(metadata)
     assert X.get_data().shape[-1] == 320
