@@ -21,16 +21,3 @@ def _importable(monkeypatch):
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_what_a_script_imports_is_there(name):
     assert importlib.import_module(name).__doc__
-
-
-@pytest.mark.parametrize("mark, end", [("<!-- {} -->\n", ""), (".. {}\n\n", "\n")])
-def test_tables_replace_what_is_between_their_markers(tmp_path, mark, end):
-    write = importlib.import_module("markers").write_between_markers
-    path = tmp_path / ("page.rst" if end else "page.md")
-    first, last = mark.format("a"), mark.format("/a")
-    path.write_text(f"ü\n{first}old\n{end}{last}rest\n")
-    for _ in range(2):
-        write(path, "a", "| new |\n")
-        assert path.read_text() == f"ü\n{first}| new |\n{end}{last}rest\n"
-    with pytest.raises(SystemExit, match="has to have"):
-        write(path, "b", "text")

@@ -207,13 +207,10 @@ def test_folders_that_are_not_ours(tmp_path):
     assert (tmp_path / "scores.csv").read_text() == "mine"
     (tmp_path / "scores.csv").rename(tmp_path / "other.csv")
     _begin(tmp_path, {"--task": ["fist-imagination"]})  # nothing is finished that it could spoil
-    _begin(tmp_path, settings)
-    assert json.loads((tmp_path / "settings.json").read_text()) == settings
-    (tmp_path / "fits.jsonl").touch()
-    _begin(tmp_path, settings)
-    (tmp_path / "settings.json").write_text("{")
-    with pytest.raises(ValueError, match="has results of another benchmark"):
+    for _ in range(2):
         _begin(tmp_path, settings)
+        (tmp_path / "fits.jsonl").touch()
+    assert json.loads((tmp_path / "settings.json").read_text()) == settings
 
 
 def test_help_tells_everything(capsys):

@@ -167,22 +167,20 @@ def test_nothing_flows_between_test_subjects(loaded, kind):
 def test_whoever_cannot_be_calibrated_does_not_keep_others_of_the_fold_from_it(loaded):
     X, y, subjects = loaded
     few = (subjects != 4) | (np.cumsum((subjects == 4) & (y == "left")) <= 5)
-    areas = []
+    results = []
     for rows in (np.flatnonzero(few), np.flatnonzero(few & (subjects != 4))):
-        part = X[rows], y[rows], subjects[rows]
         even = subjects[rows] % 2 == 0
-        options = {"cv": [(np.flatnonzero(~even), np.flatnonzero(even))]}
-        options |= {"information": "calibrated"}
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            pipelines = {"calibrated": {"a": make_baseline("csp+lda")}}
-            result = run_benchmark(pipelines, lambda task, p=part: p, "simulated", **options)
-        areas.append(result.scores.query("subject == 2")["roc_auc"].item())
-        assert len(result.failures) == len(caught) == (len(areas) == 1)
-        for failure in result.failures.itertuples():
-            assert (failure.subject, failure.fold) == (4, 0)
-            assert "Subject 4 has 5 epochs of class 'left', too few" in failure.error
-    assert areas[0] == areas[1]
+        options = {"cv": [(np.flatnonzero(~even), np.flatnonzero(even))], "tasks": "simulated"}
+        options["load"] = lambda task, rows=rows: (X[rows], y[rows], subjects[rows])
+        pipelines = {"calibrated": {"a": make_baseline("csp+lda")}}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results.append(run_benchmark(pipelines, information="calibrated", **options))
+    first, second = (result.scores.query("subject == 2")["roc_auc"].item() for result in results)
+    assert first == second
+    (failure,) = results[0].failures.itertuples()
+    assert (failure.subject, failure.fold) == (4, 0)
+    assert "Subject 4 has 5 epochs of class 'left', too few" in failure.error
 
 
 def test_adapting_is_not_strict_however_it_is_written(loaded):
