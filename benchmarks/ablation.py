@@ -6,8 +6,12 @@ unseen subjects as in the table of cross-subject scores::
     python benchmarks/ablation.py --seeds 0 1 2
 
 Writes ``benchmarks/results/ablation.csv``, a row for each variant and test subject, and
-``ablation.md``, the means. Finished fits are kept in ``--store``: killed and started again, it goes
-on where it was.
+``ablation.md``, the means; for other people, another table::
+
+    python benchmarks/ablation.py --seeds 0 1 2 --tasks fist-imagination --subjects 1 2 3 ... \
+        --table benchmarks/results/ablation_fists.csv
+
+Finished fits are kept in ``--store``: killed and started again, it goes on where it was.
 """
 
 from pathlib import Path
@@ -165,10 +169,10 @@ def score(task, args):
 def main():
     options = parser(__doc__, tasks=STANDARD_TASKS)
     options.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    options.add_argument("--table", type=Path, default=TABLE, help="of rows, for other subjects")
     args = options.parse_args()
-    renew(
-        TABLE, "variant", [*FORMER, *VARIANTS], lambda task: score(task, args), args, as_rows=True
-    )
+    names = [*FORMER, *VARIANTS]
+    renew(args.table, "variant", names, lambda task: score(task, args), args, as_rows=True)
 
 
 if __name__ == "__main__":

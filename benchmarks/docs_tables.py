@@ -15,6 +15,7 @@ DOCS = HERE.parent / "docs"
 PAGES = {
     "event_related": "benchmark.rst",
     "ablation": "benchmark.rst",
+    "ablation_fists": "benchmark.rst",
     "recorded_maps": "explanations.rst",
 }
 
