@@ -1,5 +1,7 @@
 """Tables of scores whose true means are known."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 
@@ -24,39 +26,27 @@ def make_scores(
     rng = np.random.default_rng(random_state)
     names = ["chance", "CSP+LDA", "tangent space+LR", "MDM", "EEGNet", "EEGTransformer"]
     names = (names + [f"network {k} (aligned)" for k in range(30)])[:n_pipelines]
-    rows = []
+    tables = []
     for k_task, task in enumerate(tasks):
         skill = rng.normal(0.68 - 0.05 * k_task, 0.09, size=n_subjects)
-        for k_kind, kind in enumerate(kinds):
-            for k, name in enumerate(names):
-                for seed in seeds if k == n_pipelines - 1 else seeds[:1]:
-                    truth = np.clip(
-                        skill + gain * (k - 1) + 0.03 * k_kind + rng.normal(0, 0.04, n_subjects),
-                        0.3,
-                        1.0,
-                    )
-                    for subject, share in enumerate(truth):
-                        score = (
-                            0.5 if name == "chance" else rng.binomial(n_epochs, share) / n_epochs
-                        )
-                        rows.append(
-                            {
-                                "task": task,
-                                "protocol": "leave-one-subject-out",
-                                "information": kind,
-                                "pipeline": name,
-                                "seed": seed,
-                                "fold": subject,
-                                "subject": subject + 1,
-                                "n_epochs": n_epochs,
-                                "n_train_subjects": n_subjects - 1,
-                                "n_train_epochs": n_epochs * (n_subjects - 1),
-                                "balanced_accuracy": score,
-                                "roc_auc": min(1.0, score + 0.05),
-                                "brier_score": abs(rng.normal(0.1, 0.03)),
-                                "fit_seconds": 0.5 + 3.0 * k,
-                                "predict_seconds": 0.05,
-                                "versions": "skeegformer 0.1.0",
-                            }
-                        )
-    return pd.DataFrame(rows)
+        for (k_kind, kind), (k, name) in product(enumerate(kinds), enumerate(names)):
+            for seed in seeds if k == n_pipelines - 1 else seeds[:1]:
+                noise = rng.normal(0, 0.04, n_subjects)
+                truth = np.clip(skill + gain * (k - 1) + 0.03 * k_kind + noise, 0.3, 1.0)
+                score = rng.binomial(n_epochs, truth) / n_epochs
+                rows = {
+                    "task": task,
+                    "protocol": "leave-one-subject-out",
+                    "information": kind,
+                    "pipeline": name,
+                    "seed": seed,
+                    "fold": range(n_subjects),
+                    "subject": range(1, n_subjects + 1),
+                    "balanced_accuracy": 0.5 if name == "chance" else score,
+                    "roc_auc": np.minimum(1.0, score + 0.05),
+                    "brier_score": np.abs(rng.normal(0.1, 0.03, n_subjects)),
+                    "fit_seconds": 0.5 + 3.0 * k,
+                    "versions": "skeegformer 0.1.0",
+                }
+                tables.append(pd.DataFrame(rows))
+    return pd.concat(tables, ignore_index=True)

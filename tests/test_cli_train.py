@@ -22,7 +22,7 @@ from skeegformer import (
     load_model,
     write_memmap,
 )
-from skeegformer.cli import main
+from skeegformer.cli import explain, main
 from skeegformer.cli._model import make_classifier, make_steps
 from skeegformer.cli._train_options import (
     FLAGS,
@@ -35,8 +35,10 @@ from skeegformer.cli._train_options import (
 )
 from skeegformer.cli._training_data import describe, load_data
 from skeegformer.cli._training_log import TrainingLog
+from skeegformer.explain import METHODS
 from skeegformer.io._encoding import Decoder, Encoder
 from skeegformer.io._format import read_file, write_file
+from skeegformer.nn.original import SHUFFLES
 
 # The options of the original's train.py: another value, its default before 7 November 2022, and
 # since then where it is another. None stands for no default, or for one that is not a parameter.
@@ -89,7 +91,7 @@ def trained(export, tmp_path_factory):
     """Train once; gives the run and what was printed."""
     output = tmp_path_factory.mktemp("runs")
     command = [sys.executable, "-m", "skeegformer", "train", "--data", export]
-    command += [*QUICK, "--output", output, "--name", "mine", "--tensorboard", "--drop", "3"]
+    command += [*QUICK, "--output", output, "--name", "mine", "--drop", "3"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return output / "mine", done.stdout
@@ -102,7 +104,7 @@ def test_a_run_keeps_everything(trained, export):
     assert re.search(r"validation: mean balanced accuracy of 1 subject \d\.\d{3}\n", shown)
     assert {path.name for path in run.iterdir()} == {
         "config.yaml", "split.csv", "model.safetensors", "history.csv", "scores.csv",
-        "curves.png", "confusion.png", "tensorboard",
+        "curves.png", "confusion.png",
     }  # fmt: skip
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert (config["options"]["n_heads"], config["options"]["drop"]) == (4, [3])
@@ -130,35 +132,20 @@ def test_a_run_keeps_everything(trained, export):
         assert scores.loc[subject, "part"] == split.groupby("subject")["part"].first()[subject]
 
 
-def test_labels_that_are_numbers_stay_numbers(simulated, tmp_path):
+def test_labels_that_are_numbers_and_a_seed_that_is_drawn(simulated, tmp_path):
     X, _, metadata, _ = simulated
     path = write_memmap(X.copy().pick(["C3", "Cz", "C4"]), X.events[:, 2], metadata, tmp_path)
     arguments = ["train", "--data", str(path), *QUICK, "--mirror", "1=2", "--conditions", "1", "2"]
-    assert main([*arguments, "--output", str(tmp_path / "runs"), "--name", "mine"]) == 0
-    model = load_model(tmp_path / "runs" / "mine" / "model.safetensors")
+    arguments += ["--seed", "none", "--output", str(tmp_path), "--name", "mine"]
+    assert main(arguments) == 0
+    model = load_model(tmp_path / "mine" / "model.safetensors")
     assert model.classes_.tolist() == [1, 2]
     assert model.mirrored_classes_ == {1: 2, 2: 1}
-
-
-def _scalars(folder):
-    """Values of all files by step: of two files of one second, TensorBoard would read one."""
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    found = {}
-    for path in folder.rglob("events.*"):
-        events = accumulator.EventAccumulator(str(path)).Reload()
-        for tag in events.Tags()["scalars"]:
-            found.setdefault(tag, {}).update({e.step: e.value for e in events.Scalars(tag)})
-    return {tag: [values[step] for step in sorted(values)] for tag, values in found.items()}
-
-
-def test_tensorboard_has_the_history(trained):
-    logged = _scalars(trained[0] / "tensorboard")
-    history = pd.read_csv(trained[0] / "history.csv")
-    names = {"train_loss": "Loss/", "valid_loss": "Loss/", "train_acc": "Accuracy/"}
-    names |= {"valid_acc": "Accuracy/", "lr": ""}
-    assert set(logged) == {kind + name for name, kind in names.items()}
-    for name, kind in names.items():
-        np.testing.assert_allclose(logged[kind + name], history[name], rtol=1e-5)
+    split = pd.read_csv(tmp_path / "mine" / "split.csv")
+    held_out = model.held_out(split["condition"], split["subject"].to_numpy())
+    assert held_out.tolist() == (split["part"] == "validation").tolist()
+    config = yaml.safe_load((tmp_path / "mine" / "config.yaml").read_text())
+    assert model.random_state == config["options"]["random_state"]
 
 
 def test_equal_options_give_equal_models_and_never_one_folder(trained, export, capsys):
@@ -169,13 +156,12 @@ def test_equal_options_give_equal_models_and_never_one_folder(trained, export, c
     for name in ("history.csv", "scores.csv"):
         tables = [pd.read_csv(folder / name) for folder in (run, again)]
         pd.testing.assert_frame_equal(*(t.drop(columns="dur", errors="ignore") for t in tables))
-    assert not (again / "tensorboard").exists()
 
 
 def test_killed_and_resumed(export, tmp_path, capsys):
     arguments = ["train", "--data", str(export), *QUICK, "--seed", "3"]
     arguments += ["--max-epochs", "40", "--patience", "40", "--output", str(tmp_path)]
-    arguments += ["--l-freq", "4", "--tensorboard"]
+    arguments += ["--l-freq", "4"]
     process = subprocess.Popen(
         [sys.executable, "-m", "skeegformer", *arguments, "--name", "killed"],
         stdout=subprocess.PIPE,
@@ -206,7 +192,6 @@ def test_killed_and_resumed(export, tmp_path, capsys):
         np.testing.assert_array_equal(value.numpy(), states[1][name].numpy())
     tables = [pd.read_csv(run / "history.csv").drop(columns="dur") for run in (killed, whole)]
     pd.testing.assert_frame_equal(*tables)
-    assert _scalars(killed / "tensorboard") == _scalars(whole / "tensorboard")
     assert sorted(p.name for p in killed.iterdir()) == sorted(p.name for p in whole.iterdir())
     assert not list(tmp_path.rglob("raw-*.dat"))
     capsys.readouterr()
@@ -225,7 +210,7 @@ def test_interrupted_while_it_filters(export, tmp_path, monkeypatch):
         patch.setattr("skeegformer.datasets.memmap.write_transformed", interrupt)
         assert main([*arguments, "--tensorboard", "--output", str(tmp_path), "--name", "a"]) == 130
     assert main(["train", "--resume", str(tmp_path / "a"), "--quiet"]) == 0
-    assert _scalars(tmp_path / "a" / "tensorboard")
+    assert len(pd.read_csv(tmp_path / "a" / "history.csv")) == 3
 
 
 def test_a_state_from_a_stranger_cannot_say_what_is_written(export, tmp_path, monkeypatch):
@@ -254,22 +239,14 @@ def test_a_state_from_a_stranger_cannot_say_what_is_written(export, tmp_path, mo
     assert len(pd.read_csv(run / "history.csv")) == 3
 
 
-def test_a_seed_that_is_drawn_is_the_one_that_trains(export, tmp_path, capsys):
-    arguments = ["train", "--data", str(export), *QUICK, "--learning-rate", "0.1", "--seed", "none"]
-    assert main([*arguments, "--output", str(tmp_path), "--name", "mine"]) == 0
-    assert "To train as eeg-transformer does, without filters, add" in capsys.readouterr().out
-    model = load_model(tmp_path / "mine" / "model.safetensors")
-    split = pd.read_csv(tmp_path / "mine" / "split.csv")
-    held_out = model.held_out(split["condition"], split["subject"].to_numpy())
-    assert held_out.tolist() == (split["part"] == "validation").tolist()
-    config = yaml.safe_load((tmp_path / "mine" / "config.yaml").read_text())
-    assert model.random_state == config["options"]["random_state"]
-
-
 def _parse(*arguments):
     parser = argparse.ArgumentParser(allow_abbrev=False)
     add_options(parser)
     return vars(parser.parse_args(list(arguments)))
+
+
+def _options(*words, preset="default"):
+    return resolve(_parse(*words), {}, preset)
 
 
 def test_all_options_of_the_original_are_understood_and_documented():
@@ -284,7 +261,7 @@ def test_all_options_of_the_original_are_understood_and_documented():
 
 @pytest.mark.parametrize("preset", ["eeg-transformer", "eeg-transformer-2022"])
 def test_presets_are_the_defaults_of_the_original(preset):
-    options = resolve({}, {}, preset)
+    options = _options(preset=preset)
     classifier = make_classifier(options, preset)
     assert make_steps(options, np.zeros((1, 1, 1))) == []
     kind = OriginalTransformerClassifier
@@ -302,14 +279,14 @@ def test_presets_are_the_defaults_of_the_original(preset):
 
 def test_every_option_of_network_and_training_reaches_the_classifier():
     defaults = EEGTransformerClassifier().get_params() | {"early_stopping": True, "random_state": 0}
-    assert make_classifier(resolve({}, {}, "default")).get_params() == defaults
+    assert make_classifier(_options()).get_params() == defaults
     words = (
         "--n-groups", "2", "--n-heads", "6", "--n-filters", "3", "--drop-prob", "0.11",
         "--mirror", "a=b", "--adapt", "--max-epochs", "16", "--batch-size", "9", "--lr", "0.1",
         "--weight-decay", "0.13", "--class-weight", "balanced", "--validation-fraction", "0.4",
         "--patience", "7", "--seed", "5", "--device", "auto",
     )  # fmt: skip
-    params = make_classifier(resolve(_parse(*words), {}, "default")).get_params()
+    params = make_classifier(_options(*words)).get_params()
     expected = {
         "n_groups": 2, "n_heads": 6, "n_filters": 3, "drop_prob": 0.11, "mirror": {"a": "b"},
         "adapt": True, "max_epochs": 16, "batch_size": 9, "lr": 0.1, "weight_decay": 0.13,
@@ -318,58 +295,31 @@ def test_every_option_of_network_and_training_reaches_the_classifier():
     }  # fmt: skip
     assert {name: params[name] for name in expected} == expected
     assert set(params) - set(expected) == {"callbacks", "positions", "sfreq", "verbose"}
-    auto = _parse("--max-epochs", "auto", "--class-weight", "none")
-    assert make_classifier(resolve(auto, {}, "default")).max_epochs == "auto"
-    assert not make_classifier(resolve({"validation_fraction": 0.0}, {}, "default")).early_stopping
+    assert make_classifier(_options("--max-epochs", "auto")).max_epochs == "auto"
+    assert not make_classifier(_options("--validation-fraction", "0")).early_stopping
     for words, value in {"auto": "auto", "none": None, "same": {}}.items():
-        assert make_classifier(resolve(_parse("--mirror", words), {}, "default")).mirror == value
-
-
-def test_options_know_their_network():
-    ours, theirs = (
-        set(kind().get_params())
-        for kind in (EEGTransformerClassifier, OriginalTransformerClassifier)
-    )
-    for name in OPTIONS:
-        if name in ours | theirs:
-            only = {(1, 0): "default", (0, 1): "eeg-transformer", (1, 1): None}
-            assert NETWORKS.get(name) == only[name in ours, name in theirs], name
-
-
-def test_a_run_of_the_original_is_trained(export, tmp_path):
-    arguments = ["train", "--preset", "eeg-transformer", "--data", str(export), "--quiet"]
-    sizes = ["--embed-dim", "8", "--n-heads", "2", "--n-layers", "2"]
-    sizes += ["--max-epochs", "2", "--output", str(tmp_path), "--standardize", "True"]
-    assert main([*arguments, *sizes, "--name", "first"]) == 0
-    model = load_model(tmp_path / "first" / "model.safetensors")
-    assert isinstance(model, OriginalTransformerClassifier)
-    assert (model.n_layers, model.noise, model.n_time_tokens) == (2, 0.2, 1)
+        assert make_classifier(_options("--mirror", words)).mirror == value
 
 
 def test_options_of_the_signal_make_the_steps(simulated):
     X = simulated[0]
     words = ["--drop", "Cz", "0", "--l-freq", "2", "--h-freq", "30", "--notch-freq", "20"]
-    methods = {"default": "iir", "eeg-transformer": "fir", "eeg-transformer-2022": "fir"}
-    for preset, method in methods.items():
-        steps = dict(make_steps(resolve(_parse(*words), {}, preset), X))
-        assert steps["filter"].method == method
-    words += ["--filter-method", "fir"]
-    steps = dict(make_steps(resolve(_parse(*words, "--resample", "80"), {}, "default"), X))
+    for preset, method in {"default": "iir", "eeg-transformer": "fir"}.items():
+        assert dict(make_steps(_options(*words, preset=preset), X))["filter"].method == method
+    words += ["--filter-method", "fir", "--resample", "80"]
+    steps = dict(make_steps(_options(*words), X))
     assert list(steps) == ["drop", "notch", "filter", "resample"]
     assert steps["drop"].ch_names == ("Cz", X.ch_names[0])  # names and places
     assert (steps["filter"].l_freq, steps["filter"].h_freq) == (2, 30)
     assert steps["filter"].method == "fir"
     assert steps["notch"].fit(X).freqs_ == [20, 40, 60]  # harmonics, as the help says
     assert steps["resample"].sfreq == 80
-    assert make_steps(resolve(_parse("--h-freq", "none"), {}, "default"), X) == []
+    assert make_steps(_options("--h-freq", "none"), X) == []
 
 
 def test_options_of_the_data(export):
-    given = _parse(
-        "--data", str(export), "--conditions", "a", "b", "--stages", "2", "--subjects", "2-4",
-        "--groups", "stage",
-    )  # fmt: skip
-    X, y, metadata = load_data(resolve(given, {}, "default"))
+    words = ["--conditions", "a", "b", "--stages", "2", "--subjects", "2-4", "--groups", "stage"]
+    X, y, metadata = load_data(_options("--data", str(export), *words))
     assert describe(X, y, metadata) == {
         "n_epochs": 24, "n_chans": 4, "n_times": 64, "n_subjects": 1, "classes": {"a": 12, "b": 12},
     }  # fmt: skip
@@ -387,9 +337,7 @@ def test_files_of_epochs(simulated, tmp_path, capsys, monkeypatch):
         part.metadata = metadata.loc[rows].rename(columns={"subject": "who"})
         paths.append(str(tmp_path / f"sub-{subject}-epo.fif"))
         part.save(paths[-1], overwrite=True)
-    arguments = ["train", *QUICK, "--output", "~/runs", "--data", *paths]
-    assert main(arguments) == 2
-    assert "--groups COLUMN names another" in capsys.readouterr().err
+    arguments = ["train", *QUICK, "--output", "~/runs", "--data"]
     part.metadata = part.metadata.rename(columns={"who": "whom"})
     part.save(tmp_path / "other-epo.fif")
     part.metadata = None
@@ -399,14 +347,15 @@ def test_files_of_epochs(simulated, tmp_path, capsys, monkeypatch):
     for names, message in {
         "nameless-epo.fif": "The epochs have no metadata, which tell the subject of each",
         "one_raw.fif": "one_raw.fif is no file of Epochs. Cut a recording",
+        "other-epo.fif": "--groups COLUMN names another",
         "array.npy": "array.npy is no file of Epochs. Cut a recording, or turn an array into",
         "sub-1-epo.fif other-epo.fif": "30 of 60 epochs have no 'who' in their metadata",
         "sub-1-epo.fif nameless-epo.fif": "nameless-epo.fif do not belong together: X is a list of",
     }.items():
         files = [str(tmp_path / name) for name in names.split()]
-        assert main([*arguments[: -len(paths)], *files, "--groups", "who"]) == 2
+        assert main([*arguments, *files, "--groups", "who"]) == 2
         assert message in capsys.readouterr().err
-    assert main([*arguments, "--groups", "who", "--name", "fif", "--drop", "Pz"]) == 0
+    assert main([*arguments, *paths, "--groups", "who", "--name", "fif", "--drop", "Pz"]) == 0
     run = tmp_path / "runs" / "fif"
     split = pd.read_csv(run / "split.csv")
     assert split["condition"].tolist() == y.tolist()
@@ -415,12 +364,12 @@ def test_files_of_epochs(simulated, tmp_path, capsys, monkeypatch):
 
 
 def test_recordings(recorded_subjects):
-    given = _parse("--task", "fist-imagination", "--subjects", "1,2", "--window", "1")
-    told = describe(*load_data(resolve(given, {}, "default")))
+    words = ["--task", "fist-imagination", "--subjects", "1,2", "--window", "1"]
+    told = describe(*load_data(_options(*words)))
     assert (told["n_times"], told["n_subjects"]) == (160, 2)
-    given = _parse("--task", "fist-imagination", "baseline-eyes", "--subjects", "1")
-    given["conditions"] = ["left-fist-imag", "eyes-open"]
-    X, y, metadata = load_data(resolve(given, {}, "default"))
+    words = ["--task", "fist-imagination", "baseline-eyes", "--subjects", "1"]
+    words += ["--conditions", "left-fist-imag", "eyes-open"]
+    X, y, metadata = load_data(_options(*words))
     assert sorted(set(y)) == ["eyes-open", "left-fist-imag"]
     assert len(X) == len(y) == len(metadata)
     assert X.get_data().shape[-1] == 320
@@ -428,12 +377,13 @@ def test_recordings(recorded_subjects):
 
 def test_choices_are_those_of_the_package():
     """They stand in the command line once more, so that its help need not load torch."""
-    from skeegformer.cli import explain
-    from skeegformer.explain import METHODS
-    from skeegformer.nn.original import SHUFFLES
-
     assert OPTIONS["shuffle_tokens"].choices == SHUFFLES
     assert tuple(METHODS) == explain.METHODS
+    kinds = (EEGTransformerClassifier, OriginalTransformerClassifier)
+    ours, theirs = (set(kind().get_params()) for kind in kinds)
+    only = {(1, 0): "default", (0, 1): "eeg-transformer", (1, 1): None}
+    for name in set(OPTIONS) & (ours | theirs):
+        assert NETWORKS.get(name) == only[name in ours, name in theirs], name
 
 
 def test_files_of_options(tmp_path):
@@ -453,26 +403,47 @@ def test_files_of_options(tmp_path):
         ("--task fist-motion --stages 3", "--stages belongs to an export"),
         ("--task fist-motion --window 0", "--window 0.0 is no length"),
         ("--data a.dat b.dat", "--data names 2 files; take one export"),
+        ("--data bare-a.dat", "write_memmap(*load_memmap("),
+        ("--data half-epo.fif", "half-epo.fif cannot be read as Epochs"),
+        ("--data a-epo.fif a-epo.fif", "a-epo.fif more than once"),
+        ("EXPORT --output EXPORT", "is a file; name a folder"),
         ("EXPORT --conditions a", "There are only epochs of 'a'"),
+        ("EXPORT --conditions up", "no condition 'up'"),
         ("EXPORT --n-heads 0", "--n-heads 0 has to be a whole number"),
+        ("EXPORT --max-epochs x", "'x' is no whole number"),
         ("EXPORT --mirror left", "--mirror left is none of auto"),
         ("EXPORT --drop 9", "--drop 9: there is no such channel; they are, from 0 to 3, C3, Cz"),
         ("EXPORT --num-tokens 2", "--n-time-tokens is an option of --preset eeg-transformer"),
         ("EXPORT --subjects 2", "holds out whole subjects, but there is only one; pass 0"),
         ("EXPORT --name a/b", "'a/b' is no name of a folder"),
+        ("--resume nowhere", "There is no run"),
         ("--resume .", "is no run of skeegformer train"),
         ("--resume . --lr 1", "leave out --lr"),
+        ("yaml: - a", "has to hold lines"),
+        ("yaml: a: [", "cannot be read as YAML"),
+        ("yaml: data: !!python/object/apply:os.system [x]", "cannot be read as YAML"),
+        ("yaml: max_epoch: 3", "is no option; there are data"),
+        ("yaml: adapt: 'no'", "adapt is 'no'; write true or false"),
+        ("yaml: max_epochs: {a: 1}", "is no whole number"),
+        ("yaml: subjects: abc", "'abc' is not a list"),
     ],
 )
 def test_wrong_input_is_a_sentence(arguments, message, export, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    arguments = arguments.replace("EXPORT", f"--data {export}")
-    assert main(["train", *arguments.split()]) == 2
-    shown = capsys.readouterr()
-    assert message in shown.err
-    assert "Traceback" not in shown.err
-    assert shown.err.count("\n") <= 2
-    assert not list((tmp_path / "runs").glob("*"))
+    Path("bare-a.dat").touch()  # as eeg-transformer writes it
+    Path("half-epo.fif").write_bytes(b"half")
+    Path("o.yaml").write_text(arguments.removeprefix("yaml: "))
+    words = "--config o.yaml" if arguments.startswith("yaml") else arguments
+    words = words.replace("output EXPORT", f"output {export}").replace("EXPORT", f"--data {export}")
+    try:
+        code = main(["train", *words.split()])
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert "Traceback" not in shown
+    assert not list(tmp_path.glob("runs/*"))
 
 
 def test_changed_data_are_noticed(trained, export, tmp_path, capsys):

@@ -4,16 +4,18 @@ import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn
 import torch
 from logging_classifier import LoggingClassifier, read_log
+from moabb.datasets.fake import FakeDataset
+from moabb.evaluations import CrossSubjectEvaluation
+from moabb.paradigms import LeftRightImagery
 from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, roc_auc_score
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -24,7 +26,8 @@ from skeegformer import (
     make_baseline,
     make_eeg_pipeline,
 )
-from skeegformer.evaluation import run_benchmark
+from skeegformer.datasets import EyesParadigm, PhysionetEyes
+from skeegformer.evaluation import load_benchmark_task, run_benchmark
 from skeegformer.evaluation._fold import one_thread, take
 from skeegformer.evaluation._splitting import refuse_alignment
 from skeegformer.evaluation.benchmark import COLUMNS
@@ -164,22 +167,20 @@ def test_nothing_flows_between_test_subjects(loaded, kind):
 def test_whoever_cannot_be_calibrated_does_not_keep_others_of_the_fold_from_it(loaded):
     X, y, subjects = loaded
     few = (subjects != 4) | (np.cumsum((subjects == 4) & (y == "left")) <= 5)
-    areas = []
+    results = []
     for rows in (np.flatnonzero(few), np.flatnonzero(few & (subjects != 4))):
-        part = X[rows], y[rows], subjects[rows]
         even = subjects[rows] % 2 == 0
-        options = {"cv": [(np.flatnonzero(~even), np.flatnonzero(even))]}
-        options |= {"information": "calibrated"}
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            pipelines = {"calibrated": {"a": make_baseline("csp+lda")}}
-            result = run_benchmark(pipelines, lambda task, p=part: p, "simulated", **options)
-        areas.append(result.scores.query("subject == 2")["roc_auc"].item())
-        assert len(result.failures) == len(caught) == (len(areas) == 1)
-        for failure in result.failures.itertuples():
-            assert (failure.subject, failure.fold) == (4, 0)
-            assert "Subject 4 has 5 epochs of class 'left', too few" in failure.error
-    assert areas[0] == areas[1]
+        options = {"cv": [(np.flatnonzero(~even), np.flatnonzero(even))], "tasks": "simulated"}
+        options["load"] = lambda task, rows=rows: (X[rows], y[rows], subjects[rows])
+        pipelines = {"calibrated": {"a": make_baseline("csp+lda")}}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results.append(run_benchmark(pipelines, information="calibrated", **options))
+    first, second = (result.scores.query("subject == 2")["roc_auc"].item() for result in results)
+    assert first == second
+    (failure,) = results[0].failures.itertuples()
+    assert (failure.subject, failure.fold) == (4, 0)
+    assert "Subject 4 has 5 epochs of class 'left', too few" in failure.error
 
 
 def test_adapting_is_not_strict_however_it_is_written(loaded):
@@ -226,19 +227,17 @@ def test_threads_may_take_from_the_same_epochs(loaded):
     np.testing.assert_array_equal(X.get_data(), data)
 
 
-def test_all_libraries_have_as_many_threads_as_before(loaded, tmp_path):
+def test_libraries_have_as_many_threads_as_before():
     def numbers():
         return {pool["num_threads"] for pool in threadpool_info()} | {torch.get_num_threads()}
 
     before = torch.get_num_threads()
-    with threadpool_limits(2), joblib.parallel_config("threading", n_jobs=2):
+    with threadpool_limits(2):
         torch.set_num_threads(2)
-        assert numbers() == {2}
-        pipelines = {"strict": {"log": _logging(tmp_path / "log", seconds=0.1)}}
-        _run(loaded, pipelines, n_folds=4, n_jobs=None)
+        with one_thread():
+            assert numbers() == {1}
         assert numbers() == {2}
     torch.set_num_threads(before)
-    assert {line["threads"] for line in read_log(tmp_path / "log")} == {1}
 
 
 def test_labels_and_subjects_in_arrays_of_objects_are_numbers_or_text(simulated):
@@ -254,9 +253,53 @@ def test_labels_and_subjects_in_arrays_of_objects_are_numbers_or_text(simulated)
         found = _run((X, labels, subjects), **options)
         assert found["balanced_accuracy"].tolist() == expected["balanced_accuracy"].tolist()
         assert [str(who)[-1] for who in found["subject"]] == ["2", "4", "1", "3"]
-    for name, change in {
-        "y": (codes.astype("datetime64[D]"), numbers),
-        "groups": (codes, numbers.astype("S")),
-    }.items():
-        with pytest.raises(ValueError, match=f"{name} has labels of type .*numbers or text"):
-            _run((X, *change), **options)
+
+
+# The same folds in MOABB's own cross-subject evaluation
+
+ROUNDING = 1e-7  # MOABB keeps its results as float32
+
+
+def _moabb(paradigm, dataset, folder, **options):
+    """Scores of CSP+LDA by subject, or by the first subject of a fold."""
+    evaluation = CrossSubjectEvaluation(
+        paradigm=paradigm, datasets=[dataset], hdf5_path=str(folder), **options
+    )
+    results = evaluation.process({"CSP+LDA": make_baseline("csp+lda")})
+    return results.set_index("subject")["score"].astype(float).rename(index=int)
+
+
+def _ours(data, cv):
+    pipelines = {"strict": {"CSP+LDA": make_baseline("csp+lda")}}
+    return _run(data, pipelines, cv).set_index("subject")
+
+
+def test_leave_one_subject_out_of_fake_data(tmp_path):
+    """MOABB's noise of four subjects, and what its paradigm makes of it."""
+    dataset = FakeDataset(["left_hand", "right_hand"], n_sessions=1, n_subjects=4, seed=0)
+    paradigm = LeftRightImagery(fmin=8, fmax=30)
+    X, y, metadata = paradigm.get_data(dataset)
+    theirs = _moabb(paradigm, dataset, tmp_path)
+    ours = _ours((X, y, metadata["subject"].to_numpy()), LeaveOneGroupOut())["roc_auc"]
+    assert len(theirs) == 4
+    np.testing.assert_allclose(ours[theirs.index], theirs, rtol=0, atol=ROUNDING)
+
+
+def test_recordings_in_moabb(recorded_subjects, tmp_path):
+    """Leave one subject out, and folds of two subjects, of which MOABB has one score each."""
+    subjects = recorded_subjects[:4]
+    data = load_benchmark_task("baseline-eyes", subjects)
+    dataset = PhysionetEyes(subjects=subjects)
+    theirs = _moabb(EyesParadigm(), dataset, tmp_path / "1", return_epochs=True)
+    ours = _ours(data, LeaveOneGroupOut())["roc_auc"]
+    assert ours.index.tolist() == subjects
+    np.testing.assert_allclose(ours[theirs.index], theirs, rtol=0, atol=ROUNDING)
+    assert theirs.nunique() == 4
+
+    folds = {"return_epochs": True, "n_splits": 2, "cv_class": GroupKFold}
+    theirs = _moabb(EyesParadigm(scorer="balanced_accuracy"), dataset, tmp_path / "2", **folds)
+    ours = _ours(data, 2).reset_index()
+    # All subjects have as many epochs of each class, so that the fold's score is the mean.
+    by_fold = ours.groupby("fold")["balanced_accuracy"].mean()
+    assert len(theirs) == len(by_fold) == 2
+    np.testing.assert_allclose(np.sort(by_fold), np.sort(theirs), rtol=0, atol=ROUNDING)

@@ -18,6 +18,7 @@ from skeegformer import (
     make_baseline,
 )
 from skeegformer.explain._perturbation import (
+    BANDS,
     derangements,
     make_parts,
     part_names,
@@ -91,7 +92,7 @@ def test_permuting_within_subjects():
 
 
 def test_permutation_of_a_baseline_on_epochs_finds_the_sources(simulated):
-    """Neighbours of a source hide it; an eye channel that comes first is no part of X."""
+    """An eye channel that comes first is no part of X."""
     X, y, metadata, _ = simulated
     info = mne.create_info(["EOG"], X.info["sfreq"], "eog")
     noise = np.random.default_rng(0).normal(0, 1e-4, size=(len(X), 1, len(X.times)))
@@ -100,13 +101,11 @@ def test_permutation_of_a_baseline_on_epochs_finds_the_sources(simulated):
     baseline = make_baseline("csp+lda").fit(X, y)
     before = X.get_data().copy()
     options = {"groups": metadata["subject"], "random_state": 0}
-    result = channel_permutation_importance(baseline, X, y, neighbors=True, **options)
+    result = channel_permutation_importance(baseline, X, y, **options)
     np.testing.assert_array_equal(X.get_data(), before)
     assert result.names == X.ch_names[1:]
-    around = dict(zip(result.names, result.importances_mean, strict=True))
-    assert min(around["C3"], around["C4"]) > around["Oz"] + 0.02
-    single = channel_permutation_importance(baseline, X[:30], y[:30], n_repeats=1)
-    assert single.names == X.ch_names[1:]
+    found = dict(zip(result.names, result.importances_mean, strict=True))
+    assert min(found["C3"], found["C4"]) > found["Oz"] + 0.2
     with pytest.raises(ValueError, match="X has shape"):
         channel_permutation_importance(baseline, X.get_data()[0], y)
 
@@ -227,18 +226,14 @@ def test_swaps_stay_within_subjects_and_move_every_epoch():
     np.testing.assert_array_equal(derangements(11, subjects, 30, random_state=0), orders)
 
 
-def test_band_occlusion_takes_the_band_and_nothing_else():
+def test_bands_take_their_rhythm_and_nothing_else():
     times = np.arange(320) / 160
-    waves = {"theta": 6, "alpha": 10, "beta": 20}
-    signal = sum(np.sin(2 * np.pi * f * times) for f in waves.values())[None]
-    parts = make_parts("band", None, 160.0)
-    assert list(parts) == ["delta", "theta", "alpha", "beta"]
-    middle = slice(80, 240)
-    for name, frequency in waves.items():
-        wave, taken = np.sin(2 * np.pi * frequency * times), parts[name](signal)[0]
-        assert np.corrcoef(taken[middle], wave[middle])[0, 1] > 0.97
-    with pytest.raises(ValueError, match="'gamma' is"):
-        make_parts("band", None, 160.0, bands={"gamma": (40, 90)})
+    waves = {
+        name: np.sin(2 * np.pi * f * times) for name, f in zip(BANDS, (2, 6, 10, 20), strict=True)
+    }
+    for name, take in make_parts("band", None, 160.0).items():
+        taken = take(sum(waves.values())[None])[0]
+        assert np.corrcoef(taken[80:240], waves[name][80:240])[0, 1] > 0.97
     with pytest.raises(ValueError, match="Bands need a sampling rate"):
         make_parts("band", None, None)
 

@@ -9,10 +9,6 @@ import pytest
 EXAMPLES = sorted(Path(__file__).parent.parent.glob("docs/examples/plot_*.py"))
 
 
-def test_there_are_examples():
-    assert len(EXAMPLES) == 6
-
-
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_what_an_example_imports_exists(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -1,16 +1,20 @@
-"""Topomaps: what is drawn, where, with which limits, on which axes."""
+"""Figures: what is drawn are the numbers that were given, where they belong."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import mne
 import numpy as np
 import pytest
-from explanation_factory import CH_NAMES, make_explanation, make_info
+from explanation_factory import CH_NAMES, make_curves, make_explanation, make_info
 from scipy.interpolate import RegularGridInterpolator
+from scores_factory import TASKS, make_scores
 
-from skeegformer.plotting import TopomapDisplay
+from skeegformer.explain import Faithfulness
+from skeegformer.plotting import TopomapDisplay, plot_scores
 from skeegformer.plotting._electrodes import head_layout
+from skeegformer.plotting.patterns import draw_patterns
 
 
 @pytest.fixture
@@ -41,22 +45,9 @@ def test_one_map_for_all_and_one_for_each_subject(explanation):
     np.testing.assert_allclose(display.values[1], 100 * explanation.values[6:12].mean(axis=0))
 
 
-@pytest.mark.parametrize("name, side", [("Fpz", (0, 1)), ("Oz", (0, -1)), ("T8", (1, 0))])
-def test_the_bright_spot_is_where_the_value_is(explanation, name, side):
-    """A single high channel shows at its own place: front is up, right is right."""
-    values = np.array(CH_NAMES) == name
-    picture = np.ma.filled(
-        TopomapDisplay(values, explanation.info).plot().images_[0].get_array(), 0
-    )
-    row, column = np.unravel_index(picture.argmax(), picture.shape)
-    spot = 2 * np.array([column, row]) / picture.shape - 1
-    assert spot @ side > 0.5
-    assert abs(spot @ side[::-1]) < 0.25
-
-
 def test_given_axes_and_limits(explanation):
     figure, axes = plt.subplots(1, 2)
-    display = explanation.plot_topomap(ax=axes, vlim=(0, 5), names=True)
+    display = explanation.plot_topomap(ax=axes, vlim=(0, 5), names=len(CH_NAMES))
     assert display.figure_ is figure
     assert display.images_[0].get_clim() == (0, 5)
     assert "Cz" in {text.get_text() for text in axes[0].texts}
@@ -73,7 +64,7 @@ def test_electrodes_without_a_place_neither_stop_nor_change_the_map(explanation)
     values = explanation.values.mean(axis=0)
     values[[CH_NAMES.index(name) for name in names]] = 1e6
     with pytest.warns(UserWarning, match="Not drawn"):
-        display = TopomapDisplay(values, info).plot(names=True)
+        display = TopomapDisplay(values, info).plot(names=len(CH_NAMES))
     said = "Not drawn: Fpz (no position), Cz (no position), T8 (in the place of T7)."
     assert display.caption_ == said
     assert display.caption_ in display.figure_.get_supxlabel().replace("\n", " ")
@@ -84,17 +75,6 @@ def test_electrodes_without_a_place_neither_stop_nor_change_the_map(explanation)
     assert display.images_[0].get_clim() == expected.images_[0].get_clim()
 
 
-def test_nearly_equal_values_are_not_stretched_over_all_colours_unless_it_is_said():
-    info = make_info()
-    values = 1.56 + 0.003 * np.random.default_rng(0).random((2, 23))
-    display = TopomapDisplay(values, info, differences=values[0] - values[1]).plot()
-    assert display.images_[0].get_clim() == (0, values.max())
-    assert "Differences are at most 0.2% of the largest value." in display.caption_
-    display = TopomapDisplay(values, info).plot(vlim="data")
-    assert display.images_[0].get_clim() == (values.min(), values.max())
-    assert "Colours do not start at 0" in display.caption_
-
-
 def electrodes(axes):
     """Return where the names of the channels are written: (n_chans, 2), in their order."""
     places = {text.get_text(): text.xy for text in axes.texts}
@@ -102,7 +82,7 @@ def electrodes(axes):
 
 
 def test_the_map_has_each_channels_value_at_its_electrode(explanation):
-    display = explanation.plot_topomap(names=True)
+    display = explanation.plot_topomap(names=len(CH_NAMES))
     for axes, values in zip(display.axes_, display.values, strict=True):
         (image,) = axes.images
         picture = np.asarray(image.get_array())
@@ -116,15 +96,13 @@ def test_a_difference_is_taken_before_scaling_and_drawn_around_zero(explanation)
     display = explanation.plot_topomap(difference=("right", "left"))
     means = explanation.class_means()
     raw = means["right"] - means["left"]
-    assert (display.titles, display.difference_titles) == (["right", "left"], ["right − left"])
-    np.testing.assert_allclose(display.differences[0], 100 * raw)
-    low, high = display.images_[2].get_clim()
+    assert display.titles == ["right − left"]
+    np.testing.assert_allclose(display.values, [100 * raw])
+    (image,) = display.images_
+    low, high = image.get_clim()
     assert high == -low == pytest.approx(100 * abs(raw).max())
-    # The maps of the conditions keep their own limits and colours.
-    assert display.images_[0].get_clim() == display.images_[1].get_clim()
-    np.testing.assert_allclose(display.images_[0].get_clim(), (0, display.values.max()))
-    assert [image.get_cmap().name for image in display.images_] == ["viridis", "viridis", "RdBu_r"]
-    assert display.difference_colorbar_.ax.get_ylabel() == "difference (% points)"
+    assert image.get_cmap().name == "RdBu_r"
+    assert display.colorbar_.ax.get_ylabel() == "difference (% points)"
 
 
 def test_signed_values_are_symmetric_around_zero_and_not_in_percent():
@@ -139,16 +117,18 @@ def test_signed_values_are_symmetric_around_zero_and_not_in_percent():
     assert display.colorbar_.ax.get_ylabel() == "log odds of the class"
 
 
-def test_a_grid_of_classes_by_parts():
+def test_parts_of_each_class_are_a_row():
     one = make_explanation(parts=("0.0-1.0 s", "1.0-2.0 s", "2.0-3.0 s"))
-    display = one.plot_topomap(by="class and part", difference=("left", "right"))
-    assert len(display.axes_) == 9
     left, right = (one.token_values[one.y == label].mean(axis=0) for label in ("left", "right"))
+    display = one.plot_topomap(by="class and part")
     np.testing.assert_allclose(display.values, 100 * np.concatenate([left.T, right.T]))
-    np.testing.assert_allclose(display.differences, 100 * (left - right).T)
-    assert [axes.get_title() for axes in display.axes_[:4]] == [*one.parts, ""]
-    rows = [axes.texts[0].get_text() for axes in display.axes_[::3]]
-    assert rows == ["left", "right", "left\n− right"]
+    assert [axes.get_title() for axes in display.axes_[2:4]] == [
+        "left\n2.0-3.0 s",
+        "right\n0.0-1.0 s",
+    ]
+    assert len({round(axes.get_position().y0, 2) for axes in display.axes_}) == 2
+    display = one.plot_topomap(by="class and part", difference=("left", "right"))
+    np.testing.assert_allclose(display.values, 100 * (left - right).T)
 
 
 def marked(axes):
@@ -160,16 +140,11 @@ def marked(axes):
 
 
 def test_the_mask_marks_its_electrodes(explanation):
-    one, mask = explanation, np.isin(CH_NAMES, ["C3", "O2"])
-    assert marked(one.plot_topomap(by=None, mask=mask, names=True).ax_) == ["C3", "O2"]
-    display = one.plot_topomap(difference=("left", "right"), mask=mask, names=True)
-    assert marked(display.axes_[2]) == ["C3", "O2"]
-    for axes in display.axes_[:2]:  # a test of the difference says nothing of the conditions
-        assert not [line for line in axes.lines if line.get_marker() == "o"]
-    display = one.plot_topomap(mask=np.stack([mask, ~mask]), names=True)
-    assert len(marked(display.axes_[1])) == len(CH_NAMES) - 2
-    with pytest.raises(ValueError, match=r"has to be boolean and of shape \(23,\) or \(2, 23\)"):
-        one.plot_topomap(mask=mask[:5])
+    mask = np.isin(CH_NAMES, ["C3", "O2"])
+    for axes in explanation.plot_topomap(mask=mask, names=len(CH_NAMES)).axes_:
+        assert marked(axes) == ["C3", "O2"]
+    with pytest.raises(ValueError, match=r"has to be boolean and of shape \(23,\)"):
+        explanation.plot_topomap(mask=mask[:5])
 
 
 def test_names_are_of_the_largest_channels_and_no_formulas(explanation, tmp_path):
@@ -179,6 +154,85 @@ def test_names_are_of_the_largest_channels_and_no_formulas(explanation, tmp_path
     display.figure_.savefig(tmp_path / "names.png")
     written = [[text.get_text() for text in axes.texts] for axes in display.axes_]
     assert written == [[r"$\broken{"], ["$C_3$"]]
+
+
+# Curves, sources and scores
+
+
+def names_of(ax):
+    return [label.get_text() for label in ax.get_yticklabels()]
+
+
+def test_curves_of_deletion_and_insertion():
+    verdict = "Faithful: " + "it costs $5 and $6 to say so at length. " * 4
+    result = Faithfulness(make_curves(), {}, verdict, {})
+    axes = result.plot()
+    assert [ax.get_xlabel() for ax in axes] == ["channels removed", "channels inserted"]
+    legend = axes[0].get_legend().get_texts()
+    texts = [text.get_text() for text in legend]
+    assert texts == ["explanation (area 0.70)", "oracle (area 0.60)", "random (area 0.90)"]
+    np.testing.assert_allclose(axes[0].lines[1].get_data(), [[0, 32, 64], [1, 0.6, 0.2]])
+    band = axes[0].collections[1].get_paths()[0].vertices[:, 1]
+    np.testing.assert_allclose([band.min(), band.max()], [0.1, 1.1])
+    figure = axes[0].figure
+    assert figure.get_supxlabel().replace("\n", " ") == verdict.strip()
+    figure, axes = plt.subplots(1, 2)
+    assert result.plot(axes)[0].figure is figure
+    assert figure.get_supxlabel() == ""
+
+
+def test_sources_are_drawn_as_they_were_given():
+    rng, info, n_chans = np.random.default_rng(0), make_info(), len(CH_NAMES)
+    sources = SimpleNamespace(
+        filters=rng.normal(size=(3, n_chans)),
+        patterns=5 * rng.normal(size=(3, n_chans)),
+        frequencies=np.arange(1.0, 41.0),
+        responses=rng.random((3, 40)),
+        spectra=rng.random((3, 40)),
+        times=np.linspace(0.2, 1.8, 9),
+        weights=rng.normal(size=(3, 2, 9)),
+        classes=["left", "right", "left"],
+    )
+    axes = draw_patterns(sources, info, ["a", "b", "c"])
+    for k, row in enumerate(axes):
+        for panel, one in zip(row[:2], (sources.filters[k], sources.patterns[k]), strict=True):
+            (image,) = panel.images
+            limit = abs(one).max()
+            assert image.get_clim() == (-limit, limit)  # white is 0
+            alone = TopomapDisplay(one, info, signed=True).plot().images_[0]
+            np.testing.assert_allclose(image.get_array(), alone.get_array())
+        for line, curves in zip(row[2].lines, (sources.responses, sources.spectra), strict=True):
+            np.testing.assert_array_equal(line.get_data(), [sources.frequencies, curves[k]])
+        lines = {line.get_label(): line.get_data() for line in row[3].lines}
+        for values, name in zip(sources.weights[k], ("log power", "mean"), strict=True):
+            np.testing.assert_array_equal(lines[name], [sources.times, values])
+        assert row[3].get_ylim() == axes[0, 3].get_ylim()  # sources compare
+    titles = [row[0].texts[-1] for row in axes]
+    assert [title.get_text() for title in titles] == ["a\nfor left", "b\nfor right", "c\nfor left"]
+    assert axes[2, 2].get_xlabel() == "frequency (Hz)"
+    caption = axes[0, 0].figure.get_supxlabel().replace("\n", " ")
+    assert "signs of a filter and its pattern" in caption
+
+
+def test_scores_are_of_subjects_and_marks_their_means():
+    scores = make_scores()
+    axes = plot_scores(scores)
+    assert [panel.get_title() for panel in axes] == list(scores["task"].unique())
+    overall = scores.groupby("pipeline")["balanced_accuracy"].mean()
+    names = names_of(axes[0])
+    assert names == list(overall.sort_values(ascending=False).index)
+    rows = scores[scores["task"] == TASKS[0]]
+    by_subject = rows.groupby(["pipeline", "subject"])["balanced_accuracy"].mean()
+    drawn = np.sort(np.concatenate([c.get_offsets()[:, 0] for c in axes[0].collections]))
+    np.testing.assert_allclose(drawn, np.sort(by_subject))
+    means = [x for line in axes[0].lines if line.get_marker() == "D" for x in line.get_xdata()]
+    np.testing.assert_allclose(means, by_subject.groupby("pipeline").mean()[names])
+    scores = scores.drop(columns="balanced_accuracy")
+    errors = scores.groupby("pipeline")["brier_score"].mean().sort_values()
+    assert names_of(plot_scores(scores, "brier_score")[0]) == list(errors.index)
+    mixed = make_scores().assign(protocol=lambda table: np.arange(len(table)) % 2)
+    with pytest.raises(ValueError, match="several protocols"):
+        plot_scores(mixed)
 
 
 # Where electrodes go on the plane
@@ -212,6 +266,7 @@ def test_the_template_has_its_equator_on_the_circle():
     for name, expected in {"Cz": (0, 0), "Oz": (0, -1), "Fpz": (0, 1)}.items():
         np.testing.assert_allclose(places[name], expected, atol=0.06)
     np.testing.assert_allclose(places["C3"] * [-1, 1], places["C4"], atol=0.06)
+    assert places["C4"][0] > 0.2
 
 
 def test_few_electrodes_or_none_of_a_head_are_seen_from_a_standard_centre():

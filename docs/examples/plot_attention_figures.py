@@ -129,7 +129,8 @@ ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
 
 explanation = everything.select(correct=True, min_confidence=0.75)
 print(f"{len(explanation)} of {len(everything)} epochs are correct with confidence of 0.75")
-explanation.plot_topomap(by="class", difference=("eyes-open", "eyes-closed"), names=3)
+explanation.plot_topomap(by="class", names=3)
+explanation.plot_topomap(difference=("eyes-open", "eyes-closed"), names=3)
 
 # %%
 # Attention shows where the model looks, whatever the class: rollout differs between epochs,
@@ -145,6 +146,7 @@ explanation.plot_topomap(by="class", difference=("eyes-open", "eyes-closed"), na
 # the eyes (delta) and over muscles (beta), which behave differently with closed eyes.
 
 chosen = by_band.select(correct=True, min_confidence=0.75)
+chosen.plot_topomap(by="class and part")
 chosen.plot_topomap(by="class and part", difference=("eyes-open", "eyes-closed"))
 
 # %%

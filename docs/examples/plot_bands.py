@@ -65,7 +65,7 @@ print(f"Balanced accuracy on unseen subjects: {score:.2f} (chance 0.50)")
 # What the log odds of the true class lose without the band. Red is what the model needs; blue is
 # what it would be better off without.
 
-explanation.plot_topomap(by="part", n_columns=4)
+explanation.plot_topomap(by="part")
 
 # %%
 # By class. The alpha rhythm belongs to the back of the head; blinks and eye movements would show
@@ -85,7 +85,7 @@ for subject in alpha.index:
     accuracy = balanced_accuracy_score(one.y, one.predictions)
     titles.append(f"person {subject} ({accuracy:.0%})")
 people = TopomapDisplay(alpha, explanation.info, titles, unit=explanation.unit, signed=True)
-people.plot(n_columns=4)
+people.plot()
 
 # %%
 # How much each band matters, averaged over the head, with intervals over people:
@@ -113,7 +113,7 @@ print(f"Simulated: balanced accuracy on unseen subjects {score:.2f}")
 explanation = AttentionExplainer(
     "occlusion", parts="band", target="true", n_repeats=2, random_state=0
 ).explain(classifier, X[~train], y[~train])
-explanation.plot_topomap(by="part", mask=truth.is_source, names=2, n_columns=4)
+explanation.plot_topomap(by="part", mask=truth.is_source, names=2)
 
 # %%
 # The truth: how much the classes differ in each band of each electrode.
@@ -123,7 +123,7 @@ TopomapDisplay(
     X.info,
     list(truth.band_relevance.index),
     unit="difference of classes",
-).plot(mask=truth.is_source, names=2, n_columns=4)
+).plot(mask=truth.is_source, names=2)
 
 # %%
 

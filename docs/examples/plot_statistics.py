@@ -18,6 +18,7 @@ page takes people as the units, and says how much the map could vary.
 import os
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pandas as pd
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold
@@ -69,16 +70,20 @@ explanation = concatenate_explanations(by_seed["rollout"])
 # %%
 # Intervals over people
 # ---------------------
-# Bootstrap intervals resample people, not epochs: they say what other people might give.
-
-closed = explanation.select(label="eyes-closed")
-closed.plot_bars(n_top=15)
-
-# %%
-# The same as a table, with bias-corrected intervals that are wider for few people:
+# Bootstrap intervals resample people, not epochs: they say what other people might give. They are
+# bias-corrected, and wider for few people.
 
 intervals = explanation.confidence_intervals(random_state=0)["eyes-closed"]
-intervals.sort_values("mean", ascending=False).head(8).round(3)
+largest = 100 * intervals.nlargest(15, "mean")[::-1]
+figure, ax = plt.subplots(figsize=(4.6, 4.0), layout="constrained")
+ax.barh(largest.index, largest["mean"], color="#56B4E9")
+ax.hlines(largest.index, largest["low"], largest["high"], color="black")
+ax.set_xlabel("share of attention (%)\nlines: 95 % bootstrap intervals over people")
+
+# %%
+# As a table:
+
+intervals.nlargest(8, "mean").round(3)
 
 # %%
 # Do the conditions differ?
@@ -96,7 +101,7 @@ print(test)
 # %%
 # Discs mark the channels of significant clusters, if there are any.
 
-explanation.plot_topomap(by="class", difference=("eyes-closed", "eyes-open"), mask=test.mask)
+explanation.plot_topomap(difference=("eyes-closed", "eyes-open"), mask=test.mask)
 
 # %%
 # Does the seed matter?

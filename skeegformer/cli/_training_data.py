@@ -26,8 +26,6 @@ def check_data_options(options):
     if twice:
         raise ValueError(f"--data names {twice[0]} more than once; name each file once.")
     for path in options["data"] or ():
-        if not path:
-            raise ValueError("--data is empty; name a file.")
         if not path.endswith((".dat", *_EPOCHS)) and not Path(path).expanduser().is_dir():
             raise ValueError(_no_epochs(path))
     if options["task"] and not (options["window"] or 0) > 0:
@@ -158,10 +156,7 @@ def _epochs(options):
     if any(ids[code] != name for part in parts for name, code in part.event_id.items()):
         raise ValueError("The files of --data give one event code different names.")
     X = as_epochs(parts)
-    codes = [{code: name for name, code in part.event_id.items()} for part in parts]
-    y = [
-        names[code] for names, part in zip(codes, parts, strict=True) for code in part.events[:, 2]
-    ]
+    y = [ids[code] for part in parts for code in part.events[:, 2]]
     metadata = pd.DataFrame(index=range(len(X))) if X.metadata is None else X.metadata
     metadata = metadata.reset_index(drop=True)
     return _choose(X, np.array(y), metadata, options, ("conditions", "subjects"))

@@ -25,9 +25,8 @@ _ONE_AT_A_TIME = Lock()
 def score_fold(pipeline, X, y, groups, train, test, *, seed, information=None):
     """Fit on one fold and score each of its test subjects: a row for each.
 
-    `information` is what the prediction may know. "strict" hides from all steps which subject a
-    test epoch belongs to; "transductive" and "calibrated" predict each test subject separately,
-    and its group goes to those steps that ask for it; None does that with all of them together.
+    What each kind of `information` is, `run_benchmark` says; None predicts all epochs at once, and
+    hands their groups to those steps that ask for it.
     """
     pipeline = clone(pipeline).set_params(**dict.fromkeys(seed_names(pipeline), seed))
     pipeline, fit_seconds = fit_on(pipeline, X, y, groups, train)
@@ -85,11 +84,7 @@ def _score_epochs(own, y, predicted, proba, classes):
 
 
 def _score_people(own, y, predicted, proba, classes):
-    """Score each subject as one case, by its mean probabilities or its most frequent prediction.
-
-    The ``roc_auc`` of a subject is the share of subjects of other classes, tested by the same
-    model, whose probability of its class is lower. Its mean over subjects is the area.
-    """
+    """Score each subject as one case, by its mean probabilities or its most frequent prediction."""
     labels = np.array([y[rows[0]] for rows in own])
     if proba is None:
         found = [np.unique(predicted[rows], return_counts=True) for rows in own]
@@ -132,10 +127,7 @@ def fit_on(pipeline, X, y, groups, rows):
 
 
 def run_all(function, calls, *, n_jobs, then, bar):
-    """Call a function with each of some arguments, perhaps in processes, and `then` with results.
-
-    The results come in the order in which they are ready.
-    """
+    """Call a function with each of some arguments, and `then` with results as they are ready."""
     parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
     with bar, warnings.catch_warnings():
         # joblib replaces a process that has grown by what torch keeps for itself.

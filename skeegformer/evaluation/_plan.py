@@ -37,10 +37,7 @@ def load_data(load, task):
 
 
 def plan_fits(labels, y, groups, content, cv, pipelines, seeds, n_calibration):
-    """List the fits of one task and kind of information, and subjects that have to be left out.
-
-    `content` is the hash of the epochs.
-    """
+    """List the fits of one task and kind of information, and subjects that have to be left out."""
     kind = labels["information"]
     if not pipelines:
         raise ValueError(f"There are no pipelines for {kind!r} on {labels['task']!r}.")
@@ -78,10 +75,7 @@ def plan_fits(labels, y, groups, content, cv, pipelines, seeds, n_calibration):
 
 
 def _move_calibration(train, test, y, groups, n_calibration):
-    """Move the first epochs of each class of each test subject to the training.
-
-    Also names the subjects that have too few, who are left out of the test.
-    """
+    """Train on the first epochs of each class of test subjects; name those who have too few."""
     moved, tested, short = [], [], {}
     for subject in np.unique(groups[test]).tolist():
         own = test[groups[test] == subject]

@@ -75,11 +75,7 @@ def _parts(value, parameter=""):
 
 
 def split_subjects(cv, y, groups):
-    """Split epochs such that nobody is on both sides: pairs of positions.
-
-    `cv` is a number of folds over subjects, or what scikit-learn takes. Where every subject has
-    one class only, folds of a number are stratified over subjects.
-    """
+    """Split epochs such that nobody is on both sides, stratified where subjects have one class."""
     subjects, first = np.unique(groups, return_index=True)
     one_class = has_one_class_each(y, groups)
     if len(subjects) < 2:

@@ -16,10 +16,9 @@ from skeegformer._validation import MappedEpochs, as_epochs, is_epochs
 
 
 class FitStore:
-    """A file with a line for each finished fit.
+    """A file to which a line is appended for each finished fit, by one write.
 
-    Lines are only ever appended, each by one write, so that whoever is killed at any moment
-    leaves at worst one line that is cut off, whose fit is run again.
+    Whoever is killed leaves at worst a line that is cut off, whose fit is run again.
     """
 
     def __init__(self, folder):
@@ -68,10 +67,7 @@ def _key(settings):
 
 
 def describe(estimator):
-    """Write down an estimator's parameters, and which steps request groups.
-
-    ``repr`` of an estimator alone abridges long pipelines. Of functions only the name is known.
-    """
+    """Write down an estimator's parameters, which ``repr`` abridges, and who requests groups."""
     with np.printoptions(threshold=np.inf):
         params = {
             name: type(value).__qualname__ if hasattr(value, "get_params") else repr(value)

@@ -19,10 +19,7 @@ _SETTINGS = (*_CONDITIONS, "seed", "fold")
 
 
 def check_scores(scores, metric="balanced_accuracy", *, one=("protocol", "information")):
-    """Check a table of scores; give task, protocol and information as text, "" where missing.
-
-    The columns in `one` may have one value only.
-    """
+    """Check a table of scores; columns in `one` have one value, missing conditions are ""."""
     if metric not in METRICS:
         raise ValueError(f"metric={metric!r} is not one of {', '.join(map(repr, METRICS))}.")
     if not isinstance(scores, pd.DataFrame):
@@ -54,11 +51,7 @@ def check_scores(scores, metric="balanced_accuracy", *, one=("protocol", "inform
 
 
 def subject_table(scores, metric):
-    """Average each subject of one task over seeds and folds: subjects x pipelines.
-
-    Both are in the order of `scores`, but subjects that are numbers are sorted; NaN where a
-    pipeline has no score.
-    """
+    """Average each subject of one task over seeds and folds: subjects x pipelines, as they come."""
     table = (
         scores.groupby(["subject", "pipeline"], sort=False, observed=True)[metric].mean().unstack()
     )
@@ -70,10 +63,7 @@ def subject_table(scores, metric):
 
 
 def subject_weights(scores):
-    """Weight the subjects of one task so that their mean gives each class the same weight.
-
-    Only where each subject has one class does this differ from 1.
-    """
+    """Weight subjects so that classes weigh the same, where each subject has one class."""
     subjects = scores.drop_duplicates("subject").set_index("subject")
     if not have_one_class(scores):
         return pd.Series(1.0, index=subjects.index)

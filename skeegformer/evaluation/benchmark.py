@@ -2,7 +2,6 @@
 
 import traceback
 import warnings
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,7 +100,7 @@ def run_benchmark(
         ``adapt=True``, which is not strict; or if any has, or information is "calibrated", where
         every subject has epochs of one class only.
     RuntimeError
-        If a process dies in which fits are run. What was finished is kept.
+        If a process dies in which fits are run, as joblib says. What was finished is kept.
 
     See Also
     --------
@@ -203,15 +202,8 @@ def _run(fits, data, found, store, n_jobs, verbose):
         for number, fit in enumerate(fits)
         if number not in found
     ]
-    try:
-        with one_thread():
-            run_all(_run_fit, left, n_jobs=n_jobs, then=keep, bar=bar)
-    except BrokenProcessPool as error:
-        kept = f"; {len(found)} finished fits of {len(fits)} are kept in " if store else ""
-        raise RuntimeError(
-            "A process that ran fits has died, mostly for want of memory"
-            f"{kept}{store.path if store else ''}. Start again with fewer jobs."
-        ) from error
+    with one_thread():
+        run_all(_run_fit, left, n_jobs=n_jobs, then=keep, bar=bar)
     return sorted(failures, key=lambda row: [*map(str, row.values())])
 
 

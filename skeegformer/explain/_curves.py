@@ -37,10 +37,7 @@ class Curves:
             self.units = np.arange(n_epochs)[:, None]
 
     def curve(self, values, kind):
-        """Compute the probability of the class, epoch by epoch and channel count by channel count.
-
-        Channels go by their values, epoch by epoch, or at random where there are none.
-        """
+        """Compute probabilities of the class, (n_epochs, n_counts); None is a random order."""
         found = np.zeros((len(self.data), len(self.counts)))
         for donor in self.donors:
             ties = self.rng.random_sample(self.drops.shape)  # equal values go in any order

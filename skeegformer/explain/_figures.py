@@ -1,13 +1,10 @@
 """Methods of `Explanation` that draw: averages by class, subject or part, and their units."""
 
 import numpy as np
-import pandas as pd
 
-from skeegformer._validation import check_count, check_one_of
-from skeegformer.explain._statistics import bootstrap_intervals, subject_means
+from skeegformer._validation import check_one_of
 from skeegformer.explain.methods import METHODS
 from skeegformer.plotting import ConnectionDisplay, TopomapDisplay
-from skeegformer.plotting._style import OKABE_ITO, check_finite, ink, open_axes, tidy
 from skeegformer.plotting.patterns import draw_patterns
 
 
@@ -17,10 +14,10 @@ def plot_topomap(self, by="class", *, difference=None, **kwargs):
     Parameters
     ----------
     by : {"class", "subject", "part", "class and part", None}, default="class"
-        A map for each class, subject, temporal token or band ("part"); for
-        "class and part" a grid of classes by parts; for None one map of all epochs.
+        A map for each class, subject, or temporal token or band ("part"); for "class and part" a
+        row of parts for each class; for None one map of all epochs.
     difference : tuple of (object, object) or None, default=None
-        Two of them: only they are drawn, and the first minus the second.
+        Two classes or two of the others: only the first minus the second is drawn.
     **kwargs : dict
         See `TopomapDisplay.plot`: ``mask``, ``names``, ``vlim``, ``ax``, ...
 
@@ -35,66 +32,22 @@ def plot_topomap(self, by="class", *, difference=None, **kwargs):
         If what is needed is not known: positions, subjects, or the conditions of `difference`.
     """
     check_one_of("by", by, ("class", "subject", "part", "class and part", None))
+    signed, unit = METHODS[self.method].signed, _unit(self)
     if by == "class and part":
-        means, differences = (
-            {
-                (title, part): mean[:, k]
-                for title, mean in maps.items()
-                for k, part in enumerate(self.parts)
-            }
-            for maps in _means(self, self.token_values, "class", difference)
-        )
+        kwargs = {"n_columns": len(self.parts)} | kwargs
+        means = {
+            f"{title}\n{part}": mean[:, k]
+            for title, mean in _means(self, self.token_values, "class", difference).items()
+            for k, part in enumerate(self.parts)
+        }
     else:
-        means, differences = _means(self, self.values, by, difference)
-    return TopomapDisplay(**_maps(self, means, differences), info=self.info).plot(**kwargs)
-
-
-def plot_bars(self, *, n_top=20, ax=None):
-    """Draw a bar with a bootstrap interval for each channel: the mean over subjects.
-
-    Intervals are those of `confidence_intervals`; with fewer than three subjects, or where they
-    are not known, epochs are drawn in their place. For a single class use
-    ``explanation.select(label=...).plot_bars()``.
-
-    Parameters
-    ----------
-    n_top : int or None, default=20
-        How many channels to show, those with the largest absolute values; None shows all.
-    ax : matplotlib.axes.Axes or None, default=None
-        None makes a figure.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        With the bars from top to bottom.
-    """
-    check_count("n_top", len(self.channel_names) if n_top is None else n_top, 1)
-    units, kind = pd.DataFrame(self.values, columns=self.channel_names), "epochs"
-    if self.subjects is not None and len(np.unique(self.subjects)) >= 3:
-        units, kind = subject_means(self, by=None), "subjects"
-    values = _factor(self) * units.to_numpy().mean(axis=0)
-    check_finite("The bars", values)
-    largest = np.argsort(-np.abs(values), kind="stable")[:n_top]
-    order = largest[np.argsort(-values[largest], kind="stable")]
-    height, size = (0.22, "small") if len(order) <= 30 else (0.15, "x-small")
-    (ax,) = open_axes(ax, 1, figsize=(4.6, 1.1 + height * len(order)))
-    places, label = np.arange(len(order)), _unit(self)
-    ax.barh(places, values[order], height=0.75, color=OKABE_ITO[0])
-    if len(units) >= 3:
-        table = bootstrap_intervals(units, random_state=0).iloc[order]
-        ends = _factor(self) * table[["low", "high"]].to_numpy().T
-        ax.hlines(places, *ends, color=ink(), linewidth=1.2)
-        label += f"\nlines: 95 % bootstrap interval over {len(units)} {kind}"
-    ax.set_yticks(places, units.columns[order], fontsize=size, parse_math=False)
-    ax.margins(x=0.06)
-    ax.set_ylim(len(order) - 0.4, -0.6)
-    ax.set_xlabel(label, parse_math=False)
-    ax.tick_params(axis="y", length=0)
-    tidy(ax, "x")
-    if (values[order] < 0).any():
-        ax.axvline(0, color=ink(), linewidth=0.8)
-        ax.spines["left"].set_visible(False)
-    return ax
+        means = _means(self, self.values, by, difference)
+    if difference is not None:
+        signed = True
+        unit = "difference (% points)" if _factor(self) == 100 else f"difference in {unit}"
+    maps = _factor(self) * np.array(list(means.values()))
+    display = TopomapDisplay(maps, self.info, list(means), unit=unit, signed=signed)
+    return display.plot(**kwargs)
 
 
 def plot_connections(self, by="class", **kwargs):
@@ -118,7 +71,7 @@ def plot_connections(self, by="class", **kwargs):
             "This explanation has no connections between channels: make it by "
             "AttentionExplainer(connections=True)."
         )
-    means, _ = _means(self, self.connections, by)
+    means = _means(self, self.connections, by)
     maps = _factor(self) * np.array(list(means.values()))
     display = ConnectionDisplay(maps, self.info, list(means), unit=_unit(self))
     return display.plot(**kwargs)
@@ -161,25 +114,8 @@ def _unit(explanation):
     return f"{explanation.unit} (%)" if _factor(explanation) == 100 else explanation.unit
 
 
-def _maps(explanation, means, differences):
-    """Return what displays of maps take: arrays, titles and units."""
-    factor, unit = _factor(explanation), _unit(explanation)
-    return {
-        "values": factor * np.array(list(means.values())),
-        "titles": list(means),
-        "unit": unit,
-        "differences": factor * np.array(list(differences.values())) if differences else None,
-        "difference_titles": list(differences),
-        "difference_unit": "difference (% points)" if factor == 100 else f"difference in {unit}",
-        "signed": METHODS[explanation.method].signed,
-    }
-
-
 def _means(explanation, values, by, difference=None):
-    """Average values of shape (n_epochs, ...) by condition, and subtract two of them, by title.
-
-    Titles say of classes that they are predicted, where the true ones are not known.
-    """
+    """Average values of shape (n_epochs, ...) by condition, or subtract two of these, by title."""
     form = "{}"
     if by is None:
         title = f"all {len(values)} epochs"
@@ -204,16 +140,14 @@ def _means(explanation, values, by, difference=None):
             form = "subject {}"
         elif explanation.y is None:
             form = "{} (predicted)"
-    differences = {}
-    if difference is not None:
-        pair = [difference] if isinstance(difference, str) else [str(one) for one in difference]
-        if len(pair) != 2 or not set(pair) <= set(means):
-            raise ValueError(
-                f"difference={difference!r} has to be a pair of what by={by!r} gives: "
-                f"{', '.join(means)}."
-            )
-        if pair[0] == pair[1]:
-            raise ValueError(f"difference={difference!r} compares {pair[0]!r} with itself.")
-        means = {name: means[name] for name in pair}
-        differences = {" − ".join(pair): means[pair[0]] - means[pair[1]]}
-    return {form.format(name): mean for name, mean in means.items()}, differences
+    if difference is None:
+        return {form.format(name): mean for name, mean in means.items()}
+    pair = [difference] if isinstance(difference, str) else [str(one) for one in difference]
+    if len(pair) != 2 or not set(pair) <= set(means):
+        raise ValueError(
+            f"difference={difference!r} has to be a pair of what by={by!r} gives: "
+            f"{', '.join(means)}."
+        )
+    if pair[0] == pair[1]:
+        raise ValueError(f"difference={difference!r} compares {pair[0]!r} with itself.")
+    return {" − ".join(pair): means[pair[0]] - means[pair[1]]}

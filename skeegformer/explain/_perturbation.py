@@ -21,10 +21,9 @@ REPLACEMENTS = ("swap", "interpolate", "mean", "zero")
 def occlude(
     network, data, codes, means, sets, parts=None, *, kind="swap", orders=(None,), info=None
 ):
-    """Measure how much the log odds of a class fall when channels are replaced, see `_replaced`.
+    """Measure how much the log odds of a class fall when channels are taken away from the epochs.
 
-    A channel is taken away from the epoch, and not from the `means` that are known of its subject.
-    Returns drops of shape (n_orders, n_epochs, n_sets, n_parts).
+    Of the shape (n_orders, n_epochs, n_sets, n_parts); what is known of a subject (`means`) stays.
     """
     codes = torch.as_tensor(codes)
     parts = parts or {"epoch": lambda signal: signal}

@@ -22,7 +22,7 @@ _PACKAGES = ("skeegformer", "torch", "skorch", "scikit-learn", "mne", "moabb", "
 _LONGEST = 300  # letters of a setting
 
 
-def to_report(self, path=None, *, title=None, faithfulness=None, scores=None, overwrite=False):
+def to_report(self, path=None, *, title=None, faithfulness=None, overwrite=False):
     """Put everything on one page: method, scores, maps, connections, tests and versions.
 
     Parameters
@@ -31,34 +31,28 @@ def to_report(self, path=None, *, title=None, faithfulness=None, scores=None, ov
         Where to write the page (``.html``), which loads nothing from outside.
     title : str or None, default=None
         Title of the page; None names the method.
-    faithfulness : Faithfulness, True or None, default=None
-        What `evaluate` found; True evaluates now.
-    scores : pandas.DataFrame or None, default=None
-        Scores to show as a table, beside those on the explained epochs.
+    faithfulness : Faithfulness or None, default=None
+        What `evaluate` found.
     overwrite : bool, default=False
         Whether an existing file is replaced.
 
     Returns
     -------
     mne.Report
-        The page, to which more can be added.
+        The page, to which more can be added, such as tables (``add_html``).
 
     Raises
     ------
-    FileExistsError, ValueError, TypeError
-        If the file exists, `path` does not end in ``.html``, or `scores` is no DataFrame.
+    FileExistsError, ValueError
+        If the file exists, or `path` does not end in ``.html``.
     """
     import matplotlib.pyplot as plt
 
     if path is not None:
         path = check_output_file(path, (".html", ".htm"), overwrite)
-    if scores is not None and not isinstance(scores, pd.DataFrame):
-        raise TypeError(f"scores is a {type(scores).__name__}, but has to be a pandas.DataFrame.")
-    if faithfulness is True:
-        faithfulness = self.evaluate(random_state=0)
     title = title or f"Explanation by {METHODS[self.method].label}"
     report = mne.Report(title=title, img_max_width=None, verbose="ERROR")
-    for section, name, content in _contents(self, scores, faithfulness):
+    for section, name, content in _contents(self, faithfulness):
         place = {"title": name, "section": section, "tags": (section.lower(),)}
         if isinstance(content, plt.Figure):
             # Where MNE and matplotlib cut a fraction of a pixel off differently, figures shear.
@@ -74,7 +68,7 @@ def to_report(self, path=None, *, title=None, faithfulness=None, scores=None, ov
     return report
 
 
-def _contents(explanation, scores, faithfulness):
+def _contents(explanation, faithfulness):
     """Yield section, title and content: a figure, a table, a dict or a text."""
     one, method = explanation, METHODS[explanation.method]
     kind = "true" if one.y is not None else "predicted"
@@ -88,8 +82,6 @@ def _contents(explanation, scores, faithfulness):
         f"Epochs by {kind} label": ", ".join(counts),
         "Parts of a channel": ", ".join(one.parts),
     }  # fmt: skip
-    if scores is not None:
-        yield "Scores", "Scores handed in", scores
     yield "Scores", "Scores on the explained epochs", _scores(one)
     if one.y is not None:
         labels = pd.Series(one.y, name="true"), pd.Series(one.predictions, name="predicted")
@@ -102,7 +94,6 @@ def _contents(explanation, scores, faithfulness):
             yield "Channels", "Strongest connections", one.plot_connections().figure_
     except ValueError as error:
         yield "Channels", "Values by class", f"There is no map. {error}"
-    yield "Channels", "Mean values of the largest channels", one.plot_bars().figure
     share = "Share of all channels (%)"
     table = pd.DataFrame({"Channel": one.channel_names, share: 100 * one.feature_importances_})
     yield "Channels", "Most important channels", table.nlargest(10, share)

@@ -8,7 +8,6 @@ import numpy as np
 
 from skeegformer._validation import check_one_of, choose, name_channels, validate_groups
 from skeegformer.explain._figures import (
-    plot_bars,
     plot_connections,
     plot_patterns,
     plot_topomap,
@@ -30,10 +29,7 @@ PER_EPOCH = ("token_values", "probabilities", "y", "targets", "subjects", "conne
 
 @dataclass(frozen=True)
 class Source:
-    """Copies of classifier and explainer, epochs as the network gets them, and their centring.
-
-    `tmin` is the time of their first sample in seconds.
-    """
+    """Copies of classifier and explainer, epochs as the network gets them, and their centring."""
 
     classifier: Any
     explainer: Any
@@ -126,7 +122,6 @@ class Explanation:
     compare = compare
     patterns = patterns
     plot_topomap = plot_topomap
-    plot_bars = plot_bars
     plot_connections = plot_connections
     plot_patterns = plot_patterns
     to_dataframe = to_dataframe

@@ -239,11 +239,9 @@ def _compare_orders(explanation, curves, truth):
 
 
 def randomize_parameters(network, data, random_state):
-    """Copy a network and draw every one of its parameters anew.
+    """Copy a network and draw every parameter anew, with the mean and spread of its tensor.
 
-    Each tensor gets normal values with its own mean and standard deviation, so that the signal
-    keeps its size on the way through the layers. How signals are standardised stays. What an
-    `EEGTransformer` has learnt of its sources, powers and usual tokens, is measured anew.
+    What an `EEGTransformer` has learnt of its sources, powers and usual tokens, is measured anew.
     """
     rng = check_random_state(random_state)
     network = copy.deepcopy(network).eval()

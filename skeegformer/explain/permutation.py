@@ -1,6 +1,5 @@
 """How much a score falls when channels are permuted across epochs, for any classifier."""
 
-import mne
 import numpy as np
 from sklearn.metrics import check_scoring
 from sklearn.utils import Bunch, check_random_state
@@ -13,7 +12,6 @@ from skeegformer._validation import (
     is_epochs,
     validate_groups,
 )
-from skeegformer.explain._electrodes import neighborhoods
 from skeegformer.explain._perturbation import shuffled_orders
 
 
@@ -24,7 +22,6 @@ def channel_permutation_importance(
     *,
     scoring=None,
     n_repeats=5,
-    neighbors=False,
     groups=None,
     random_state=None,
 ):
@@ -45,9 +42,6 @@ def channel_permutation_importance(
         As everywhere in scikit-learn; None for the estimator's own score.
     n_repeats : int, default=5
         How often each channel is permuted.
-    neighbors : bool, default=False
-        Whether each channel is permuted together with its neighbours in the montage, which see the
-        same sources and hide its importance; of Epochs only.
     groups : array-like of shape (n_epochs,) or None, default=None
         Subjects, within which epochs are permuted.
     random_state : int, RandomState instance or None, default=None
@@ -63,7 +57,7 @@ def channel_permutation_importance(
     Raises
     ------
     ValueError
-        If X, y and groups do not fit, or neighbours of channels are not known.
+        If X, y and groups do not fit.
 
     References
     ----------
@@ -85,14 +79,8 @@ def channel_permutation_importance(
     if data.ndim != 3:
         raise ValueError(f"X has shape {data.shape}, but epochs are (n_epochs, n_chans, n_times).")
     groups = validate_groups(groups, len(data))
-    sets = [[channel] for channel in range(data.shape[1])]
-    names = list(map(str, range(data.shape[1])))
-    if epochs is not None:
-        picks = eeg_picks(epochs)
-        names, sets = [epochs.ch_names[pick] for pick in picks], picks[:, np.newaxis]
-    if neighbors:
-        info = None if epochs is None else mne.pick_info(epochs.info, picks)
-        sets = [picks[members] for members in neighborhoods(info)]
+    picks = np.arange(data.shape[1]) if epochs is None else eeg_picks(epochs)
+    names = [str(pick) if epochs is None else epochs.ch_names[pick] for pick in picks]
     scorer = check_scoring(estimator, scoring=scoring)
 
     def score(changed):
@@ -105,13 +93,13 @@ def channel_permutation_importance(
     intact = score(data)
     # One seed for all channels, as scikit-learn has it, so that they see equal permutations.
     seed = check_random_state(random_state).randint(np.iinfo(np.int32).max + 1)
-    importances = np.empty((len(sets), n_repeats))
+    importances = np.empty((len(picks), n_repeats))
     changed = data.copy()
-    for s, channels in enumerate(sets):
+    for p, pick in enumerate(picks):
         for repeat, order in enumerate(shuffled_orders(len(data), groups, seed, n_repeats)):
-            changed[:, channels] = data[order][:, channels]
-            importances[s, repeat] = intact - score(changed)
-        changed[:, channels] = data[:, channels]
+            changed[:, pick] = data[order, pick]
+            importances[p, repeat] = intact - score(changed)
+        changed[:, pick] = data[:, pick]
     return Bunch(
         importances=importances,
         importances_mean=importances.mean(axis=1),

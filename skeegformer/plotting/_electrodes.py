@@ -42,11 +42,9 @@ def usable_electrodes(info):
 
 
 def head_layout(info):
-    """Lay electrodes out on the plane, with the equator of the head as the unit circle.
+    """Lay electrodes out on the plane: angles from the vertex of the sphere that `on_sphere` fits.
 
-    Seen from the origin of MNE's head coordinates, which is tilted against that equator, occipital
-    electrodes move towards the vertex. So the sphere is unrolled that `on_sphere` fits: distances
-    from the centre of the map are angles from the vertex. x is to the right, y to the front.
+    From the origin of MNE's head coordinates occipital electrodes would move towards the vertex.
     """
     x, y, z = on_sphere(info).T
     angle = np.arctan2(np.hypot(x, y), z) / (np.pi / 2)
@@ -55,10 +53,7 @@ def head_layout(info):
 
 
 def on_sphere(info):
-    """Return where electrodes are on the sphere that fits them best, with Fpz and Oz level.
-
-    Too few electrodes, or none of a head, are seen from MNE's standard centre.
-    """
+    """Return where electrodes are on the sphere that fits them, or about MNE's standard centre."""
     positions = _positions(info)
     # |x|² = 2 c·x + r² - |c|² is linear in the centre c and in the rest.
     design = np.column_stack([2 * positions, np.ones(len(positions))])

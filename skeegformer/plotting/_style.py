@@ -9,7 +9,6 @@ DIVERGING = "RdBu_r"
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31")
 GREY = "#999999"
-_SMALL = 0.05  # of the largest value; differences below this share are named as small
 
 
 def as_maps(values, titles, shape):
@@ -33,16 +32,6 @@ def as_maps(values, titles, shape):
     return maps, titles
 
 
-def as_maps_and_differences(display, shape):
-    """Join a display's values and differences: maps, titles, and how many are no differences."""
-    maps, titles = as_maps(display.values, display.titles, shape)
-    n_values = len(maps)
-    if display.differences is not None:
-        more, names = as_maps(display.differences, display.difference_titles, shape)
-        maps, titles = np.concatenate([maps, more]), titles + names
-    return maps, titles, n_values
-
-
 def check_finite(name, values):
     """Refuse NaN and infinity, which would leave a hole in the figure."""
     bad = int((~np.isfinite(values)).sum())
@@ -51,46 +40,19 @@ def check_finite(name, values):
 
 
 def colour_scale(values, *, signed, vlim=None):
-    """Choose a colour map and its limits, which are never equal; white is 0 for signed values.
-
-    Others start at 0, or small differences would be stretched over all colours.
-    """
+    """Choose a colour map, and limits that include 0 (as white where values have signs)."""
     cmap = DIVERGING if signed else SEQUENTIAL
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if vlim is None and signed:
-        high = max(abs(low), abs(high)) or 1.0
-        return cmap, (-high, high)
-    if vlim is None:
-        low = min(low, 0.0)
-    elif not isinstance(vlim, str):
+    if vlim is not None:
         if np.shape(vlim) != (2,) or not vlim[0] < vlim[1]:
             raise ValueError(f"vlim={vlim!r} has to be a lower and a higher limit.")
         return cmap, tuple(vlim)
-    elif vlim != "data":
-        raise ValueError(f"vlim={vlim!r} is not a pair of limits, 'data' or None.")
+    low, high = min(float(np.nanmin(values)), 0.0), float(np.nanmax(values))
+    if signed:
+        high = max(abs(low), abs(high)) or 1.0
+        low = -high
     if low == high:
-        margin = 0.05 * abs(low) or 1.0
-        return cmap, (low - margin, high + margin)
+        low, high = -1.0, 1.0
     return cmap, (low, high)
-
-
-def colour_scales(maps, n_values, *, signed, vlim):
-    """Choose joint colours of values and of differences, and say what they make look too large."""
-    values, differences = maps[:n_values], maps[n_values:]
-    scales = [colour_scale(values, signed=signed, vlim=vlim)] * n_values
-    (low, high), said = scales[0][1], []
-    if not signed and low > 0:
-        said.append(
-            f"Colours do not start at 0: they span {low:.4g} to {high:.4g}, which is "
-            f"{1 - low / high:.1%} of the largest value."
-        )
-    if len(differences):
-        scales += [colour_scale(differences, signed=True)] * len(differences)
-        largest = np.nanmax(np.abs(values))
-        share = np.nanmax(np.abs(differences)) / largest if largest > 0 else 1.0
-        if share < _SMALL:
-            said.append(f"Differences are at most {share:.1%} of the largest value.")
-    return scales, " ".join(said)
 
 
 def open_axes(ax, n_axes, **kwargs):
@@ -108,20 +70,6 @@ def open_axes(ax, n_axes, **kwargs):
     if len(axes) != n_axes:
         raise ValueError(f"There are {n_axes} panels, but {len(axes)} axes to draw on.")
     return axes
-
-
-def add_colorbars(images, axes, n_values, labels, **kwargs):
-    """Add a colour bar for the values, and one for the differences or None."""
-    bars = []
-    for which, label in zip((slice(n_values), slice(n_values, None)), labels, strict=True):
-        bar = None
-        if images[which]:
-            own = list(axes[which])
-            bar = axes[0].figure.colorbar(images[which][0], ax=own, pad=0.03, **kwargs)
-            # The bar of a single row of several is short, and what is longer would be cut off.
-            bar.set_label(textwrap.fill(label, 24), parse_math=False)
-        bars.append(bar)
-    return bars
 
 
 def write_caption(figure, text):

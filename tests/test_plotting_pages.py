@@ -1,5 +1,7 @@
-"""Connections: what is drawn, in which direction, and a page that is safe and complete."""
+"""Connections and reports: what is drawn and written, on pages that are safe and load nothing."""
 
+import base64
+import io
 import json
 import re
 from dataclasses import replace
@@ -8,14 +10,16 @@ import matplotlib.pyplot as plt
 import mne
 import numpy as np
 import pytest
-from explanation_factory import Page, make_explanation, make_info
+from explanation_factory import Page, make_curves, make_explanation
 from matplotlib.patches import FancyArrowPatch
+from PIL import Image
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
 
-from skeegformer.datasets._channels import CH_NAMES
+from skeegformer import AttentionExplainer, EEGTransformerClassifier
+from skeegformer.explain import Faithfulness
 from skeegformer.plotting import ConnectionDisplay
 from skeegformer.plotting._electrodes import head_layout
 
-pytest.importorskip("plotly")
 NAMES = ["Fp1", "Fp2", "F3", "F4", "C3", "Cz", "C4", "P3", "Pz", "P4", "O1", "O2"]
 N = len(NAMES)
 
@@ -103,27 +107,6 @@ def test_top_axes_and_positions(info, matrices):
     np.testing.assert_allclose(display.strengths_, rest.strengths_)
 
 
-@pytest.mark.parametrize("style", ["default", "dark_background"])
-def test_names_of_many_channels_can_be_read(style):
-    """They do not overlap, and differ from the background; names are no formulas."""
-    info = make_info(CH_NAMES)
-    mne.rename_channels(info, {"C3": "$C$", "C4": "$_"})
-    matrix = np.random.default_rng(0).random((64, 64))
-    with plt.style.context(style):
-        display = ConnectionDisplay(matrix, info, ["$a_$"]).plot(top=300)
-        display.figure_.canvas.draw()
-        background = display.figure_.get_facecolor()[:3]
-        texts = display.ax_.texts
-    assert len(texts) == 64
-    boxes = [text.get_window_extent() for text in texts]
-    assert min(box.height for box in boxes) > 7
-    overlaps = [a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k]]
-    assert not any(overlaps)
-    for text in texts:
-        colour = plt.matplotlib.colors.to_rgb(text.get_color())
-        assert abs(np.mean(colour) - np.mean(background)) > 0.8
-
-
 def test_explanations_are_averaged_by_class():
     explanation = make_explanation()
     display = explanation.plot_connections(top=5)
@@ -152,6 +135,7 @@ def drawn(page):
 
 @pytest.mark.parametrize("directed", [True, False])
 def test_the_page_holds_the_strongest_connections_and_loads_nothing(info, matrices, directed):
+    pytest.importorskip("plotly")
     if not directed:
         matrices = matrices + matrices.swapaxes(1, 2)
     display = ConnectionDisplay(matrices, info, ["rest", "task"])
@@ -176,6 +160,7 @@ def test_the_page_holds_the_strongest_connections_and_loads_nothing(info, matric
 
 
 def test_names_cannot_become_markup(info, matrices):
+    pytest.importorskip("plotly")
     odd = info.copy()
     evil = "</script><script>document.title='hacked'</script>"
     mne.rename_channels(odd, {"C3": "<script>x", "C4": "<b>bold</b>&amp;"})
@@ -189,13 +174,101 @@ def test_names_cannot_become_markup(info, matrices):
     assert not [text for text in shown if re.search(r"<\w|</|&amp;", text)]
 
 
-def test_writing(info, matrices, tmp_path):
-    display = ConnectionDisplay(matrices, info)
-    path = tmp_path / "page.html"
-    path.write_text("mine")
-    with pytest.raises(FileExistsError, match="overwrite=True"):
-        display.to_html(path)
-    assert path.read_text() == "mine"
-    display.to_html(path, overwrite=True)
-    assert "Plotly.newPlot" in path.read_text(encoding="utf-8")
-    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+# Reports
+
+
+@pytest.fixture
+def explanation():
+    settings = {"method": "rollout", "random_state": np.int64(7)}
+    one = make_explanation(parts=("0.0-1.0 s", "1.0-2.0 s"))
+    return replace(one, connections=None, settings=settings)
+
+
+def contents(report):
+    return {element.name: element.html for element in report._content}
+
+
+def table(page):
+    """Return the cells of a table, row by row."""
+    rows = re.findall(r"<tr.*?>(.*?)</tr>", page, re.DOTALL)
+    return [cells for row in rows if (cells := re.findall(r"<td>(.*?)</td>", row))]
+
+
+def test_what_is_on_the_page(explanation):
+    faithfulness = Faithfulness(make_curves(), {"deletion_area": 0.12345}, "Faithful.", {})
+    connected = replace(explanation, connections=make_explanation().connections)
+    report = connected.to_report(faithfulness=faithfulness)
+    sections = list(dict.fromkeys(element.section for element in report._content))
+    assert sections == ["Summary", "Scores", "Channels", "Faithfulness", "Settings"]
+    found = contents(report)
+    assert {"Values by class", "Values by time", "Strongest connections"} < set(found)
+    summary = dict(table(found["What was explained"]))
+    assert summary["Paper"] == "Abnar and Zuidema (2020), arXiv:2005.00928"
+    assert summary["Epochs by true label"] == "left (12), right (12)"
+    assert "Faithful." in found["Is the explanation true of the model?"]
+    assert table(found["Figures"]) == [["deletion_area", "0.123"]]
+    assert table(found["Explainer"]) == [["method", "rollout"], ["random_state", "7"]]
+    assert dict(table(found["Versions"]))["mne"] == mne.__version__
+    assert plt.get_fignums() == []
+
+
+def test_figures_are_as_they_are_drawn(explanation):
+    """MNE reads a picture whose width is no whole number of pixels askew."""
+    page = contents(explanation.to_report())["Values by class"]
+    picture = base64.b64decode(re.search(r"data:image/\w+;base64,([^\"]+)", page)[1])
+    found = np.asarray(Image.open(io.BytesIO(picture)).convert("L"), dtype=float)
+    figure, drawn = explanation.plot_topomap().figure_, io.BytesIO()
+    figure.set_figwidth(found.shape[1] / 100 + 0.005)
+    figure.savefig(drawn, dpi=100)
+    expected = np.asarray(Image.open(drawn).convert("L"), dtype=float)
+    assert np.corrcoef(found.ravel(), expected[: len(found)].ravel())[0, 1] > 0.99
+
+
+def test_scores_and_channels(explanation):
+    found = contents(explanation.to_report())
+    rows = table(found["Scores on the explained epochs"])
+    assert [row[:2] for row in rows] == [["all", "24"], *([k, "6"] for k in "3589")]
+    parts = [explanation, *(explanation.select(subject=subject) for subject in (3, 5, 8, 9))]
+    for (_, _, accuracy, balanced), one in zip(rows, parts, strict=True):
+        assert accuracy == f"{accuracy_score(one.y, one.predictions):.3f}"
+        assert balanced == f"{balanced_accuracy_score(one.y, one.predictions):.3f}"
+    expected = confusion_matrix(explanation.y, explanation.predictions).astype(str).tolist()
+    assert table(found["Confusion matrix"]) == expected
+    order = np.argsort(explanation.feature_importances_)[::-1]
+    bare = replace(explanation, info=None, ch_names=None)
+    for one in (explanation, bare):
+        found = contents(one.to_report())
+        named = [row[0] for row in table(found["Most important channels"])]
+        assert named == [one.channel_names[k] for k in order[:10]]
+    assert "There is no map. A head needs" in found["Values by class"]
+
+
+def test_scores_without_labels(explanation):
+    found = contents(replace(explanation, y=None, subjects=None).to_report())
+    assert "pass y to explain" in found["Scores on the explained epochs"]
+    assert "Confusion matrix" not in found
+
+
+def test_the_file_is_safe_and_loads_nothing(explanation, tmp_path):
+    evil = "<script>alert(1)</script>"
+    info = explanation.info.copy()
+    mne.rename_channels(info, {"Cz": "<img src=x>"})
+    labels = np.array([evil, "$a_$"])
+    fields = {"y": np.tile(labels, 12), "ch_names": list(info.ch_names), "info": info}
+    fields |= {"connections": make_explanation().connections}
+    odd = replace(explanation, classes=labels, settings={"<script>": evil}, **fields)
+    path = tmp_path / "report.html"
+    report = odd.to_report(path, title=f"Mine {evil}")
+    page = path.read_text(encoding="utf-8")
+    assert report.fname == str(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+    assert evil not in page
+    assert [one for one in Page(page).addresses if not one.startswith("data:")] == []
+
+
+def test_the_classifier_and_its_settings(simulated):
+    X, y = (one[:20] for one in simulated[:2])
+    classifier = EEGTransformerClassifier(n_heads=4, max_epochs=1, random_state=3).fit(X, y)
+    page = contents(AttentionExplainer().explain(classifier, X, y).to_report())["Classifier"]
+    found = dict(table(page))
+    assert (found["n_heads"], found["random_state"]) == ("4", "3")
