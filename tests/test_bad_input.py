@@ -590,6 +590,7 @@ ANALYSES = [
     ("head_fusion='median' is not one of", explain(head_fusion="median")),
     ("target='up' is not one of 'predicted'", explain(method="gradient-rollout", target="up")),
     ("'rollout' cannot tell bands apart; .*occlusion", explain(parts="band")),
+    ("of attention: take method='rollout", explain(method="gradient-rollout", connections=True)),
     ("target='true' needs the true labels",
      lambda s: AttentionExplainer("occlusion", target="true").explain(s.clf, s.X)),
     ("replacement='noise' is not one of", explain(method="occlusion", replacement="noise")),
@@ -599,8 +600,6 @@ ANALYSES = [
         estimator=make_baseline("csp+lda").fit(s.X, s.y))(s)),
     ("info is a str", lambda s: AttentionExplainer().explain(s.clf, s.X, info="C3")),
     ("groups has 2 entries", lambda s: AttentionExplainer().explain(s.clf, s.X, groups=[1, 2])),
-    ("explains an EEGTransformer, and this is a Orig", lambda s: AttentionExplainer(
-        "integrated-gradients").explain(original()(s), s.X)),
     ("'occlusion' knows no connections", explain(method="occlusion", connections=True)),
     ("y holds None", explain(y=[None] * 40)),
     ("there is only one", explain(lambda s: s.X[:1], ["left"], method="occlusion")),

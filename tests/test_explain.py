@@ -24,6 +24,8 @@ from skeegformer import (
     make_simulated_eeg,
     record_attention,
 )
+from skeegformer.attention import attention_gradients, gradient_rollout
+from skeegformer.explain._model import log_odds
 
 SMALL = {"n_groups": 1, "n_heads": 4, "random_state": 0}
 RIM = ("T9", "T10", "Iz")
@@ -196,10 +198,23 @@ def test_what_no_channel_decides_by_is_no_connection(simulated):
     X, y, _, _ = simulated
     few = X[:20].copy().pick(["C3", "Cz", "C4", "Oz"])
     one = _original(n_layers=1, n_time_tokens=1, max_epochs=1).fit(few, y[:20])
-    with pytest.raises(ValueError, match="with a single block .* train with n_layers=2 or mo"):
-        AttentionExplainer(connections=True).explain(one, few)
+    for method in ("rollout", "gradient-rollout"):
+        with pytest.raises(ValueError, match="with a single block .* train with n_layers=2 or mo"):
+            AttentionExplainer(method, connections=True).explain(one, few)
     options = {"connections": True, "convention": "eeg-transformer"}
     assert AttentionExplainer(**options).explain(one, few).connections.shape == (20, 4, 4)
+    # Of two blocks, gradients as well say that the second one's channels are not read.
+    deep = _original(n_layers=2, n_time_tokens=1, max_epochs=1).fit(few, y[:20])
+    explainer = AttentionExplainer("gradient-rollout", connections=True)
+    explanation = explainer.explain(deep, few, y[:20])
+    codes = np.searchsorted(deep.classes_, explanation.targets)
+    weights, gradients = attention_gradients(
+        deep.net_.module_,
+        torch.from_numpy(explanation.source.data),
+        lambda logits: log_odds(logits, torch.from_numpy(codes)),
+    )
+    first = gradient_rollout(weights[:, :1], gradients[:, :1])[:, 1:, 1:]
+    np.testing.assert_allclose(explanation.connections, first, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize(

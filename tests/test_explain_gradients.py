@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from skeegformer import AttentionExplainer, EEGTransformer, EEGTransformerClassifier
 from skeegformer.attention import attention_gradients, gradient_rollout
-from skeegformer.explain._gradients import source_contributions
+from skeegformer.explain._gradients import integrated_gradients, source_contributions
 from skeegformer.explain._model import log_odds
 from skeegformer.explain._rollout import explain_gradient_rollout, signed_gradient_rollout
 from skeegformer.nn import OriginalTransformer
@@ -120,9 +120,10 @@ def test_gradient_rollout_against_jacobians_by_hand():
     torch.testing.assert_close(grads[0], torch.stack(gradients), rtol=1e-5, atol=1e-8)
     relevance = gradient_rollout(attn, grads)[0]
     torch.testing.assert_close(relevance, expected, rtol=1e-6, atol=1e-9)
-    found = explain_gradient_rollout(network, x.numpy(), code.numpy(), None)
+    found = explain_gradient_rollout(network, x.numpy(), code.numpy(), None, connections=True)
     shares = expected[0, 1:] / expected[0, 1:].sum()
     np.testing.assert_allclose(found["token_values"][0, :, 0], shares, rtol=1e-6)
+    np.testing.assert_allclose(found["connections"][0], expected[1:, 1:], rtol=1e-6)
 
 
 def test_frozen_parameters_stay_as_they_are():
@@ -253,6 +254,61 @@ def test_epochs_without_signal_have_finite_contributions():
     assert errors[0] > 0.9  # nobody is there among whom the silence could be divided
     assert errors[1:].max() < 1e-6
     assert np.isfinite(signed_gradient_rollout(network, x.numpy(), codes)).all()
+
+
+@pytest.mark.parametrize("n_outputs", [2, 4])
+@pytest.mark.parametrize("n_time_tokens", [1, 3])
+def test_integrated_gradients_of_the_original_are_complete(n_outputs, n_time_tokens):
+    torch.manual_seed(0)
+    network = OriginalTransformer(
+        5, n_outputs, 160, embed_dim=16, n_heads=4, n_layers=2, n_time_tokens=n_time_tokens
+    ).eval()
+    network.norm.running_mean.normal_(std=0.3)
+    data = np.random.default_rng(0).normal(3, 2, size=(20, 5, 160)).astype(np.float32)
+    network.learn_statistics(torch.from_numpy(data))
+    network.outnet[2].weight.data *= 20  # as sure of itself as after training
+    codes = np.arange(20) % n_outputs
+    attributions, errors = integrated_gradients(network, data, codes)
+    assert attributions.shape == (20, 5, n_time_tokens)
+    start = network.average_epoch()
+    torch.testing.assert_close(start[:, 0], 3 + 2 * network.norm.running_mean, atol=0.1, rtol=0)
+    with torch.no_grad():
+        start = network(start.expand(1, 5, 160)).expand(20, -1)
+        there = network(torch.from_numpy(data))
+        change = log_odds(there, torch.as_tensor(codes)) - log_odds(start, torch.as_tensor(codes))
+    total = attributions.reshape(20, -1).sum(axis=1, dtype=float)
+    found = abs(total - change.numpy()) / abs(change.numpy()).clip(min=0.05)
+    np.testing.assert_allclose(errors, found, atol=1e-4)
+    # ReLUs have kinks, past which the quadrature goes on only as 1 / n.
+    assert errors.max() < 5e-3
+    assert (errors < 1e-3).mean() > 0.8
+
+
+def test_integrated_gradients_of_a_linear_model_are_weights_times_samples():
+    class Linear(torch.nn.Module):
+        n_time_tokens, token_length = 2, 3
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.randn(21, 2))
+            self.average = torch.randn(3, 1)
+
+        def average_epoch(self):
+            return self.average
+
+        def forward(self, x):
+            return x.flatten(1) @ self.weight
+
+    torch.manual_seed(0)
+    model = Linear()
+    data = np.random.default_rng(0).normal(size=(6, 3, 7)).astype(np.float32)
+    model.weight.data.reshape(3, 7, 2)[:, 6] = 0  # the sample that is in no token
+    attributions, errors = integrated_gradients(model, data, np.zeros(6, dtype=int))
+    slope = (model.weight[:, 0] - model.weight[:, 1]).detach().numpy().reshape(3, 7)
+    by_sample = (data - model.average.numpy()) * slope
+    expected = np.stack([by_sample[..., :3].sum(axis=-1), by_sample[..., 3:6].sum(axis=-1)], -1)
+    np.testing.assert_allclose(attributions, expected, rtol=1e-4, atol=1e-5)
+    assert errors.max() < 1e-3
 
 
 def test_contributions_add_up_to_what_the_classifier_says_of_the_target(simulated):

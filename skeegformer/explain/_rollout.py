@@ -16,16 +16,22 @@ from skeegformer.nn import EEGTransformer
 _SMALL_BATCH = 4
 
 
-def check_connections(network, convention):
+def check_connections(network, method, convention):
     """Refuse to show what is computed and goes nowhere."""
-    if isinstance(network, EEGTransformer) or convention == "eeg-transformer":
+    if isinstance(network, EEGTransformer):
+        if method != "rollout":
+            raise ValueError(
+                "connections=True of an EEGTransformer are those of attention: take "
+                "method='rollout'."
+            )
         return
-    if len(network.encoder.encoder_layers) == 1:
+    every_block = method == "rollout" and convention == "eeg-transformer"
+    if len(network.encoder.encoder_layers) == 1 and not every_block:
         raise ValueError(
             "connections=True shows what channels take from each other before the class token "
             "reads them, and with a single block it reads them as they are: train with "
-            "n_layers=2 or more. convention='eeg-transformer' shows what a single block computes "
-            "and nobody reads."
+            "n_layers=2 or more. method='rollout' with convention='eeg-transformer' shows "
+            "what a single block computes and nobody reads."
         )
 
 
@@ -58,16 +64,20 @@ def explain_rollout(explainer, classifier, data, subjects):
     return torch.cat(logits), None, by_channel(network, rows, matrices)
 
 
-def explain_gradient_rollout(network, data, codes, means):
+def explain_gradient_rollout(network, data, codes, means, connections):
     """Explain by attention and its gradient."""
     if isinstance(network, EEGTransformer):
         relevance = signed_gradient_rollout(network, data, codes, means)
         return {"token_values": _shares(relevance)[:, :, None]}
-    rows = []
+    rows, matrices = [], []
     for x, code in batches(network, data, codes, batch_size=_SMALL_BATCH):
         found = attention_gradients(network, x, lambda logits, code=code: log_odds(logits, code))
-        rows.append(gradient_rollout(*found)[:, 0, 1:].cpu())
-    return by_channel(network, torch.cat(rows).double().numpy())
+        relevance = gradient_rollout(*found).cpu()
+        rows.append(relevance[:, 0, 1:])
+        if connections:
+            matrices.append(relevance)
+    matrices = matrices and torch.cat(matrices).numpy()
+    return by_channel(network, torch.cat(rows).double().numpy(), matrices)
 
 
 def signed_gradient_rollout(network, data, codes, means=None, *, batch_size=BATCH_SIZE):

@@ -49,7 +49,7 @@ class AttentionExplainer(BaseEstimator):
         - "gradient-rollout": the positive part of attention times its gradient [2]_, as shares;
           channels whose decrease is the evidence for the class do not show;
         - "integrated-gradients": contributions [3]_ that add up to the difference from the
-          average training epoch, of an `EEGTransformer`.
+          average training epoch.
 
         What the log odds of a class lose without the channel:
 
@@ -80,10 +80,10 @@ class AttentionExplainer(BaseEstimator):
     connections : bool, default=False
         Whether "rollout" also keeps how channels belong together, for
         `Explanation.plot_connections`. Of an `EEGTransformer`: how much the class token takes of
-        both from the same sources. Of an `OriginalTransformer`: what each channel has taken from
-        each other one when the class token reads it. The last block, whose channels nobody reads,
-        has no part in it, so that it takes ``n_layers=2``; with ``convention="eeg-transformer"``
-        all blocks have, as in the original.
+        both from the same sources. Of an `OriginalTransformer`, and there also by
+        "gradient-rollout": what each channel has taken from each other one when the class token
+        reads it. The last block, whose channels nobody reads, has no part in it, so that it takes
+        ``n_layers=2``; with ``convention="eeg-transformer"`` all blocks have, as in the original.
     random_state : int, RandomState instance or None, default=None
         Draws the epochs that are swapped in and the permutations.
 
@@ -203,10 +203,10 @@ class AttentionExplainer(BaseEstimator):
             raise ValueError(
                 f"method={self.method!r} cannot tell bands apart; parts='band' is for occlusion."
             )
-        if self.connections and self.method != "rollout":
+        if self.connections and self.method not in ("rollout", "gradient-rollout"):
             raise ValueError(
                 f"method={self.method!r} knows no connections between channels; they come from "
-                "'rollout'."
+                "'rollout' and 'gradient-rollout'."
             )
         check_count("n_repeats", self.n_repeats, 1)
 
@@ -214,7 +214,7 @@ class AttentionExplainer(BaseEstimator):
         """Compute what an `Explanation` holds, and what log powers are centred on, if anything."""
         method, network, info = self.method, classifier.net_.module_, channels["info"]
         if self.connections:
-            check_connections(network, self.convention)
+            check_connections(network, method, self.convention)
         if method == "rollout":
             logits, means, found = explain_rollout(self, classifier, data, subjects)
         else:
@@ -226,7 +226,7 @@ class AttentionExplainer(BaseEstimator):
         if self.neighbors and method in ("occlusion", "permutation"):
             sets = neighborhoods(info)
         if method == "gradient-rollout":
-            found = explain_gradient_rollout(*task)
+            found = explain_gradient_rollout(*task, self.connections)
         elif method == "integrated-gradients":
             found = explain_integrated_gradients(*task)
         elif method == "occlusion":
