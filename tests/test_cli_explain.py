@@ -43,7 +43,7 @@ def test_held_out_epochs_are_explained_and_written_down(runs, tmp_path, capsys):
     run = Path(shutil.copytree(folder / "run-0", tmp_path / "run-0", ignore=no_explanation))
     assert main(["explain", str(run)]) == 0
     shown = capsys.readouterr().out
-    assert "20 epochs of 2 subjects, accuracy 0." in shown
+    assert "20 epochs of 2 subjects, accuracy of all 20" in shown
     names = {file.name for file in (run / "explanation").iterdir()}
     assert names == {
         f"rollout{end}"
@@ -104,17 +104,21 @@ def test_several_runs_are_joined(runs, tmp_path, capsys):
     assert len(joined.subject_means(by=None)) == 4  # who are in both runs
 
 
-def test_rollout_of_the_original(runs, tmp_path, capsys):
+def test_what_the_original_kept(runs, tmp_path, capsys):
+    """Only confident and correct predictions, and its own rollout."""
     folder, path = runs
     run = folder / "original"
     arguments = ["explain", str(run), "--convention", "eeg-transformer", "--head-fusion", "max"]
-    assert main([*arguments, "--part", "all", "--overwrite"]) == 0
+    arguments += ["--part", "all", "--correct-only", "--min-confidence", "0.5"]
+    assert main([*arguments, "--overwrite"]) == 0
     X, y, metadata = load_memmap(path)
     model = load_model(run / "model.safetensors")
     explainer = AttentionExplainer(convention="eeg-transformer", head_fusion="max")
-    expected = explainer.explain(model, X.to_epochs(metadata), y)
+    everything = explainer.explain(model, X.to_epochs(metadata), y)
+    expected = everything.select(correct=True, min_confidence=0.5)
     found = Explanation.load(run / "explanation" / "rollout.safetensors")
     np.testing.assert_allclose(found.values, expected.values, rtol=1e-5)
+    assert (found.predictions == found.y).all()
 
 
 def test_other_data(runs, tmp_path, capsys):
@@ -146,23 +150,26 @@ def test_a_map_is_put_to_the_test(runs, capsys):
     shown = capsys.readouterr().out
     verdict = shown.split("Putting it to the test ...")[1].split("most on")[0]
     assert "Removing channels" in verdict
-    assert f"report and map are {run}/explanation/gradient-rollout*" in shown
+    assert f"The map is {run}/explanation/gradient-rollout-topomap.png" in shown
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ("RUN OTHER --overwrite", "have different networks, and cannot be joined"),
         ("none", "There is no run none: no such folder"),
         (".", "is no run of skeegformer train"),
+        ("RUN --min-confidence 2", "--min-confidence 2.0 is no probability"),
         ("RUN --parts band", "--method 'rollout' cannot tell bands apart"),
         ("RUN --target up --method integrated-gradients", "--target 'up' is not one"),
+        ("RUN --min-confidence 1 --overwrite", "is left with --min-confidence 1.0"),
         ("RUN --data none.dat --overwrite", "none.dat"),
     ],
 )
 def test_wrong_input_is_a_sentence(arguments, message, runs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = arguments.replace("RUN", str(runs[0] / "run-0")).split()
-    assert main(["explain", *words]) == 2
+    places = {"RUN": str(runs[0] / "run-0"), "OTHER": str(runs[0] / "original")}
+    assert main(["explain", *(places.get(part, part) for part in arguments.split())]) == 2
     shown = capsys.readouterr().err
     assert message in shown
     assert "Traceback" not in shown

@@ -91,7 +91,7 @@ def trained(export, tmp_path_factory):
     """Train once; gives the run and what was printed."""
     output = tmp_path_factory.mktemp("runs")
     command = [sys.executable, "-m", "skeegformer", "train", "--data", export]
-    command += [*QUICK, "--output", output, "--name", "mine", "--drop", "3"]
+    command += [*QUICK, "--output", output, "--name", "mine", "--tensorboard", "--drop", "3"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return output / "mine", done.stdout
@@ -104,7 +104,7 @@ def test_a_run_keeps_everything(trained, export):
     assert re.search(r"validation: mean balanced accuracy of 1 subject \d\.\d{3}\n", shown)
     assert {path.name for path in run.iterdir()} == {
         "config.yaml", "split.csv", "model.safetensors", "history.csv", "scores.csv",
-        "curves.png", "confusion.png",
+        "curves.png", "confusion.png", "tensorboard",
     }  # fmt: skip
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert (config["options"]["n_heads"], config["options"]["drop"]) == (4, [3])
@@ -132,12 +132,13 @@ def test_a_run_keeps_everything(trained, export):
         assert scores.loc[subject, "part"] == split.groupby("subject")["part"].first()[subject]
 
 
-def test_labels_that_are_numbers_and_a_seed_that_is_drawn(simulated, tmp_path):
+def test_labels_that_are_numbers_and_a_seed_that_is_drawn(simulated, tmp_path, capsys):
     X, _, metadata, _ = simulated
     path = write_memmap(X.copy().pick(["C3", "Cz", "C4"]), X.events[:, 2], metadata, tmp_path)
     arguments = ["train", "--data", str(path), *QUICK, "--mirror", "1=2", "--conditions", "1", "2"]
-    arguments += ["--seed", "none", "--output", str(tmp_path), "--name", "mine"]
-    assert main(arguments) == 0
+    arguments += ["--seed", "none", "--learning-rate", "0.1"]
+    assert main([*arguments, "--output", str(tmp_path), "--name", "mine"]) == 0
+    assert "To train as eeg-transformer does, without filters, add" in capsys.readouterr().out
     model = load_model(tmp_path / "mine" / "model.safetensors")
     assert model.classes_.tolist() == [1, 2]
     assert model.mirrored_classes_ == {1: 2, 2: 1}
@@ -148,6 +149,27 @@ def test_labels_that_are_numbers_and_a_seed_that_is_drawn(simulated, tmp_path):
     assert model.random_state == config["options"]["random_state"]
 
 
+def _scalars(folder):
+    """Values of all files by step: of two files of one second, TensorBoard would read one."""
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    found = {}
+    for path in folder.rglob("events.*"):
+        events = accumulator.EventAccumulator(str(path)).Reload()
+        for tag in events.Tags()["scalars"]:
+            found.setdefault(tag, {}).update({e.step: e.value for e in events.Scalars(tag)})
+    return {tag: [values[step] for step in sorted(values)] for tag, values in found.items()}
+
+
+def test_tensorboard_has_the_history(trained):
+    logged = _scalars(trained[0] / "tensorboard")
+    history = pd.read_csv(trained[0] / "history.csv")
+    names = {"train_loss": "Loss/", "valid_loss": "Loss/", "train_acc": "Accuracy/"}
+    names |= {"valid_acc": "Accuracy/", "lr": ""}
+    assert set(logged) == {kind + name for name, kind in names.items()}
+    for name, kind in names.items():
+        np.testing.assert_allclose(logged[kind + name], history[name], rtol=1e-5)
+
+
 def test_equal_options_give_equal_models_and_never_one_folder(trained, export, capsys):
     run, _ = trained
     arguments = ["train", "--config", str(run / "config.yaml"), "--output", str(run.parent)]
@@ -156,12 +178,13 @@ def test_equal_options_give_equal_models_and_never_one_folder(trained, export, c
     for name in ("history.csv", "scores.csv"):
         tables = [pd.read_csv(folder / name) for folder in (run, again)]
         pd.testing.assert_frame_equal(*(t.drop(columns="dur", errors="ignore") for t in tables))
+    assert not (again / "tensorboard").exists()
 
 
 def test_killed_and_resumed(export, tmp_path, capsys):
     arguments = ["train", "--data", str(export), *QUICK, "--seed", "3"]
     arguments += ["--max-epochs", "40", "--patience", "40", "--output", str(tmp_path)]
-    arguments += ["--l-freq", "4"]
+    arguments += ["--l-freq", "4", "--tensorboard"]
     process = subprocess.Popen(
         [sys.executable, "-m", "skeegformer", *arguments, "--name", "killed"],
         stdout=subprocess.PIPE,
@@ -192,6 +215,7 @@ def test_killed_and_resumed(export, tmp_path, capsys):
         np.testing.assert_array_equal(value.numpy(), states[1][name].numpy())
     tables = [pd.read_csv(run / "history.csv").drop(columns="dur") for run in (killed, whole)]
     pd.testing.assert_frame_equal(*tables)
+    assert _scalars(killed / "tensorboard") == _scalars(whole / "tensorboard")
     assert sorted(p.name for p in killed.iterdir()) == sorted(p.name for p in whole.iterdir())
     assert not list(tmp_path.rglob("raw-*.dat"))
     capsys.readouterr()
@@ -210,7 +234,7 @@ def test_interrupted_while_it_filters(export, tmp_path, monkeypatch):
         patch.setattr("skeegformer.datasets.memmap.write_transformed", interrupt)
         assert main([*arguments, "--tensorboard", "--output", str(tmp_path), "--name", "a"]) == 130
     assert main(["train", "--resume", str(tmp_path / "a"), "--quiet"]) == 0
-    assert len(pd.read_csv(tmp_path / "a" / "history.csv")) == 3
+    assert _scalars(tmp_path / "a" / "tensorboard")
 
 
 def test_a_state_from_a_stranger_cannot_say_what_is_written(export, tmp_path, monkeypatch):

@@ -80,4 +80,14 @@ def test_scores_to_expect_are_those_of_the_results():
             others = found.drop("skeegformer")
             best = f"{others.idxmax()} {others.max():.3f}, {found['skeegformer']:.3f}"
             assert best in row
+            if task == "fists of more people":
+                both = f"({others.max():.3f}, skeegformer {found['skeegformer']:.3f})"
+                assert both in " ".join((ROOT / "README.md").read_text().split())
         assert row.endswith(f"{seconds[task]:.0f} s")
+    lines = (results / "event_related.md").read_text().splitlines()
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    evoked = dict(zip(table[0], table[-1], strict=True))
+    (row,) = (row for row in rows if row.startswith("Evoked"))
+    best = "means in windows+LDA"
+    assert float(evoked[best]) >= float(evoked["Xdawn+tangent space+LR"])
+    assert f"{best} {evoked[best]}, {evoked['skeegformer']}" in row

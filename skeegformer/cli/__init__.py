@@ -21,6 +21,7 @@ def main(argv=None):
         Exit code: 0 when all went well, 2 when the input was at fault.
     """
     args = _parser().parse_args(argv)
+    args.words = sys.argv[1:] if argv is None else argv
     # In the environment, because it has to reach the processes that train as well.
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
     os.environ["MPLBACKEND"] = "Agg"  # figures go into files, windows are not opened

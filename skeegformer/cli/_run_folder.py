@@ -14,6 +14,7 @@ SPLIT = "split.csv"
 MODEL = "model.safetensors"
 STATE = "training.safetensors"
 HISTORY = "history.csv"
+TENSORBOARD = "tensorboard"
 FILTERED = ".filtered"  # epochs after filters, while a training needs them
 
 

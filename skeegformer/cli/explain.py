@@ -51,6 +51,8 @@ def add_options(parser):
     add("--part", choices=parts, help="epochs to explain (default: held out; of --data all)")
     add("--data", nargs="+", help="other Epochs (*-epo.fif ...) or export, in place of the run's")
     add("--groups", help="column of their metadata that names the subject (default: the run's)")
+    add("--correct-only", action="store_true", help="leave out wrong predictions")
+    add("--min-confidence", type=float, default=0.0, help="least probability of a prediction")
     add("--evaluate", action="store_true", help="test the map on the model, which takes minutes")
     folder = Path("skeegformer-explanation")
     add("--output", type=expanded, default=folder, help="for several runs (default: %(default)s)")
@@ -74,8 +76,11 @@ def _explain_all(args):
     parameters = {name: getattr(args, name) for name in _EXPLAINER}
     explainer = AttentionExplainer(**parameters, random_state=args.seed)
     explainer._check_parameters()
+    if not 0 <= args.min_confidence <= 1:
+        raise ValueError(f"--min-confidence {args.min_confidence} is no probability from 0 to 1.")
     runs = list(dict.fromkeys(args.runs))
     models = [_load_model(run) for run in runs]
+    _refuse_unlike(runs, models)
     _claim([*(run / "explanation" for run in runs), *[args.output] * (len(runs) > 1)], args)
     explanations, tables = [], []
     for run, model in zip(runs, models, strict=True):
@@ -93,6 +98,28 @@ def _explain_all(args):
         epochs = pd.concat(tables, ignore_index=True)
         _write(args.output, joined, epochs, None, f"{len(runs)} runs", args)
     return 0
+
+
+def _refuse_unlike(runs, models):
+    """Refuse runs whose explanations cannot be joined, before anything is computed."""
+    kinds = []
+    for model in models:
+        classifier = model[-1] if hasattr(model, "steps") else model
+        kinds.append(
+            {
+                "networks": type(classifier).__name__,
+                "channels": classifier.ch_names_ or classifier.n_chans_,
+                "numbers of samples": classifier.n_times_,
+                "classes": classifier.classes_.tolist(),
+            }
+        )
+    for run, kind in zip(runs, kinds, strict=True):
+        for name, value in kind.items():
+            if value != kinds[0][name]:
+                raise ValueError(
+                    f"{runs[0]} and {run} have different {name}, and cannot be joined; explain "
+                    "them one by one."
+                )
 
 
 def _load_model(run):
@@ -134,12 +161,22 @@ def _explain(run, model, explainer, args):
         prediction=explanation.predictions,
         confidence=explanation.confidences,
     )
+    correct = explanation.predictions == y
+    kept = explanation.confidences >= args.min_confidence
+    if args.correct_only:
+        kept &= correct
+    if not kept.any():
+        raise ValueError(
+            f"None of {len(y)} epochs of {run} is left with --min-confidence "
+            f"{args.min_confidence}{' and --correct-only' if args.correct_only else ''}."
+        )
+    table = table[kept].reset_index(drop=True)
     print(
         f"{run}: {len(table)} epochs of {count(table['subject'].nunique(), 'subject')}, accuracy "
-        f"{np.mean(explanation.predictions == y):.3f}",
+        f"of all {len(y)} {correct.mean():.3f}",
         flush=True,
     )
-    return explanation, table
+    return explanation.select(np.flatnonzero(kept)), table
 
 
 def _load_epochs(run, args):
@@ -195,10 +232,12 @@ def _write(path, explanation, epochs, faithfulness, title, args):
     means = values.groupby(epochs["condition"].astype(str)).mean().T
     means.insert(0, "all", values.mean())
     write_table(Path(f"{base}-channels.csv"), means.rename_axis("channel").reset_index())
+    front = [name for name in ("run_folder", "epoch", "subject", "trained_on") if name in epochs]
+    epochs = epochs[[*front, *(name for name in epochs if name not in front)]]
     write_table(Path(f"{base}-epochs.csv"), pd.concat([epochs, values], axis=1))
     explanation.save(f"{base}.safetensors", overwrite=args.overwrite)
     figure = Path(f"{base}-topomap.png")
-    figure.unlink(missing_ok=True)
+    figure.unlink(missing_ok=True)  # of an earlier explanation
     if explanation.positions is not None:
         write_figure(figure, explanation.plot_topomap(by=None).figure_)
     explanation.to_report(
@@ -209,4 +248,5 @@ def _write(path, explanation, epochs, faithfulness, title, args):
     )
     plt.close("all")
     top = means["all"].sort_values(ascending=False).index[:5]
-    print(f"  most on {', '.join(top)}. Tables, report and map are {base}*")
+    where = f"The map is {figure}" if figure.exists() else "Without positions there is no map"
+    print(f"  most on {', '.join(top)}. {where}; tables and report are {base}*")

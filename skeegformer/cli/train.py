@@ -5,6 +5,7 @@ import shutil
 import sys
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from skeegformer.cli import _run_folder as folder
@@ -16,6 +17,7 @@ from skeegformer.cli._model import make_classifier, make_steps
 from skeegformer.cli._train_options import (
     FLAGS,
     OPTIONS,
+    ORIGINAL,
     PRESETS,
     check_options,
     read_options,
@@ -56,12 +58,17 @@ def add_options(parser):
         "before 7 November 2022 (default: that of --config)",
     )
     add("--standardize", help="accepted for eeg-transformer's commands: it is always done")
+    add("--tensorboard", action="store_true", help="write logs for TensorBoard too")
     add("--quiet", action="store_true", help="no table of losses")
     _train_options.add_options(parser)
 
 
 def run(args):
     """Run the command."""
+    if args.tensorboard and find_spec("tensorboard") is None:
+        raise ValueError(
+            "--tensorboard needs the package tensorboard: pip install 'skeegformer[train]'"
+        )
     given = {name: value for name, value in vars(args).items() if name in OPTIONS}
     try:
         return _resume(args, given) if args.resume else _begin(args, given)
@@ -90,6 +97,9 @@ def _begin(args, given):
         )
     classifier = make_classifier(options, preset, not args.quiet, set(y.tolist()))
     held_out = classifier.held_out(y, metadata["subject"].to_numpy())
+    theirs = {flag for option in OPTIONS.values() for flag in option.flags[1:]}
+    if preset == "default" and theirs.intersection(word.split("=")[0] for word in args.words):
+        print(f"To train as eeg-transformer does, without filters, add --preset {ORIGINAL}.")
     data.tell(X, y, metadata)
     after_data = "-".join(options["task"] or [Path(options["data"][0]).stem.removeprefix("raw-")])
     run = folder.create_run(args.output, args.name or after_data or "run")
@@ -104,7 +114,7 @@ def _begin(args, given):
     try:
         folder.write_split(run, y, metadata, held_out)
         folder.write_config(run, config)
-        return _train(run, X, y, metadata, steps, classifier, held_out)
+        return _train(run, X, y, metadata, steps, classifier, held_out, args.tensorboard)
     except (ValueError, OSError):
         if not (run / folder.STATE).exists():  # nothing has been learnt that could be resumed
             shutil.rmtree(run, ignore_errors=True)
@@ -136,10 +146,11 @@ def _resume(args, given):
     classifier = make_classifier(options, preset, not args.quiet, set(y.tolist()))
     data.tell(X, y, metadata)
     held_out = folder.read_split(run, y, metadata)
-    return _train(run, X, y, metadata, steps, classifier, held_out)
+    tensorboard = args.tensorboard or (run / folder.TENSORBOARD).is_dir()
+    return _train(run, X, y, metadata, steps, classifier, held_out, tensorboard)
 
 
-def _train(run, X, y, metadata, steps, classifier, held_out):
+def _train(run, X, y, metadata, steps, classifier, held_out, tensorboard):
     """Train in a folder that is prepared."""
     from sklearn.pipeline import Pipeline
 
@@ -148,7 +159,10 @@ def _train(run, X, y, metadata, steps, classifier, held_out):
     from skeegformer.io import save_model
 
     subjects = metadata["subject"].to_numpy()
-    log = TrainingLog(run / folder.HISTORY)
+    tensorboard = run / folder.TENSORBOARD if tensorboard else None
+    if tensorboard:
+        tensorboard.mkdir(exist_ok=True)  # by which --resume knows
+    log = TrainingLog(run / folder.HISTORY, tensorboard)
     classifier.set_params(callbacks=[log, ResumableTraining(run / folder.STATE)])
     out = "nobody is held out"
     if held_out.any():
