@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import mne
 import numpy as np
 import pytest
-from explanation_factory import Page, make_curves, make_explanation
+from explanation_factory import Page, make_curves, make_explanation, make_info
 from matplotlib.patches import FancyArrowPatch
 from PIL import Image
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
@@ -105,6 +105,27 @@ def test_top_axes_and_positions(info, matrices):
     assert "Fp1" in display.caption_
     rest = ConnectionDisplay(matrices[:, 1:, 1:], mne.pick_info(info, range(1, N)))
     np.testing.assert_allclose(display.strengths_, rest.strengths_)
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_names_of_many_channels_can_be_read(style):
+    """They do not overlap, and differ from the background; names are no formulas."""
+    info = make_info(mne.channels.make_standard_montage("biosemi64").ch_names)
+    mne.rename_channels(info, {"C3": "$C$", "C4": "$_"})
+    matrix = np.random.default_rng(0).random((64, 64))
+    with plt.style.context(style):
+        display = ConnectionDisplay(matrix, info, ["$a_$"]).plot(top=300)
+        display.figure_.canvas.draw()
+        background = display.figure_.get_facecolor()[:3]
+        texts = display.ax_.texts
+    assert len(texts) == 64
+    boxes = [text.get_window_extent() for text in texts]
+    assert min(box.height for box in boxes) > 7
+    overlaps = [a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k]]
+    assert not any(overlaps)
+    for text in texts:
+        colour = plt.matplotlib.colors.to_rgb(text.get_color())
+        assert abs(np.mean(colour) - np.mean(background)) > 0.8
 
 
 def test_explanations_are_averaged_by_class():
