@@ -159,8 +159,11 @@ class ConnectionDisplay:
             write_caption(self.figure_, self.caption_)
         return self
 
-    def to_html(self, path=None, *, title="Connections between channels", top=50, overwrite=False):
+    def to_html(self, path=None, *, title="Connections between channels", top=300, overwrite=False):
         """Make a page with a head for each matrix to turn around; it loads nothing from outside.
+
+        The legend hides and shows the ten strongest connections of each matrix, the next twenty,
+        and so on, and the names.
 
         Parameters
         ----------
@@ -168,7 +171,7 @@ class ConnectionDisplay:
             Where to write the page. It appears only when it is complete.
         title : str, default="Connections between channels"
             Its title.
-        top : int, default=50
+        top : int, default=300
             How many connections of each matrix are in it at most.
         overwrite : bool, default=False
             Whether an existing file is replaced.
