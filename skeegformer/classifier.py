@@ -234,7 +234,7 @@ class EEGTransformerClassifier(NetworkClassifier):
         if subjects is None:
             subjects = np.zeros(len(data))
         else:
-            refuse_single_epochs(rows_by_subject(subjects, len(data)), learn=True)
+            refuse_single_epochs(rows_by_subject(subjects, len(data)), learn=True, codes=codes)
         return EpochDataset(data, codes, np.unique(subjects, return_inverse=True)[1])
 
     def _finish(self, eeg, subjects, train):
