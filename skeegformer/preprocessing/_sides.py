@@ -180,7 +180,6 @@ def _warn_of_numbers(classes, channels):
             "not tell left from right: if they stand for sides, pass text such as 'left' and "
             "'right', or mirror as a dict of these numbers (VotingClassifier, OneVsRestClassifier, "
             "MOABB and others encode labels); mirror=None says that nothing is to be mirrored.",
-            UserWarning,
             stacklevel=4,
         )
 

@@ -78,7 +78,6 @@ def refuse_single_epochs(rows_of, learn, codes=()):
         if len(rows) < FEW_EPOCHS:
             warnings.warn(
                 f"There are only {len(rows)} epochs of {of_whom}: {way_out}.",
-                UserWarning,
                 stacklevel=2,
             )
 
