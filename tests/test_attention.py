@@ -9,10 +9,10 @@ import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from test_nn import PAIRS, SWAPPED, _network, _noise
 
 from skeegformer import (
     BandPassFilter,
-    EEGTransformer,
     EEGTransformerClassifier,
     attention_rollout,
     record_attention,
@@ -21,35 +21,17 @@ from skeegformer.attention import SignedAttentionValues
 from skeegformer.nn import OriginalTransformer
 from skeegformer.nn.original import _Attention
 
-PAIRS, SWAPPED = [1, 0, 2, 4, 3], [1, 0, 2]
 
-
-def _signed(*, n_chans=5, pairs=None, seed=0, **params):
-    """Make a network whose attention and statistics are no longer as at the start."""
-    options = {"n_groups": 2, "n_heads": 3, "n_filters": 2, "pairs": pairs}
-    options["swapped"] = None if pairs is None else SWAPPED
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = EEGTransformer(n_chans, 3, 160, 80.0, **(options | params))
-        with torch.no_grad():
-            for weight in network.attention.parameters():
-                weight.normal_(std=0.4)
-            network.class_weight.normal_()
-            network.class_bias.normal_()
-            network.source_power.uniform_(0.5, 2.0)
-            network.usual_tokens.normal_()
-            network.autocorrelation[:, 0].uniform_(0.5, 2.0)
-            if pairs is not None:
-                network.autocorrelation += network.autocorrelation[pairs].clone()
-            mean, std = 3 * torch.randn(n_chans), 0.5 + torch.rand(n_chans)
-            if pairs is not None:  # as the classifier does
-                mean, std = ((one + one[network.pairs]) / 2 for one in (mean, std))
-            network.learn_statistics(mean, std)
-    return network.eval()
-
-
-def _noise(*shape, seed=1):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+def _signed(pairs=None, **params):
+    """Make a network that knows what is usual, too."""
+    network = _network(pairs=pairs, swapped=pairs and SWAPPED, **params)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        network.usual_tokens.normal_(generator=generator)
+        network.autocorrelation[:, 0].uniform_(0.5, 2.0, generator=generator)
+        if pairs is not None:
+            network.autocorrelation += network.autocorrelation[pairs].clone()
+    return network
 
 
 def _record(network, x):
@@ -58,7 +40,7 @@ def _record(network, x):
     return attention.values()
 
 
-def _network(**params):
+def _original(**params):
     torch.manual_seed(0)
     options = {"n_time_tokens": 1, "embed_dim": 16, "n_layers": 3, "n_heads": 4}
     return OriginalTransformer(4, 2, 80, **options | params)
@@ -71,7 +53,7 @@ def _network(**params):
 def recorded(request):
     """Make a network with dropout, in training mode and partly not, and epochs."""
     if request.param == "original":
-        network, x = _network(drop_prob=0.5, noise=1.0).train(), _noise(7, 4, 80)
+        network, x = _original(drop_prob=0.5, noise=1.0).train(), _noise(7, 4, 80)
         network.encoder.encoder_layers[1].eval()
     else:
         pairs = PAIRS if request.param == "mirrored" else None
@@ -376,15 +358,3 @@ def test_recorded_weights_are_those_of_torchs_attention():
     with record_attention(ours) as attention:
         torch.testing.assert_close(ours(x), expected)
     torch.testing.assert_close(attention.values()[:, 0], expected_weights.detach())
-
-
-def test_what_has_no_attention_and_bad_options():
-    for thing in (object(), torch.nn.Linear(2, 2)):
-        with pytest.raises(TypeError, match="no network|no attention layers"):
-            record_attention(thing).__enter__()
-    for params, message in (
-        ({"output": "all"}, "output='all' is not one of 'tokens', 'class'"),
-        ({"attn": _weights()[:, 0, 0]}, r"shape \(3, 4, 4\), but has to be \(batch, n_layers"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            attention_rollout(**{"attn": _weights()} | params)

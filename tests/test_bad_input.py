@@ -48,6 +48,7 @@ from skeegformer import (
     Resampler,
     ResumableTraining,
     StreamPredictor,
+    attention_rollout,
     channel_permutation_importance,
     concatenate_explanations,
     cross_subject_scores,
@@ -58,6 +59,7 @@ from skeegformer import (
     load_model,
     make_baseline,
     make_simulated_eeg,
+    record_attention,
     run_benchmark,
     save_model,
     write_memmap,
@@ -250,7 +252,7 @@ KINDS = [  # of X and y
     ("X is a EvokedArray, but .* epochs that they were made of", fit(lambda s: s.X.average())),
     ("X is a EpochsSpectrum, but", fit(lambda s: s.X.compute_psd())),
     ("mixes EpochsArray and ndarray", fit(lambda s: [s.X, s.A])),
-    ("no EEG channels, only mag", fit(partial(other, types="mag"))),
+    ("no EEG channels, only mag; set their types", fit(partial(other, types="mag"))),
     ("no EEG channels, only hbo", fit(partial(other, types="hbo"))),
     ("Complex data not supported.*or its magnitude", fit(lambda s: s.A + 1j)),
     ("Complex data not supported", fit(lambda s: s.X.copy().apply_hilbert())),
@@ -289,7 +291,7 @@ KINDS = [  # of X and y
     ("single epoch of the unknown subject 99", lambda s: s.adapted.predict(s.X[:1], [99])),
     ("unexpected keyword argument 'sample_weight'",
      lambda s: make().fit(s.X, s.y, sample_weight=np.ones(40))),
-    ("one is in volts", lambda s: s.clf.predict(changed(s, 1e6))),
+    ("one is in volts.* data of Epochs are volts", lambda s: s.clf.predict(changed(s, 1e6))),
     ("one is in volts", lambda s: s.of_arrays.predict(1e-6 * s.A)),
     ("at 80 Hz, but .* fitted at 160 Hz", lambda s: s.clf.predict(s.X.copy().decimate(2))),
     ("missing: C3", lambda s: s.clf.predict(s.X.copy().drop_channels(["C3"]))),
@@ -587,6 +589,7 @@ EXPLANATIONS = [
     (r"shape \(3, 3\), but 6 channels need", lambda s: ConnectionDisplay(np.eye(3), s.info)),
 ]  # fmt: skip
 
+STOCHASTIC = np.full((3, 2, 1, 4, 4), 0.25)
 ANALYSES = [
     ("method='magic' is not one of 'rollout'", explain(method="magic")),
     ("is no dict of names and", explain(method="occlusion", parts="band", bands=["alpha"])),
@@ -604,6 +607,10 @@ ANALYSES = [
         estimator=make_baseline("csp+lda").fit(s.X, s.y))(s)),
     ("info is a str", lambda s: AttentionExplainer().explain(s.clf, s.X, info="C3")),
     ("groups has 2 entries", lambda s: AttentionExplainer().explain(s.clf, s.X, groups=[1, 2])),
+    ("output='all' is not one of 'tokens'", lambda s: attention_rollout(STOCHASTIC, output="all")),
+    (r"\(4, 4\), but has to be \(batch, n", lambda s: attention_rollout(STOCHASTIC[0, 0, 0])),
+    ("no network", lambda s: record_attention(object()).__enter__()),
+    ("no attention layers", lambda s: record_attention(torch.nn.Linear(2, 2)).__enter__()),
     ("'occlusion' knows no connections", explain(method="occlusion", connections=True)),
     ("y holds None", explain(y=[None] * 40)),
     ("there is only one", explain(lambda s: s.X[:1], ["left"], method="occlusion")),
@@ -650,6 +657,7 @@ ANALYSES = [
     ("cv=5: .* as many subjects as folds, but there are 4", score(cv=5)),
     ("on both sides", score(cv=[(np.arange(5), np.arange(5, 9))])),
     ("load has to be a function", lambda s: run_benchmark({"strict": {"a": s.clf}}, 3, ["x"])),
+    ("needs subjects to train on", lambda s: next(FixedSplit([], [2]).split(s.g, groups=s.g))),
     ("S2 are to be trained on and tested", lambda s: cross_val_score(
         s.clf, s.X, s.y, groups=s.g, cv=FixedSplit([1, 2], [2, 3]), error_score="raise")),
     ("step=0 has to be a number above 0", stream(step=0)),

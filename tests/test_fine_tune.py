@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from test_classifier_options import CHANNELS
+from test_classifier_options import CHANNELS, _same_weights, _weights
 
 import skeegformer.training._fine_tuning as training
 from skeegformer import EEGTransformerClassifier, make_simulated_eeg
@@ -18,14 +18,6 @@ make_eeg = partial(make_simulated_eeg, sfreq=80.0, duration=1.0, snr=12.0)
 def _make(**params):
     options = {"n_groups": 1, "n_heads": 20, "mirror": None, "random_state": 0}
     return EEGTransformerClassifier(**options | params)
-
-
-def _weights(classifier):
-    return copy.deepcopy(classifier.net_.module_.state_dict())
-
-
-def _same(first, second):
-    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 
 def _changed(before, after):
@@ -115,16 +107,15 @@ def test_equal_seeds_give_equal_weights(people, quick):
     state = torch.get_rng_state()
     first, second = (copy.deepcopy(quick).fine_tune(X[:10], y[:10]) for _ in range(2))
     assert torch.equal(state, torch.get_rng_state())
-    assert _same(_weights(first), _weights(second))
-    assert not _same(_weights(first), _weights(quick))
+    assert _same_weights(first, second)
+    assert not _same_weights(first, quick)
     other = copy.deepcopy(quick).set_params(random_state=1, batch_size=4)
-    assert not _same(_weights(other.fine_tune(X[:10], y[:10])), _weights(first))
+    assert not _same_weights(other.fine_tune(X[:10], y[:10]), first)
 
 
 def test_standardisation_importances_and_parameters_stay(people, quick):
     X, y, _ = people
     tuned = copy.deepcopy(quick).fine_tune(X[:10], y[:10])
-    before = _weights(quick)
     weights = {name for name, _ in quick.net_.module_.named_parameters()}
     assert _changed(quick, tuned) == weights  # and no statistics
     np.testing.assert_array_equal(tuned.feature_importances_, quick.feature_importances_)
@@ -133,7 +124,7 @@ def test_standardisation_importances_and_parameters_stay(people, quick):
     again = pickle.loads(pickle.dumps(tuned))
     np.testing.assert_array_equal(again.predict_proba(X), tuned.predict_proba(X))
     rows = people[2] <= 4
-    assert _same(_weights(again.fit(X[rows], y[rows])), before)  # fit starts anew
+    assert _same_weights(again.fit(X[rows], y[rows]), quick)  # fit starts anew
 
 
 def test_a_new_subject_gets_a_mean_and_a_known_one_keeps_it(people):
@@ -196,21 +187,19 @@ def test_classes_that_are_not_there_are_not_unlearnt():
     [
         (lambda X, y: (X, np.where(y == "left", "up", y)), {}, "y has the label 'up', but this EE"),
         (lambda X, y: (X[y == "left"], y[y == "left"]), {}, "y has only the label 'left'"),
-        (lambda X, y: (X, y[:-1]), {}, "X has 10 epochs, y has 9 labels"),
         (lambda X, y: (X.copy().drop_channels("Cz"), y), {}, "X has 19 channels, .* missing: Cz"),
         (None, {"n_steps": 0}, "n_steps=0 is not a whole number of at least 1"),
         (None, {"lr": 0}, "lr=0 has to be a number above 0"),
-        (None, {"lr": "high"}, "lr='high'"),
         (None, {"lr": np.nan}, "lr=nan"),
     ],
 )
 def test_bad_input(people, quick, change, params, message):
     X, y, _ = people
-    weights = _weights(quick)
+    before = copy.deepcopy(quick)
     given = (X[:10], y[:10]) if change is None else change(X[:10], y[:10])
     with pytest.raises(ValueError, match=message):
         quick.fine_tune(*given, **params)
-    assert _same(_weights(quick), weights)
+    assert _same_weights(quick, before)
 
 
 @pytest.mark.parametrize("ending", ["diverged", "interrupted"])
@@ -218,7 +207,7 @@ def test_what_ends_badly_leaves_the_classifier_as_it_was(people, ending, monkeyp
     X, y, subjects = people
     rows = subjects <= 2
     classifier = _make(adapt=True, max_epochs=1).fit(X[rows], y[rows])
-    weights, means = _weights(classifier), set(classifier.subject_means_)
+    before = copy.deepcopy(classifier)
     new = subjects == 5
     if ending == "diverged":
         with pytest.raises(ValueError, match=r"The fine-tuning diverged: .* Lower lr \(now 1e\+30"):
@@ -234,8 +223,8 @@ def test_what_ends_badly_leaves_the_classifier_as_it_was(people, ending, monkeyp
         monkeypatch.setattr(torch.optim.lr_scheduler.CosineAnnealingLR, "step", press_ctrl_c)
         with pytest.raises(KeyboardInterrupt):
             classifier.fine_tune(X[new], y[new])
-    assert _same(_weights(classifier), weights)
-    assert set(classifier.subject_means_) == means
+    assert _same_weights(classifier, before)
+    assert classifier.subject_means_.keys() == before.subject_means_.keys() == {1, 2}
     assert len(classifier.history_) == 1
     monkeypatch.undo()
-    assert set(classifier.fine_tune(X[new], y[new], n_steps=1).subject_means_) == means | {5}
+    assert set(classifier.fine_tune(X[new], y[new], n_steps=1).subject_means_) == {1, 2, 5}
