@@ -168,7 +168,6 @@ class EEGTransformerClassifier(NetworkClassifier):
                 "The sampling rate of X is not known, and the lengths of filters and windows are "
                 f"counted as if it were {RATE:g} Hz. Pass EEGTransformerClassifier(sfreq=...) for "
                 "arrays, or Epochs.",
-                UserWarning,
                 stacklevel=3,
             )
         image = find_mirror_image(self.mirror, self.classes_, self.ch_names_, self.info_)
@@ -234,7 +233,7 @@ class EEGTransformerClassifier(NetworkClassifier):
         if subjects is None:
             subjects = np.zeros(len(data))
         else:
-            refuse_single_epochs(rows_by_subject(subjects, len(data)), learn=True)
+            refuse_single_epochs(rows_by_subject(subjects, len(data)), learn=True, codes=codes)
         return EpochDataset(data, codes, np.unique(subjects, return_inverse=True)[1])
 
     def _finish(self, eeg, subjects, train):
@@ -247,7 +246,6 @@ class EEGTransformerClassifier(NetworkClassifier):
                     "person's, and so are those to predict, which does not adapt to anybody new. "
                     "Pass groups (by metadata routing where it is a step of a Pipeline), or Epochs "
                     "whose metadata have a column 'subject'.",
-                    UserWarning,
                     stacklevel=3,
                 )
             self.subject_means_ = {}

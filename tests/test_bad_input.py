@@ -27,7 +27,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from sklearn.base import clone
 from sklearn.ensemble import VotingClassifier
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from skorch.callbacks import Checkpoint, EarlyStopping, TensorBoard
 from test_surroundings import Writer
@@ -69,9 +69,11 @@ from skeegformer.datasets import MappedEpochs
 from skeegformer.datasets._channels import CH_NAMES
 from skeegformer.io._format import checksum, write_file
 from skeegformer.plotting import ConnectionDisplay, TopomapDisplay, plot_scores
+from skeegformer.preprocessing import mirror_pairs
 
 NAMES = ["F3", "F4", "C3", "Cz", "C4", "Pz"]
 EYES = "baseline-eyes"
+SPELT = ["s1", "S1", "s2", "s3"] * 10
 KEYS = ("shape", "unit", "channels", "label_types", "line_freq")
 
 
@@ -301,6 +303,8 @@ KINDS = [  # of X and y
     ("different types: C3 is eeg and eog",
      fit(lambda s: [s.X[:20], s.X[20:].set_channel_types({"C3": "eog"})])),
     ("160 Hz, then .* at 160.01 Hz", fit(lambda s: [s.X[:20], other(s, rate=160.01, names=NAMES)])),
+    (r"in another order \(epochs.reorder_channels\)",
+     fit(lambda s: [s.X[:20], s.X[20:].reorder_channels(NAMES[::-1])])),
     ("y has entries of different lengths", fit(y=["a", ("b", 1)] * 20)),
     ("adapt=True was set after fit",
      lambda s: make(mirror=None).fit(s.X, s.y).set_params(adapt=True).predict(s.X)),
@@ -621,7 +625,8 @@ ANALYSES = [
         "occlusion", neighbors=True).explain(s.of_arrays, s.A, s.y)),
     ("label='up' is not one of", lambda s: s.explanation.select(label="up")),
     ("subject=99 is not one of 1, 2, 3, 4", lambda s: s.explanation.select(subject=99)),
-    ("min_confidence=2 is not a prob", lambda s: s.explanation.select(min_confidence=2)),
+    *((f"min_confidence={one!r} is not a prob", lambda s, one=one: s.explanation.select(
+        min_confidence=one)) for one in (2, "2")),
     ("No epoch of 40 is left: the hi", lambda s: s.explanation.select(min_confidence=1.0)),
     ("classes of the explanation does not fit", lambda s: replace(s.explanation, classes=["a"])),
     ("made with different replacement, 'mean' and 'swap'", joined(
@@ -634,7 +639,18 @@ ANALYSES = [
     ("top=-1 is not", lambda s: ConnectionDisplay(np.eye(6), s.info).plot(top=-1)),
     ("lack the columns", lambda s: plot_scores(pd.DataFrame())),
     ("at least one", score({})),
-    ("which is no estimator", score({"a": EEGTransformerClassifier})),
+    ("which cannot predict", score({"a": EEGTransformerClassifier})),
+    ("(?s)Grid.* which cannot predict", score({"a": GridSearchCV(make(), {}, refit=False)})),
+    (r"1d array, got an array of shape \(40, 2\)", score(y=np.ones((40, 2)))),
+    *(("groups has 'S1' and 's1': spell each", step) for step in (
+        score(groups=SPELT), fit(groups=SPELT, adapt=True), lambda s: concatenate_explanations(
+            [replace(s.explanation, subjects=np.repeat(name, 40)) for name in ("s1", "S1")]))),
+    ("varies between epochs, but there is", lambda s: s.explanation.select([0]).patterns()),
+    ("info is a EpochsArray, not a mne.Info", lambda s: mirror_pairs(s.X)),
+    *(("info is a DigMontage, not a mne.Info", lambda s, use=use: use(s, s.info.get_montage()))
+      for use in (lambda s, info: mirror_pairs(info),
+                  lambda s, info: TopomapDisplay(np.ones(6), info).plot(),
+                  lambda s, info: AttentionExplainer().explain(s.clf, s.X, info=info))),
     ("groups=None", lambda s: cross_subject_scores({"a": s.clf}, s.X, s.y, None)),
     ("groups 1 subjects", score(groups=[1])),
     ("at least 2 of them", score(groups=np.ones(40))),
@@ -701,6 +717,18 @@ def test_loud_channels_are_named(s):
         s.clf.predict(X)
 
 
+def test_odd_streams_are_told(s):
+    signal = np.hstack(s.X.get_data()[:4])
+    for factor in (0, 1e3, 1e-3, 1e9):
+        with pytest.warns(UserWarning, match="flat, artefacts, or in another unit"):
+            StreamPredictor(s.clf).push(signal * factor)
+    predictor = StreamPredictor(s.clf, unit="V")
+    with pytest.warns(UserWarning, match="flat"):
+        predictor.push(signal * 0)  # as amplifiers begin; they tell nothing of the unit
+    with pytest.raises(ValueError, match="one is in volts, the other in microvolts"):
+        predictor.push(signal * 1e6)
+
+
 def test_what_is_done_without_being_asked_is_said(s, caplog):
     with caplog.at_level("INFO", logger="skeegformer"):
         make().fit(s.X, s.y)
@@ -716,6 +744,8 @@ def test_what_is_done_without_being_asked_is_said(s, caplog):
     for fitted in (make(), VotingClassifier([("a", make())])):
         with pytest.warns(UserWarning, match="labels 0, 1 do not tell left from right"):
             fitted.fit(s.X, (s.y == "left").astype(int))
+    with pytest.warns(UserWarning, match="differs between subjects, who have one class each"):
+        make(adapt=True).fit(s.X, np.where(s.g < 3, "left", "right"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make(mirror=None).fit(s.X, (s.y == "left").astype(int))
@@ -734,7 +764,7 @@ def test_epochs_that_were_processed_otherwise_are_told(s, tmp_path):
     }
     loaded = load_model(s.model)
     again = load_memmap(write_memmap(low, s.y, None, tmp_path))[0]
-    for model in (s.clf, loaded):
+    for model in (s.clf, loaded, make(positions="electrode").fit(s.X, s.y)):
         for match, other in words.items():
             with pytest.warns(UserWarning, match=match):
                 model.predict(other)
@@ -765,6 +795,8 @@ def test_labels_and_subjects_keep_their_types(s):
     named = make(adapt=True, mirror=None).fit(s.X, s.y, [f"1{i}" for i in s.g])
     named.predict(s.X, [f"1_{i}" for i in s.g])  # other people than 11, 12, ...
     assert make().fit(s.X, pd.array([True, False] * 20, dtype="boolean")).classes_.dtype == bool
+    table = pd.DataFrame({"task": ["a"] * 40, "code": [1, 2] * 20}).to_numpy()
+    assert make(mirror=None).fit(s.X, table[:, 1]).classes_.dtype == np.int64
     assert make().fit(s.X, pd.Categorical(s.y)).classes_.tolist() == ["left", "right"]
 
 

@@ -78,8 +78,9 @@ def test_probabilities_of_epochs_and_arrays(few_channels, name):
     array = X.get_data(units="uV")
     expected = make_baseline(name).fit(X, y).predict_proba(X)
     np.testing.assert_allclose(expected.sum(axis=1), 1.0)
-    of_array = make_baseline(name, sfreq=X.info["sfreq"], **options).fit(array, y)
-    np.testing.assert_allclose(of_array.predict_proba(array), expected, atol=1e-4)
+    with sklearn.config_context(transform_output="pandas"):
+        of_array = make_baseline(name, sfreq=X.info["sfreq"], **options).fit(array, y)
+        np.testing.assert_allclose(of_array.predict_proba(array), expected, atol=1e-4)
 
 
 def test_band_power_is_the_mean_of_welchs_spectrum(two_bursts):

@@ -152,7 +152,7 @@ def test_what_the_original_wrote_is_read(small, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "codes", [[769, 770], [0.5, 1.5], [True, False], ["1", "2"], ["007", "7"]], ids=repr
+    "codes", [[769, 770], [0.5, 1.5], [True, False], ["1", "\r\n"], ["007", "7\r"]], ids=repr
 )
 def test_labels_come_back_as_they_were_written(codes, small, tmp_path):
     """Numbers as numbers, text as text, whatever it looks like."""

@@ -7,6 +7,7 @@ import sklearn
 from logging_classifier import LoggingClassifier, read_log
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, roc_auc_score
 from sklearn.model_selection import (
@@ -105,7 +106,10 @@ def test_no_probabilities_and_no_class_make_nan(simulated):
     X, y, metadata, _ = simulated
     data, subjects = X.get_data(units="uV")[:, ::8], metadata["subject"].to_numpy()
     pipelines = {"ridge": RIDGE, "csp": make_baseline("csp+lda")}
+    pipelines["frozen"] = FrozenEstimator(make_baseline("csp+lda").fit(data, y))
     scores = cross_subject_scores(pipelines, data, y, subjects, cv=2).set_index("pipeline")
+    frozen = pipelines["frozen"].score(data, y)  # of a model that no fold fits anew
+    assert scores.loc["frozen", "balanced_accuracy"].mean() == pytest.approx(frozen)
     assert scores.loc["ridge", ["roc_auc", "brier_score"]].isna().all(axis=None)
     assert not scores.loc["csp", ["roc_auc", "brier_score"]].isna().any(axis=None)
     assert (scores.loc["ridge", "balanced_accuracy"] > 0).all()

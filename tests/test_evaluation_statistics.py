@@ -96,7 +96,7 @@ def test_holm_against_its_definition():
 
 def test_comparison_against_numpy_and_scipy():
     scores = make_scores(4, 12, seeds=(0, 1), random_state=3)
-    table = compare_pipelines(scores, "CSP+LDA")
+    table = compare_pipelines(scores.astype({"balanced_accuracy": str}), "CSP+LDA")
     assert table["pipeline"].tolist() == ["chance", "tangent space+LR", "MDM"]
     means = scores.groupby(["subject", "pipeline"])["balanced_accuracy"].mean().unstack()
     for _, row in table.iterrows():

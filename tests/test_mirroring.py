@@ -129,6 +129,8 @@ def test_channels_without_partner(simulated):
         (["LEFT_hand"], ["RIGHT_hand"]),
         (["handLeft"], ["handRight"]),
         (["left-fist-imag", "left-fist-move"], ["right-fist-imag", "right-fist-move"]),
+        (["Left "], ["right"]),
+        (["left", "Left"], ["right", "Right"]),
     ],
 )
 def test_classes_that_turn_into_each_other(first, second):

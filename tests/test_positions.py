@@ -152,11 +152,11 @@ def test_adapted_to_subjects(recording):
     np.testing.assert_allclose(both[: len(own)], classifier.decision_function(own), atol=1e-5)
 
 
-def without_position(X, names):
+def without_position(X, names, place=np.nan):
     X = X.copy()
     for channel in X.info["chs"]:
         if channel["ch_name"] in names:
-            channel["loc"][:3] = np.nan
+            channel["loc"][:3] = place
     return X
 
 
@@ -197,6 +197,7 @@ def test_a_file_that_names_its_channels_but_not_their_places(fitted, unseen, tmp
         (lambda X: X.get_data(units="uV"), "X is an array, which does not tell; pass"),
         (lambda X: X.set_montage(None), "X has none for FC5, FC3, .* 56 more; set a montage"),
         (lambda X: without_position(X, ["Cz", "Oz"]), "X has none for Cz, Oz; set a montage"),
+        (lambda X: without_position(X, ["Cz"], 70.0), "X has none for Cz; set a montage"),  # mm
         (lambda X: X.set_channel_types({"Iz": "seeg"}), "X has none for Iz; .* or not on the head"),
     ],
 )

@@ -31,6 +31,7 @@ from skeegformer._validation._memmap import (
 from skeegformer._validation._parameters import (
     check_band,
     check_count,
+    check_info,
     check_number,
     check_one_of,
     check_positive,
@@ -39,4 +40,4 @@ from skeegformer._validation._parameters import (
     positive,
     validate_ch_names,
 )
-from skeegformer._validation._scale import in_other_unit
+from skeegformer._validation._scale import in_other_unit, warn_of_odd_epochs

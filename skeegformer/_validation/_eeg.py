@@ -81,10 +81,11 @@ def validate_eeg(estimator, X, *, reset, lazy=False):
             eeg = replace(eeg, data=eeg.data.copy())
     if reset:
         return eeg
+    info = eeg.info  # before channels are completed, to which that of `fit` belongs
     if hasattr(estimator, "_complete"):
         eeg = estimator._complete(eeg)
     eeg = _agree(estimator, eeg, same_times=True)
-    warn_of_other_processing(getattr(estimator, "_processing", None), eeg.info)
+    warn_of_other_processing(estimator, info)
     refuse_other_unit(estimator, eeg)
     return eeg
 
@@ -116,7 +117,10 @@ def validate_signal(estimator, X, *, reset, ch_names=None, sfreq=None, same_sfre
                 f"{len(ch_names)}."
             )
         eeg = replace(eeg, ch_names=ch_names, sfreq=sfreq)
-    return eeg if reset else _agree(estimator, eeg, same_times=False, same_sfreq=same_sfreq)
+    if reset:
+        return eeg
+    warn_of_projections(estimator, eeg.info)
+    return _agree(estimator, eeg, same_times=False, same_sfreq=same_sfreq)
 
 
 def remember_input(estimator, eeg, *, scale=False):
@@ -310,7 +314,6 @@ def _agree(estimator, eeg, *, same_times, same_sfreq=True):
             f"X has {eeg.data.shape[1]} channels, but this {name} was fitted with "
             f"{estimator.n_chans_}.{_way_out(estimator, eeg)}"
         )
-    warn_of_projections(getattr(estimator, "_processing", None), eeg.info)
     rates = eeg.sfreq, estimator.sfreq_
     if same_sfreq and None not in rates and not math.isclose(*rates, rel_tol=1e-5):
         raise ValueError(

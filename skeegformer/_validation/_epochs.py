@@ -151,5 +151,5 @@ def refuse_channels(found, expected, who, way_out=""):
     if extra:
         parts.append("extra: " + ", ".join(map(str, extra)))
     if not missing and not extra:
-        parts.append("the same channels in another order")
+        parts.append("the same channels in another order (epochs.reorder_channels)")
     raise ValueError("; ".join(parts) + "." + way_out)

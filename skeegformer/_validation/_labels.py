@@ -56,6 +56,10 @@ def validate_groups(groups, n_epochs):
             f"of them epoch {missing[0]}; say which subject it belongs to, or drop it."
         )
     _refuse_mixed("groups", groups)
+    spelt = {}
+    for name in np.unique(groups).tolist():
+        if (same := spelt.setdefault(_spelling(name), name)) != name:
+            raise ValueError(f"groups has {same!r} and {name!r}: spell each subject in one way.")
     return groups
 
 
@@ -128,6 +132,8 @@ def _column(name, values, is_complete=True):
         if number is not None and not pd.isna(values).any():
             values = np.asarray(values, dtype=number)
     values = column_or_1d(values, warn=True)
+    if values.dtype == object and not any(isinstance(one, str) for one in values):
+        values = pd.Series(values).infer_objects().to_numpy()  # numbers of a table with text
     if is_complete:
         _refuse_mixed(name, values)
     return values

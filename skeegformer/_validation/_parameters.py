@@ -2,6 +2,7 @@
 
 from numbers import Integral, Real
 
+import mne
 import numpy as np
 
 
@@ -68,6 +69,12 @@ def validate_ch_names(ch_names, parameter):
             f"{parameter} has channels that occur twice: {', '.join(twice)}; name each one once."
         )
     return ch_names
+
+
+def check_info(info):
+    """Refuse what has channel names but is no Info, such as Epochs and montages."""
+    if info is not None and not isinstance(info, mne.Info):
+        raise TypeError(f"info is a {type(info).__name__}, not a mne.Info such as epochs.info.")
 
 
 def positive(parameter, value):

@@ -30,8 +30,9 @@ def processing_of(info):
     }
 
 
-def warn_of_projections(fitted, info):
+def warn_of_projections(estimator, info):
     """Say that a projection was applied in `fit`, and is in what comes now, but not applied."""
+    fitted = getattr(estimator, "_processing", None)
     if fitted is None or info is None:
         return
     there = {proj["desc"] for proj in info["projs"] if not proj["active"]}
@@ -40,7 +41,6 @@ def warn_of_projections(fitted, info):
         warnings.warn(
             f"The projection {min(waiting)!r} was applied to the epochs of fit, but not yet to "
             "what comes now: call apply_proj().",
-            UserWarning,
             stacklevel=3,
         )
 
@@ -64,7 +64,8 @@ def other_processing(before, now, whose="of fit"):
         )
 
 
-def warn_of_other_processing(fitted, info):
+def warn_of_other_processing(estimator, info):
     """Warn where epochs to predict were not processed like those of `fit`."""
-    for text in other_processing(fitted, processing_of(info)):
+    warn_of_projections(estimator, info)
+    for text in other_processing(getattr(estimator, "_processing", None), processing_of(info)):
         warnings.warn(text, UserWarning, stacklevel=4)

@@ -21,17 +21,15 @@ def remember_scale(estimator, eeg):
             f"X is an array that fluctuates by {estimator._input_scale:.2g}, as Epochs do in "
             "volts. Names of channels, rate and subjects are lost in arrays, so that nothing "
             "is mirrored: pass the Epochs themselves, indexed as epochs[mask].",
-            UserWarning,
             stacklevel=4,
         )
     if eeg.data.shape[-1] > 1 and not sizes.any():
         warnings.warn(
             "Every channel of X is flat in every epoch, so that there is nothing to learn from: "
             "look at how the epochs were read or filtered.",
-            UserWarning,
             stacklevel=4,
         )
-    _warn_of_odd_epochs(estimator._input_scale, size, sizes, eeg.ch_names)
+    warn_of_odd_epochs(estimator._input_scale, size, sizes, eeg.ch_names)
 
 
 def in_other_unit(size, fitted):
@@ -46,7 +44,7 @@ def refuse_other_unit(estimator, eeg):
     size = np.median(sizes, axis=1)
     scale = median(size.tolist())
     if not in_other_unit(scale, estimator._input_scale):
-        _warn_of_odd_epochs(estimator._input_scale, size, sizes, eeg.ch_names)
+        warn_of_odd_epochs(estimator._input_scale, size, sizes, eeg.ch_names)
         return
     way_out = "Epochs are scaled to microvolts, arrays are taken as they are; pass "
     if (eeg.info is None) == (estimator.info_ is None):
@@ -68,7 +66,7 @@ def _sizes(data):
         return np.concatenate([block.std(axis=2) for block in batches_of(data, BATCH)])
 
 
-def _warn_of_odd_epochs(typical, size, sizes, ch_names):
+def warn_of_odd_epochs(typical, size, sizes, ch_names):
     """Name epochs, or else channels, that fluctuate by far more than in `fit`, or by far less."""
     if not typical:
         return
@@ -79,7 +77,6 @@ def _warn_of_odd_epochs(typical, size, sizes, ch_names):
             f"{size[odd].min():.2g} to {size[odd].max():.2g}, but a typical epoch of fit by "
             f"{typical:.2g}: they are flat, artefacts, or in another unit, and what is made of "
             "them means little. Drop them (epochs.drop_bad), or pass the same unit.",
-            UserWarning,
             stacklevel=5,
         )
     usual = np.median(sizes, axis=0)
@@ -90,7 +87,6 @@ def _warn_of_odd_epochs(typical, size, sizes, ch_names):
             f"{len(loud)} of {len(usual)} channels ({_listed(names)}) fluctuate by up to "
             f"{usual[loud].max():.2g}, but a typical channel of fit by {typical:.2g}: an "
             "electrode that has come off, or another unit. Interpolate or drop them.",
-            UserWarning,
             stacklevel=5,
         )
 

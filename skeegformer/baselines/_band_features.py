@@ -168,7 +168,7 @@ class FilterBankCSP(ToMicrovolts):
             )
         )
         with use_log_level("WARNING"):  # as many lines as bands, about their rank
-            features = self.bank_.fit_transform(self._span(data), codes)
+            features = np.asarray(self.bank_.fit_transform(self._span(data), codes))
         # The seed is for noise far below the features that keeps them from being equal.
         information = mutual_info_classif(features, codes, random_state=0)
         best = np.argsort(-information, kind="stable")[: self.n_selected]
@@ -180,7 +180,7 @@ class FilterBankCSP(ToMicrovolts):
 
     def _features(self, data):
         _refuse_flat(data)
-        return self.bank_.transform(self._span(data))[:, self.selected_]
+        return np.asarray(self.bank_.transform(self._span(data)))[:, self.selected_]
 
     def _span(self, data):
         return data if self.basis_ is None else self.basis_ @ data

@@ -6,6 +6,7 @@ killed before leaves the earlier export, and one that is killed after that the n
 reads or writes there next moves what is left.
 """
 
+import csv
 import json
 import math
 import os
@@ -59,7 +60,10 @@ def write_files(folder, name, n_times, chunks, header, *, zscore=False, overwrit
                 if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf"
             }
             labels = labels.astype(str)
-            _write_text(label, labels.to_csv(lineterminator="\n"))
+            text = labels.to_csv(lineterminator="\n")
+            if "\r" in text:  # which pandas would not quote, but read as the end of a line
+                text = labels.to_csv(lineterminator="\n", quoting=csv.QUOTE_ALL)
+            _write_text(label, text)
             channels = header["channels"]
             header = {
                 "format": FORMAT,

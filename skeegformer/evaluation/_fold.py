@@ -28,7 +28,8 @@ def score_fold(pipeline, X, y, groups, train, test, *, seed, information=None):
     What each kind of `information` is, `run_benchmark` says; None predicts all epochs at once, and
     hands their groups to those steps that ask for it.
     """
-    pipeline = clone(pipeline).set_params(**dict.fromkeys(seed_names(pipeline), seed))
+    pipeline = clone(pipeline)
+    pipeline.set_params(**dict.fromkeys(seed_names(pipeline), seed))  # None of what is frozen
     pipeline, fit_seconds = fit_on(pipeline, X, y, groups, train)
 
     own = [test[groups[test] == subject] for subject in np.unique(groups[test])]

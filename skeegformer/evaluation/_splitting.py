@@ -11,6 +11,7 @@ from sklearn.model_selection import (
     StratifiedKFold,
     check_cv,
 )
+from sklearn.utils import column_or_1d
 
 from skeegformer._validation import plain_labels, validate_groups
 from skeegformer.evaluation._subjects import name_subjects
@@ -28,7 +29,7 @@ def check_epochs(X, y, groups, of_task=""):
         groups = groups["subject"]
     if groups is None:
         raise ValueError("groups=None: say which subject each epoch is from.")
-    y, groups = np.asarray(y), np.asarray(groups)
+    y, groups = column_or_1d(y), np.asarray(groups)
     if not len(X) == len(y) == len(groups):
         raise ValueError(
             f"X{of_task} has {len(X)} epochs, y {len(y)} labels and groups {len(groups)} subjects; "

@@ -31,7 +31,7 @@ def check_scores(scores, metric="balanced_accuracy", *, one=("protocol", "inform
     if missing or len(scores) == 0:
         what = f"lack the columns {', '.join(missing)}" if missing else "have no rows"
         raise ValueError(f"The scores {what}; a benchmark or cross_subject_scores makes them.")
-    scores = scores.reset_index(drop=True)
+    scores = scores.reset_index(drop=True).astype({metric: float})  # of a table read as text
     for column in _CONDITIONS:
         scores[column] = scores[column].astype(str) if column in scores else ""
     for column in one:

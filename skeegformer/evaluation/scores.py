@@ -91,8 +91,8 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
             "at least one, and at least one seed, each of them once."
         )
     for name, pipeline in pipelines.items():
-        if isinstance(pipeline, type) or not hasattr(pipeline, "get_params"):
-            raise TypeError(f"The pipeline {name!r} is {pipeline!r}, which is no estimator.")
+        if isinstance(pipeline, type) or not hasattr(pipeline, "predict"):
+            raise TypeError(f"The pipeline {name!r} is {pipeline!r}, which cannot predict.")
     y, groups = check_epochs(X, y, groups)
     splits = split_subjects(cv, y, groups)
     refuse_centring(pipelines, y, groups)

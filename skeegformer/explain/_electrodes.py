@@ -11,7 +11,7 @@ def check_scalp(info, what):
     """Refuse channels whose positions are not all known, or that are not on the scalp."""
     if info is None or not has_position(info).all():
         raise ValueError(
-            f"{what} needs electrode positions: fit on Epochs with a montage "
+            f"{what} needs electrode positions in metres: fit on Epochs with a montage "
             "(epochs.set_montage), or give explain an info=."
         )
     kinds = sorted(set(info.get_channel_types()) - {"eeg"})

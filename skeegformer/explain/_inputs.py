@@ -10,6 +10,7 @@ from skeegformer._utils.routing import routed_groups
 from skeegformer._validation import (
     MappedEpochs,
     as_epochs,
+    check_info,
     check_one_of,
     is_epochs,
     validate_eeg,
@@ -87,10 +88,8 @@ def channels_of(classifier, info):
     fitted = classifier.ch_names_
     if info is None:
         return {"ch_names": fitted, "info": classifier.info_}
-    if not hasattr(info, "ch_names"):
-        raise TypeError(f"info is a {type(info).__name__}, but has to be a mne.Info.")
-    if isinstance(info, mne.BaseEpochs | mne.io.BaseRaw):
-        info = info.info
+    info = getattr(info, "info", info)  # of Epochs and their like
+    check_info(info)
     if fitted is not None and set(fitted) <= set(info.ch_names):
         info = mne.pick_info(info, [info.ch_names.index(name) for name in fitted])
     elif fitted is not None or len(info.ch_names) != classifier.n_chans_:

@@ -1,7 +1,7 @@
 """The result of an explainer: a value for every epoch and channel, and what belongs to it."""
 
 from dataclasses import dataclass, field, replace
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -270,8 +270,8 @@ class Explanation:
             if self.y is None:
                 raise ValueError("The true labels are not known: pass y to explain.")
             keep &= (self.predictions == self.y) == correct
-        if not 0 <= min_confidence <= 1:
-            raise ValueError(f"min_confidence={min_confidence} is not a probability.")
+        if not isinstance(min_confidence, Real) or not 0 <= min_confidence <= 1:
+            raise ValueError(f"min_confidence={min_confidence!r} is not a probability.")
         keep &= self.confidences >= min_confidence
         rows = rows[keep[rows]]
         if not len(rows):
@@ -334,7 +334,7 @@ def concatenate_explanations(explanations):
     for name in PER_EPOCH:
         values = [getattr(one, name) for one in explanations]
         if name == "subjects":  # of which NumPy would make text, and of 1 and "1" one person
-            some = [value.tolist()[0] for value in values if value is not None]
+            some = [one for value in values if value is not None for one in value.tolist()]
             validate_groups(some, len(some))
         joined[name] = None if any(value is None for value in values) else np.concatenate(values)
     sources = [one.source for one in explanations if one.source is not None]

@@ -116,6 +116,8 @@ def patterns(self, n_sources=5):
             f"A {type(network).__name__} has no sources; patterns are those of an EEGTransformer."
         )
     check_count("n_sources", n_sources, 1)
+    if len(self) < 2:
+        raise ValueError("Patterns are of what varies between epochs, but there is only one.")
     with record_attention(network) as attention:
         classifier._logits_of(data, subjects)
     values = attention.values()

@@ -92,7 +92,6 @@ def build_net(classifier, network, params, state, *, device, batch_size, lr, **o
         warnings.warn(
             f"The model was trained on device={device!r}, which is not there: it is loaded on the "
             "CPU. Its parameter stays; set_params(device='cpu') before it is fitted again here.",
-            UserWarning,
             stacklevel=2,
         )
         device = "cpu"

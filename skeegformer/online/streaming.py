@@ -12,6 +12,7 @@ from skeegformer._validation import (
     optional_positive,
     refuse_other_objects,
     validate_ch_names,
+    warn_of_odd_epochs,
 )
 from skeegformer.io._frozen import freeze
 from skeegformer.online._causal import follow_channels, make_stages
@@ -260,11 +261,13 @@ class StreamPredictor:
 
     def _check_unit(self, window):
         """Refuse a stream that is a million times as loud as the epochs in fit, or as silent."""
-        size = float(np.median(window.std(axis=1)))
+        sizes = window.std(axis=1)
+        size = float(np.median(sizes))
         if in_other_unit(size, self._typical):
             raise ValueError(
                 f"The stream fluctuates by {size:.2g}, but what the model was fitted with by "
                 f"{self._typical:.2g}: one is in volts, the other in microvolts. Say with unit='V' "
                 "or unit='uV' which the chunks are in."
             )
-        self._is_known_unit = True
+        warn_of_odd_epochs(self._typical, np.array([size]), sizes[np.newaxis], self._names)
+        self._is_known_unit = size > 0  # amplifiers may begin with zeros

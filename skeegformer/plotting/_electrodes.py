@@ -5,6 +5,7 @@ import warnings
 import mne
 import numpy as np
 
+from skeegformer._validation import check_info
 from skeegformer.plotting._style import is_dark
 
 _FEWEST = 16  # electrodes; fewer may lie in one corner of the head and tell no sphere
@@ -16,6 +17,7 @@ _N_CONTOURS = 6
 
 def usable_electrodes(info):
     """Find the channels that have a place of their own, and warn of others in a sentence."""
+    check_info(info)
     names = [] if info is None else info["ch_names"]
     positions = _positions(info) if names else np.empty((0, 3))
     known = np.isfinite(positions).all(axis=1)

@@ -173,9 +173,9 @@ def positions(info):
 
 
 def has_position(info):
-    """Mark channels whose place is known; MNE writes NaN, or in old files zeros, of others."""
+    """Mark channels whose place is known in metres; MNE writes NaN, or once zeros, of others."""
     places = positions(info)
-    return np.isfinite(places).all(axis=1) & places.any(axis=1)
+    return (np.abs(places) < 1).all(axis=1) & places.any(axis=1)
 
 
 def _on_scalp(info):

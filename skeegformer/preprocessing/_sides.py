@@ -7,7 +7,7 @@ from contextlib import suppress
 import numpy as np
 
 from skeegformer._utils.info import electrode_montage
-from skeegformer._validation import validate_ch_names
+from skeegformer._validation import check_info, validate_ch_names
 from skeegformer.preprocessing._interpolation import has_position, positions
 
 # What recordings put around the name of an electrode: "EEG C3-Ref", "EEG C3-LE", "C3..".
@@ -58,6 +58,7 @@ def mirror_pairs(channels):
     {'C3': 'C4', 'Cz': 'Cz', 'C4': 'C3'}
     """
     info = channels if hasattr(channels, "ch_names") else None
+    check_info(info)
     names = validate_ch_names(channels if info is None else info["ch_names"], "channels")
     inside = set() if info is None else _INTRACRANIAL & set(info.get_channel_types())
     if inside:
@@ -111,14 +112,17 @@ def mirror_classes(classes):
     True
     """
     names = [name for name in np.asarray(classes).tolist() if isinstance(name, str)]
-    exchanged = {name: _SIDE.sub(_exchange, name) for name in names}
-    partners = {a: b for a, b in exchanged.items() if a != b and b in exchanged}
+    spelt = {name.strip().casefold(): name for name in names}  # "Left" has the partner "right "
+    if len(spelt) < len(set(names)):
+        spelt = {name: name for name in names}
+    exchanged = {name: _SIDE.sub(_exchange, name) for name in spelt}
+    partners = {spelt[a]: spelt[b] for a, b in exchanged.items() if a != b and b in spelt}
     alone = [a for a in names if a not in partners and _SIDE_AS_WORD.search(a)]
     if alone:
         raise ValueError(
-            f"The mirror image of class {alone[0]!r} is {exchanged[alone[0]]!r}, which is not "
-            f"among the classes {', '.join(map(repr, names))}; name the pairs yourself in swap, "
-            "such as swap={'left': 'right'}, or do not mirror."
+            f"The mirror image of class {alone[0]!r} is {_SIDE.sub(_exchange, alone[0])!r}, which "
+            f"is not among the classes {', '.join(map(repr, names))}; name the pairs yourself in "
+            "swap, such as swap={'left': 'right'}, or do not mirror."
         )
     return partners or None
 
@@ -176,7 +180,6 @@ def _warn_of_numbers(classes, channels):
             "not tell left from right: if they stand for sides, pass text such as 'left' and "
             "'right', or mirror as a dict of these numbers (VotingClassifier, OneVsRestClassifier, "
             "MOABB and others encode labels); mirror=None says that nothing is to be mirrored.",
-            UserWarning,
             stacklevel=4,
         )
 

@@ -168,7 +168,6 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                     f"No epoch is mirrored, since none of the classes {labels} names a side: pass "
                     "swap={769: 770} or the like if mirroring exchanges labels, or swap={} if "
                     "both sides of the head take part alike in every class.",
-                    UserWarning,
                     stacklevel=3,
                 )
                 return None, None

@@ -49,8 +49,14 @@ def split_epochs(codes, classes, groups, fraction, random_state):
     return train, held_out
 
 
-def refuse_single_epochs(rows_of, learn):
-    """Raise where an epoch would be centred on itself, and warn where on hardly more."""
+def refuse_single_epochs(rows_of, learn, codes=()):
+    """Raise where an epoch would be centred on itself; warn where on hardly more, or on a class."""
+    is_pure = [len(np.unique(codes[rows])) == 1 for rows in rows_of.values() if len(codes)]
+    if len(np.unique(codes)) > 1 and all(is_pure):
+        warnings.warn(
+            "adapt=True takes away what differs between subjects, who have one class each.",
+            stacklevel=5,
+        )
     for subject, rows in rows_of.items():
         if learn:
             if len(rows) == 1:
@@ -72,7 +78,6 @@ def refuse_single_epochs(rows_of, learn):
         if len(rows) < FEW_EPOCHS:
             warnings.warn(
                 f"There are only {len(rows)} epochs of {of_whom}: {way_out}.",
-                UserWarning,
                 stacklevel=2,
             )
 

@@ -350,6 +350,5 @@ def _warn_of_bads(info):
             f"{', '.join(bads)} {'is' if len(bads) == 1 else 'are'} marked as bad, and used all "
             "the same: every subject has to have the same channels. Interpolate them "
             "(epochs.interpolate_bads), or leave them out for everybody (ChannelDropper).",
-            UserWarning,
             stacklevel=3,
         )
