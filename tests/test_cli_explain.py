@@ -130,15 +130,16 @@ def test_other_data(runs, tmp_path, capsys):
     epochs = X[few].to_epochs(metadata.iloc[few].reset_index(drop=True))
     other = write_memmap(epochs, y[few], metadata.iloc[few], tmp_path, "other")
     arguments = ["explain", str(folder / "run-0"), "--data", str(other), "--method", "occlusion"]
-    arguments += ["--parts", "band"]
+    arguments += ["--parts", "band", "--output", str(tmp_path / "new")]
     assert main(arguments) == 0
-    found = Explanation.load(folder / "run-0" / "explanation" / "occlusion.safetensors")
+    assert not (folder / "run-0" / "explanation" / "occlusion.safetensors").exists()
+    found = Explanation.load(tmp_path / "new" / "occlusion.safetensors")
     assert found.token_values.shape == (5, 7, 4)
     assert found.y.tolist() == y[few].tolist()
     name = split["subject"][known].iloc[0]
     told = f"was trained on subjects with these names: {name} (1 of 2); if they are"
     assert told in capsys.readouterr().out
-    table = pd.read_csv(folder / "run-0" / "explanation" / "occlusion-epochs.csv")
+    table = pd.read_csv(tmp_path / "new" / "occlusion-epochs.csv")
     assert table["trained_on"].tolist() == [True] * 3 + [False] * 2
     assert main([*arguments, "--part", "training", "--overwrite"]) == 2
     assert "tells of 40 epochs of other people" in capsys.readouterr().err

@@ -115,6 +115,8 @@ def test_signed_values_are_symmetric_around_zero_and_not_in_percent():
         assert image.get_clim() == pytest.approx((-abs(means).max(), abs(means).max()))
         assert image.get_cmap().name == "RdBu_r"
     assert display.colorbar_.ax.get_ylabel() == "log odds of the class"
+    of_left = replace(one, targets=np.full(len(one.values), "left")).plot_topomap()
+    assert of_left.colorbar_.ax.get_ylabel() == "log odds of left"
 
 
 def test_parts_of_each_class_are_a_row():

@@ -54,8 +54,10 @@ def add_options(parser):
     add("--correct-only", action="store_true", help="leave out wrong predictions")
     add("--min-confidence", type=float, default=0.0, help="least probability of a prediction")
     add("--evaluate", action="store_true", help="test the map on the model, which takes minutes")
-    folder = Path("skeegformer-explanation")
-    add("--output", type=expanded, default=folder, help="for several runs (default: %(default)s)")
+    where = (
+        "folder (default: RUN/explanation, and skeegformer-explanation for several runs together)"
+    )
+    add("--output", type=expanded, help=where)
     add("--overwrite", action="store_true", help="replace files that are there already")
 
 
@@ -81,22 +83,27 @@ def _explain_all(args):
     runs = list(dict.fromkeys(args.runs))
     models = [_load_model(run) for run in runs]
     _refuse_unlike(runs, models)
-    _claim([*(run / "explanation" for run in runs), *[args.output] * (len(runs) > 1)], args)
+    folders = [run / "explanation" for run in runs]
+    if len(runs) > 1:
+        folders.append(args.output or Path("skeegformer-explanation"))
+    elif args.output:
+        folders = [args.output]
+    _claim(folders, args)
     explanations, tables = [], []
-    for run, model in zip(runs, models, strict=True):
+    for run, model, place in zip(runs, models, folders, strict=False):
         explanation, epochs = _explain(run, model, explainer, args)
         faithfulness = None
         if args.evaluate:
             print("Putting it to the test ...", flush=True)
             faithfulness = explanation.evaluate(random_state=args.seed)
             print(faithfulness)
-        _write(run / "explanation", explanation, epochs, faithfulness, run.name, args)
+        _write(place, explanation, epochs, faithfulness, run.name, args)
         explanations.append(explanation)
         tables.append(epochs.assign(run_folder=str(run)))
     if len(runs) > 1:
         joined = concatenate_explanations(explanations)
         epochs = pd.concat(tables, ignore_index=True)
-        _write(args.output, joined, epochs, None, f"{len(runs)} runs", args)
+        _write(folders[-1], joined, epochs, None, f"{len(runs)} runs", args)
     return 0
 
 

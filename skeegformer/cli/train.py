@@ -249,7 +249,7 @@ def _report(run, classifier, y, predictions, subjects, held_out):
             f"{values.mean():.3f}{spread}"
         )
     if held_out.any():
-        print("Training stopped by the loss of the subjects in validation: on others expect less.")
+        print("The loss of the subjects in validation chose the weights: on others expect less.")
     shown = held_out if held_out.any() else ~held_out
     display = ConfusionMatrixDisplay.from_predictions(
         y[shown],

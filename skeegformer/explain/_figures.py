@@ -111,6 +111,9 @@ def _factor(explanation):
 
 
 def _unit(explanation):
+    targets = [] if explanation.targets is None else np.unique(explanation.targets)
+    if len(targets) == 1 and _factor(explanation) == 1:  # of all epochs, whatever their own class
+        return explanation.unit.replace("of the class", f"of {targets[0]}")
     return f"{explanation.unit} (%)" if _factor(explanation) == 100 else explanation.unit
 
 
