@@ -301,14 +301,15 @@ def test_groups_reach_an_adapting_classifier_by_routing(sides):
     with sklearn.config_context(enable_metadata_routing=True):
         classifier = _make(adapt=True, sfreq=X.info["sfreq"])
         routed = classifier.set_fit_request(groups=True).set_predict_proba_request(groups=True)
+        routed.set_score_request(groups=True)
         pipeline = make_pipeline(FunctionTransformer(), routed)
         pipeline.fit(data[train], y[train], groups=groups[train])
         probabilities = pipeline.predict_proba(data[test], groups=groups[test])
+        score = pipeline.score(data[test], y[test], groups=groups[test])
     alone = [pipeline[-1].predict_proba(data[groups == subject]) for subject in (5, 6)]
     np.testing.assert_allclose(probabilities, np.concatenate(alone), atol=1e-5)
-
-
-# What is trained on
+    predicted = pipeline[-1].classes_[np.concatenate(alone).argmax(axis=1)]
+    assert score == np.mean(predicted == y[test]) != pipeline.score(data[test], y[test])
 
 
 @pytest.mark.parametrize("adapt", [False, True])

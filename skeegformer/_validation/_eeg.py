@@ -53,13 +53,9 @@ class EEGData:
 def validate_eeg(estimator, X, *, reset, lazy=False):
     """Check epochs for a classifier and bring them into the form it was fitted with.
 
-    Its parameter ``sfreq`` gives the rate of arrays, which are taken as they are; a method
-    ``_complete`` makes the channels of `fit` of others, and ``_way_out`` gives a sentence for those
-    that are refused. Unless this is `fit` (`reset`), X has to agree with what `remember_input`
-    remembered. `MappedEpochs` are loaded, unless `lazy`.
-
-    Gives an `EEGData` with float32 data, Epochs in microvolts and without non-EEG channels. Raises
-    a TypeError if X is no epochs, or mixes kinds, and a ValueError if values or shape are bad.
+    Epochs become microvolts, without channels other than EEG; arrays are taken as they are, at the
+    rate that the parameter ``sfreq`` gives. Its method ``_complete`` makes the channels of `fit` of
+    others. Unless this is `fit` (`reset`), X has to agree with what `remember_input` remembered.
     """
     sfreq = getattr(estimator, "sfreq", None)
     if is_epochs(X):

@@ -116,8 +116,6 @@ class MirrorSome:
     """Turn batches into what the network takes, some of their epochs as mirror images.
 
     Of a subject whose log powers are centred, either all epochs of the batch are mirrored or none.
-    `pairs` has the index of each channel's partner on the other side, `swapped` that of the class
-    that each class becomes.
     """
 
     def __init__(self, pairs, swapped):

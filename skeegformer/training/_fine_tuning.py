@@ -153,7 +153,7 @@ def tune(forward, parameters, criterion, inputs, targets, *, n_steps, lr, batch_
     `forward` gives logits, (batch, n_outputs) or (batch, n_outputs, n_groups), of some of the
     `inputs`; `targets` are an ndarray of int64. Only the classes among them compete in the loss: of
     the others these epochs say nothing, and to push their logits down would unlearn them. Gives
-    a dict for each training epoch: ``train_loss``, the pull left out, and ``dur``, the seconds.
+    ``train_loss``, the pull left out, and ``dur``, the seconds, for each training epoch.
     """
     device = parameters[0].device
     inputs, targets = inputs.to(device), torch.from_numpy(targets).to(device)

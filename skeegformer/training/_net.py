@@ -48,11 +48,7 @@ def make_net(classifier, network, params, codes, *, stops_early):
 
 
 def compose_net(classifier, network, params, *, class_weight, max_epochs, device, stops_early):
-    """Compose the net of a classifier, in `fit` or again after it, from what depends on the data.
-
-    `network` is the class of the network and `params` what it is made with; `class_weight` a Tensor
-    of shape (n_classes,) or None. The net is not initialised.
-    """
+    """Compose the net of a classifier, not yet initialised, from what depends on the data."""
     steps_per_pass = vars(classifier).get("_steps_per_pass", 1)
     image = classifier._mirror_image()
     schedule = Schedule(
@@ -193,11 +189,7 @@ def check_finite(logits):
 
 
 class StandardizedNetwork(nn.Module):
-    """A network on epochs whose channels are standardised over all training epochs.
-
-    It is given as its class and what that is made with; `channels_last` is how weights are laid
-    out in memory.
-    """
+    """A network, given as its class and parameters, with standardised channels as its input."""
 
     def __init__(self, network, params, n_chans, n_outputs, n_times, channels_last=False):
         super().__init__()
@@ -291,11 +283,7 @@ def usual_torch(seed=None):
 
 @contextmanager
 def ctrl_c_ends_more_than_training():
-    """Raise KeyboardInterrupt at the end of a with block in which the user pressed Ctrl-C.
-
-    skorch lets callbacks end a training by that exception, and so takes Ctrl-C for the same:
-    it would return a net that looks trained.
-    """
+    """Raise again what skorch takes for a callback that ends the training: Ctrl-C by the user."""
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield

@@ -1,6 +1,7 @@
 """What a fitted classifier of a network predicts."""
 
 import torch
+from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from skeegformer._validation import batches_of, validate_eeg, validate_groups
@@ -14,6 +15,7 @@ class PredictionMixin:
     __metadata_request__predict = {"groups": False}  # noqa: RUF012
     __metadata_request__predict_proba = {"groups": False}  # noqa: RUF012
     __metadata_request__decision_function = {"groups": False}  # noqa: RUF012
+    __metadata_request__score = {"groups": False}  # noqa: RUF012
 
     _uses_subjects = False  # whether the network is told whom epochs come from
 
@@ -68,6 +70,25 @@ class PredictionMixin:
         """
         logits = self._logits(X, groups)
         return self.classes_[logits.argmax(axis=1)]
+
+    def score(self, X, y, sample_weight=None, groups=None):
+        """Compute the accuracy.
+
+        Parameters
+        ----------
+        X, groups : object
+            As in `decision_function`.
+        y : array-like of shape (n_epochs,)
+            True labels.
+        sample_weight : array-like of shape (n_epochs,) or None, default=None
+            What each epoch counts.
+
+        Returns
+        -------
+        float
+            Share of right predictions.
+        """
+        return accuracy_score(y, self.predict(X, groups), sample_weight=sample_weight)
 
     def _logits(self, X, groups=None):
         if not hasattr(self, "net_"):  # in no time, unlike what follows
