@@ -75,7 +75,7 @@ def test_bad_channels_estimate_no_others(fitted, unseen):
     data = completed(fitted, marked)
     without = completed(fitted, marked.copy().drop_channels([bad]))
     others = [index for index, name in enumerate(X.ch_names) if name != bad]
-    np.testing.assert_array_equal(data[:, others], without[:, others])
+    np.testing.assert_allclose(data[:, others], without[:, others], rtol=1e-6)
     index = X.ch_names.index(bad)
     np.testing.assert_array_equal(data[:, index], completed(fitted, X)[:, index])
 

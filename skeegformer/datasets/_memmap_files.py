@@ -59,7 +59,7 @@ def write_files(folder, name, n_times, chunks, header, *, zscore=False, overwrit
                 for column, values in labels.items()
                 if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf"
             }
-            labels = labels.astype(str)
+            labels = labels.astype(str).where(labels.notna())  # pandas 2 writes "nan"
             text = labels.to_csv(lineterminator="\n")
             if "\r" in text:  # which pandas would not quote, but read as the end of a line
                 text = labels.to_csv(lineterminator="\n", quoting=csv.QUOTE_ALL)
