@@ -214,6 +214,8 @@ def test_a_true_difference_is_found_where_it_is(info):
     other_way = explanation.compare("right", "left", **few)
     np.testing.assert_array_equal(other_way.mask, test.mask)
     np.testing.assert_allclose(other_way.t_values, -test.t_values)
+    explanation.token_values[:] -= explanation.token_values.mean(axis=1, keepdims=True)  # shares
+    assert "more here is less elsewhere" in repr(explanation.compare("left", "right", **few))
 
 
 def test_channels_without_variance_have_finite_t(info):
@@ -279,12 +281,12 @@ def test_groups_of_subjects_are_compared_as_independent_samples(info):
     tables = explanation.subject_means(by=group)
     expected = stats.ttest_ind(tables["patient"], tables["control"])
     np.testing.assert_allclose(test.t_values, expected.statistic)
-    difference = tables["patient"].mean() - tables["control"].mean()
-    np.testing.assert_allclose(test.difference, difference)
+    np.testing.assert_allclose(test.difference, tables["patient"].mean() - tables["control"].mean())
     assert (test.paired, test.n_subjects) == (False, 13)
     assert test.threshold == pytest.approx(stats.t.isf(0.025, 11))
     assert test.mask[near].all()
     assert "over 13 subjects (in two groups, independent samples)" in repr(test)
+    assert f"groups, of {round(1 / test.smallest_possible_p)} that there are" in repr(test)
     # The same, where the classes are the groups.
     classes = replace(explanation, classes=np.array(["control", "patient"]), y=group)
     again = classes.compare("patient", "control", random_state=0)

@@ -54,9 +54,7 @@ def add_options(parser):
     add("--correct-only", action="store_true", help="leave out wrong predictions")
     add("--min-confidence", type=float, default=0.0, help="least probability of a prediction")
     add("--evaluate", action="store_true", help="test the map on the model, which takes minutes")
-    where = (
-        "folder (default: RUN/explanation, and skeegformer-explanation for several runs together)"
-    )
+    where = "folder (default: RUN/explanation, for several runs skeegformer-explanation as well)"
     add("--output", type=expanded, help=where)
     add("--overwrite", action="store_true", help="replace files that are there already")
 

@@ -68,6 +68,9 @@ class ClusterTest:
     def __repr__(self):
         first, second = self.conditions
         kind = "sign flips" if self.paired else "random divisions into groups"
+        n_possible = round(1 / self.smallest_possible_p)
+        if n_possible < self.n_permutations:
+            kind += f", of {n_possible} that there are"
         design = "who have both, paired" if self.paired else "in two groups, independent samples"
         lines = [
             f"{first} against {second}: cluster permutation test over {self.n_subjects} subjects "
@@ -96,6 +99,8 @@ class ClusterTest:
             "That they differ is what was tested; which channels make up a cluster depends on "
             "the threshold and is no finding about place or extent."
         )
+        if abs(self.difference.sum()) <= 1e-6 * abs(self.difference).max():  # shares
+            lines.append("Values add up to the same in both: more here is less elsewhere.")
         return "\n".join(lines)
 
 

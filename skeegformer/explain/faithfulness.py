@@ -279,10 +279,8 @@ def randomized_classifier(explanation, random_state):
 def _map_by(explanation, classifier):
     """Explain the same epochs by the same method with another model: the mean over epochs."""
     explainer = copy.copy(explanation.source.explainer).set_params(connections=False)
-    if not isinstance(
-        explainer.random_state, int | np.integer | None
-    ):  # each model has equal draws
-        explainer.set_params(random_state=0)
+    if not isinstance(explainer.random_state, int | np.integer | None):
+        explainer.set_params(random_state=0)  # each model has equal draws
     channels = {"ch_names": explanation.ch_names, "info": explanation.info}
     data, y = explanation.source.data, explanation.y
     fields, _ = explainer._attribute(classifier, data, y, explanation.subjects, channels)
