@@ -14,7 +14,7 @@ half of the subjects and explain the other half, and vice versa.
 # Data, model and explanation
 # ---------------------------
 # Eight subjects at rest, for one minute with open and one minute with closed eyes, in epochs of two
-# # seconds.
+# seconds.
 
 import os
 from pathlib import Path
@@ -51,10 +51,10 @@ print(f"{kind}: {len(y)} epochs of {len(set(subjects))} subjects")
 
 # %%
 # One model uses only the alpha band, 8 to 13 Hz, with log powers centred on the mean of each
-# subject # (``adapt=True``); another one uses everything up to 30 Hz, for maps by frequency band. #
+# subject (``adapt=True``); another one uses everything up to 30 Hz, for maps by frequency band.
 # ``connections=True`` also keeps how much the class token takes from two channels through the same
-# # sources. To compare classes, both must be explained for the same target: here, closed eyes. #
-# The explanations of the two halves are joined into one of all subjects.
+# sources. To compare classes, both must be explained for the same target: here, closed eyes. The
+# explanations of the two halves are joined into one of all subjects.
 
 options = {"max_epochs": 20, "random_state": 0}
 alpha = make_eeg_pipeline(l_freq=8.0, h_freq=13.0, adapt=True, **options)
@@ -91,7 +91,7 @@ confusion.im_.set_clim(0, 1)
 # %%
 # Scores by frequency band
 # ------------------------
-# Like the original, this section trains one model per band, with fewer training epochs. Dots are #
+# Like the original, this section trains one model per band, with fewer training epochs. Dots are
 # subjects, bars their mean, and error bars the standard deviation.
 
 bands = {
@@ -124,7 +124,7 @@ ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
 # %%
 # Where the model looks
 # ---------------------
-# Like the original, we keep epochs that were classified correctly and with high confidence. The #
+# Like the original, we keep epochs that were classified correctly and with high confidence. The
 # second figure shows the difference between the classes, with a colour scale symmetric about zero.
 
 explanation = everything.select(correct=True, min_confidence=0.75)
@@ -133,9 +133,10 @@ explanation.plot_topomap(by="class", names=3)
 explanation.plot_topomap(difference=("eyes-open", "eyes-closed"), names=3)
 
 # %%
-# Attention shows where the model looks, independent of the class: rollout differs between epochs, #
-# because different sources contribute, but each epoch has one map for all classes. #
+# Attention shows where the model looks, independent of the class: rollout differs between epochs,
+# because different sources contribute, but each epoch has one map for all classes.
 # :ref:`sphx_glr_gallery_plot_methods.py` shows methods that explain a class, and how to test them.
+#
 # Maps by frequency band
 # ----------------------
 # Maps by band do not need a model for each band: occlusion replaces one band of a channel by that
@@ -149,6 +150,7 @@ chosen.plot_topomap(by="class and part", difference=("eyes-open", "eyes-closed")
 
 # %%
 # :ref:`sphx_glr_gallery_plot_bands.py` shows more on frequency bands.
+#
 # Channels that contribute to the same sources
 # --------------------------------------------
 # A head extracts a source from several channels, as a sum or difference. Lines show how much the
@@ -186,13 +188,13 @@ print(f"Balanced accuracy on unseen subjects: {score:.2f} (chance 0.50)")
 by_time.plot_topomap(by="class and part")
 
 # %%
-# The figure shows the twenty strongest connections of each class, relative to the mean over all #
+# The figure shows the twenty strongest connections of each class, relative to the mean over all
 # channels that attend to the same channel.
 
 display = by_time.plot_connections(top=20)
 
 # %%
-# The same connections in 3-D, on heads that can be rotated. The HTML page needs no internet #
+# The same connections in 3-D, on heads that can be rotated. The HTML page needs no internet
 # connection, so it can be sent by e-mail.
 
 page = display.to_html("connections.html", title="Attention between channels", overwrite=True)

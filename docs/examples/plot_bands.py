@@ -10,10 +10,9 @@ replaced in turn by the same band of another epoch of the same subject.
 # %%
 # Closed and open eyes
 # --------------------
-# Models are trained on one half of eight subjects and explain the other half, and vice versa. #
-# Each electrode is replaced together with its neighbours (``neighbors=True``), since they record #
-# similar signals; this slightly favours electrodes with many neighbours, such as those on the #
-# midline.
+# Models are trained on one half of eight subjects and explain the other half, and vice versa. Each
+# electrode is replaced together with its neighbours (``neighbors=True``), since they record similar
+# signals; this slightly favours electrodes with many neighbours, such as those on the midline.
 
 import os
 from pathlib import Path
@@ -63,14 +62,13 @@ print(f"Balanced accuracy on unseen subjects: {score:.2f} (chance 0.50)")
 
 # %%
 # The maps show the decrease in log odds of the true class when a band is replaced. The model needs
-# what is red; what is blue # impairs its predictions.
+# what is red; what is blue impairs its predictions.
 
 explanation.plot_topomap(by="part")
 
 # %%
 # Maps by class. The alpha rhythm is expected at occipital electrodes, blinks and eye movements at
-# frontal # electrodes below 8 Hz, and muscle activity at frontal and temporal electrodes above 13
-# Hz.
+# frontal electrodes below 8 Hz, and muscle activity at frontal and temporal electrodes above 13 Hz.
 
 explanation.plot_topomap(by="class and part")
 

@@ -34,13 +34,16 @@ print("Electrodes with noise only:", ", ".join(distractors))
 # %%
 # What each method answers
 # ------------------------
-# **Where does the model look?** Rollout multiplies what the class token takes from the sources by #
-# what the sources take from the channels. It is the same for all classes. **What does the model
-# use?** Gradient rollout and integrated gradients show what changes the # output, the log odds of a
-# class. They show what enters the decision, but not whether the model could do # without it. **What
-# does the model need?** Occlusion replaces a channel by the same channel of another epoch; #
+# **Where does the model look?** Rollout multiplies what the class token takes from the sources by
+# what the sources take from the channels. It is the same for all classes.
+#
+# **What does the model use?** Gradient rollout and integrated gradients show what changes the
+# output, the log odds of a class. They show what enters the decision, but not whether the model
+# could do without it.
+#
+# **What does the model need?** Occlusion replaces a channel by the same channel of another epoch;
 # permutation shuffles it across epochs. Both show what is lost without the channel. If two channels
-# # contain the same information, neither is needed, since each can substitute for the other.
+# contain the same information, neither is needed, since each can substitute for the other.
 
 explanations = {
     method: AttentionExplainer(method, n_repeats=2, random_state=0).explain(
@@ -64,7 +67,7 @@ for ax, (method, explanation) in zip(axes[1:], explanations.items(), strict=True
 
 # %%
 # The table gives the share of each map on relevant electrodes (above half the relevance of the best
-# # one) and on distractors. It is computed from the mean absolute values over epochs, #
+# one) and on distractors. It is computed from the mean absolute values over epochs,
 # ``feature_importances_``. The first row is a map of equal values.
 
 relevant = (truth.relevance > 0.5).to_numpy()
@@ -80,11 +83,11 @@ columns = ["by", "share on relevant", "share on distractors"]
 pd.DataFrame.from_dict(rows, orient="index", columns=columns).round(3)
 
 # %%
-# Since the model classifies held-out subjects well, it depends little on the distractors, # whose
-# shares are little larger than with equal values. Integrated gradients concentrate most on the #
+# Since the model classifies held-out subjects well, it depends little on the distractors, whose
+# shares are little larger than with equal values. Integrated gradients concentrate most on the
 # relevant electrodes. Their values are signed: in single epochs, noise also contributes, sometimes
-# to one class # and sometimes to the other, which counts in the table but cancels in the mean maps
-# above. Shorter # training or a weaker rhythm gives different maps: try ``max_epochs=10``.
+# to one class and sometimes to the other, which counts in the table but cancels in the mean maps
+# above. Shorter training or a weaker rhythm gives different maps: try ``max_epochs=10``.
 
 # %%
 # Is the explanation faithful to its model?

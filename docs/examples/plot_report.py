@@ -67,5 +67,6 @@ report = explanation.to_report(
 #    <p><a href="report.html">Open the page by itself</a></p>
 #    <iframe src="report.html" title="Report"
 #            style="width: 100%; height: 700px; border: 1px solid #ccc"></iframe>
-# ``report`` is an :class:`mne.Report`: use its methods to add sections, such as a table of scores #
+#
+# ``report`` is an :class:`mne.Report`: use its methods to add sections, such as a table of scores
 # (``report.add_html(scores.to_html(), "Scores")``), and ``report.save`` to save it again.

@@ -53,7 +53,7 @@ scores = cross_subject_scores(pipelines, X, y, subjects, cv=2)
 summarize_scores(scores)[["mean", "sd", "worst", "best"]].round(2)
 
 # %%
-# The channels were selected without the test subjects. With two halves of eight subjects, means #
+# The channels were selected without the test subjects. With two halves of eight subjects, means
 # vary by about 0.05 with the assignment of subjects to halves, so also consider the worst and best
 # subject.
 

@@ -88,12 +88,12 @@ intervals.nlargest(8, "mean").round(3)
 # %%
 # Do the conditions differ?
 # -------------------------
-# A cluster permutation test compares the conditions within subjects, over all channels at once. #
+# A cluster permutation test compares the conditions within subjects, over all channels at once.
 # With eight subjects, there are 128 distinct sign flips, so p cannot be below 0.008. A difference
-# would # mean that the model looks at other channels when the eyes are closed; more or less power #
-# at the same channels does not count. For gradient rollout, the test raises an error: # each map
-# depends on what its model learnt from the labels of other subjects, which would lead to # too many
-# false positives.
+# would mean that the model looks at other channels when the eyes are closed; more or less power at
+# the same channels does not count. For gradient rollout, the test raises an error: each map depends
+# on what its model learnt from the labels of other subjects, which would lead to too many false
+# positives.
 
 test = explanation.compare("eyes-closed", "eyes-open")
 print(test)
@@ -117,4 +117,4 @@ for name, seeds in by_seed.items():
 
 # %%
 # The lower the correlations, the more seeds should be averaged, and the more conclusions should be
-# about # regions rather than electrodes.
+# about regions rather than electrodes.
