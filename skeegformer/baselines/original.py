@@ -47,7 +47,7 @@ class OriginalTransformerClassifier(NetworkClassifier):
     validation_fraction : float, default=0.15
         Share of the subjects that `early_stopping` holds out.
     n_iter_no_change : int, default=100
-        After how many training epochs without a lower loss `early_stopping` ends the training.
+        Number of training epochs without a lower loss after which `early_stopping` stops.
 
     Attributes
     ----------
