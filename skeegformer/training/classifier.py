@@ -61,14 +61,13 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         Number of training epochs. "auto" chooses it for about 600 training steps, between 20 and
         200 epochs, which suits a few dozen epochs of EEG as well as thousands.
     batch_size : int, default=32
-        Epochs of EEG in a training step.
+        Number of EEG epochs in a training step.
     lr : float, default=1e-3
         Peak learning rate of AdamW.
     weight_decay : float, default=0.05
         Weight decay of AdamW, for all weights.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the loss, as everywhere in scikit-learn. `fine_tune` balances its
-        own epochs.
+        Class weights in the loss, as in scikit-learn. `fine_tune` balances its own epochs.
     early_stopping : bool, default=False
         Whether to hold out part of the training data, stop when its loss no longer decreases, and
         restore the best weights. Whole subjects are held out if they are known, from `groups`
