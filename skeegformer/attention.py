@@ -22,27 +22,27 @@ CONVENTIONS = ("abnar-zuidema", "eeg-transformer")
 def record_attention(estimator):
     """Record the attention of every forward pass inside a with block.
 
-    The network is in evaluation mode until the block ends; what it computes stays the same.
+    The network is in evaluation mode until the block ends; its output does not change.
 
     Parameters
     ----------
     estimator : EEGTransformerClassifier, Pipeline or torch.nn.Module
-        A fitted classifier, a Pipeline that ends with one, a search over them, or a network.
+        A fitted classifier, a Pipeline that ends with one, a search over either, or a network.
 
     Yields
     ------
     object
-        Its ``values()`` are detached, on the CPU, and in the order in which the epochs
-        were seen. Of an `EEGTransformer` they are `SignedAttentionValues`; of an
-        `OriginalTransformer` a Tensor of shape (n_epochs, n_layers, n_heads, n_tokens, n_tokens),
-        rows query and columns key, token 0 the class token: some megabytes for each epoch.
+        Its ``values()`` are detached, on the CPU, and in the order in which the epochs were
+        processed: `SignedAttentionValues` for an `EEGTransformer`; for an `OriginalTransformer`, a
+        Tensor of shape (n_epochs, n_layers, n_heads, n_tokens, n_tokens), with rows for queries,
+        columns for keys, and the class token first: several megabytes per epoch.
 
     Raises
     ------
     TypeError, sklearn.exceptions.NotFittedError
-        If there is no network with attention in `estimator`, or it is not fitted.
+        If `estimator` contains no network with attention, or is not fitted.
     RuntimeError
-        If the network is being recorded already, or values are asked for and nothing was recorded.
+        If the network is already being recorded, or ``values()`` is called before a forward pass.
 
     Examples
     --------
@@ -195,40 +195,40 @@ class SignedAttentionValues:
 def attention_rollout(
     attn, head_fusion="mean", residual=True, convention="abnar-zuidema", output="tokens"
 ):
-    r"""Multiply attention through the layers: how much each token takes from each input token.
+    r"""Compute attention rollout: how much each token takes from each input token.
 
-    Of an `EEGTransformer`, whose weights have signs, attention is measured by what is moved [2]_:
-    the class token takes from a source h the share :math:`\rho_h` of the squares of all sources'
-    contributions to the logits, compared with the usual epoch (see
-    `SignedAttentionValues.within_subjects`), so that on average it is a share of the variance that
-    sources give the logits; the source takes from channel c the share :math:`\varepsilon_{hc}` of
-    the root mean squares of what channels add, over the training epochs. The rollout of channel c
-    is :math:`\sum_h \rho_h \varepsilon_{hc}`, whatever the other parameters are.
+    For an `EEGTransformer`, whose weights are signed, attention is measured by the size of what it
+    passes on [2]_. The class token takes from source h the share :math:`\rho_h` of the squared
+    contributions of all sources to the logits, relative to the average epoch (see
+    `SignedAttentionValues.within_subjects`); on average, it is a share of the variance of the
+    logits. The source takes from channel c the share :math:`\varepsilon_{hc}` of the root mean
+    squares of the channels' contributions over the training epochs. The rollout of channel c is
+    :math:`\sum_h \rho_h \varepsilon_{hc}`; the other parameters have no effect.
 
-    Of an `OriginalTransformer` it follows Abnar and Zuidema [1]_: heads are fused, the residual
-    connection enters as half an identity, rows are normalised, and layers multiplied in order.
+    For an `OriginalTransformer`, it follows Abnar and Zuidema [1]_: heads are fused, the residual
+    connection enters as half an identity, rows are normalised, and layers are multiplied in order.
 
     Parameters
     ----------
     attn : SignedAttentionValues or Tensor of shape (batch, n_layers, n_heads, n_tokens, n_tokens)
-        Attention, as `record_attention` gives it.
+        Recorded attention, from `record_attention`.
     head_fusion : {"mean", "max", "min"}, default="mean"
         How heads are fused.
     residual : bool, default=True
-        Whether the residual connection is taken into account.
+        Whether to include the residual connection.
     convention : {"abnar-zuidema", "eeg-transformer"}, default="abnar-zuidema"
-        The second reproduces the numbers of eeg-transformer, whose own default was
-        ``head_fusion="max"``: layers in reverse order (``A_1 A_2 ... A_L``), no residual, rows
-        not normalised after fusing, and the class row divided by the maximum over the batch.
+        "eeg-transformer" reproduces the values of eeg-transformer, whose own default was
+        ``head_fusion="max"``: layers in reverse order (``A_1 A_2 ... A_L``), no residual, rows not
+        normalised after fusing, and the class row divided by the maximum over the batch.
     output : {"tokens", "class"}, default="tokens"
-        Token to token, or only what the class token takes from the other tokens.
+        All pairs of tokens, or only what the class token takes from the other tokens.
 
     Returns
     -------
     Tensor
-        Of shape (batch, n_tokens, n_tokens), whose rows sum to 1 (not with "eeg-transformer"), or
-        (batch, n_tokens - 1), without what the class token takes from itself. Of an
-        `EEGTransformer` always (n_epochs, n_chans); rows sum to 1.
+        Shape (batch, n_tokens, n_tokens), with rows that sum to 1 (except with "eeg-transformer"),
+        or (batch, n_tokens - 1), without what the class token takes from itself. For an
+        `EEGTransformer`, always (n_epochs, n_chans), with rows that sum to 1.
 
     References
     ----------

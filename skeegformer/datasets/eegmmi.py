@@ -62,8 +62,7 @@ def load_eegmmi(
         Sampling frequency in Hz of the result; None for 160 Hz.
     path : path-like or None
         Folder that contains ``MNE-eegbci-data``, or to which it is downloaded. None for the one in
-        ``MNE_DATASETS_EEGBCI_PATH`` or ``MNE_DATA``, else ``~/mne_data``. MNE's settings are not
-        changed.
+        ``MNE_DATASETS_EEGBCI_PATH`` or ``MNE_DATA``, else ``~/mne_data``. No setting is changed.
 
     Returns
     -------

@@ -67,7 +67,8 @@ def export_memmap(
 
     See Also
     --------
-    load_memmap : Reads the export. write_memmap : Writes existing epochs.
+    load_memmap : Reads the export.
+    write_memmap : Writes existing epochs.
 
     Examples
     --------
@@ -121,8 +122,7 @@ def write_memmap(
     Parameters
     ----------
     X : mne.Epochs, list of mne.Epochs, MappedEpochs or array of shape (n_epochs, n_chans, n_times)
-        The epochs. For Epochs, the EEG channels are written, in volts; arrays are written as they
-        are.
+        The epochs: of Epochs, the EEG channels in volts; arrays without conversion.
     y : array-like of shape (n_epochs,)
         Labels, numbers or text. Their type is restored by `load_memmap`, as is that of numeric
         columns of metadata; other columns are read as text.

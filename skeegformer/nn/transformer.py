@@ -55,8 +55,7 @@ class EEGTransformer(Recorded, nn.Module):
     the tokens of a second layer:
 
     1. *Sources.* Each head attends to the channels with signed weights (`SignedAttention`), its
-       spatial filters. The signal of its source is the sum of their outputs, each after a temporal
-       filter.
+       spatial filters. Their outputs, each after a temporal filter, sum to a source.
     2. *Tokens.* In overlapping windows of 0.3 s, a source has a log power, for rhythms, and a mean,
        for evoked potentials, relative to its power over all training epochs; the less informative
        kind is scaled down.

@@ -39,8 +39,8 @@ class ConnectionDisplay:
     Rollout is dominated by keys that every channel looks at, so what is drawn is a difference: from
     each connection the mean over all other queries of its key is subtracted, which leaves what one
     channel takes from another beyond what all take from it. From symmetric matrices, what a sum of
-    one number for each of the two channels explains (least squares) is subtracted.
-    Electrodes without a position, or where another one is, are left out with a warning.
+    one number for each of the two channels explains (least squares) is subtracted. Electrodes
+    without a position, or at the position of another one, are left out with a warning.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ class ConnectionDisplay:
         top : int, default=300
             How many connections of each matrix are in it at most.
         overwrite : bool, default=False
-            Whether an existing file is replaced.
+            Whether to replace an existing file.
 
         Returns
         -------

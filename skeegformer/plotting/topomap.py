@@ -23,7 +23,7 @@ _MOST_COLUMNS = 6
 class TopomapDisplay:
     """Scalp maps with joint colour limits.
 
-    Electrodes without a position, or where another one is, are left out with a warning.
+    Electrodes without a position, or at the position of another one, are left out with a warning.
 
     Parameters
     ----------

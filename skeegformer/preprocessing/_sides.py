@@ -38,8 +38,7 @@ def mirror_pairs(channels):
     Parameters
     ----------
     channels : sequence of str or mne.Info
-        Channel names, or an Info with electrode positions, which are used if names are not
-        conclusive.
+        Channel names, or an Info with electrode positions for names that are not conclusive.
 
     Returns
     -------
