@@ -1,4 +1,4 @@
-"""Recording the attention of a network, and what follows from it channel by channel."""
+"""Recording of attention, attention rollout and related quantities."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -110,15 +110,15 @@ class _AttentionRecord:
 
 @dataclass(frozen=True, eq=False)
 class SignedAttentionValues:
-    """What an `EEGTransformer` computed the logits of some epochs with.
+    """The quantities from which an `EEGTransformer` computes the logits of epochs.
 
     Parameters
     ----------
     positive, negative : Tensor of shape (n_images, n_sources, n_filters, n_chans)
-        Both softmaxes of the attention over channels, of each head and its mirror image, if any.
+        Both softmaxes of the attention over channels, for each head and its mirror image, if any.
     amounts : Tensor of shape (n_images, n_sources, n_chans)
-        Root mean square of what each channel adds to a source over the training epochs, relative
-        to the source's.
+        Root mean square of each channel's contribution to a source over the training epochs,
+        relative to that of the source.
     tokens : Tensor of shape (n_epochs, n_images, 2, n_sources, n_windows)
         Log powers and means of the sources, as the class token attends to them.
     usual_tokens : Tensor of shape (n_images, 2, n_sources, n_windows) or (n_epochs, ...)
@@ -126,7 +126,7 @@ class SignedAttentionValues:
     class_weight : Tensor of shape (n_images, n_outputs, 2, n_sources, n_windows)
         Attention of the class token to the tokens, for each class.
     class_bias : Tensor of shape (n_outputs,)
-        What is added.
+        Bias of each class.
     """
 
     positive: torch.Tensor
@@ -149,17 +149,17 @@ class SignedAttentionValues:
         return weighted + self.class_bias
 
     def within_subjects(self, subjects):
-        """Compare epochs with those of the same subject: what differs between people is usual.
+        """Compare epochs with the average of their subject, to remove differences between subjects.
 
         Parameters
         ----------
         subjects : array-like of shape (n_epochs,)
-            Whose epochs they are. Somebody's only one stays compared with the training epochs.
+            The subject of each epoch. A subject's only epoch is compared with the training average.
 
         Returns
         -------
         SignedAttentionValues
-            The same, with `usual_tokens` of each epoch.
+            The same values, with `usual_tokens` for each epoch.
         """
         names, whose, counts = np.unique(subjects, return_inverse=True, return_counts=True)
         sums = self.tokens.new_zeros(len(names), *self.tokens.shape[1:], dtype=torch.float64)
@@ -170,24 +170,24 @@ class SignedAttentionValues:
 
     @property
     def contributions(self):
-        """What sources add to the usual logits: (n_epochs, n_images, n_sources, n_outputs)."""
+        """Contributions of sources to the logits: (n_epochs, n_images, n_sources, n_outputs)."""
         unusual = self.tokens - self.usual_tokens
         added = torch.einsum("eikhw,iokhw->eiho", unusual, self.class_weight)
         return added - added.mean(dim=-1, keepdim=True)
 
     @property
     def source_shares(self):
-        """Squares of the contributions, as shares of 1: (n_epochs, n_images, n_sources)."""
+        """Shares of the squared contributions: (n_epochs, n_images, n_sources)."""
         return _shares(self.contributions.square().sum(dim=-1), dims=(1, 2))
 
     @property
     def channel_shares(self):
-        """Amounts, as shares of a source's: (n_images, n_sources, n_chans)."""
+        """Shares of the channels in each source: (n_images, n_sources, n_chans)."""
         return _shares(self.amounts, dims=(2,))
 
     @property
     def connections(self):
-        """What two channels give to the same sources: (n_epochs, n_chans, n_chans)."""
+        """Shares of pairs of channels through the same sources: (n_epochs, n_chans, n_chans)."""
         shares = self.channel_shares
         return torch.einsum("eih,ihc,ihd->ecd", self.source_shares, shares, shares)
 
@@ -284,7 +284,7 @@ def gradient_rollout(attn, gradients):
     Returns
     -------
     Tensor of shape (batch, n_tokens, n_tokens)
-        Non-negative relevance; the first row without its first entry is the class token's.
+        Non-negative relevance; the first row, without its first entry, is that of the class token.
 
     References
     ----------
@@ -310,7 +310,7 @@ def attention_gradients(network, x, score):
     Parameters
     ----------
     network : OriginalTransformer
-        Evaluated without dropout and left as it was.
+        The network; its state is not changed, and dropout is not used.
     x : Tensor of shape (batch, n_chans, n_times)
         Epochs.
     score : callable

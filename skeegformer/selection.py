@@ -1,4 +1,4 @@
-"""Choice of channels by what an estimator makes of them."""
+"""Channel selection."""
 
 import numpy as np
 from sklearn.base import clone

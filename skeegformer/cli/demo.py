@@ -21,8 +21,8 @@ def add_options(parser):
         "--dataset",
         choices=("simulated", "eegmmi"),
         default="simulated",
-        help="simulated epochs (default), or recordings of open and closed eyes from PhysioNet's EEG "
-        "Motor Movement/Imagery Dataset, read from or downloaded to the folder MNE_DATA",
+        help="simulated epochs (default), or recordings of open and closed eyes from the EEG Motor "
+        "Movement/Imagery Dataset of PhysioNet, read from or downloaded to the folder MNE_DATA",
     )
     add("--subjects", type=number_list, default="1-8", help="such as 1,2,5-9 (default: 1-8)")
     add("--jobs", type=n_processes, default=-1, help="processes (default: -1, one per core)")

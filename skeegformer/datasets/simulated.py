@@ -37,22 +37,22 @@ SIMULATED_CASES = MappingProxyType(
         "bands": {"frequency": {"left": 6.0, "right": 20.0}},
     }
 )
-"""What each case of `make_simulated_eeg` has beyond a plain rhythm of 10 Hz with an `snr` of 3.
+"""Differences of the cases of `make_simulated_eeg` from a plain 10 Hz rhythm with an `snr` of 3.
 
-``evoked``: class to the electrodes above the sources of its evoked potential, each with its peak
-in microvolts, 0.4 s after the start of an epoch. ``frequency``: class to the peak of its rhythm in
-Hz. ``alpha_snr``: as `snr`, of a rhythm around 10 Hz from below O1 and O2 in epochs of all classes.
-``blink_rate``: blinks per minute, at random times, of 150 microvolts at the forehead.
+``evoked``: for each class, the electrodes above the sources of its evoked potential, with the peak
+in microvolts, 0.4 s after the start of an epoch. ``frequency``: for each class, the peak of its
+rhythm in Hz. ``alpha_snr``: like `snr`, for a rhythm around 10 Hz from below O1 and O2 in epochs of
+all classes. ``blink_rate``: blinks per minute, at random times, of 150 microvolts at frontal sites.
 
-The others are numbers of electrodes, drawn from those that see little of the sources.
-``n_distractors`` carry nothing but noise, eight times as large as the background; ``n_line_noise``
-have no contact, and carry the mains of 50 Hz, as large, and a background of their own;
-``n_redundant`` copy, in turn, one above a source, plus a little noise; ``n_suppressors`` are shared
-in turn among the sources. Epochs of all classes get a rhythm at such a source, twenty times weaker
-in power than that of the class, and one strength, which varies much from epoch to epoch, scales
-both. The suppressor carries that common rhythm, and alone says nothing about the class: it is what
-makes it wrong to read the weights of a model as places of a signal (Haufe et al. 2014,
-doi:10.1016/j.neuroimage.2013.10.067).
+The others are numbers of electrodes, drawn from those that record little of the sources.
+``n_distractors`` contain only noise, with eight times the amplitude of the background.
+``n_line_noise`` have no contact, and record 50 Hz line noise of that amplitude and a background of
+their own. ``n_redundant`` copy, in turn, an electrode above a source, plus a little noise.
+``n_suppressors`` are assigned in turn to the sources. At such a source, epochs of all classes have
+a common rhythm, with a twentieth of the power of that of the class, and both are scaled by one
+factor, which varies strongly between epochs. The suppressor records only the common rhythm, which
+is uninformative alone: because of such channels, model weights must not be interpreted as source
+locations (Haufe et al. 2014, doi:10.1016/j.neuroimage.2013.10.067).
 """
 _PLAIN = {
     "snr": 3.0,
