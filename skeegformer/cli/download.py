@@ -16,7 +16,7 @@ fist_feet-motion, fist_feet-imagination (both fists or both feet), or all of the
 
 Output files are raw-....dat (float32: epochs x samples x channels, in volts), label-....csv
 (subject, condition, session, run and task of each epoch) and head-....json (channels, rate, unit,
-filters, counts and checksums), for `skeegformer train --data` and, in Python,
+filters and counts), for `skeegformer train --data` and, in Python,
 `skeegformer.load_memmap`. The first two have the format of eeg-transformer's download_data.py.
 
 examples:

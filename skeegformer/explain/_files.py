@@ -20,8 +20,8 @@ def save(self, path, *, overwrite=False):
     ----------
     path : str or pathlib.Path
         The file, with the extension ``.safetensors``.
-        overwrite : bool, default=False
-            Whether an existing file may be replaced.
+    overwrite : bool, default=False
+        Whether an existing file may be replaced.
 
     Returns
     -------
