@@ -12,9 +12,9 @@ from skeegformer.io._format import SUFFIX, read_file, write_file
 def save(self, path, *, overwrite=False):
     """Save everything but model and epochs to one file, without pickle.
 
-        Of `info`, names, types, rate, bad channels, positions and fiducials are kept, and
-        objects among the settings are saved as text. A loaded explanation has no model, so call
-        `evaluate` before.
+    Of `info`, names, types, rate, bad channels, positions and fiducials are kept, and objects
+    among the settings are saved as text. A loaded explanation has no model, so call `evaluate`
+    before.
 
     Parameters
     ----------
