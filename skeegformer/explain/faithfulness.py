@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import recall_score
 from sklearn.utils import check_random_state
 
+from skeegformer._utils.settings import usual_torch
 from skeegformer._validation import check_count, rows_by_subject
 from skeegformer.explain._curves import Curves
 from skeegformer.explain._model import batches
@@ -88,6 +89,7 @@ class Faithfulness:
         return "\n".join([self.verdict, *lines])
 
 
+@usual_torch()
 def evaluate(
     self,
     *,
@@ -182,7 +184,7 @@ def evaluate(
     figures = {name: float(value) for name, value in figures.items()}
     passed, verdict, disagreement = _judge(explanation, figures)
     if disagreement:
-        warnings.warn(disagreement, UserWarning, stacklevel=2)
+        warnings.warn(disagreement, UserWarning, stacklevel=3)
     verdict = f"{verdict} {_tell_epochs(explanation, len(self), curves)}"
     return Faithfulness(points, figures, verdict, passed)
 
