@@ -4,11 +4,13 @@ import warnings
 from pathlib import Path
 
 from skeegformer._utils.files import check_output_file
+from skeegformer._utils.settings import usual_torch
 from skeegformer.io._checkpoints import load_checkpoint
 from skeegformer.io._estimators import EstimatorDecoder, EstimatorEncoder
 from skeegformer.io._format import SUFFIX, read_file, write_file
 
 
+@usual_torch()
 def save_model(model, path, *, overwrite=False):
     """Save a classifier or a Pipeline, fitted or not, to a file without pickle.
 
@@ -72,11 +74,12 @@ def save_model(model, path, *, overwrite=False):
     encoder = EstimatorEncoder()
     content = encoder.encode(model)
     for note in encoder.notes:
-        warnings.warn(note, UserWarning, stacklevel=2)
+        warnings.warn(note, UserWarning, stacklevel=3)
     write_file(path, "model", content, encoder.arrays)
     return path
 
 
+@usual_torch()
 def load_model(path, *, modules=()):
     """Load a saved model or a checkpoint of eeg-transformer, without executing code from the file.
 
