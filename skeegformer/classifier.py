@@ -28,6 +28,11 @@ from skeegformer.training._net import check_finite
 _LOGGER = logging.getLogger("skeegformer")
 # Epochs worked on at once in prediction.
 _BATCH = 64
+# Share of a channel's variance that the others explain: at least in EEG, whose sources are seen by
+# many electrodes; and, in units of what is usual, at least with contact.
+_USUALLY_SHARED, _LEAST_SHARED = 0.3, 0.2
+# How many times as loud an electrode without contact counts at most; and a ridge, for stability.
+_ISOLATED, _RIDGE = 5.0, 1e-3
 # Weight decay of all weights but those of the class token.
 _LITTLE_DECAY = 0.01
 
@@ -209,13 +214,12 @@ class EEGTransformerClassifier(NetworkClassifier):
         return "A classifier with positions='electrode' estimates those that are missing."
 
     def _learn_statistics(self, network, data, codes):
-        level, size, drift = _statistics(data)
+        level, size, drift, isolation = statistics = _statistics(data)
         if self.mirror_pairs_ is not None:
             other = self.mirror_pairs_
             drift = drift + np.abs(level - level[other])  # mirror images exchange offsets
-            level, size, drift = ((one + one[other]) / 2 for one in (level, size, drift))
-        statistics = (torch.from_numpy(one).float() for one in (level, size, drift))
-        network.learn_statistics(*statistics)
+            statistics = [(one + one[other]) / 2 for one in (level, size, drift, isolation)]
+        network.learn_statistics(*(torch.from_numpy(one).float() for one in statistics))
         # Powers at first, of which the running mean would have left the 1 only after many steps.
         network.learn_powers(batches_of(data, _BATCH))
         network.gains.copy_(token_gains(network, data, codes))
@@ -333,15 +337,36 @@ class EEGTransformerClassifier(NetworkClassifier):
 
 
 def _statistics(data):
-    """Compute level, size, and changes of level of each channel: medians over epochs.
+    """Compute level, size, changes of level and isolation of channels, by medians over epochs.
 
     A few artefacts count little in them, and a constant offset of an amplifier is no size.
     """
-    means, stds = [], []
+    means, stds, products = [], [], 0
     for batch in batches_of(data, _BATCH):
         batch = np.asarray(batch, dtype=np.float64)
         means.append(batch.mean(axis=-1))
         stds.append(batch.std(axis=-1))
+        units = np.where(stds[-1] > 0, stds[-1], 1)[..., np.newaxis]
+        scores = (batch - means[-1][..., np.newaxis]) / units
+        scores = scores.swapaxes(0, 1).reshape(batch.shape[1], -1)
+        products = products + scores @ scores.T
     means, stds = np.concatenate(means), np.concatenate(stds)
     level = np.median(means, axis=0)
-    return level, np.median(stds, axis=0), np.median(np.abs(means - level), axis=0)
+    drift = np.median(np.abs(means - level), axis=0)
+    return level, np.median(stds, axis=0), drift, _isolation(products)
+
+
+def _isolation(products):
+    """Compute how much louder channels count that have little in common with others: from 1 to 5.
+
+    `products` are sums over samples of products of channels, (n_chans, n_chans).
+    """
+    size = np.sqrt(np.diag(products).clip(min=np.finfo(float).tiny))
+    correlation = products / np.outer(size, size)
+    np.fill_diagonal(correlation, 1 + _RIDGE)
+    # Squared multiple correlations, each with all other channels.
+    shared = (1 - 1 / np.diag(np.linalg.inv(correlation))).clip(min=_RIDGE)
+    usual = np.median(shared)
+    if usual < _USUALLY_SHARED:
+        return np.ones(len(shared))
+    return np.clip(_LEAST_SHARED * usual / shared, 1, _ISOLATED)

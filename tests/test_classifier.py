@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
+from scipy.stats import zscore
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
 from sklearn.metrics import balanced_accuracy_score, log_loss
 from skorch.callbacks import Callback
 
 from skeegformer import AttentionExplainer, EEGTransformerClassifier
+from skeegformer.classifier import _statistics
 
 
 def _make(**params):
@@ -177,6 +180,35 @@ def test_an_epoch_that_is_much_too_loud_hardly_moves_the_scale(toy):
     np.testing.assert_allclose(scales[0], scales[1], rtol=0.02)
     found = _make(max_epochs="auto").fit(loud[:80], y[:80])
     assert balanced_accuracy_score(y[80:], found.predict(X[80:])) > 0.95
+
+
+def test_electrodes_without_contact_count_as_louder(simulated):
+    """That is, channels of which all others explain little by least squares."""
+    data = simulated[0].get_data(units="uV")[:60, ::4].copy()
+    assert (_statistics(data)[-1] == 1).all()
+    noise = np.random.default_rng(0).normal(size=data.shape) * data.std()
+    data[:, 2], data[:, 5] = 8 * noise[:, 2], noise[:, 5] + 0.25 * data[:, 4]
+    scores = zscore(data, axis=2).swapaxes(0, 1).reshape(16, -1)
+    shared = []
+    for channel, own in enumerate(scores):
+        others = np.delete(scores, channel, axis=0).T
+        shared.append(LinearRegression(fit_intercept=False).fit(others, own).score(others, own))
+    expected = np.clip(0.2 * np.median(shared) / shared, 1, 5)
+    assert expected[2] == 5 > expected[5] > 1 == np.delete(expected, [2, 5]).max()
+    np.testing.assert_allclose(_statistics(data)[-1], expected, rtol=0.05)
+
+
+def test_a_channel_of_its_own_can_decide():
+    """No other channel sees anything of it, as with electrodes elsewhere on the body."""
+    rng = np.random.default_rng(0)
+    y, times = np.arange(160) % 2, np.arange(160) / 80
+    X = rng.normal(size=(8, 3)) @ rng.normal(size=(160, 3, 160))
+    X += 0.3 * rng.normal(size=X.shape)
+    phases = rng.uniform(0, 2 * np.pi, (160, 1))
+    X[:, 5] = rng.normal(size=(160, 160)) + y[:, None] * np.sin(24 * np.pi * times + phases)
+    assert _statistics(X)[-1].tolist() == [1, 1, 1, 1, 1, 5, 1, 1]
+    classifier = _make(n_heads=20, max_epochs="auto", sfreq=80)
+    assert classifier.fit(X[:100], y[:100]).score(X[100:], y[100:]) > 0.9
 
 
 def test_offsets_that_drift_do_not_hurt(toy):

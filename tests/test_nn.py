@@ -225,6 +225,9 @@ def test_statistics():
     # Of the five that vary, the middle one has 3; 4 is less than twice that.
     np.testing.assert_allclose(network.scale[:, 0], [1 / 3, 1 / 3, 1 / 3, 1 / 50, 0, 1 / 3])
     np.testing.assert_array_equal(network.mean[:, 0], np.arange(6))
+    isolation = torch.tensor([1.0, 5.0, 1.0, 5.0, 1.0, 1.0])  # 2 * 5 is more than twice 3
+    network.learn_statistics(torch.zeros(6), std, isolation=isolation)
+    np.testing.assert_allclose(network.scale[:, 0], [1 / 3, 1 / 5, 1 / 3, 1 / 250, 0, 1 / 3])
     network.learn_statistics(torch.zeros(6), torch.tensor([1.0, 1e-10, 1.0, 1.0, 1.0, 1.0]))
     assert network.scale[:, 0].tolist() == [1, 0, 1, 1, 1, 1]  # 1e-10 is what a filter rounds to
 

@@ -176,7 +176,7 @@ class EEGTransformer(Recorded, nn.Module):
         self.register_buffer("swapped", None if swapped is None else torch.as_tensor(swapped))
 
     @torch.no_grad()
-    def learn_statistics(self, mean, std, drift=None):
+    def learn_statistics(self, mean, std, drift=None, isolation=None):
         """Set the statistics with which epochs are standardised.
 
         All channels are divided by one number, since their relative amplitudes are informative, but
@@ -189,12 +189,15 @@ class EEGTransformer(Recorded, nn.Module):
             Mean of each channel over the training epochs, and its standard deviation within epochs.
         drift : Tensor of shape (n_chans,) or None, default=None
             How much the mean differs between epochs; None for not at all.
+        isolation : Tensor of shape (n_chans,) or None, default=None
+            How many times as loud a channel counts, more than once without contact; None for 1.
         """
         self.drifts.fill_(drift is not None and bool((drift > DRIFT * std).any()))
         varies = std > CONSTANT * std.max()
         usual = std[varies].median() if varies.any() else torch.ones(())
         self.mean.copy_(mean[:, None])
-        self.scale.copy_(torch.where(varies, 1 / torch.maximum(usual, std / 2), 0.0)[:, None])
+        size = torch.maximum(usual, std / 2 if isolation is None else isolation * std / 2)
+        self.scale.copy_(torch.where(varies, 1 / size, 0.0)[:, None])
 
     def forward(self, x, subject=None, means=None):
         """Classify epochs.

@@ -208,7 +208,7 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         def dataset(data, rows):
             return self._dataset(data, codes[rows], None if subjects is None else subjects[rows])
 
-        with seeded_torch(seed), ctrl_c_ends_more_than_training():
+        with seeded_torch(seed):
             network, params = self._make_network()
             net = make_net(self, network, params, codes[train], stops_early=held_out is not None)
             net.initialize()
@@ -217,7 +217,8 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
             if held_out is not None:
                 watched = dataset(eeg.data[held_out], held_out)
                 net.set_params(train_split=predefined_split(watched))
-            net.partial_fit(dataset(data, train))
+            with ctrl_c_ends_more_than_training():
+                net.partial_fit(dataset(data, train))
             if not np.isfinite(net.history[-1, "train_loss"]):
                 raise ValueError(
                     f"The training diverged: its loss is {net.history[-1, 'train_loss']}. Lower lr "
