@@ -12,6 +12,7 @@ import torch
 
 from skeegformer._utils.files import check_output_file, replacing
 from skeegformer.io._frozen import freeze
+from skeegformer.training._net import usual_torch
 
 _INPUT, _OUTPUT, _BATCH = "epochs", "probabilities", "batch"
 # What the file computes may differ by from what the classifier does.
@@ -101,10 +102,9 @@ def export_network(classifier, path, *, overwrite=False, subject=None):
         "unit": "uV" if classifier.info_ is not None else "as the arrays in fit",
         "subject": subject,
     }
-    epochs = _typical_epochs(classifier)
-    with torch.no_grad():
+    with usual_torch(), torch.no_grad(), _quiet(), replacing(path) as temporary:
+        epochs = _typical_epochs(classifier)
         expected = network(epochs).numpy()
-    with _quiet(), replacing(path) as temporary:
         program = torch.export.export(
             network,
             (epochs[:2],),
