@@ -378,6 +378,9 @@ PARAMETERS = [
     ("network='resnet' is not one of", lambda s: BraindecodeClassifier("resnet").fit(s.X, s.y)),
     ("flat in every channel", lambda s: make_baseline("csp+lda").fit(0 * s.A, s.y)),
     ("flat in every channel", lambda s: make_baseline("mdm").fit(0 * s.A + 1, s.y)),
+    ("Epochs of one sample", lambda s: make_baseline("ts+lr").fit(s.A[..., :1], s.y)),
+    ("n_selected=-1", lambda s: make_baseline("fbcsp", sfreq=160)[0].set_params(n_selected=-1)
+     .fit(s.A, s.y)),
     *((r"1 of 40 epochs \(from 0 on: 3\) are flat in every channel.* drop them",
        lambda s, name=name: make_baseline(name).fit(changed(s, 0, [3]), s.y))
       for name in ("csp+lda", "ts+lr", "mdm", "fbcsp")),
@@ -488,6 +491,7 @@ FILES = [
     ("no explanation that could be used: .*'values'", lambda s: Explanation.load(few_fields(s))),
     ("no header of an export, or is damaged",
      header(channels={"ch_names": NAMES, "sfreq": 160.0, "positions": [[0]]})),
+    ("no header of an export, or is damaged", header(tmin=float("nan"))),
     ("not of the types that the header tells", header(label_types={"condition": "float64"})),
     ("has format 99, .* reads up to 1", header(version=99)),
     ("is no file of values", lambda s: load_memmap(s.model)),
@@ -673,6 +677,7 @@ ANALYSES = [
     (r"chunk has shape \(5, 9\)", stream(np.zeros((5, 9)))),
     (r"chunk has shape \(\)", stream(None)),
     ("masked array, and 1 of", stream(masked(np.ones((6, 9))))),
+    ("elements have different shapes", stream([[1.0, 2.0]] * 5 + [[1.0]])),
     ("chunk holds complex", stream(np.ones((6, 9)) * 1j)),
     ("NaN or infinity in 6 of 6 channels", stream(np.full((6, 9), np.nan))),
     ("one is in volts", stream(1e-5 * np.random.default_rng(0).standard_normal((6, 400)))),

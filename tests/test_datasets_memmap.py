@@ -343,6 +343,10 @@ def test_every_kind_of_epochs_can_be_written(small, path, tmp_path):
     assert (as_given.unit, as_given.ch_names, as_given.sfreq) == ("as given", None, 160.0)
     np.testing.assert_array_equal(as_given.load(), array.astype(np.float32))
     assert found["anonymous"][0].subjects is None
+    shifted = X.copy().shift_time(-0.2)
+    mapped, _, _ = load_memmap(write_memmap(shifted, y, metadata, tmp_path, "shifted"))
+    again, _, _ = load_memmap(write_memmap(mapped[:3], y[:3], None, tmp_path, "again"))
+    np.testing.assert_allclose(again[1:].to_epochs().times, shifted.times, atol=1e-9)
     assert set(found["anonymous"][2]["subject"]) == {-1}
 
 

@@ -140,6 +140,20 @@ def test_groups_reach_those_who_ask(simulated, name, tmp_path):
     assert predicted[::2] == [[2, 4], [1, 3]]
 
 
+def test_a_search_holds_out_whole_subjects(simulated):
+    X, y, metadata, _ = simulated
+    data, groups = X.get_data(units="uV")[:, ::16], metadata["subject"].to_numpy()
+    search = GridSearchCV(make_baseline("csp+lda"), {"csp__n_components": [2, 4]}, cv=GroupKFold(2))
+    found = cross_subject_scores({"search": search}, data, y, groups, cv=2)
+    expected = {}
+    for train, test in GroupKFold(2).split(data, y, groups):
+        search.fit(data[train], y[train], groups=groups[train])
+        for subject in np.unique(groups[test]):
+            own = groups == subject
+            expected[subject] = balanced_accuracy_score(y[own], search.predict(data[own]))
+    assert found.set_index("subject")["balanced_accuracy"].to_dict() == expected
+
+
 def test_every_subject_is_explained_by_a_model_that_has_not_seen_it(simulated):
     X, y, metadata, _ = simulated
     subjects = metadata["subject"].to_numpy()

@@ -121,7 +121,7 @@ BETTER = "Inserting channels in the map's order is {} random (by 0.05 in probabi
     "changes, test, passed, sentence",
     [
         # What random models agree on follows from the data, such as loud channels.
-        ({}, "randomization", True, "The map depends on what the model learnt"),
+        ({}, "randomization", True, "The map differs from those of models that have learnt"),
         ({"randomized_model": 0.7, "randomized_models": 0.9}, "randomization", True,
          "Part of the map follows from the data alone"),
         ({"randomized_model": 0.9, "randomized_models": 0.8}, "randomization", False,

@@ -41,6 +41,10 @@ class Double:
         torch.set_default_dtype(torch.float32)
 
 
+MODES = [torch.no_grad, torch.inference_mode, Double]
+MODES += [lambda: torch.autocast("cpu", torch.bfloat16), lambda: torch.device("meta")]
+
+
 @pytest.fixture(scope="module")
 def data(simulated):
     X, y, metadata, _ = simulated
@@ -48,8 +52,8 @@ def data(simulated):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, Double])
-def test_gradients_and_precision_that_others_have_set(kind, mode, data, tmp_path):
+@pytest.mark.parametrize("mode", MODES)
+def test_what_others_have_set_in_torch(kind, mode, data, tmp_path):
     """Nothing differs, there or later, in the last bit."""
     X, y, _ = data
     few = X[:8], y[:8]

@@ -158,7 +158,7 @@ def _open_array(estimator, X, *, reset, dtype):
     """Check an array and give it three dimensions."""
     name = type(estimator).__name__
     refuse_other_objects(name, X)
-    n_dims = _n_dims(X)
+    n_dims = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
     if n_dims == 0:
         raise ValueError(
             f"X is {'None' if X is None else 'a ' + type(X).__name__}, but {name} takes epochs: "
@@ -227,7 +227,7 @@ def _only_numbers(X):
 
 
 def refuse_other_objects(name, X):
-    """Refuse masks, Raw, Evoked and their like, also in a list, before NumPy takes them apart."""
+    """Refuse what NumPy would take apart: masks, ragged lists, Raw, Evoked and their like."""
     is_list = isinstance(X, list | tuple)
     n_masked = sum(np.ma.count_masked(x) for x in (X if is_list else [X]) if np.ma.is_masked(x))
     if n_masked:
@@ -236,34 +236,28 @@ def refuse_other_objects(name, X):
             "use all the same; leave those epochs out, or pass X.filled()."
         )
     kinds = {type(x) for x in X} if is_list else {type(X)}
-    if not any(base.__module__.startswith("mne.") for kind in kinds for base in kind.__mro__):
-        return
-    if len(kinds) > 1:
-        refuse_mixture(kinds)
-    raise TypeError(
-        f"X is a {'list of ' * is_list}{kinds.pop().__name__}, but {name} works on epochs: cut "
-        "recordings with mne.Epochs or mne.make_fixed_length_epochs; of averages, spectra and "
-        "their like pass the epochs that they were made of."
-    )
+    if any(base.__module__.startswith("mne.") for kind in kinds for base in kind.__mro__):
+        if len(kinds) > 1:
+            refuse_mixture(kinds)
+        raise TypeError(
+            f"X is a {'list of ' * is_list}{kinds.pop().__name__}, but {name} works on epochs: cut "
+            "recordings with mne.Epochs or mne.make_fixed_length_epochs; of averages, spectra and "
+            "their like pass the epochs that they were made of."
+        )
+    try:
+        if not hasattr(X, "ndim"):
+            np.asarray(X)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} takes an array, but X is a list whose elements have different shapes; every "
+            "epoch, or channel, needs the same number of samples."
+        ) from error
 
 
 def _refuse_complex():
     raise ValueError(
         "Complex data not supported: X is complex. Pass the signal itself, or its magnitude."
     )
-
-
-def _n_dims(X):
-    """Count the dimensions of an array-like; ragged lists get a sentence."""
-    if hasattr(X, "ndim"):
-        return X.ndim
-    try:
-        return np.asarray(X).ndim
-    except ValueError as error:
-        raise ValueError(
-            "X is a list whose elements have different shapes; every epoch needs the same number "
-            "of channels and samples."
-        ) from error
 
 
 def _refuse_bad_values(data, ch_names):

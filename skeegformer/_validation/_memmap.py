@@ -78,6 +78,7 @@ class MappedEpochs:
             sfreq = info["sfreq"] if sfreq is None else sfreq
         self.ch_names = None if ch_names is None else list(ch_names)
         self.sfreq = None if sfreq is None else float(sfreq)
+        self.tmin = 0.0  # of the first sample, as that of Epochs
         self.subjects = None if subjects is None else np.asarray(subjects)
         self._rows = np.arange(n_epochs)
         self._steps = ()  # what is done to the channels of epochs that were read
@@ -209,6 +210,7 @@ class MappedEpochs:
             np.multiply(self.load(), 1 / VOLTS_TO_MICROVOLTS, dtype=np.float64),
             info.copy(),
             np.column_stack([np.arange(len(self)) * self.shape[2], 0 * codes, codes]),
+            tmin=self.tmin,
             event_id=event_id,
             metadata=metadata,
             verbose="ERROR",

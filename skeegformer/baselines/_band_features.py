@@ -9,7 +9,7 @@ from sklearn.feature_selection import mutual_info_classif
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import remember_input, validate_eeg, validate_labels
+from skeegformer._validation import check_count, remember_input, validate_eeg, validate_labels
 from skeegformer.preprocessing import BandPassFilter
 from skeegformer.preprocessing._base import known_rate
 
@@ -152,6 +152,7 @@ class FilterBankCSP(ToMicrovolts):
 
     def _fit(self, eeg, y):
         self.classes_, codes = validate_labels(self, y, len(eeg.data))
+        check_count("n_selected", self.n_selected, 1)
         self._choose_bands(FILTER_BANK, eeg)
         data = eeg.data.astype(np.float64)
         _refuse_flat(data)
@@ -195,8 +196,10 @@ def _basis(data):
 
 
 def _refuse_flat(data):
+    if data.shape[2] == 1:
+        raise ValueError("Epochs of one sample (n_features=1) have no power: pass longer ones.")
     flat = np.flatnonzero(~np.ptp(data, axis=2).any(axis=1))
-    if len(flat) and data.shape[2] > 1:
+    if len(flat):
         first = ", ".join(map(str, flat[:5].tolist())) + (", ..." if len(flat) > 5 else "")
         raise ValueError(
             f"{len(flat)} of {len(data)} epochs (from 0 on: {first}) are flat in every channel, "

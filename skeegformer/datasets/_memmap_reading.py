@@ -96,6 +96,7 @@ def load_memmap(path, *, conditions=None, stages=None, subjects=None, sfreq=None
     )
     if X.info is None and None not in (X.ch_names, X.sfreq):
         X.info = info_of_names(X.ch_names, X.sfreq)
+    X.tmin = found.get("tmin", 0.0)
     y = table["condition"].to_numpy()
     y = y.astype(str) if y.dtype == object else y
     return X[chosen], y[chosen], table[chosen].reset_index(drop=True)
@@ -151,6 +152,8 @@ def _interpret(header):
     described, info = header["channels"], None
     names, sfreq = described.get("ch_names"), described.get("sfreq")
     fits = names is None or len(validate_ch_names(names, "ch_names")) == n_chans
+    tmin = float(header.get("tmin", 0.0))
+    fits = fits and math.isfinite(tmin)
     if header["format"] != FORMAT or not fits or not isinstance(header["unit"], str):
         raise ValueError("The header is of something else.")
     if "positions" in described:
@@ -164,6 +167,7 @@ def _interpret(header):
         "sfreq": None if sfreq is None else float(sfreq),
         "info": info,
         "label_types": types,
+        "tmin": tmin,
     }
 
 

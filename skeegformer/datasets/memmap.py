@@ -96,7 +96,7 @@ def export_memmap(
         root = fetch_tasks(tasks, subjects, path)
         for subject in tqdm(subjects, desc="export", unit="subject", disable=not verbose):
             X, y, metadata = load_subjects(tasks, [subject], steps, root, tmin=tmin)
-            header["channels"] = X.info
+            header.update(channels=X.info, tmin=X.tmin)
             yield X.get_data(copy=False), metadata.assign(stage=UNKNOWN, condition=y)
 
     return write_files(folder, name, n_times, chunks(), header, zscore=zscore, overwrite=overwrite)
@@ -189,15 +189,16 @@ def write_memmap(
         "ch_names": None if ch_names is None else list(ch_names),
         "sfreq": sfreq and float(sfreq),
     }
-    unit = "as given"
+    unit, tmin = "as given", 0.0
     if is_epochs(X):
         X = as_epochs(X)
         metadata = X.metadata if metadata is None else metadata
         picks, whole = eeg_picks(X), X.get_data(copy=False)
-        unit, channels = "V", mne.pick_info(X.info, picks)
+        unit, channels, tmin = "V", mne.pick_info(X.info, picks), X.tmin
         X = whole if len(picks) == whole.shape[1] else whole[:, picks]
     elif isinstance(X, MappedEpochs):
-        unit, channels = X.unit, X.info or {"ch_names": X.ch_names, "sfreq": X.sfreq}
+        unit, tmin = X.unit, X.tmin
+        channels = X.info or {"ch_names": X.ch_names, "sfreq": X.sfreq}
         if metadata is None and X.subjects is not None:
             metadata = pd.DataFrame({"subject": X.subjects})
     else:
@@ -221,7 +222,7 @@ def write_memmap(
                 block = block.astype(float) * 1e-6
             yield block, labels[some]
 
-    header = {"unit": unit, "channels": channels}
+    header = {"unit": unit, "channels": channels, "tmin": tmin}
     return write_files(
         folder, name, X.shape[2], chunks(), header, zscore=zscore, overwrite=overwrite
     )
@@ -237,7 +238,7 @@ def write_transformed(X, transformer, folder):
         for start in range(0, len(X), BATCH):
             some = slice(start, start + BATCH)
             epochs = transformer.transform(X[some])
-            header["channels"] = epochs.info
+            header.update(channels=epochs.info, tmin=epochs.tmin)
             # Microvolts as the door makes them, so that a classifier gets the same to the bit.
             yield epochs.get_data(copy=False) * VOLTS_TO_MICROVOLTS, labels[some]
 

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
-from skeegformer._utils.routing import routed_groups
+from skeegformer._utils.routing import SEARCHES, groups_for_fit, routed_groups
 from skeegformer._validation import MappedEpochs, is_epochs
 from skeegformer.evaluation._splitting import has_one_class_each
 
@@ -119,11 +119,11 @@ def _brier(truth, proba, classes):
 
 def fit_on(pipeline, X, y, groups, rows):
     """Fit on some epochs; also return how many seconds that took."""
-    if not isinstance(pipeline, Pipeline):
+    if not isinstance(pipeline, (Pipeline, *SEARCHES)):
         pipeline = make_pipeline(pipeline)  # knows by which name its step wants the groups
     X_train = take(X, rows)
     start = time.perf_counter()
-    pipeline.fit(X_train, y[rows], **routed_groups(pipeline, "fit", groups[rows]))
+    pipeline.fit(X_train, y[rows], **groups_for_fit(pipeline, groups[rows]))
     return pipeline, time.perf_counter() - start
 
 

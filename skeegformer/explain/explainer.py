@@ -7,6 +7,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
+from skeegformer._utils.settings import usual_torch
 from skeegformer._validation import check_count, check_one_of
 from skeegformer.attention import CONVENTIONS, HEAD_FUSIONS
 from skeegformer.explain._electrodes import neighborhoods
@@ -137,6 +138,7 @@ class AttentionExplainer(BaseEstimator):
         self.connections = connections
         self.random_state = random_state
 
+    @usual_torch()
     @torch.inference_mode(False)  # in which there would be no gradients
     def explain(self, estimator, X, y=None, *, groups=None, info=None, **transform_params):
         """Explain the predictions for epochs.

@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import recall_score
 from sklearn.utils import check_random_state
 
+from skeegformer._utils.settings import usual_torch
 from skeegformer._validation import check_count, rows_by_subject
 from skeegformer.explain._curves import Curves
 from skeegformer.explain._model import batches
@@ -88,6 +89,7 @@ class Faithfulness:
         return "\n".join([self.verdict, *lines])
 
 
+@usual_torch()
 def evaluate(
     self,
     *,
@@ -182,7 +184,7 @@ def evaluate(
     figures = {name: float(value) for name, value in figures.items()}
     passed, verdict, disagreement = _judge(explanation, figures)
     if disagreement:
-        warnings.warn(disagreement, UserWarning, stacklevel=2)
+        warnings.warn(disagreement, UserWarning, stacklevel=3)
     verdict = f"{verdict} {_tell_epochs(explanation, len(self), curves)}"
     return Faithfulness(points, figures, verdict, passed)
 
@@ -305,7 +307,7 @@ def _judge(explanation, figures):
         passed[curve] = low > 0
         than = "better than" if low > 0 else "worse than" if high < 0 else "no better than"
         score = [figures[f"{curve}_score{end}"] for end in ("", "_low", "_high")]
-        detail = "({:.2f} of the way to the oracle, 95 % {:.2f} to {:.2f})".format(*score)
+        detail = "(its gain is {:.2f} times the oracle's, 95 % {:.2f} to {:.2f})".format(*score)
         if np.isnan(score[0]):
             detail = (
                 f"(by {gain:.2f} in probability, 95 % {low:.2f} to {high:.2f}); the order by what "
@@ -338,11 +340,11 @@ def _judge_randomization(figures):
     same, among = figures["randomized_model"], figures.get("randomized_models", np.nan)
     each_other = "" if np.isnan(among) else f" (these with each other {among:.2f})"
     if same < _SAME_MAP:
-        found = "The map depends on what the model learnt"
+        found = "The map differs from those of models that have learnt nothing"
     elif same < among:
         found = (
-            "Part of the map follows from the data alone, and it is yet unlike those of random "
-            "models"
+            "Part of the map follows from the data alone, but it is less like those of random "
+            "models than these are like each other"
         )
     else:
         found = (

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from scipy.signal import welch
 
+from skeegformer._utils.settings import usual_torch
 from skeegformer._validation import check_count
 from skeegformer.attention import record_attention
 from skeegformer.explain._model import batches
@@ -83,6 +84,7 @@ class SourcePatterns:
         return "\n".join([f"{len(lines)} sources, with their shares of the attention:", *lines])
 
 
+@usual_torch()
 @torch.no_grad()
 def patterns(self, n_sources=5):
     """Compute filters and patterns of the sources that count most in these epochs.

@@ -5,13 +5,13 @@ import warnings
 import torch
 from skorch.history import History
 
+from skeegformer._utils.settings import seeded_torch
 from skeegformer.nn import EEGTransformer, OriginalTransformer
 from skeegformer.training._net import (
     GroupCrossEntropy,
     StandardizedNetwork,
     compose_net,
     pick_device,
-    usual_torch,
 )
 
 _NETWORKS = {
@@ -97,7 +97,7 @@ def build_net(classifier, network, params, state, *, device, batch_size, lr, **o
         device = "cpu"
     try:
         # Making a network draws weights from torch's global random state.
-        with usual_torch():
+        with seeded_torch():
             net = compose_net(classifier, network, params, device=device, **options)
             net.set_params(batch_size=batch_size, lr=lr)
             net.initialize()

@@ -11,14 +11,15 @@ import numpy as np
 import torch
 
 from skeegformer._utils.files import check_output_file, replacing
+from skeegformer._utils.settings import seeded_torch
 from skeegformer.io._frozen import freeze
-from skeegformer.training._net import usual_torch
 
 _INPUT, _OUTPUT, _BATCH = "epochs", "probabilities", "batch"
 # What the file computes may differ by from what the classifier does.
 _AGREEMENT = 1e-4
 
 
+@seeded_torch()
 def export_network(classifier, path, *, overwrite=False, subject=None):
     """Write a trained network as an ONNX file, which runs without skeegformer and torch.
 
@@ -102,9 +103,10 @@ def export_network(classifier, path, *, overwrite=False, subject=None):
         "unit": "uV" if classifier.info_ is not None else "as the arrays in fit",
         "subject": subject,
     }
-    with usual_torch(), torch.no_grad(), _quiet(), replacing(path) as temporary:
-        epochs = _typical_epochs(classifier)
+    epochs = _typical_epochs(classifier)
+    with torch.no_grad():
         expected = network(epochs).numpy()
+    with _quiet(), replacing(path) as temporary:
         program = torch.export.export(
             network,
             (epochs[:2],),

@@ -4,11 +4,13 @@ import warnings
 from pathlib import Path
 
 from skeegformer._utils.files import check_output_file
+from skeegformer._utils.settings import usual_torch
 from skeegformer.io._checkpoints import load_checkpoint
 from skeegformer.io._estimators import EstimatorDecoder, EstimatorEncoder
 from skeegformer.io._format import SUFFIX, read_file, write_file
 
 
+@usual_torch()
 def save_model(model, path, *, overwrite=False):
     """Save a classifier or a Pipeline, fitted or not, as one file without pickle.
 
@@ -71,11 +73,12 @@ def save_model(model, path, *, overwrite=False):
     encoder = EstimatorEncoder()
     content = encoder.encode(model)
     for note in encoder.notes:
-        warnings.warn(note, UserWarning, stacklevel=2)
+        warnings.warn(note, UserWarning, stacklevel=3)
     write_file(path, "model", content, encoder.arrays)
     return path
 
 
+@usual_torch()
 def load_model(path, *, modules=()):
     """Read a model that was saved, or a checkpoint of eeg-transformer; nothing in it is executed.
 

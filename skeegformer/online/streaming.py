@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from skeegformer._utils.settings import usual_torch
 from skeegformer._validation import (
     VOLTS_TO_MICROVOLTS,
     check_positive,
@@ -161,6 +162,7 @@ class StreamPredictor:
         self._is_known_unit = False
         return self
 
+    @usual_torch()
     @torch.no_grad()
     def push(self, chunk):
         """Take the next samples.

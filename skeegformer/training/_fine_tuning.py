@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from skeegformer._utils.settings import seeded_torch
 from skeegformer._validation import (
     check_count,
     check_positive,
@@ -17,7 +18,7 @@ from skeegformer._validation import (
     validate_groups,
     validate_labels,
 )
-from skeegformer.training._net import class_weights, usual_torch
+from skeegformer.training._net import class_weights
 
 N_STEPS = 50
 LR_FACTOR = 0.3  # of the learning rate of `fit`
@@ -95,7 +96,7 @@ class FineTuningMixin:
         groups = validate_groups(groups, len(eeg.data))
         subjects = self._subjects_of(eeg, groups)
 
-        with usual_torch(check_random_state(self.random_state).randint(2**31 - 1)):
+        with seeded_torch(check_random_state(self.random_state).randint(2**31 - 1)):
             # Explanations of before keep the net they are of. Callbacks may hold open files.
             callbacks = {id(callback): callback for _, callback in self.net_.callbacks_}
             net = copy.deepcopy(self.net_, callbacks)

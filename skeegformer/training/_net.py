@@ -12,6 +12,7 @@ from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import nn
 
+from skeegformer._utils.settings import seeded_torch
 from skeegformer._validation import MappedEpochs
 from skeegformer.training._batches import (
     EpochDataset,
@@ -237,7 +238,7 @@ class StandardizedNetwork(nn.Module):
 
 def _restore(made_with, state, is_training):
     """Make a network again that was pickled."""
-    with usual_torch():
+    with seeded_torch():
         network = StandardizedNetwork(*made_with)
     network.load_state_dict(state)
     return network.to(state["mean"].device).train(is_training)
@@ -256,24 +257,6 @@ def pick_device(name):
             "there is one."
         ) from error
     return name if name is not None else "cpu"
-
-
-@contextmanager
-def usual_torch(seed=None):
-    """Compute with gradients and in single precision inside a with block, as torch does at first.
-
-    Random numbers start from the seed, if any; all is as it was before when the block ends.
-    """
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
-    dtype = torch.get_default_dtype()
-    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=devices):
-        torch.set_default_dtype(torch.float32)
-        try:
-            if seed is not None:
-                torch.manual_seed(seed)
-            yield
-        finally:
-            torch.set_default_dtype(dtype)
 
 
 @contextmanager

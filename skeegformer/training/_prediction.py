@@ -4,6 +4,7 @@ import torch
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
+from skeegformer._utils.settings import usual_torch
 from skeegformer._validation import batches_of, validate_eeg, validate_groups
 from skeegformer.training._net import check_finite
 
@@ -94,7 +95,8 @@ class PredictionMixin:
         if not hasattr(self, "net_"):  # in no time, unlike what follows
             check_is_fitted(self, "net_")
         eeg = validate_eeg(self, X, reset=False, lazy=True)
-        return self._logits_of(eeg.data, self._subjects_of(eeg, groups))
+        with usual_torch():
+            return self._logits_of(eeg.data, self._subjects_of(eeg, groups))
 
     def _subjects_of(self, eeg, groups):
         """Find whom epochs come from, where that counts."""

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state, column_or_1d
 from skorch.helper import predefined_split
 
+from skeegformer._utils.settings import seeded_torch
 from skeegformer._validation import (
     MappedEpochs,
     check_number,
@@ -32,7 +33,6 @@ from skeegformer.training._net import (
     copied,
     ctrl_c_ends_more_than_training,
     make_net,
-    usual_torch,
     warm_up_and_come_down,
 )
 from skeegformer.training._parameters import network_estimator
@@ -211,7 +211,7 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         def dataset(data, rows):
             return self._dataset(data, codes[rows], None if subjects is None else subjects[rows])
 
-        with usual_torch(seed), ctrl_c_ends_more_than_training():
+        with seeded_torch(seed), ctrl_c_ends_more_than_training():
             network, params = self._make_network()
             net = make_net(self, network, params, codes[train], stops_early=held_out is not None)
             net.initialize()
@@ -221,15 +221,15 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
                 watched = dataset(eeg.data[held_out], held_out)
                 net.set_params(train_split=predefined_split(watched))
             net.partial_fit(dataset(data, train))
-        if not np.isfinite(net.history[-1, "train_loss"]):
-            raise ValueError(
-                f"The training diverged: its loss is {net.history[-1, 'train_loss']}. Lower lr "
-                f"(now {self.lr}), or look for extreme values in X."
-            )
-        net.set_params(train_split=None)  # a saved model carries nobody's recordings
-        net.module_.eval()  # threads that predict at the same time change nothing in it
-        self.net_, self.history_ = net, net.history
-        self._finish(eeg, subjects, train)
+            if not np.isfinite(net.history[-1, "train_loss"]):
+                raise ValueError(
+                    f"The training diverged: its loss is {net.history[-1, 'train_loss']}. Lower lr "
+                    f"(now {self.lr}), or look for extreme values in X."
+                )
+            net.set_params(train_split=None)  # a saved model carries nobody's recordings
+            net.module_.eval()  # threads that predict at the same time change nothing in it
+            self.net_, self.history_ = net, net.history
+            self._finish(eeg, subjects, train)
         return self
 
     def held_out(self, y, groups=None):
