@@ -628,8 +628,7 @@ ANALYSES = [
     ("3 electrodes are too few", lambda s: AttentionExplainer(
         "occlusion", replacement="interpolate").explain(
         make(mirror=None).fit(few := s.X.copy().pick(NAMES[:3]), s.y), few, s.y)),
-    ("masked array, and 1 of", lambda s: channel_permutation_importance(
-        s.of_arrays, masked(s.A), s.y)),
+    ("masked array", lambda s: channel_permutation_importance(s.of_arrays, masked(s.A), s.y)),
     ("masked entries", score(y=masked([0, 1] * 20))),
     ("1 that are NaN", lambda s: TopomapDisplay(masked(np.ones(6)), s.info).plot()),
     ("none where another one is", COMPARED(change={"info": ONE_PLACE})),
