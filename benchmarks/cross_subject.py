@@ -110,7 +110,7 @@ def _cell(mean, is_best):
 
 
 def lead(scores):
-    """Say how far ours is ahead of the best of the others, on the average over tasks if several."""
+    """Say how far ours is ahead of the best of the others, averaged over tasks if several."""
     sentences = []
     for kind, rows in scores.groupby("information", sort=False):
         tasks = rows["task"].unique()
@@ -119,11 +119,11 @@ def lead(scores):
         found = found[found["task"] == which].set_index("pipeline")
         best = found.loc[found["mean"].idxmax()]
         sentences.append(f"{kind}, {best.name}: {ahead(best)}")
-    average = " on the average over tasks" * (scores["task"].nunique() > 1)
+    average = ", averaged over tasks" * (scores["task"].nunique() > 1)
     return (
-        f"{OURS} against the best of the others{average}, with 95 % intervals over "
-        "subjects, and p of Wilcoxon's signed-rank test corrected for all of them "
-        f"(Holm): {'; '.join(sentences)}."
+        f"Mean difference between {OURS} and the best other pipeline{average}, with its 95 % "
+        "interval over subjects and the p value of Wilcoxon's signed-rank test, Holm-corrected "
+        f"for all pipelines: {'; '.join(sentences)}."
     )
 
 

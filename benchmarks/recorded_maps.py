@@ -88,13 +88,13 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--folds", type=int, default=4)
     args = parser.parse_args()
-    head = ["AUC by person", "AUC of the mean map", "seeds agree", "first electrodes"]
+    head = ["AUC by subject", "AUC of the mean map", "seeds agree", "first electrodes"]
     lines = [
-        f"Maps of {len(SUBJECTS)} people by models that were not trained on them, {args.folds} "
-        f"folds, seeds {', '.join(map(str, args.seeds))}; absolute values, of the true class. Area "
-        f"under the ROC curve of {', '.join(OCCIPUT)} for eyes (8-13 Hz) and of "
-        f"{', '.join(HANDS)} for fists (8-30 Hz), with 95 % t intervals over people; rank "
-        "correlation of the mean maps of two seeds. Made by `benchmarks/recorded_maps.py`.",
+        f"Maps of {len(SUBJECTS)} subjects from models that were not trained on them ({args.folds} "
+        f"folds; seeds {', '.join(map(str, args.seeds))}), as absolute values for the true class. "
+        f"Area under the ROC curve for {', '.join(OCCIPUT)} with eyes (8-13 Hz) and for "
+        f"{', '.join(HANDS)} with fists (8-30 Hz), with 95 % t intervals over subjects; rank "
+        "correlation between the mean maps of two seeds. Made by `benchmarks/recorded_maps.py`.",
         "",
         f"| task | adapt | method | {' | '.join(head)} |",
         "|---" * (3 + len(head)) + "|",

@@ -1,4 +1,4 @@
-"""Recording the attention of a network, and what follows from it channel by channel."""
+"""Recording of attention, attention rollout and related quantities."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,27 +22,27 @@ CONVENTIONS = ("abnar-zuidema", "eeg-transformer")
 def record_attention(estimator):
     """Record the attention of every forward pass inside a with block.
 
-    The network is in evaluation mode until the block ends; what it computes stays the same.
+    The network is in evaluation mode until the block ends; its output does not change.
 
     Parameters
     ----------
     estimator : EEGTransformerClassifier, Pipeline or torch.nn.Module
-        A fitted classifier, a Pipeline that ends with one, a search over them, or a network.
+        A fitted classifier, a Pipeline that ends with one, a search over either, or a network.
 
     Yields
     ------
     object
-        Its ``values()`` are detached, on the CPU, and in the order in which the epochs
-        were seen. Of an `EEGTransformer` they are `SignedAttentionValues`; of an
-        `OriginalTransformer` a Tensor of shape (n_epochs, n_layers, n_heads, n_tokens, n_tokens),
-        rows query and columns key, token 0 the class token: some megabytes for each epoch.
+        Its ``values()`` are detached, on the CPU, and in the order in which the epochs were
+        processed: `SignedAttentionValues` for an `EEGTransformer`; for an `OriginalTransformer`, a
+        Tensor of shape (n_epochs, n_layers, n_heads, n_tokens, n_tokens), with rows for queries,
+        columns for keys, and the class token first: several megabytes per epoch.
 
     Raises
     ------
     TypeError, sklearn.exceptions.NotFittedError
-        If there is no network with attention in `estimator`, or it is not fitted.
+        If `estimator` contains no network with attention, or is not fitted.
     RuntimeError
-        If the network is being recorded already, or values are asked for and nothing was recorded.
+        If the network is already being recorded, or ``values()`` is called before a forward pass.
 
     Examples
     --------
@@ -110,15 +110,15 @@ class _AttentionRecord:
 
 @dataclass(frozen=True, eq=False)
 class SignedAttentionValues:
-    """What an `EEGTransformer` computed the logits of some epochs with.
+    """The quantities from which an `EEGTransformer` computes the logits of epochs.
 
     Parameters
     ----------
     positive, negative : Tensor of shape (n_images, n_sources, n_filters, n_chans)
-        Both softmaxes of the attention over channels, of each head and its mirror image, if any.
+        Both softmaxes of the attention over channels, for each head and its mirror image, if any.
     amounts : Tensor of shape (n_images, n_sources, n_chans)
-        Root mean square of what each channel adds to a source over the training epochs, relative
-        to the source's.
+        Root mean square of each channel's contribution to a source over the training epochs,
+        relative to that of the source.
     tokens : Tensor of shape (n_epochs, n_images, 2, n_sources, n_windows)
         Log powers and means of the sources, as the class token attends to them.
     usual_tokens : Tensor of shape (n_images, 2, n_sources, n_windows) or (n_epochs, ...)
@@ -126,7 +126,7 @@ class SignedAttentionValues:
     class_weight : Tensor of shape (n_images, n_outputs, 2, n_sources, n_windows)
         Attention of the class token to the tokens, for each class.
     class_bias : Tensor of shape (n_outputs,)
-        What is added.
+        Bias of each class.
     """
 
     positive: torch.Tensor
@@ -149,17 +149,17 @@ class SignedAttentionValues:
         return weighted + self.class_bias
 
     def within_subjects(self, subjects):
-        """Compare epochs with those of the same subject: what differs between people is usual.
+        """Compare epochs with the average of their subject, to remove differences between subjects.
 
         Parameters
         ----------
         subjects : array-like of shape (n_epochs,)
-            Whose epochs they are. Somebody's only one stays compared with the training epochs.
+            The subject of each epoch. A subject's only epoch is compared with the training average.
 
         Returns
         -------
         SignedAttentionValues
-            The same, with `usual_tokens` of each epoch.
+            The same values, with `usual_tokens` for each epoch.
         """
         names, whose, counts = np.unique(subjects, return_inverse=True, return_counts=True)
         sums = self.tokens.new_zeros(len(names), *self.tokens.shape[1:], dtype=torch.float64)
@@ -170,24 +170,24 @@ class SignedAttentionValues:
 
     @property
     def contributions(self):
-        """What sources add to the usual logits: (n_epochs, n_images, n_sources, n_outputs)."""
+        """Contributions of sources to the logits: (n_epochs, n_images, n_sources, n_outputs)."""
         unusual = self.tokens - self.usual_tokens
         added = torch.einsum("eikhw,iokhw->eiho", unusual, self.class_weight)
         return added - added.mean(dim=-1, keepdim=True)
 
     @property
     def source_shares(self):
-        """Squares of the contributions, as shares of 1: (n_epochs, n_images, n_sources)."""
+        """Shares of the squared contributions: (n_epochs, n_images, n_sources)."""
         return _shares(self.contributions.square().sum(dim=-1), dims=(1, 2))
 
     @property
     def channel_shares(self):
-        """Amounts, as shares of a source's: (n_images, n_sources, n_chans)."""
+        """Shares of the channels in each source: (n_images, n_sources, n_chans)."""
         return _shares(self.amounts, dims=(2,))
 
     @property
     def connections(self):
-        """What two channels give to the same sources: (n_epochs, n_chans, n_chans)."""
+        """Shares of pairs of channels through the same sources: (n_epochs, n_chans, n_chans)."""
         shares = self.channel_shares
         return torch.einsum("eih,ihc,ihd->ecd", self.source_shares, shares, shares)
 
@@ -195,40 +195,40 @@ class SignedAttentionValues:
 def attention_rollout(
     attn, head_fusion="mean", residual=True, convention="abnar-zuidema", output="tokens"
 ):
-    r"""Multiply attention through the layers: how much each token takes from each input token.
+    r"""Compute attention rollout: how much each token takes from each input token.
 
-    Of an `EEGTransformer`, whose weights have signs, attention is measured by what is moved [2]_:
-    the class token takes from a source h the share :math:`\rho_h` of the squares of all sources'
-    contributions to the logits, compared with the usual epoch (see
-    `SignedAttentionValues.within_subjects`), so that on average it is a share of the variance that
-    sources give the logits; the source takes from channel c the share :math:`\varepsilon_{hc}` of
-    the root mean squares of what channels add, over the training epochs. The rollout of channel c
-    is :math:`\sum_h \rho_h \varepsilon_{hc}`, whatever the other parameters are.
+    For an `EEGTransformer`, whose weights are signed, attention is measured by the size of what it
+    passes on [2]_. The class token takes from source h the share :math:`\rho_h` of the squared
+    contributions of all sources to the logits, relative to the average epoch (see
+    `SignedAttentionValues.within_subjects`); on average, it is a share of the variance of the
+    logits. The source takes from channel c the share :math:`\varepsilon_{hc}` of the root mean
+    squares of the channels' contributions over the training epochs. The rollout of channel c is
+    :math:`\sum_h \rho_h \varepsilon_{hc}`; the other parameters have no effect.
 
-    Of an `OriginalTransformer` it follows Abnar and Zuidema [1]_: heads are fused, the residual
-    connection enters as half an identity, rows are normalised, and layers multiplied in order.
+    For an `OriginalTransformer`, it follows Abnar and Zuidema [1]_: heads are fused, the residual
+    connection enters as half an identity, rows are normalised, and layers are multiplied in order.
 
     Parameters
     ----------
     attn : SignedAttentionValues or Tensor of shape (batch, n_layers, n_heads, n_tokens, n_tokens)
-        Attention, as `record_attention` gives it.
+        Recorded attention, from `record_attention`.
     head_fusion : {"mean", "max", "min"}, default="mean"
         How heads are fused.
     residual : bool, default=True
-        Whether the residual connection is taken into account.
+        Whether to include the residual connection.
     convention : {"abnar-zuidema", "eeg-transformer"}, default="abnar-zuidema"
-        The second reproduces the numbers of eeg-transformer, whose own default was
-        ``head_fusion="max"``: layers in reverse order (``A_1 A_2 ... A_L``), no residual, rows
-        not normalised after fusing, and the class row divided by the maximum over the batch.
+        "eeg-transformer" reproduces the values of eeg-transformer, whose own default was
+        ``head_fusion="max"``: layers in reverse order (``A_1 A_2 ... A_L``), no residual, rows not
+        normalised after fusing, and the class row divided by the maximum over the batch.
     output : {"tokens", "class"}, default="tokens"
-        Token to token, or only what the class token takes from the other tokens.
+        All pairs of tokens, or only what the class token takes from the other tokens.
 
     Returns
     -------
     Tensor
-        Of shape (batch, n_tokens, n_tokens), whose rows sum to 1 (not with "eeg-transformer"), or
-        (batch, n_tokens - 1), without what the class token takes from itself. Of an
-        `EEGTransformer` always (n_epochs, n_chans); rows sum to 1.
+        Shape (batch, n_tokens, n_tokens), with rows that sum to 1 (except with "eeg-transformer"),
+        or (batch, n_tokens - 1), without what the class token takes from itself. For an
+        `EEGTransformer`, always (n_epochs, n_chans), with rows that sum to 1.
 
     References
     ----------
@@ -284,7 +284,7 @@ def gradient_rollout(attn, gradients):
     Returns
     -------
     Tensor of shape (batch, n_tokens, n_tokens)
-        Non-negative relevance; the first row without its first entry is the class token's.
+        Non-negative relevance; the first row, without its first entry, is that of the class token.
 
     References
     ----------
@@ -310,7 +310,7 @@ def attention_gradients(network, x, score):
     Parameters
     ----------
     network : OriginalTransformer
-        Evaluated without dropout and left as it was.
+        The network; its state is not changed, and dropout is not used.
     x : Tensor of shape (batch, n_chans, n_times)
         Epochs.
     score : callable

@@ -34,84 +34,84 @@ _LITTLE_DECAY = 0.01
 
 @network_estimator
 class EEGTransformerClassifier(NetworkClassifier):
-    """Transformer on raw EEG with channels as tokens, as a scikit-learn classifier.
+    """Transformer classifier for raw EEG, with channels as tokens.
 
-    The network is `EEGTransformer`, after eeg-transformer [1]_: its heads attend over the channels
-    with signs, and a class token attends over what they gather. Takes `mne.Epochs` as they are,
-    arrays, or `MappedEpochs`; see `NetworkClassifier` for the training.
+    The network is `EEGTransformer`, which derives from eeg-transformer [1]_: its heads attend to
+    the channels with signed weights, and a class token attends to the resulting sources. The input
+    can be `mne.Epochs`, arrays or `MappedEpochs`; `NetworkClassifier` describes the training.
 
-    **Start with these.** `mirror` and `adapt` depend on the design and matter most; `sfreq` is
-    needed with arrays; `random_state` makes a fit repeatable; a small `max_epochs` saves time while
-    you try things out; ``class_weight="balanced"`` is for rare classes; ``positions="electrode"``
-    for predictions on other caps; `early_stopping` for many subjects.
+    **Start with these parameters.** `mirror` and `adapt` depend on the design and matter most;
+    `sfreq` is needed for arrays; `random_state` makes fits reproducible; a small `max_epochs` saves
+    time in first trials; ``class_weight="balanced"`` is for rare classes, ``positions="electrode"``
+    for predictions on other caps, and `early_stopping` for many subjects.
 
     **Leave these at first.** Size of the network: `n_groups`, `n_heads`, `n_filters`. Training:
-    `drop_prob`, `batch_size`, `lr`, `weight_decay`. The benchmark uses their defaults throughout.
+    `drop_prob`, `batch_size`, `lr`, `weight_decay`. The benchmark uses the defaults.
 
     Parameters
     ----------
     mirror : dict, "auto" or None, default="auto"
-        Exchange left and right electrodes in half of the training epochs, anew in every batch, and
-        predict the mean over an epoch and its mirror image: the dict says which labels change with
-        it, each pair in one direction or both, such as ``{"left": "right"}``; others stay. "auto"
-        makes the dict from names that turn into each other when the words left and right are
-        exchanged; it does not mirror where there are none, where a class or a channel has no
-        partner on the other side, or where all channels are on the midline. Pass ``{}`` where both
-        sides of the head take part alike in every class, as in open against closed eyes.
+        Exchange left and right electrodes in a random half of the epochs of every training batch,
+        and average predictions over an epoch and its mirror image. A dict contains the labels that
+        are exchanged, each pair in one or both directions, such as ``{"left": "right"}``; other
+        labels are kept. "auto" pairs the classes whose names are equal after exchanging the words
+        left and right; there is no mirroring if there are none, if a class or a channel has no
+        partner, or if all channels are on the midline. Pass ``{}`` if both hemispheres are equally
+        involved in every class, as with open or closed eyes. None disables mirroring.
     adapt : bool, default=False
-        Whether log powers of sources are centred on each subject's own mean, in `fit` as in the
-        predictions, so that what differs between people from the start does not count.
-        A subject seen in `fit` keeps the mean from there, and is known by its name: do not
-        give somebody else the same one. Of others, the unlabelled epochs to
-        predict are used, all that are given at once: such scores are transductive, and a single
-        epoch of somebody unknown is refused. Subjects are those of `groups` or of the column
-        ``subject`` of the metadata of Epochs; where `fit` finds neither it warns, since all
-        epochs, also those to predict, are then one person's.
+        Whether log powers of sources are centred on the mean of each subject, in `fit` and in
+        predictions, to remove constant differences between subjects. A subject seen in `fit`,
+        identified by its name, keeps the mean from `fit`, so names must be unique. For new
+        subjects, the mean over all unlabelled epochs in the call is used: such scores are
+        transductive, and a single epoch of a new subject raises an error. Subjects are given by
+        `groups` or by the column ``subject`` of the metadata of Epochs; if `fit` finds neither, it
+        warns, since all epochs, including those to predict, then count as those of one subject.
     positions : {"channel", "electrode"}, default="channel"
-        What the channels to predict have in common with those of `fit`. "channel": their names;
-        X with others, or fewer, is refused. "electrode": the head; the signal at electrodes of
-        `fit` that X lacks is estimated by spherical splines [2]_ from those that it has and are
-        not marked as bad, while the others keep theirs. `fit` and X have to be Epochs with a
-        montage, and X has to have at least 4 electrodes, spread over the head.
+        How channels in predictions are matched with those of `fit`. "channel": by name; different
+        or missing channels raise an error. "electrode": by position; the signal at electrodes of
+        `fit` that X lacks is estimated by spherical splines [2]_ from the electrodes of X that are
+        not marked as bad, while the others keep their signal. `fit` and X must be Epochs with a
+        montage, and X must have at least 4 electrodes, spread over the head.
     n_groups : int, default=2
-        Number of groups of heads, each of which learns to decide by itself; their mean decides.
+        Number of groups of heads, each of which learns to classify on its own; their logits are
+        averaged.
     n_heads : int, default=20
-        Number of attention heads of each group, and so of sources.
+        Number of attention heads, and therefore of sources, in each group.
     n_filters : int, default=4
         Number of spatial filters of each head.
     drop_prob : float, default=0.5
         Dropout probability of the tokens.
     batch_size : int, default=32
-        Epochs of EEG in a training step; with ``adapt=True``, 8 of each of a few subjects.
+        Number of EEG epochs in a training step; with ``adapt=True``, 8 from each of several
+        subjects.
     lr : float, default=4e-3
         Peak learning rate of AdamW.
     weight_decay : float, default=1.0
-        Weight decay by AdamW of the weights with which the class token attends, times the learning
-        rate at every step; what no class needs comes down to zero.
+        Weight decay of AdamW, for the weights of the class token only; it is multiplied by the
+        learning rate in every step. Weights that no class needs decay to zero.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the loss, as everywhere in scikit-learn. "balanced" counts
-        mirror images as well, and `fine_tune` balances its own epochs.
+        Class weights in the loss, as in scikit-learn. "balanced" includes mirror images, and
+        `fine_tune` balances its own epochs.
 
     Attributes
     ----------
     feature_importances_ : ndarray of shape (n_chans,)
-        Share of each channel in what the class token attends to, averaged over the training
-        epochs; non-negative, sums to 1. See `attention_rollout`. Not there for 2-D input, whose
-        features are the samples of one channel.
+        Mean attention rollout over the training epochs (`attention_rollout`): the share of each
+        channel, non-negative with sum 1. Not available for 2-D input, whose features are the
+        samples of one channel.
     mirror_pairs_ : ndarray of int of shape (n_chans,) or None
-        Index of each channel's partner on the other side, where epochs are mirrored.
+        Index of each channel's partner on the other side; None without mirroring.
     mirrored_classes_ : dict or None
-        The label that each label becomes in a mirror image, where epochs are mirrored.
+        The label of the mirror image for each label; None without mirroring.
     subject_means_ : dict of {subject: ndarray of shape (n_images, n_sources, n_windows)}
-        With ``adapt=True``: mean log powers of each subject in `fit`, and of those that
-        `fine_tune` was given since; the only key is None where `fit` was not told who the
-        subjects are.
+        With ``adapt=True``: mean log powers of each subject in `fit` and `fine_tune`. If subjects
+        are unknown in `fit`, the only key is None.
     net_ : skorch.NeuralNetClassifier
         The trained net; ``net_.module_`` is the `EEGTransformer`.
 
     See Also
     --------
-    skeegformer.AttentionExplainer : Which channels it looked at, epoch by epoch.
+    skeegformer.AttentionExplainer : Shows the channels attended to, for each epoch.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Choice of channels by what an estimator makes of them."""
+"""Channel selection."""
 
 import numpy as np
 from sklearn.base import clone
@@ -13,49 +13,48 @@ from skeegformer.preprocessing._base import SignalTransformer
 
 # `set_output` is for tables, which 3-D arrays and Epochs are not: hence no wrapping.
 class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
-    """Keep the channels that an estimator finds important.
+    """Select channels by importance.
 
-    What :class:`~sklearn.feature_selection.SelectFromModel` is for columns of a table, for
-    channels of Epochs and 3-D arrays. In a Pipeline, channels are chosen with the training
-    epochs of each fold alone.
+    The counterpart of :class:`~sklearn.feature_selection.SelectFromModel` for channels of Epochs
+    and 3-D arrays. In a Pipeline, channels are selected with the training epochs of each fold only.
 
     Parameters
     ----------
     estimator : estimator or None, default=None
-        Says which channels matter; None is ``EEGTransformerClassifier(random_state=0)``. It
-        gets what the selector gets: Epochs, or an array. One that is fitted already, on the
-        channels of X in their order, stays so in a :class:`~sklearn.frozen.FrozenEstimator`.
+        Estimator that gives the importances; None for ``EEGTransformerClassifier(random_state=0)``.
+        It is fitted on X, unless an estimator already fitted on the same channels in the same order
+        is passed as a :class:`~sklearn.frozen.FrozenEstimator`.
     n_channels : int or None, default=None
-        How many channels to keep; None keeps those of at least mean importance.
+        Number of channels to keep; None keeps those of at least mean importance.
     importance_getter : "auto" or callable, default="auto"
-        "auto" reads ``feature_importances_``, or the size of ``coef_`` (summed over classes).
-        A function is called with the fitted estimator, X and y, and returns one number for each
-        channel, in the order of X: permutation importance, or
-        ``lambda pipe, X, y: pipe[-1].feature_importances_`` of a Pipeline.
+        "auto" uses ``feature_importances_`` or the absolute ``coef_`` (summed over classes). A
+        callable receives the fitted estimator, X and y, and returns one number for each channel, in
+        the order of X: for example permutation importance, or ``lambda pipe, X, y:
+        pipe[-1].feature_importances_`` for a Pipeline.
 
     Attributes
     ----------
     importances_ : ndarray of shape (n_chans,)
         Importance of each channel, in the order of X.
     support_, n_channels_ : ndarray of bool of shape (n_chans,), int
-        Which channels are kept, and how many.
+        Mask and number of the selected channels.
     kept_ch_names_ : list of str or None
-        Names of the EEG channels that are kept; None where names are not known.
+        Names of the selected EEG channels; None if names are unknown.
     estimator_ : estimator
         The fitted estimator.
 
     Notes
     -----
-    The importances of an `EEGTransformerClassifier` tell where it looks: after a few epochs only,
-    as in the example, where its initial weights do, so leave it at ``max_epochs="auto"`` to choose
-    channels. What it needs is told by a function that measures what predictions lose without a
-    channel, at the cost of one prediction for each.
+    The importances of an `EEGTransformerClassifier` show where it looks. After a few training
+    epochs, as in the example, they reflect its initial weights, so use ``max_epochs="auto"`` to
+    select channels. To select those that the model needs, pass a callable that measures the effect
+    of removing a channel, at the cost of one prediction per channel.
 
-    Only the size of ``coef_`` counts; other importances are taken with their sign, so that a
-    negative permutation importance is less than none.
+    Importances other than ``coef_`` are used with their sign, so that a channel with a negative
+    permutation importance ranks below one with zero.
 
-    `groups` are given to an estimator whose `fit` has that parameter, and to a Pipeline where
-    metadata routing is on and one of its steps requests them.
+    `groups` are passed to an estimator whose `fit` has that parameter, and to a Pipeline if
+    metadata routing is enabled and one of its steps requests them.
 
     Examples
     --------
@@ -76,15 +75,15 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
         self.importance_getter = importance_getter
 
     def fit(self, X, y=None, groups=None):
-        """Fit the estimator and choose the channels.
+        """Fit the estimator and select the channels.
 
         Parameters
         ----------
         X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs, or an array of shape (n_epochs, n_chans, n_times) or
-            (n_epochs, n_times) for a single channel, which stays.
+            Epochs, or an array of shape (n_epochs, n_chans, n_times) or (n_epochs, n_times) for a
+            single channel, which is kept.
         y : array-like of shape (n_epochs,) or None, default=None
-            What the estimator learns to predict.
+            Target of the estimator.
         groups : array-like of shape (n_epochs,) or None, default=None
             Subjects, for the estimator.
 
@@ -96,14 +95,15 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
         Raises
         ------
         ValueError
-            If a parameter is out of its range, more channels than there are would stay, the
-            estimator has no importances, or not one for each channel of X, or it refuses X and y.
+            If a parameter is out of range, `n_channels` exceeds the number of channels, the
+            estimator has no importances or not one for each channel of X, or X and y are invalid
+            for it.
         """
         self._fit(X, y, groups)
         return self
 
     def fit_transform(self, X, y=None, groups=None):
-        """Fit, then keep the chosen channels of X, as `fit` and `transform` do."""
+        """Fit, then return the selected channels of X, as `fit` and `transform` do."""
         return self._apply(self._fit(X, y, groups))
 
     def __sklearn_is_fitted__(self):
@@ -116,17 +116,17 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
         return self.support_
 
     def get_feature_names_out(self, input_features=None):
-        """Name the channels that are kept.
+        """Return the names of the selected channels.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the channels of X; None takes those of `fit`, or x0, x1, ... for arrays.
+            Names of the channels of X; None for those of `fit`, or x0, x1, ... for arrays.
 
         Returns
         -------
         ndarray of str
-            Names of the kept channels; for 2-D X, one channel that stays, of its samples.
+            Names of the selected channels; for 2-D X (one channel), of its samples.
         """
         check_is_fitted(self, "support_")
         names = _check_feature_names_in(self, input_features)

@@ -54,7 +54,7 @@ def test_the_moabb_example_of_the_guide(recorded_subjects, tmp_path, monkeypatch
 
 
 def test_scores_to_expect_are_those_of_the_results():
-    """Ours and the best of the others, and seconds, in the rows of "What should I use?"."""
+    """Ours and the best of the others, and seconds, in the rows of "Recommended settings"."""
     page = (ROOT / "docs" / "own_data.rst").read_text()
     rows = page.split("Scores to expect")[1].split("   * - ")
     rows = [" ".join(row.replace("*", "").split()) for row in rows]

@@ -251,7 +251,7 @@ def test_tasks_and_kinds_of_information_have_tables_of_their_own():
     for task in TASKS[:2]:
         for kind in ("strict", "transductive"):
             assert f"`{task}`, leave-one-subject-out, {kind}\n" in text
-    assert text.count("nothing of the test subjects") == 2
+    assert text.count("no data from the test subjects") == 2
     assert text.count("unlabelled epochs of the test\nsubjects") == 2
     assert text.count("over 6 subjects (S1-S6)") == 4
     assert text.count("Seeds 0, 5 averaged within subjects (tangent space+LR)") == 4

@@ -170,5 +170,5 @@ def test_parameters_are_inherited_with_their_descriptions():
     with pytest.raises(TypeError, match="unexpected keyword argument 'module'"):
         Filters(module=LogPower)
     doc = inspect.getdoc(Filters)
-    assert doc.count("lr : float") == doc.count("batch_size : int, default=32\n    Epochs of") == 1
+    assert doc.count("lr : float") == doc.count("batch_size : int, default=32\n    Number") == 1
     assert doc.index("verbose : int") < doc.index("Attributes\n")

@@ -1,19 +1,20 @@
 """
-Figures of attention, with closed and with open eyes
-====================================================
+Attention figures for open and closed eyes
+==========================================
 
-The kinds of figures that eeg-transformer [1]_ was published with, drawn from models that are
-trained on this page: confusion matrices, scores, maps of attention by class and frequency band,
-and connections between channels; finally the same over time for the original's network.
+This example reproduces the kinds of figures published with eeg-transformer [1]_, from models that
+are trained on this page: a confusion matrix, scores, maps of attention by class and frequency band,
+and connections between channels. The last section shows maps over time for the original network.
 
-All explained epochs are of people whom the model has not seen: it learns from one half of them and
-explains the other half, and vice versa.
+All explained epochs are from subjects that the model was not trained on: models are trained on one
+half of the subjects and explain the other half, and vice versa.
 """
 
 # %%
 # Data, model and explanation
 # ---------------------------
-# Eight people rest, one minute with open and one with closed eyes, in epochs of two seconds.
+# Eight subjects at rest, for one minute with open and one minute with closed eyes, in epochs of two
+# seconds.
 
 import os
 from pathlib import Path
@@ -46,14 +47,14 @@ else:
     )
 subjects = metadata["subject"].to_numpy()
 kind = "Recorded" if recorded else "SIMULATED"
-print(f"{kind}: {len(y)} epochs of {len(set(subjects))} people")
+print(f"{kind}: {len(y)} epochs of {len(set(subjects))} subjects")
 
 # %%
-# One model sees the alpha rhythm alone, 8 to 13 Hz, in units of each person's own mean
-# (``adapt=True``); another one everything up to 30 Hz, for maps by frequency band.
-# ``connections=True`` also keeps how much the class token takes of two channels from the same
-# sources. Differences between classes need one target for both: here the evidence for closed eyes.
-# The explanations of the two halves are joined into one of all people.
+# One model uses only the alpha band, 8 to 13 Hz, with log powers centred on the mean of each
+# subject (``adapt=True``); another one uses everything up to 30 Hz, for maps by frequency band.
+# ``connections=True`` also keeps how much the class token takes from two channels through the same
+# sources. To compare classes, both must be explained for the same target: here, closed eyes. The
+# explanations of the two halves are joined into one of all subjects.
 
 options = {"max_epochs": 20, "random_state": 0}
 alpha = make_eeg_pipeline(l_freq=8.0, h_freq=13.0, adapt=True, **options)
@@ -74,10 +75,10 @@ everything = concatenate_explanations(halves)
 by_band = concatenate_explanations(halves_by_band)
 
 # %%
-# Is the model any good?
-# ----------------------
-# A map of a model that cannot tell the classes apart is a map of nothing. Each row of the matrix
-# shows how the epochs of one class were labelled.
+# How well does the model classify?
+# ---------------------------------
+# A map is meaningful only if the model can distinguish the classes. Each row of the confusion
+# matrix shows how the epochs of one class were classified.
 
 score = balanced_accuracy_score(everything.y, everything.predictions)
 print(f"Balanced accuracy on unseen subjects: {score:.2f} (chance 0.50)")
@@ -90,8 +91,8 @@ confusion.im_.set_clim(0, 1)
 # %%
 # Scores by frequency band
 # ------------------------
-# The original trained one model per band, and so does this section, for fewer epochs. Dots are
-# people, bars their mean and standard deviation.
+# Like the original, this section trains one model per band, with fewer training epochs. Dots are
+# subjects, bars their mean, and error bars the standard deviation.
 
 bands = {
     "delta": (None, 4.0),
@@ -123,51 +124,49 @@ ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
 # %%
 # Where the model looks
 # ---------------------
-# Like the original, we keep epochs that were classified correctly and with confidence. The
-# difference between the classes is computed before anything is scaled, and its colours are
-# symmetric about zero.
+# Like the original, we keep epochs that were classified correctly and with high confidence. The
+# second figure shows the difference between the classes, with a colour scale symmetric about zero.
 
 explanation = everything.select(correct=True, min_confidence=0.75)
-print(f"{len(explanation)} of {len(everything)} epochs are correct with confidence of 0.75")
+print(f"{len(explanation)} of {len(everything)} epochs: correct, confidence at least 0.75")
 explanation.plot_topomap(by="class", names=3)
 explanation.plot_topomap(difference=("eyes-open", "eyes-closed"), names=3)
 
 # %%
-# Attention shows where the model looks, whatever the class: rollout differs between epochs,
-# because their sources differ, but an epoch has one map for all classes.
-# :ref:`sphx_glr_gallery_plot_methods.py` shows methods that explain a class, and how far to trust
-# each.
+# Attention shows where the model looks, independent of the class: rollout differs between epochs,
+# because different sources contribute, but each epoch has one map for all classes.
+# :ref:`sphx_glr_gallery_plot_methods.py` shows methods that explain a class, and how to test them.
 #
-# The same by frequency band
-# --------------------------
-# Maps do not need a model for each band: occlusion replaces one band of a channel by that of
-# another epoch. Values are in log odds of closed eyes: what a channel's band says for them is
-# positive, and what it says against them negative. A model of all bands also uses electrodes over
-# the eyes (delta) and over muscles (beta), which behave differently with closed eyes.
+# Maps by frequency band
+# ----------------------
+# Maps by band do not need a model for each band: occlusion replaces one band of a channel by that
+# of another epoch. Values are log odds of closed eyes: evidence for closed eyes is positive, and
+# evidence against them negative. A model of all bands also uses electrodes near the eyes (delta)
+# and over muscles (beta), whose signals differ between open and closed eyes.
 
 chosen = by_band.select(correct=True, min_confidence=0.75)
 chosen.plot_topomap(by="class and part")
 chosen.plot_topomap(by="class and part", difference=("eyes-open", "eyes-closed"))
 
 # %%
-# :ref:`sphx_glr_gallery_plot_bands.py` goes further into bands.
+# :ref:`sphx_glr_gallery_plot_bands.py` shows more on frequency bands.
 #
-# Channels from the same sources
-# ------------------------------
-# A head gathers a source from several channels, as their sum or their difference. Lines
-# show how much the class token takes of two channels from the same sources, beyond what it takes of
-# each of them with others. ``explanation.connections`` has all of these numbers.
+# Channels that contribute to the same sources
+# --------------------------------------------
+# A head extracts a source from several channels, as a sum or difference. Lines show how much the
+# class token takes from two channels through the same sources, beyond what it takes from each of
+# them together with other channels. ``explanation.connections`` contains all values.
 
 explanation.plot_connections(top=20)
 
 # %%
-# The original's network
-# ----------------------
-# :class:`~skeegformer.OriginalTransformerClassifier` has self-attention in several blocks. Its
-# tokens are segments of channels, here two of each, so that maps can be divided in time.
-# Connections show what each channel has taken from every other when the class token reads it.
-# Trained on everything below 30 Hz, it looks most at the forehead, where blinks and eye movements
-# are.
+# The original network
+# --------------------
+# :class:`~skeegformer.OriginalTransformerClassifier` has several blocks of self-attention. Its
+# tokens are segments of channels, here two per channel, so that maps are resolved in time.
+# Connections show what each channel has taken from every other before the class token attends to
+# it. With everything below 30 Hz as input, it attends most to frontal channels, where blinks and
+# eye movements are recorded.
 
 original = make_eeg_pipeline(
     OriginalTransformerClassifier(
@@ -189,14 +188,14 @@ print(f"Balanced accuracy on unseen subjects: {score:.2f} (chance 0.50)")
 by_time.plot_topomap(by="class and part")
 
 # %%
-# From which channel to which? The figure shows the twenty strongest connections of each class,
-# beyond what all channels take from the same one.
+# The figure shows the twenty strongest connections of each class, relative to the mean over all
+# channels that attend to the same channel.
 
 display = by_time.plot_connections(top=20)
 
 # %%
-# The same on heads that can be rotated. The page works without an internet connection and can be
-# sent to a colleague as it is.
+# The same connections in 3-D, on heads that can be rotated. The HTML page needs no internet
+# connection, so it can be sent by e-mail.
 
 page = display.to_html("connections.html", title="Attention between channels", overwrite=True)
 

@@ -1,19 +1,18 @@
 """
-One model, explained by band and channel
-========================================
+Explaining one model by frequency band and channel
+==================================================
 
-Which rhythm does a decision rest on, and where? There is no need to train a model for each
-frequency band: with ``parts="band"`` one model explains its own. Each band of each channel is
-replaced in turn by the same band of another epoch of that person.
+On which rhythms at which electrodes does a decision depend? With ``parts="band"``, a single model
+is explained by frequency band, without training one model per band. Each band of each channel is
+replaced in turn by the same band of another epoch of the same subject.
 """
 
 # %%
 # Closed and open eyes
 # --------------------
-# The model learns from one half of eight people and explains the other half, and vice versa.
-# Each electrode is replaced together with its neighbours (``neighbors=True``), since they record
-# much the same signal; electrodes with many neighbours, such as those of the midline, stand out a
-# little.
+# Models are trained on one half of eight subjects and explain the other half, and vice versa. Each
+# electrode is replaced together with its neighbours (``neighbors=True``), since they record similar
+# signals; this slightly favours electrodes with many neighbours, such as those on the midline.
 
 import os
 from pathlib import Path
@@ -58,37 +57,37 @@ for train, test in GroupKFold(2).split(y, y, subjects):
 explanation = concatenate_explanations(halves)
 score = balanced_accuracy_score(explanation.y, explanation.predictions)
 kind = "Recorded" if recorded else "SIMULATED"
-print(f"{kind}: {len(y)} epochs of {len(set(subjects))} people")
+print(f"{kind}: {len(y)} epochs of {len(set(subjects))} subjects")
 print(f"Balanced accuracy on unseen subjects: {score:.2f} (chance 0.50)")
 
 # %%
-# What the log odds of the true class lose without the band. Red is what the model needs; blue is
-# what it would be better off without.
+# The maps show the decrease in log odds of the true class when a band is replaced. The model needs
+# what is red; what is blue impairs its predictions.
 
 explanation.plot_topomap(by="part")
 
 # %%
-# By class. The alpha rhythm belongs to the back of the head; blinks and eye movements would show
-# at the forehead below 8 Hz, muscles at forehead and temples above 13 Hz.
+# Maps by class. The alpha rhythm is expected at occipital electrodes, blinks and eye movements at
+# frontal electrodes below 8 Hz, and muscle activity at frontal and temporal electrodes above 13 Hz.
 
 explanation.plot_topomap(by="class and part")
 
 # %%
-# Person by person
-# ----------------
-# Means hide individuals. The alpha band of each person, with the score:
+# Maps of single subjects
+# -----------------------
+# Means hide differences between subjects. The alpha band of each subject, with its score:
 
 alpha = explanation.subject_means(by="part")["alpha"]
 titles = []
 for subject in alpha.index:
     one = explanation.select(subject=subject)
     accuracy = balanced_accuracy_score(one.y, one.predictions)
-    titles.append(f"person {subject} ({accuracy:.0%})")
-people = TopomapDisplay(alpha, explanation.info, titles, unit=explanation.unit, signed=True)
-people.plot()
+    titles.append(f"subject {subject} ({accuracy:.0%})")
+display = TopomapDisplay(alpha, explanation.info, titles, unit=explanation.unit, signed=True)
+display.plot()
 
 # %%
-# How much each band matters, averaged over the head, with intervals over people:
+# How much each band matters, averaged over channels, with 95 % intervals over subjects:
 
 over_head = pd.DataFrame(
     {band: table.mean(axis=1) for band, table in explanation.subject_means(by="part").items()}
@@ -99,9 +98,9 @@ pd.DataFrame(
 ).round(3)
 
 # %%
-# Where the answer is known
-# -------------------------
-# In simulated EEG, "left" is a rhythm of 6 Hz (theta) below C3, and "right" one of 20 Hz (beta)
+# Validation on simulated data
+# ----------------------------
+# In this simulation, "left" has a rhythm of 6 Hz (theta) below C3, and "right" one of 20 Hz (beta)
 # below C4. Does the method find both?
 
 X, y, metadata, truth = make_simulated_eeg(case="bands", snr=10.0, random_state=0)
@@ -116,7 +115,7 @@ explanation = AttentionExplainer(
 explanation.plot_topomap(by="part", mask=truth.is_source, names=2)
 
 # %%
-# The truth: how much the classes differ in each band of each electrode.
+# The truth: the difference between the classes in each band at each electrode.
 
 TopomapDisplay(
     truth.band_relevance,

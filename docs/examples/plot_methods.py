@@ -1,17 +1,17 @@
 """
-Five ways to explain, and a truth to compare them with
-======================================================
+Comparing five explanation methods where the truth is known
+===========================================================
 
-Methods of explanation answer different questions. In simulated EEG the right answer is known:
-here some electrodes are loud but carry no information at all.
+Explanation methods answer different questions. In simulated EEG, the correct answer is known:
+here, some electrodes have a high amplitude but contain no information.
 """
 
 # %%
-# Data with a trap
-# ----------------
-# Two classes differ in a rhythm of 10 Hz below C3 and C4. Five electrodes elsewhere carry only
-# noise, eight times as strong as everything else. The model learns from six subjects; the other two
-# are explained.
+# Data with distractors
+# ---------------------
+# Two classes differ in a rhythm of 10 Hz below C3 and C4. Five other electrodes contain only
+# noise, with eight times the amplitude of the others. The model is trained on six subjects, and the
+# other two are explained.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,21 +29,21 @@ classifier.fit(X[train], y[train])
 score = balanced_accuracy_score(y[~train], classifier.predict(X[~train]))
 distractors = np.array(truth.ch_names)[truth.is_distractor]
 print(f"Simulated: balanced accuracy on unseen subjects {score:.2f} (chance 0.50)")
-print("Electrodes that carry only noise:", ", ".join(distractors))
+print("Electrodes with noise only:", ", ".join(distractors))
 
 # %%
 # What each method answers
 # ------------------------
-# **Where does it look?** Rollout multiplies what the class token takes from the sources by what
-# the sources take from the channels. It is the same for all classes.
+# **Where does the model look?** Rollout multiplies what the class token takes from the sources by
+# what the sources take from the channels. It is the same for all classes.
 #
-# **What does it use?** Gradient rollout and integrated gradients follow what moves the output:
-# the log odds of a class. They show what goes into the decision, but not whether the model could do
-# without it.
+# **What does the model use?** Gradient rollout and integrated gradients show what changes the
+# output, the log odds of a class. They show what enters the decision, but not whether the model
+# could do without it.
 #
-# **What does it need?** Occlusion replaces a channel by the same channel in another epoch,
-# permutation shuffles it over epochs. They show what is lost without the channel; of two channels
-# with the same information, each can be replaced by the other.
+# **What does the model need?** Occlusion replaces a channel by the same channel of another epoch;
+# permutation shuffles it across epochs. Both show what is lost without the channel. If two channels
+# contain the same information, neither is needed, since each can substitute for the other.
 
 explanations = {
     method: AttentionExplainer(method, n_repeats=2, random_state=0).explain(
@@ -53,7 +53,8 @@ explanations = {
 }
 
 # %%
-# White discs mark the electrodes above the sources; the two largest values of each map are named.
+# White discs mark the electrodes above the sources; the two channels with the largest values are
+# named.
 
 figure, axes = plt.subplots(2, 3, figsize=(10, 6), layout="constrained")
 axes = axes.ravel()
@@ -65,9 +66,9 @@ for ax, (method, explanation) in zip(axes[1:], explanations.items(), strict=True
     ax.set_title(f"{METHODS[method].label}\n({METHODS[method].family})")
 
 # %%
-# As numbers: which share of the map lies on electrodes that are relevant (above half of the best
-# one), and which on the distractors. Shares are those of the mean size of the values over epochs,
-# ``feature_importances_``. With equal values everywhere, they are the electrodes' share in number.
+# The table gives the share of each map on relevant electrodes (above half the relevance of the best
+# one) and on distractors. It is computed from the mean absolute values over epochs,
+# ``feature_importances_``. The first row is a map of equal values.
 
 relevant = (truth.relevance > 0.5).to_numpy()
 rows = {"equal values": ["", relevant.mean(), truth.is_distractor.mean()]}
@@ -82,20 +83,20 @@ columns = ["by", "share on relevant", "share on distractors"]
 pd.DataFrame.from_dict(rows, orient="index", columns=columns).round(3)
 
 # %%
-# The model is right about people it has not seen, so it hardly depends on the loud electrodes,
-# which get little more than their share in number. Integrated gradients concentrate most on the
-# relevant electrodes. They have signs: in single epochs noise contributes as well, now to one class
-# and now to another, which counts in the table and cancels in the mean that is drawn above. Shorter
-# training or a weaker rhythm gives other maps: try ``max_epochs=10``.
+# Since the model classifies held-out subjects well, it depends little on the distractors, whose
+# shares are little larger than with equal values. Integrated gradients concentrate most on the
+# relevant electrodes. Their values are signed: in single epochs, noise also contributes, sometimes
+# to one class and sometimes to the other, which counts in the table but cancels in the mean maps
+# above. Shorter training or a weaker rhythm gives different maps: try ``max_epochs=10``.
 
 # %%
-# Is the explanation true of its model?
-# -------------------------------------
-# Where the truth is not known, a map can be tested on the model itself. Channels are removed (or
-# put into another epoch) in the order of the explanation; the probability of the class has to fall
-# (or rise) faster than with a random order. The oracle here is the order of the truth. The map also
-# has to change with the parameters of the model: a map in which loud channels stand out whatever
-# was learnt fails this test.
+# Is the explanation faithful to its model?
+# -----------------------------------------
+# If the truth is unknown, a map can be tested on the model itself. Channels are replaced (deletion)
+# or put into another epoch (insertion) in the order of the explanation; the probability of the
+# class should fall or rise faster than with a random order. Here, the oracle is the order of the
+# truth. The map should also change with the parameters of the model: a map in which channels of
+# high amplitude stand out whatever the model has learnt fails this test.
 
 tests = {
     method: explanations[method].evaluate(truth=truth.relevance, max_epochs=40, random_state=0)
@@ -111,9 +112,9 @@ print(tests["integrated-gradients"].verdict)
 tests["integrated-gradients"].plot()
 
 # %%
-# What to use
-# -----------
-# To describe what a model attends to: rollout, labelled as such. To say which channels a decision
-# rests on: integrated gradients. To say which channels could be left out: occlusion or
-# permutation, with ``neighbors=True`` where neighbouring electrodes record the same signal. Report
-# ``explanation.evaluate()`` with any of them.
+# Which method to use
+# -------------------
+# Use rollout, labelled as such, to describe what a model attends to. Use integrated gradients to
+# show which channels contribute to a decision. Use occlusion or permutation to find out which
+# channels could be left out, with ``neighbors=True`` if neighbouring electrodes record similar
+# signals. Report ``explanation.evaluate()`` with any of them.

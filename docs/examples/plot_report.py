@@ -1,13 +1,13 @@
 """
-Everything on one page
-======================
+Sharing an explanation as a report
+==================================
 
-A colleague asks what the model looks at. The answer is a file: scores, maps, connections, tests
-and versions on one page that loads nothing from outside.
+``Explanation.to_report`` writes scores, maps, connections, faithfulness tests and package versions
+to a single HTML file that loads nothing from the internet.
 """
 
 # %%
-# A model of simulated subjects, and an explanation of those it has not seen.
+# Train a model on six simulated subjects and explain two others.
 
 import tempfile
 from pathlib import Path
@@ -37,7 +37,7 @@ explanation.plot_topomap(by="class", names=2)
 # %%
 # Save and load
 # -------------
-# The file contains arrays and text, and nothing that is executed.
+# The file contains arrays and text; no code is executed when it is loaded.
 
 with tempfile.TemporaryDirectory() as folder:
     file = Path(folder, "explanation.safetensors")
@@ -47,14 +47,14 @@ with tempfile.TemporaryDirectory() as folder:
 print(np.array_equal(loaded.values, explanation.values))
 
 # %%
-# As a table, for whatever statistics you like:
+# As a table, for other statistics:
 
 explanation.to_dataframe().head()
 
 # %%
-# The page
-# --------
-# The explanation is tested first.
+# Write the report
+# ----------------
+# The explanation is tested first, so that the report includes the results.
 
 faithfulness = explanation.evaluate(random_state=0)
 report = explanation.to_report(
@@ -68,6 +68,5 @@ report = explanation.to_report(
 #    <iframe src="report.html" title="Report"
 #            style="width: 100%; height: 700px; border: 1px solid #ccc"></iframe>
 #
-# It is a :class:`mne.Report`: sections of your own, such as a table of scores
-# (``report.add_html(scores.to_html(), "Scores")``), are added with its methods, and saved with
-# ``report.save``.
+# ``report`` is an :class:`mne.Report`: use its methods to add sections, such as a table of scores
+# (``report.add_html(scores.to_html(), "Scores")``), and ``report.save`` to save it again.

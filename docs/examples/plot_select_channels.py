@@ -1,13 +1,13 @@
 """
-How many channels does it take?
-===============================
+Channel selection without leakage
+=================================
 
-Fewer electrodes are quicker to apply. A selector in the Pipeline chooses channels with the
-training data of each fold alone, so that the score of the selection is honest.
+Fewer electrodes are quicker to apply. A selector in the Pipeline selects channels with the training
+data of each fold only, so that scores are unbiased.
 """
 
 # %%
-# Simulated subjects: a rhythm below C3 or C4, and five electrodes that carry only loud noise.
+# Simulated subjects: a rhythm below C3 or C4, and five electrodes with noise of high amplitude.
 
 import pandas as pd
 from sklearn.model_selection import GridSearchCV, GroupKFold
@@ -25,15 +25,15 @@ from skeegformer.plotting import TopomapDisplay
 
 X, y, metadata, truth = make_simulated_eeg(case="distractors", snr=10.0, random_state=0)
 subjects = metadata["subject"].to_numpy()
-# Some channels are chosen without their partners on the other side, so that nothing is mirrored.
+# Selected channels may lack their partners on the other side, which mirroring would need.
 classifier = EEGTransformerClassifier(max_epochs=30, mirror=None, random_state=0)
 
 # %%
-# Choose once
-# -----------
-# By default channels are ranked by ``feature_importances_``, the mean attention rollout.
-# ``importance_getter`` takes any other measure: here integrated gradients, what channels contribute
-# to the log odds of the true class.
+# A fixed number of channels
+# --------------------------
+# By default, channels are ranked by ``feature_importances_``, the mean attention rollout.
+# ``importance_getter`` accepts other measures, here integrated gradients: the contributions of
+# channels to the log odds of the true class.
 
 
 def used(estimator, X, y):
@@ -53,15 +53,16 @@ scores = cross_subject_scores(pipelines, X, y, subjects, cv=2)
 summarize_scores(scores)[["mean", "sd", "worst", "best"]].round(2)
 
 # %%
-# The channels were chosen without the people who are scored. With two halves of eight people, means
-# differ by some 0.05 only because of who is in which half: look at the worst and the best as well.
+# The channels were selected without the test subjects. With two halves of eight subjects, means
+# vary by about 0.05 with the assignment of subjects to halves, so also consider the worst and best
+# subject.
 
 # %%
-# How many, and which
-# -------------------
-# A search over ``n_channels`` scores each number on held-out subjects. Its best score is the best
-# of several noisy numbers, and therefore too optimistic: the honest score of a selection is that
-# of the table above, where the people who are scored had no part in it.
+# The number of channels
+# ----------------------
+# A search over ``n_channels`` scores each number of channels on held-out subjects. Its best score
+# is a maximum over several noisy scores and therefore too optimistic. The scores in the table above
+# are unbiased, since the test subjects had no influence on the selection.
 
 search = GridSearchCV(
     pipelines["8 it uses"],
@@ -73,7 +74,7 @@ results = pd.DataFrame(search.cv_results_)
 results[["param_channelselector__n_channels", "mean_test_score", "std_test_score"]].round(2)
 
 # %%
-# The channels that the best of them kept (discs), on the map of the true relevance.
+# The channels that the best search result selected (discs), on a map of the true relevance.
 
 kept = search.best_estimator_[0].support_
 TopomapDisplay(truth.relevance, X.info, ["truth"], unit="difference of classes").plot(mask=kept)

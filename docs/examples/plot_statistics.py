@@ -1,19 +1,19 @@
 """
-From epochs to a statement about people
-=======================================
+Statistics of explanations across subjects
+==========================================
 
-Epochs of one person resemble each other, and a model depends on the seed of its training. This
-page takes people as the units, and says how much the map could vary.
+Epochs of one subject are not independent, and a trained model depends on its random seed. This
+example computes statistics over subjects and shows how much a map varies between seeds.
 """
 
 # %%
-# Explanations of people the model has not seen
-# ---------------------------------------------
-# Each person is explained by a model that was trained on others, and the folds' explanations are
-# joined. The models see the alpha rhythm, 8 to 13 Hz, in units of each person's own mean. This is
-# done with three seeds, over which each person's values are then averaged. Rollout is the same for
-# every class, so conditions can be compared; gradient rollout, for comparison, is computed for one
-# class: what is evidence for closed eyes?
+# Explanations of held-out subjects
+# ---------------------------------
+# Each subject is explained with a model that was trained on others, and the explanations of the
+# folds are joined. The models use the alpha band, 8 to 13 Hz, with log powers centred on the mean
+# of each subject. This is repeated with three seeds, over which the values of each subject are
+# averaged. Rollout is the same for every class, so conditions can be compared; gradient rollout is
+# computed for one class, closed eyes.
 
 import os
 from pathlib import Path
@@ -44,7 +44,7 @@ else:
     )
 subjects = metadata["subject"].to_numpy()
 kind = "Recorded" if recorded else "SIMULATED"
-print(f"{kind}: {len(y)} epochs of {len(set(subjects))} people")
+print(f"{kind}: {len(y)} epochs of {len(set(subjects))} subjects")
 
 explainers = {
     "rollout": AttentionExplainer(),
@@ -68,17 +68,17 @@ for seed in range(3):
 explanation = concatenate_explanations(by_seed["rollout"])
 
 # %%
-# Intervals over people
-# ---------------------
-# Bootstrap intervals resample people, not epochs: they say what other people might give. They are
-# bias-corrected, and wider for few people.
+# Confidence intervals over subjects
+# ----------------------------------
+# Bootstrap intervals resample subjects, not epochs, so they generalise to other subjects. They are
+# bias-corrected, and widened for few subjects.
 
 intervals = explanation.confidence_intervals(random_state=0)["eyes-closed"]
 largest = 100 * intervals.nlargest(15, "mean")[::-1]
 figure, ax = plt.subplots(figsize=(4.6, 4.0), layout="constrained")
 ax.barh(largest.index, largest["mean"], color="#56B4E9")
 ax.hlines(largest.index, largest["low"], largest["high"], color="black")
-ax.set_xlabel("share of attention (%)\nlines: 95 % bootstrap intervals over people")
+ax.set_xlabel("share of attention (%)\nlines: 95 % bootstrap intervals over subjects")
 
 # %%
 # As a table:
@@ -88,32 +88,33 @@ intervals.nlargest(8, "mean").round(3)
 # %%
 # Do the conditions differ?
 # -------------------------
-# The cluster permutation test compares the conditions within people, over all channels at once.
-# With eight people there are 128 ways to flip signs, so p cannot be below 0.008. A difference would
-# mean that the model looks at other channels when the eyes are closed; finding more or less of a
-# rhythm at the same channels is no difference. For the gradient rollout the test raises an error:
-# its maps depend on what the models of the other fold learnt from these people's labels, and it
-# would find differences by chance too often.
+# A cluster permutation test compares the conditions within subjects, over all channels at once.
+# With eight subjects, there are 128 distinct sign flips, so p cannot be below 0.008. A difference
+# would mean that the model looks at other channels when the eyes are closed; more or less power at
+# the same channels does not count. For gradient rollout, the test raises an error: each map depends
+# on what its model learnt from the labels of other subjects, which would lead to too many false
+# positives.
 
 test = explanation.compare("eyes-closed", "eyes-open")
 print(test)
 
 # %%
-# Discs mark the channels of significant clusters, if there are any.
+# Discs mark the channels of significant clusters, if any.
 
 explanation.plot_topomap(difference=("eyes-closed", "eyes-open"), mask=test.mask)
 
 # %%
-# Does the seed matter?
-# ---------------------
-# Rank correlations between the maps of models that differ only in the seed of training. Near 1,
-# any of them will do. Near 0, most details of a single map are chance, however well the model
-# predicts: neighbouring electrodes carry the same information, and each model picks others.
+# Variation between seeds
+# -----------------------
+# Rank correlations between the maps of models that differ only in the random seed. If they are
+# near 1, one seed is enough. If they are near 0, most details of a single map are random, however
+# well the model classifies: neighbouring electrodes contain the same information, and models differ
+# in which of them they use.
 
 for name, seeds in by_seed.items():
     closed = [one.select(label="eyes-closed").feature_importances_ for one in seeds]
     print(f"{name}:\n{pd.DataFrame(dict(enumerate(closed))).corr('spearman')}\n")
 
 # %%
-# The lower they are, the more seeds should be averaged, and the more a statement should be about
-# regions rather than electrodes.
+# The lower the correlations, the more seeds should be averaged, and the more conclusions should be
+# about regions rather than electrodes.

@@ -15,26 +15,26 @@ BATCH = 32  # epochs that are in memory at the same time
 
 
 class MappedEpochs:
-    """Epochs that stay in a file, and are read when they are needed.
+    """Memory-mapped epochs, which are read when they are needed.
 
-    Made by `load_memmap`. Indexing with an int gives an array; with a slice, a list or an array of
-    indices, or a mask, it gives other `MappedEpochs` of the same file and reads nothing.
-    `EEGTransformerClassifier` trains on them and predicts without ever having all of them in
-    memory; other steps load them. They are pickled as the path and the selection.
+    Returned by `load_memmap`. Indexing with an int returns an array; indexing with a slice, indices
+    or a mask returns other `MappedEpochs` of the same file without reading it.
+    `EEGTransformerClassifier` trains and predicts without loading all epochs into memory; other
+    steps load them. Pickles contain the path and the selection.
 
     Parameters
     ----------
     path : path-like
         File of float32 (little-endian), epoch by epoch, sample by sample, channel by channel.
     shape : tuple of (int, int, int)
-        ``(n_epochs, n_chans, n_times)`` of what the file holds.
+        ``(n_epochs, n_chans, n_times)`` of the data in the file.
     unit : str, default="V"
-        What the values are. Volts, ``"V"``, come out as microvolts; others, such as
-        ``"z-score"``, as they are.
+        Unit of the values. Volts, ``"V"``, are converted to microvolts; others, such as
+        ``"z-score"``, are not converted.
     ch_names : sequence of str or None, default=None
-        Names of the channels; None takes those of `info`.
+        Channel names; None for those of `info`.
     sfreq : float or None, default=None
-        Sampling rate in Hz; None takes that of `info`.
+        Sampling rate in Hz; None for that of `info`.
     info : mne.Info or None, default=None
         Measurement info of the channels.
     subjects : array-like of shape (n_epochs,) or None, default=None
@@ -43,8 +43,8 @@ class MappedEpochs:
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or its size, or the number of names or subjects, does not agree
-        with `shape`.
+        If the file does not exist, or its size, or the number of names or subjects, does not match
+        `shape`.
 
     Examples
     --------
@@ -99,7 +99,7 @@ class MappedEpochs:
 
     @property
     def nbytes(self):
-        """Bytes of what is chosen."""
+        """Size of the selected epochs in bytes."""
         return self.dtype.itemsize * math.prod(self.shape)
 
     def __repr__(self):
@@ -171,18 +171,18 @@ class MappedEpochs:
         return self.load().astype(self.dtype if dtype is None else dtype, copy=False)
 
     def to_epochs(self, metadata=None):
-        """Load what is chosen as Epochs, in volts; values not in volts count as microvolts.
+        """Load the selected epochs as Epochs, in volts; other units are taken as microvolts.
 
         Parameters
         ----------
         metadata : pandas.DataFrame or None, default=None
-            A row for each epoch. A column ``condition`` names the events. None takes the subjects,
-            where they are known.
+            One row per epoch. A column ``condition`` gives the event names. None for the subjects,
+            if they are known.
 
         Returns
         -------
         mne.EpochsArray
-            The epochs. A ValueError is raised where names of channels or the rate are not known.
+            The epochs. A ValueError is raised if channel names or the sampling rate are unknown.
         """
         if self.ch_names is None or self.sfreq is None:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The classifiers that ours has to beat, and all of them on the same prepared epochs."""
+"""Baseline classifiers, and pipelines of the benchmark."""
 
 from skeegformer.baselines._band_features import ToMicrovolts
 from skeegformer.baselines.benchmark import BENCHMARK_PIPELINES, INFORMATION, benchmark_pipelines

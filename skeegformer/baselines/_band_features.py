@@ -21,29 +21,29 @@ _LEAST_VARIANCE = 1e-11
 
 
 class ToMicrovolts(TransformerMixin, BaseEstimator):
-    """Give Epochs to estimators that only take arrays, just as our classifier reads them.
+    """Convert Epochs to arrays, for estimators that only accept arrays.
 
-    Epochs become microvolts, of EEG channels alone and in the order of `fit`; arrays stay
-    what they are.
+    Epochs are converted to microvolts, with the EEG channels only, in the order of `fit`; arrays
+    are not changed.
 
     Parameters
     ----------
     allow_flat : bool, default=True
-        Whether epochs may be flat in every channel, which have no covariance to take logarithms of.
+        Whether epochs may be flat in all channels, for which the log covariance does not exist.
     """
 
     def __init__(self, *, allow_flat=True):
         self.allow_flat = allow_flat
 
     def fit(self, X, y=None):
-        """Remember the channels.
+        """Store the channels.
 
         Parameters
         ----------
         X : mne.Epochs, list of mne.Epochs or array-like
             Epochs, or an array of shape (n_epochs, n_chans, n_times).
         y : array-like of shape (n_epochs,) or None, default=None
-            Labels, for those that use them.
+            Labels, for subclasses that use them.
 
         Returns
         -------

@@ -41,29 +41,29 @@ BENCHMARK_PIPELINES = tuple(_BENCHMARK)
 
 
 def benchmark_pipelines(information, *, task):
-    """Make the pipelines of the benchmark, all with the same preparation of the same epochs.
+    """Make the pipelines of the benchmark, all with the same preprocessing.
 
     Parameters
     ----------
     information : {"strict", "transductive", "calibrated"}
-        What may be known of a test subject: nothing, its unlabelled epochs, or also a few
-        labelled ones. Unless "strict", every pipeline aligns each subject
-        (`EuclideanAlignment`), or, the last one, adapts to it (``adapt=True``).
+        Information about test subjects: none, their unlabelled epochs, or also a few labelled ones.
+        Unless "strict", every pipeline aligns each subject (`EuclideanAlignment`) or, for the last
+        one, adapts to it (``adapt=True``).
     task : str
-        Decides on the pass band: 1 to 40 Hz for ``"baseline-eyes"``, 8 to 30 Hz for tasks of
-        movement and its imagination.
+        Determines the pass band: 1 to 40 Hz for ``"baseline-eyes"``, 8 to 30 Hz for movement and
+        imagery tasks.
 
     Returns
     -------
     dict of str to sklearn.pipeline.Pipeline
-        Unfitted, under the names `BENCHMARK_PIPELINES`: the filter, a sampling rate of 80 Hz, the
-        alignment, the classifier. Groups are requested by all steps that take them. Those of
-        braindecode can be made without it, but not fitted.
+        Unfitted Pipelines with the names `BENCHMARK_PIPELINES`: filter, resampling to 80 Hz,
+        alignment, classifier. All steps that take groups request them. Networks of braindecode can
+        be created without it, but not fitted.
 
     Raises
     ------
     ValueError
-        If there is no such information or task.
+        If `information` or `task` is unknown.
 
     Examples
     --------

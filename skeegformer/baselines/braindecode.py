@@ -9,12 +9,12 @@ from skeegformer.training._net import StandardizedNetwork
 
 @network_estimator
 class BraindecodeClassifier(NetworkClassifier):
-    """A published network, as braindecode has it, behind the trainer of `NetworkClassifier`.
+    """A published network from braindecode, trained like `NetworkClassifier`.
 
     Each channel is standardised by its mean and standard deviation over the training epochs.
-    Numbers of filters, layers and so on are braindecode's defaults, which are the authors';
-    filters and pools keep the authors' lengths in seconds. Without a sampling rate they have the
-    authors' lengths in samples. In short epochs ATCNet has fewer of its five windows.
+    Numbers of filters, layers and so on are braindecode's defaults, which are the authors' values.
+    Filters and pooling have the authors' lengths in seconds or, without a sampling rate, in
+    samples. For short epochs, ATCNet has fewer than its five windows.
 
     Parameters
     ----------

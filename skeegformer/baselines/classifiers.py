@@ -29,33 +29,33 @@ BASELINES = (*CLASSICAL, *EVOKED, *MIRRORED, *NETWORKS, "eeg-transformer")
 def make_baseline(name, *, random_state=None, sfreq=None, pass_band=None, **params):
     """Make a baseline classifier that takes Epochs or arrays.
 
-    Filters and alignment are not part of it, so that it gets the same as everything it is
-    compared with: ``make_eeg_pipeline(make_baseline("csp+lda"))``.
+    It does not include filters and alignment, so that all compared classifiers can be given the
+    same input: ``make_eeg_pipeline(make_baseline("csp+lda"))``.
 
     Parameters
     ----------
     name : str
-        Which one; see the notes.
+        Name of the baseline; see the notes.
     random_state : int, RandomState instance or None, default=None
-        Of those that draw random numbers.
+        Seed of baselines that use random numbers.
     sfreq : float or None, default=None
-        Sampling rate in Hz of arrays, for those that work by frequency and for networks. Epochs
-        know theirs.
+        Sampling rate of arrays in Hz, for networks and baselines that depend on frequency. Not
+        needed for Epochs.
     pass_band : (float or None, float or None) or None, default=None
-        The pass band in Hz of the filter in front, for "bandpower+lda" and "fbcsp", which leave
-        out the bands that are not inside.
+        Pass band in Hz of the filter applied before, for "bandpower+lda" and "fbcsp", which exclude
+        bands outside it.
     **params : dict
-        Further parameters of networks, or of the `MirroredClassifier`.
+        Additional parameters of networks or of the `MirroredClassifier`.
 
     Returns
     -------
     estimator
-        Unfitted; a Pipeline, or a classifier.
+        An unfitted Pipeline or classifier.
 
     Raises
     ------
     ValueError
-        If there is no such baseline, or it has no such parameter.
+        If the baseline does not exist, or does not have a parameter.
 
     Notes
     -----
@@ -87,8 +87,8 @@ def make_baseline(name, *, random_state=None, sfreq=None, pass_band=None, **para
     "eeg-transformer"    that of eeg-transformer in 2022 [10]_, trained without noise
     ==================== =====================================================================
 
-    "shallowfbcspnet+mirror", "eegnet+mirror" and "eegconformer+mirror" are trained on epochs and
-    their mirror images, too.
+    "shallowfbcspnet+mirror", "eegnet+mirror" and "eegconformer+mirror" are also trained on mirror
+    images of the epochs.
 
     References
     ----------

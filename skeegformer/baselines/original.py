@@ -14,40 +14,40 @@ _AUGMENTATION = ("drop_prob", "token_drop_prob", "crop", "noise", "shuffle_token
 
 @network_estimator
 class OriginalTransformerClassifier(NetworkClassifier):
-    """The network of eeg-transformer [1]_, trained as by its own script.
+    """The network of eeg-transformer [1]_, trained as in its own script.
 
-    What checkpoints of eeg-transformer become, and what `EEGTransformerClassifier` is compared
-    with.
+    Loaded checkpoints of eeg-transformer are of this class, which is also a baseline for
+    `EEGTransformerClassifier`.
 
     Parameters
     ----------
     n_time_tokens, embed_dim, n_layers, n_heads : int, default=4, 64, 3 and 8
-        Of the network, see `OriginalTransformer`.
+        Parameters of the network; see `OriginalTransformer`.
     drop_prob, token_drop_prob : float, default=0.3 and 0.1
-        Of the network.
+        Parameters of the network.
     crop : int or None, default=None
-        How many samples of each epoch are used: in training from a random one on, and in
-        prediction the first. None uses all.
+        Number of consecutive samples of each epoch to use, in training from a random start, and in
+        prediction the first ones. None uses all.
     noise : float, default=0.0
-        Standard deviation of the noise added in training, relative to each channel's own.
+        Standard deviation of the noise added in training, relative to that of each channel.
     shuffle_tokens : {"none", "channels", "temporal", "all"}, default="none"
-        Which tokens are shuffled in training.
+        Tokens to shuffle in training; see `OriginalTransformer`.
     max_epochs : int or "auto", default=300
         Number of training epochs.
     lr, weight_decay : float, default=5e-3 and 0.1
-        Of AdamW.
+        Peak learning rate and weight decay of AdamW.
     warmup_steps : int, default=500
-        Training steps in which the learning rate rises from 0.
+        Number of training steps in which the learning rate rises from 0.
     lr_decay : float, default=0.995
-        What the learning rate is multiplied by at every training epoch after the warm-up.
+        Factor by which the learning rate is multiplied in every training epoch after the warm-up.
     class_weight : dict, "balanced" or None, default="balanced"
-        Weights of the classes in the loss.
+        Class weights in the loss.
     early_stopping : bool, default=True
-        Hold out subjects, stop when their loss no longer falls, and return to the best weights.
+        Hold out subjects, stop when their loss no longer decreases, and restore the best weights.
     validation_fraction : float, default=0.15
-        Share of the subjects that `early_stopping` holds out.
+        Fraction of the subjects to hold out for `early_stopping`.
     n_iter_no_change : int, default=100
-        After how many training epochs without a lower loss `early_stopping` ends the training.
+        Number of training epochs without a lower loss after which `early_stopping` stops.
 
     Attributes
     ----------

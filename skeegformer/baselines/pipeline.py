@@ -11,30 +11,30 @@ from skeegformer.preprocessing import BandPassFilter, ChannelDropper, EuclideanA
 def make_eeg_pipeline(
     classifier=None, *, drop=(), l_freq=None, h_freq=30.0, resample=None, align=False, **params
 ):
-    """Make a Pipeline that filters, perhaps resamples and aligns, and classifies.
+    """Make a Pipeline with a filter, optional resampling and alignment, and a classifier.
 
     Parameters
     ----------
     classifier : estimator or None, default=None
-        The last step; None takes an `EEGTransformerClassifier`.
+        The last step; None for an `EEGTransformerClassifier`.
     drop : sequence of str, default=()
-        Channels to drop, such as ``("T9", "T10", "Iz")``, which pick up muscles of the neck and
-        jaw at the edge of the cap of EEGMMI.
+        Channels to drop, such as ``("T9", "T10", "Iz")``, which record neck and jaw muscles at the
+        edge of the EEGMMI montage.
     l_freq, h_freq : float or None, default=None and 30.0
-        Pass-band in Hz.
+        Cutoff frequencies in Hz; see `BandPassFilter`.
     resample : float or None, default=None
-        Sampling rate in Hz after the filter; None leaves it.
+        Sampling rate in Hz after the filter; None for no resampling.
     align : bool, default=False
-        Whether each subject is aligned (`EuclideanAlignment`), which uses the unlabelled
-        epochs of the subjects to predict: such scores are transductive. Subjects are known
-        from the Epochs' metadata, or from `groups` where metadata routing is on.
+        Whether to align each subject (`EuclideanAlignment`), which uses the unlabelled epochs of
+        the test subjects: such scores are transductive. Subjects are taken from the Epochs'
+        metadata, or from `groups` if metadata routing is enabled.
     **params : dict
         Parameters of the `EEGTransformerClassifier`.
 
     Returns
     -------
     sklearn.pipeline.Pipeline
-        Unfitted. Steps that take `groups` request them.
+        An unfitted Pipeline. Steps that take `groups` request them.
 
     Examples
     --------

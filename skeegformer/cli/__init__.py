@@ -18,7 +18,7 @@ def main(argv=None):
     Returns
     -------
     int
-        Exit code: 0 when all went well, 2 when the input was at fault.
+        Exit code: 0 for success, 2 for invalid input.
     """
     args = _parser().parse_args(argv)
     args.words = sys.argv[1:] if argv is None else argv
@@ -39,7 +39,7 @@ def _parser():
     from skeegformer import __version__
 
     parser = argparse.ArgumentParser(
-        prog="skeegformer", description="Transformers for EEG that say which channels they look at."
+        prog="skeegformer", description="Transformer classifiers for EEG, with explanations."
     )
     parser.add_argument("--version", action="version", version=f"skeegformer {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

@@ -75,60 +75,60 @@ PRESETS = {
 }
 _DATA = [
     Option("data", "export (raw-....dat), or Epochs (*-epo.fif ...)", "--data-path", many=True),
-    Option("task", "tasks of EEGMMI, or all, to train on without a file", many=True),
-    Option("subjects", "such as 1-8 or 1,2,5-9 (default: all there are)", type=number_list),
-    Option("groups", "column that names the subject (default: subject)"),
+    Option("task", "tasks of EEGMMI to load, or all", many=True),
+    Option("subjects", "such as 1-8 or 1,2,5-9 (default: all)", type=number_list),
+    Option("groups", "metadata column with the subject (default: subject)"),
     Option("conditions", "labels to train on (default: all)", many=True),
-    Option("stages", "values of an export's column stage (default: all)", many=True),
-    Option("window", "seconds in an epoch of --task (default: 2)", type=real, default=2.0),
+    Option("stages", "values of the column stage of an export (default: all)", many=True),
+    Option("window", "epoch length in s for --task (default: 2)", type=real, default=2.0),
 ]
-_PLACES = "channels to leave out, by name, or by place from 0 on"
-_METHOD = "of pass bands (default: iir, with --preset eeg-transformer fir)"
+_PLACES = "channels to drop, by name or by index from 0"
+_METHOD = "filter type (default: iir, with --preset eeg-transformer fir)"
 _SIGNAL = [
     Option("drop", _PLACES, "--ignore-channels", name_or_place, (), many=True),
-    Option("l_freq", "lower edge of the pass band in Hz (default: none)", "--high-pass", real),
-    Option("h_freq", "upper edge in Hz, or none (default: 30)", "--low-pass", real, 30.0),
+    Option("l_freq", "lower cutoff in Hz, or none (default: none)", "--high-pass", real),
+    Option("h_freq", "upper cutoff in Hz, or none (default: 30)", "--low-pass", real, 30.0),
     Option("filter_method", _METHOD, choices=("iir", "fir")),
     Option("notch_freq", "line frequency to remove, with harmonics, in Hz", type=real),
-    Option("resample", "sampling rate in Hz after filters (default: as it is)", type=real),
+    Option("resample", "sampling rate in Hz, after filtering (default: unchanged)", type=real),
 ]
 _NETWORK = [
-    Option("n_heads", "attention heads; by default of each group", "--num-heads", whole),
+    Option("n_heads", "attention heads; in --preset default, per group", "--num-heads", whole),
     Option("drop_prob", "dropout probability", "--dropout", real),
 ]
-_MIRROR = """exchange left and right in half of the epochs: auto (default) where labels name sides,
-none, same where labels stay, or pairs of labels such as left=right"""
+_MIRROR = """exchange left and right in half of the epochs: auto (default; if labels name sides),
+none, same (labels are kept), or pairs of labels such as left=right"""
 _OURS = [
     Option("mirror", _MIRROR, many=True),
     Option("adapt", "centre log powers on each subject's mean, without labels", type=bool),
     Option("n_groups", "groups of attention heads", type=whole),
-    Option("n_filters", "spatial filters of each head", type=whole),
+    Option("n_filters", "spatial filters per head", type=whole),
 ]
 _SHUFFLES = ("none", "channels", "temporal", "all")
 _THEIRS = [
-    Option("n_time_tokens", "temporal tokens of each channel", "--num-tokens", whole),
-    Option("embed_dim", "size of a token inside the network", "--embedding-dim", whole),
+    Option("n_time_tokens", "temporal tokens per channel", "--num-tokens", whole),
+    Option("embed_dim", "embedding dimension of a token", "--embedding-dim", whole),
     Option("n_layers", "transformer blocks", "--num-layers", whole),
     Option("token_drop_prob", "share of tokens dropped in training", "--token-dropout", real),
     Option("crop", "samples of each epoch to use (default: all)", "--used-data-length", whole),
     Option("noise", "noise in training, in standard deviations", "--noise-scale", real),
     Option("warmup_steps", "steps in which the learning rate rises", type=whole),
-    Option("shuffle_tokens", "tokens that are shuffled in training", choices=_SHUFFLES),
+    Option("shuffle_tokens", "tokens to shuffle in training", choices=_SHUFFLES),
 ]
-_HELD_OUT = "share of the subjects held out, on whose loss training stops (default: 0.15; 0: none)"
-_PATIENCE = "epochs of training without a lower loss before it stops"
+_HELD_OUT = "share of subjects held out for early stopping (default: 0.15; 0: none)"
+_PATIENCE = "training epochs without a lower loss before training stops"
 _STOP = "--early-stopping-patience"
-_SEED = "seed; none draws one (default: 0)"
+_SEED = "random seed, or none for a random one (default: 0)"
 _TRAINING = [
-    Option("max_epochs", "epochs of training, or auto", type=auto_or_whole),
-    Option("batch_size", "epochs of EEG in a training step", type=whole),
+    Option("max_epochs", "training epochs, or auto", type=auto_or_whole),
+    Option("batch_size", "EEG epochs in a training step", type=whole),
     Option("lr", "peak learning rate", "--learning-rate", real),
     Option("weight_decay", "weight decay of AdamW", type=real),
-    Option("class_weight", "balanced: rare classes count more", choices=("balanced", "none")),
+    Option("class_weight", "class weights in the loss", choices=("balanced", "none")),
     Option("validation_fraction", _HELD_OUT, "--val-subject-ratio", real, 0.15),
     Option("n_iter_no_change", _PATIENCE, _STOP, whole, flag="--patience"),
     Option("random_state", _SEED, type=whole, default=0, flag="--seed"),
-    Option("device", "where to compute: cpu (default), cuda, or auto", default="cpu"),
+    Option("device", "device: cpu (default), cuda, or auto", default="cpu"),
 ]
 GROUPS = {
     "data (--data or --task)": _DATA,

@@ -10,38 +10,38 @@ from skeegformer.cli._arguments import expanded, n_processes, number_list, recor
 from skeegformer.cli._files import claim_folder, write_table
 from skeegformer.datasets._tasks import BENCHMARK_TASKS, STANDARD_TASKS
 
-HELP = "score all pipelines on unseen subjects of recorded data, and resume"
+HELP = "score pipelines on held-out subjects of a dataset, or resume a benchmark"
 DESCRIPTION = """\
-Score classifiers on subjects of PhysioNet's EEG Motor Movement/Imagery Dataset that they were not
-trained on. Every finished fit is kept at once: after an interruption the same command goes
-on where it was, and fits that failed are tried again.
+Score pipelines on held-out subjects of PhysioNet's EEG Motor Movement/Imagery Dataset. Every
+finished fit is saved immediately: after an interruption, the same command continues where it
+stopped, and repeats fits that failed.
 """
 EPILOG = """\
 tasks: baseline-eyes (eyes open or closed, at rest), fist-imagination (left or right),
-fist_feet-imagination (both fists or both feet), four-class-imagination (all of these), and, moved,
-fist-motion and fist_feet-motion; all are the first four
+fist_feet-imagination (both fists or both feet), four-class-imagination (all four movements), and,
+with executed movements, fist-motion and fist_feet-motion. "all" stands for the first four.
 
 protocols:
-  leave-one-subject-out   each subject is tested by a model of all others
-  4-fold                  the subjects in four parts, each tested by the others; any number
+  leave-one-subject-out   each subject is tested with a model trained on all others
+  4-fold                  cross-validation over subjects, with any number of folds
   fixed-split             trained on subjects 1-70, tested on 90-109; 71-89 are not used
 
 information about the test subjects:
   strict                  none
-  transductive            their unlabelled epochs, which are aligned (Euclidean alignment)
-  calibrated              the first few labelled epochs of each, which join the training and
-                          alone decide on the alignment
+  transductive            their unlabelled epochs, for Euclidean alignment or adaptation
+  calibrated              the first few labelled epochs of each, which are added to training and
+                          are the only ones used for alignment
 
-files in the folder --output: scores.csv, a row for each pipeline, seed and test subject; table.md,
-as printed; settings.json; and fits.jsonl, the finished fits
+files in the folder --output: scores.csv, with a row for each pipeline, seed and test subject;
+table.md, as printed; settings.json; and fits.jsonl, the finished fits
 
 examples:
   skeegformer benchmark --task baseline-eyes --jobs 4
   skeegformer benchmark --task all --information strict transductive --seeds 0-2 --output results
   skeegformer benchmark --task four-class-imagination --protocol fixed-split --subjects all
 
-Recordings lie where MNE_DATA points, or in ~/mne_data. Exit code: 0 when all went well, 1 when
-fits failed, 2 when the input was at fault.
+Recordings are in the folder MNE_DATA, or in ~/mne_data. Exit codes: 0 for success, 1 if fits
+failed, 2 for invalid input.
 """
 
 
@@ -57,19 +57,19 @@ def add_options(parser):
     add("--protocol", default="leave-one-subject-out", help="see below (default: %(default)s)")
     kinds = ("strict", "transductive", "calibrated")
     add("--information", nargs="+", choices=kinds, default=["strict"], help="default: strict")
-    add("--pipelines", nargs="+", help="what to compare (default: all; 'list' shows their names)")
+    add("--pipelines", nargs="+", help="what to compare (default: all; 'list' prints the names)")
     add(
         "--subjects",
         type=_subjects,
         default="recorded",
         help="such as 1-8 or 1,2,5-9, or all; missing recordings are downloaded (default: "
-        "recorded, those on this machine)",
+        "recorded, for those on this machine)",
     )
-    add("--seeds", type=number_list, default="0", help="such as 0-2; they repeat what is random")
-    add("--calibration-epochs", type=int, default=5, help="of each class (default: %(default)s)")
+    add("--seeds", type=number_list, default="0", help="random seeds, such as 0-2 (default: 0)")
+    add("--calibration-epochs", type=int, default=5, help="per class (default: %(default)s)")
     add("--jobs", type=n_processes, default=-1, help="processes (default: -1, one per core)")
     folder = Path("skeegformer-benchmark")
-    add("--output", type=expanded, default=folder, help="for the results (default: %(default)s)")
+    add("--output", type=expanded, default=folder, help="folder for results (default: %(default)s)")
 
 
 def run(args):

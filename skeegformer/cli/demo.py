@@ -6,10 +6,10 @@ from pathlib import Path
 from skeegformer.cli._arguments import expanded, n_processes, number_list
 from skeegformer.cli._files import claim_folder, write_figure, write_table
 
-HELP = "score the transformer across subjects beside CSP+LDA, and draw its attention"
+HELP = "score the transformer and CSP+LDA across subjects, and plot attention maps"
 DESCRIPTION = """\
-Score chance, CSP+LDA and the transformer on subjects that they were not trained on, then draw where
-in the epochs of these subjects the transformer's attention went.
+Score chance, CSP+LDA and the transformer on held-out subjects, then plot the transformer's
+attention in the epochs of these subjects.
 """
 EPILOG = None
 
@@ -21,8 +21,8 @@ def add_options(parser):
         "--dataset",
         choices=("simulated", "eegmmi"),
         default="simulated",
-        help="simulated epochs (default), or recordings of open and closed eyes of PhysioNet's EEG "
-        "Motor Movement/Imagery Dataset, taken from where MNE_DATA points or downloaded there",
+        help="simulated epochs (default), or recordings of open and closed eyes from the EEG Motor "
+        "Movement/Imagery Dataset of PhysioNet, read from or downloaded to the folder MNE_DATA",
     )
     add("--subjects", type=number_list, default="1-8", help="such as 1,2,5-9 (default: 1-8)")
     add("--jobs", type=n_processes, default=-1, help="processes (default: -1, one per core)")
@@ -80,11 +80,11 @@ def run(args):
     scores = cross_subject_scores(pipelines, X, y, subjects, **options)
     print("\n" + scores_table(scores, format="text"), flush=True)
 
-    print("Training on the same folds again, for maps of the people who were left out ...")
+    print("Training on the same folds again, for maps of the held-out subjects ...")
     folds = cross_subject_explanations(transformer, X, y, subjects, **options)
     explanation = concatenate_explanations(folds)
     display = explanation.plot_topomap(by="class")
-    display.figure_.suptitle(f"Attention to people not trained on: {args.dataset}", fontsize=11)
+    display.figure_.suptitle(f"Attention in held-out subjects: {args.dataset}", fontsize=11)
     top = explanation.feature_importances_.argsort()[::-1][:5]
     print(
         f"Highest mean attention: {', '.join(explanation.ch_names[i] for i in top)}. Whether that "

@@ -6,27 +6,27 @@ from skeegformer.cli._arguments import count, expanded, number_list
 
 HELP = "download recordings and write their epochs to a memory-mapped file"
 DESCRIPTION = """\
-Download recordings of PhysioNet's EEG Motor Movement/Imagery Dataset that are not on this machine
-yet, cut them into epochs of equal length, and write these to one file that is read piece by piece,
-so that a classifier can be trained on more than fits into memory.
+Download missing recordings of PhysioNet's EEG Motor Movement/Imagery Dataset, cut all recordings
+into epochs of equal length, and write these to a memory-mapped file, which can be larger than
+memory when a classifier is trained on it.
 """
 EPILOG = """\
 tasks: baseline-eyes (open or closed, at rest), fist-motion, fist-imagination (left or right),
 fist_feet-motion, fist_feet-imagination (both fists or both feet), or all of them: all
 
-Written are raw-....dat (float32: epochs x samples x channels, in volts), label-....csv (subject,
-condition, session, run and task of each) and head-....json (channels, rate, unit, filters, counts
-and checksums), for `skeegformer train --data` and, in Python, `skeegformer.load_memmap`. The first
-two are laid out as those of eeg-transformer's download_data.py.
+Output files are raw-....dat (float32: epochs x samples x channels, in volts), label-....csv
+(subject, condition, session, run and task of each epoch) and head-....json (channels, rate, unit,
+filters and counts), for `skeegformer train --data` and, in Python,
+`skeegformer.load_memmap`. The first two have the format of eeg-transformer's download_data.py.
 
 examples:
   skeegformer download --task baseline-eyes --subjects 1-10
   skeegformer download --task fist-imagination fist_feet-imagination --subjects 1-20 \\
       --window 3 --h-freq 40 --output imagery
 
-All 109 subjects take 3.4 GB of recordings, which are kept where MNE_DATA points, or in
-~/mne_data. Files are there as a whole or not at all. Exit code: 0 when all went well, 2
-when the input was at fault.
+The recordings of all 109 subjects take 3.4 GB. They are stored in the folder MNE_DATA, or in
+~/mne_data. Output files are written atomically. Exit codes: 0 for success, 2 for invalid
+input.
 """
 
 
@@ -42,12 +42,12 @@ def add_options(parser):
     add("--subjects", type=_subjects, help="such as 1-8 or 1,2,5-9 (default: all 109)")
     folder = Path("skeegformer-data")
     add("--output", type=expanded, default=folder, help="folder (default: %(default)s)")
-    add("--name", help="last part of the files' names (default: the tasks)")
-    add("--window", type=float, default=2.0, help="seconds in an epoch (default: %(default)s)")
-    add("--l-freq", type=float, help="lower edge of a pass band in Hz, before epochs are cut")
-    add("--h-freq", type=float, help="upper edge of the pass band in Hz")
+    add("--name", help="last part of the file names (default: the tasks)")
+    add("--window", type=float, default=2.0, help="epoch length in s (default: %(default)s)")
+    add("--l-freq", type=float, help="lower cutoff in Hz, applied before epoching")
+    add("--h-freq", type=float, help="upper cutoff in Hz, applied before epoching")
     add("--resample", type=float, help="new sampling rate in Hz (default: 160, as recorded)")
-    add("--zscore", action="store_true", help="each channel of an epoch: mean 0, deviation 1")
+    add("--zscore", action="store_true", help="standardise each channel of each epoch")
     add("--overwrite", action="store_true", help="replace an export of the same name and length")
 
 

@@ -10,25 +10,25 @@ from skeegformer.cli._files import claim_folder, write_figure, write_table
 from skeegformer.cli._train_options import check_options, resolve
 from skeegformer.cli._training_data import check_data_options, in_file, load_data
 
-HELP = "draw what trained models look at, and write it down"
+HELP = "explain the predictions of training runs, with maps, tables and reports"
 DESCRIPTION = """\
-Explain the predictions of runs of `skeegformer train`, run by run, for the epochs that were held
-out. Written are, to RUN/explanation, the explanation, tables, a map and a report; of several runs
-the same of all of them joined, to --output.
+Explain the predictions of runs of `skeegformer train` for their held-out epochs. The explanation,
+tables, a map and a report are written to RUN/explanation. For several runs, the joined explanation
+of all of them is also written, to --output.
 """
 EPILOG = """\
 methods:
-  rollout                where the model looks: what the class token takes from each channel
-  gradient-rollout,      what it uses: how channels move the output
+  rollout                where the model looks: the attention of the class token to each channel
+  gradient-rollout,      what the model uses: how channels change the output
   integrated-gradients
-  occlusion,             what it needs: what is lost without a channel
+  occlusion,             what the model needs: what is lost without a channel
   permutation
 
 examples:
   skeegformer explain runs/baseline-eyes
   skeegformer explain runs/fold-* --method gradient-rollout --target true --output maps
 
-Exit code: 0 when all went well, 2 when the input was at fault.
+Exit codes: 0 for success, 2 for invalid input.
 """
 METHODS = ("rollout", "gradient-rollout", "integrated-gradients", "occlusion", "permutation")
 _EXPLAINER = ("method", "target", "parts", "head_fusion", "convention", "neighbors", "connections")
@@ -37,26 +37,26 @@ _EXPLAINER = ("method", "target", "parts", "head_fusion", "convention", "neighbo
 def add_options(parser):
     """Add the options of this command."""
     add = parser.add_argument
-    add("runs", nargs="+", type=expanded, metavar="RUN", help="folder of a run; one or many")
+    add("runs", nargs="+", type=expanded, metavar="RUN", help="one or more folders of runs")
     add("--method", choices=METHODS, default="rollout", help="see below (default: %(default)s)")
-    add("--target", default="predicted", help="class: predicted (default), true, or its name")
-    add("--parts", choices=("time", "band"), default="time", help="what channels are divided into")
-    add("--head-fusion", choices=("mean", "max", "min"), default="mean", help="of rollout")
+    add("--target", default="predicted", help="predicted (default), true, or a class")
+    add("--parts", choices=("time", "band"), default="time", help="divide channels by time or band")
+    add("--head-fusion", choices=("mean", "max", "min"), default="mean", help="for rollout")
     conventions = ("abnar-zuidema", "eeg-transformer")
-    add("--convention", choices=conventions, default=conventions[0], help="of rollout")
-    add("--neighbors", action="store_true", help="take neighbouring electrodes away as well")
-    add("--connections", action="store_true", help="keep how channels belong together")
-    add("--seed", type=int, default=0, help="of permutations (default: %(default)s)")
+    add("--convention", choices=conventions, default=conventions[0], help="for rollout")
+    add("--neighbors", action="store_true", help="also perturb neighbouring electrodes")
+    add("--connections", action="store_true", help="keep connections between channels")
+    add("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     parts = ("validation", "training", "all")
-    add("--part", choices=parts, help="epochs to explain (default: held out; of --data all)")
-    add("--data", nargs="+", help="other Epochs (*-epo.fif ...) or export, in place of the run's")
-    add("--groups", help="column of their metadata that names the subject (default: the run's)")
+    add("--part", choices=parts, help="epochs to explain (default: validation; with --data, all)")
+    add("--data", nargs="+", help="other Epochs (*-epo.fif ...) or export, instead of the run's")
+    add("--groups", help="metadata column of --data with the subject (default: the run's)")
     add("--correct-only", action="store_true", help="leave out wrong predictions")
-    add("--min-confidence", type=float, default=0.0, help="least probability of a prediction")
-    add("--evaluate", action="store_true", help="test the map on the model, which takes minutes")
-    where = "folder (default: RUN/explanation, for several runs skeegformer-explanation as well)"
+    add("--min-confidence", type=float, default=0.0, help="lowest probability of a prediction")
+    add("--evaluate", action="store_true", help="test faithfulness, which takes minutes")
+    where = "folder (default: RUN/explanation; for joined runs, skeegformer-explanation)"
     add("--output", type=expanded, help=where)
-    add("--overwrite", action="store_true", help="replace files that are there already")
+    add("--overwrite", action="store_true", help="replace existing files")
 
 
 def run(args):

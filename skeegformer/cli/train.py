@@ -24,11 +24,11 @@ from skeegformer.cli._train_options import (
     resolve,
 )
 
-HELP = "train a model, keep everything about it in a folder, and resume"
+HELP = "train a model and save the run in a folder, or resume a run"
 DESCRIPTION = """\
-Train the transformer on an export of `skeegformer download`, which stays on disk, on Epochs of MNE
-(*-epo.fif), or on recordings of PhysioNet's EEG Motor Movement/Imagery Dataset (EEGMMI). Subjects
-are held out, on whose loss training stops, and all about the run is kept in a folder of its own.
+Train the transformer on an export of `skeegformer download`, on MNE Epochs (*-epo.fif), or on
+recordings of PhysioNet's EEG Motor Movement/Imagery Dataset (EEGMMI). Training stops when the loss
+on held-out subjects no longer decreases. Each run is saved in a separate folder.
 """
 EPILOG = """\
 examples:
@@ -39,8 +39,8 @@ examples:
   skeegformer train --config runs/mine/config.yaml --lr 3e-4
   skeegformer train --resume runs/mine
 
-Options have the names of eeg-transformer as well. Exit code: 0 when all went well, 2 when the input
-was at fault, 130 after Ctrl-C.
+The option names of eeg-transformer are also accepted. Exit codes: 0 for success, 2 for invalid
+input, 130 after Ctrl-C.
 """
 
 
@@ -48,18 +48,18 @@ def add_options(parser):
     """Add the options of this command."""
     add = parser.add_argument_group("run").add_argument
     add("--output", type=expanded, default=Path("runs"), help="folder of runs (default: runs)")
-    add("--name", help="its folder in there (default: after the data); NAME-2 where NAME is taken")
-    add("--resume", type=expanded, help="interrupted run, to go on with all its options")
-    add("--config", type=expanded, help="YAML file of options, or another run's config.yaml")
+    add("--name", help="folder of this run (default: from the data); NAME-2 if NAME exists")
+    add("--resume", type=expanded, help="folder of an interrupted run, to resume with its options")
+    add("--config", type=expanded, help="YAML file of options, or config.yaml of another run")
     add(
         "--preset",
         choices=tuple(PRESETS),
-        help="eeg-transformer: network and training of its script, without filters; -2022: as "
-        "before 7 November 2022 (default: that of --config)",
+        help="eeg-transformer: its network and training, without filters; -2022: defaults from "
+        "before 7 November 2022 (default: from --config, or default)",
     )
-    add("--standardize", help="accepted for eeg-transformer's commands: it is always done")
-    add("--tensorboard", action="store_true", help="write logs for TensorBoard too")
-    add("--quiet", action="store_true", help="no table of losses")
+    add("--standardize", help="no effect; accepted for compatibility with eeg-transformer")
+    add("--tensorboard", action="store_true", help="also write TensorBoard logs")
+    add("--quiet", action="store_true", help="do not print the table of losses")
     _train_options.add_options(parser)
 
 

@@ -1,4 +1,4 @@
-"""Epochs to learn from: real ones from PhysioNet, and simulated ones with known truth.
+"""Datasets: recordings from PhysioNet, and simulated EEG with known sources.
 
 Names are resolved on first use: simulated data and exports need no MOABB.
 """

@@ -21,36 +21,36 @@ from skeegformer.datasets._memmap_files import (
 
 
 def load_memmap(path, *, conditions=None, stages=None, subjects=None, sfreq=None, ch_names=None):
-    """Open an export; epochs stay in the file until they are needed.
+    """Open an export; epochs are read only when they are needed.
 
     Parameters
     ----------
     path : path-like
-        The file of values, ``raw-....dat``, of `export_memmap`, `write_memmap`, or of
-        eeg-transformer's ``download_data.py``; or a folder with a single one. The labels are in
+        The data file, ``raw-....dat``, of `export_memmap`, `write_memmap` or eeg-transformer's
+        ``download_data.py``, or a folder that contains a single one. The labels are in
         ``label-....csv`` beside it.
     conditions, stages, subjects : value or list of values or None, default=None
-        Which epochs are wanted; None for all.
+        Which epochs to select; None for all.
     sfreq, ch_names : object, default=None
-        What files without a header do not tell: sampling rate in Hz, and names of the channels, of
-        which those of the 10-05 system get their positions.
+        For files without a header: sampling rate in Hz, and channel names. Channels of the 10-05
+        system are given their positions.
 
     Returns
     -------
     X : MappedEpochs of shape (n_epochs, n_chans, n_times)
-        The epochs, in microvolts when they are read.
+        The epochs, converted to microvolts when they are read.
     y : ndarray of shape (n_epochs,)
-        The conditions, numbers or text as they were written.
+        The conditions, with the type with which they were written.
     metadata : pandas.DataFrame
-        ``subject``, ``stage``, ``condition`` and what else the export has. Of files without a
-        header all is text, but for subjects who are all whole numbers without leading zeros.
+        ``subject``, ``stage``, ``condition`` and the other columns of the export. In files without
+        a header, all columns are text, except subjects that are all integers without leading zeros.
 
     Raises
     ------
     FileNotFoundError
         If the file or its labels are missing.
     ValueError
-        If files disagree in size, there is no such condition, stage or subject, or what is given
+        If file sizes are inconsistent, a condition, stage or subject does not exist, or a parameter
         contradicts the header.
 
     See Also

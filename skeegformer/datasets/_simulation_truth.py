@@ -24,7 +24,7 @@ _IRRELEVANT = 0.1  # of the relevance of the best electrode
 
 @dataclass(frozen=True, eq=False)
 class SimulatedTruth:
-    """What is known about simulated EEG.
+    """Ground truth of simulated EEG.
 
     Parameters
     ----------
@@ -35,28 +35,26 @@ class SimulatedTruth:
     classes : tuple of str
         The labels.
     electrodes : dict of str to tuple of str
-        Class to the electrodes above its sources.
+        For each class, the electrodes above its sources.
     gain : pandas.DataFrame of shape (n_classes, n_chans)
-        How strongly each electrode sees the sources of each class, in amplitude, relative to the
-        electrode that sees them best. A redundant electrode has the gain of the one that it
-        copies; other replaced electrodes have 0.
+        Amplitude of the sources of each class at each electrode, relative to the electrode with the
+        largest. A redundant electrode has the gain of the one that it copies; other replaced
+        electrodes have 0.
     relevance : pandas.Series of shape (n_chans,)
-        How much the classes differ at each electrode on its own, in amplitude, relative to the
-        electrode where they differ most, whatever else it records. 0 for replaced electrodes
-        that are not copies.
+        Difference in amplitude between the classes at each single electrode, relative to the
+        largest difference, regardless of noise. 0 for replaced electrodes that are not copies.
     band_relevance : pandas.DataFrame of shape (n_bands, n_chans)
-        The same for the cells of a table of bands (delta 1-4, theta 4-8, alpha 8-13 and beta
-        13-30 Hz) and electrodes, relative to the largest cell.
+        The same for each band (delta 1-4, theta 4-8, alpha 8-13 and beta 13-30 Hz) and electrode,
+        relative to the largest value.
     is_source, is_distractor, is_line_noise, is_redundant, is_suppressor : ndarray of bool
-        Whether each electrode, of shape (n_chans,), lies above a source, or is one of those that
-        `make_simulated_eeg` adds.
+        Masks of shape (n_chans,): electrodes above a source, and those that the case replaces.
     is_blink, is_useless : ndarray of bool of shape (n_chans,)
-        Whether an electrode sees blinks at more than half their size; and whether a model does
-        better to ignore it: a distractor, line noise or blinks, with a relevance below 0.1.
+        Electrodes with blinks of more than half the maximum amplitude, and electrodes that a model
+        should ignore: distractors, line noise or blinks, with a relevance below 0.1.
     copies : dict of str to str
-        Redundant electrode to the electrode that it copies.
+        For each redundant electrode, the electrode that it copies.
     suppressed : dict of str to str
-        Suppressor to the electrode above the source whose rhythm it helps to see.
+        For each suppressor, the electrode above the source whose rhythm it helps to recover.
     subjects : pandas.DataFrame of shape (n_subjects, 3)
         ``frequency`` (Hz, on average over classes), ``amplitude`` (factor) and ``slope``
         (exponent of the 1/f background) of each subject.

@@ -27,8 +27,9 @@ def load_eegmmi(
 ):
     """Load epochs of the EEG Motor Movement/Imagery Dataset.
 
-    109 subjects with 64 electrodes at 160 Hz [1]_, [2]_. Recordings that are missing are downloaded
-    from PhysioNet, and compared with its checksums; with all of them present, no network is used.
+    The dataset has 109 subjects, recorded with 64 electrodes at 160 Hz [1]_, [2]_. Missing
+    recordings are downloaded from PhysioNet and verified by its checksums; if none are missing, no
+    network is used.
 
     Parameters
     ----------
@@ -45,30 +46,29 @@ def load_eegmmi(
         "fist_feet-imagination"  6, 10, 14    "fists-imag", "feet-imag"
         ======================== ============ ======================================
     subjects : int or iterable of int or None
-        Subjects, 1 to 109; None for all. Repeated ones count once.
+        Subjects, 1 to 109; None for all. Duplicates are ignored.
     tmin : float
-        Motor tasks: start of an epoch relative to its cue, in seconds. ``"baseline-eyes"``
-        alone: where in the recording the first window starts.
+        Motor tasks: start of an epoch relative to its cue, in seconds. ``"baseline-eyes"`` alone:
+        start of the first window in the recording.
     tmax : float or None
         Motor tasks: end of an epoch relative to its cue, in seconds; None for 3 s.
-        ``"baseline-eyes"`` alone: where in the recording the last window ends at the latest;
-        None for the end of the recording.
+        ``"baseline-eyes"`` alone: latest end of the last window in the recording; None for the end
+        of the recording.
     window : float
-        ``"baseline-eyes"``: length in seconds of the windows, which do not overlap. Motor tasks
-        without ``"baseline-eyes"`` do not use it.
+        Length in seconds of the non-overlapping windows of ``"baseline-eyes"``; see the notes.
     l_freq, h_freq : float or None
         Edges of the pass band in Hz; None for none.
     resample : float or None
         Sampling frequency in Hz of the result; None for 160 Hz.
     path : path-like or None
-        Folder that contains ``MNE-eegbci-data``, or into which to download it. None for the one
-        in ``MNE_DATASETS_EEGBCI_PATH`` or ``MNE_DATA``, else ``~/mne_data``. No setting is written.
+        Folder that contains ``MNE-eegbci-data``, or to which it is downloaded. None for the one in
+        ``MNE_DATASETS_EEGBCI_PATH`` or ``MNE_DATA``, else ``~/mne_data``. No setting is changed.
 
     Returns
     -------
     X : mne.Epochs of 64 channels
-        The epochs, task by task, subject by subject in the order asked for. They name their events
-        as in `y` and carry `metadata`.
+        The epochs, by task and, within tasks, by subject, in the order requested. Their event names
+        are the labels in `y`, and they contain `metadata`.
     y : ndarray of str of shape (n_epochs,)
         The labels.
     metadata : pandas.DataFrame of shape (n_epochs, 4)
@@ -78,8 +78,8 @@ def load_eegmmi(
     Raises
     ------
     ValueError
-        If a task or a subject is unknown, or there is none, times or frequencies make no sense, or
-        a file is damaged.
+        If a task or subject is unknown or none is given, times or frequencies are invalid, or a
+        file is damaged.
     FileNotFoundError
         If `path` does not exist, or recordings are missing and cannot be downloaded.
 
@@ -91,15 +91,15 @@ def load_eegmmi(
     Notes
     -----
     *Length of an epoch.* Windows of ``"baseline-eyes"`` have exactly ``window * sfreq`` samples,
-    320 by default. Epochs of motor tasks include the sample at `tmax`, as everywhere in MNE and
-    MOABB: 481 samples by default. Of ``"baseline-eyes"`` together with motor tasks, all epochs are
-    `window` long to the sample, and those of motor tasks start `tmin` after their cues.
+    320 by default. Epochs of motor tasks include the sample at `tmax`, as in MNE and MOABB: 481
+    samples by default. If both are loaded together, all epochs have exactly the length `window`,
+    and those of motor tasks start `tmin` after their cues.
 
     *Processing.* A recording is filtered (MNE's default FIR filter, zero phase), then resampled,
     then cut; no baseline is subtracted. Subjects 88, 92 and 100 were recorded at 128 Hz and are
-    always resampled to 160 Hz. The constant tail that fills recordings up to whole seconds is cut
-    off. Trials that the recording ends within, and annotations other than cues, are left out. A
-    file that is not complete is never read.
+    always resampled to 160 Hz. The constant samples that fill recordings up to whole seconds are
+    removed. Incomplete trials at the end of a recording, and annotations other than cues, are left
+    out. Incomplete files are never read.
 
     References
     ----------

@@ -70,9 +70,9 @@ class PhysionetEyes(BaseDataset):
 
 
 class EyesParadigm(BaseParadigm):
-    """MOABB paradigm: open against closed eyes in windows that do not overlap.
+    """MOABB paradigm: open or closed eyes in non-overlapping windows.
 
-    Each recording is filtered, resampled and cut as by `load_eegmmi`.
+    Each recording is filtered, resampled and cut as in `load_eegmmi`.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class EyesParadigm(BaseParadigm):
 
     See Also
     --------
-    PhysionetEyes : The dataset that this paradigm is for.
+    PhysionetEyes : The dataset for this paradigm.
 
     Examples
     --------

@@ -51,24 +51,24 @@ def export_memmap(
     task, folder, subjects : object
         As for `load_eegmmi` and `write_memmap`.
     window : float, default=2.0
-        Length of an epoch in seconds, to the sample, for every task: 320 samples at 160 Hz. Epochs
-        of motor tasks end at ``tmin + window``.
+        Length of an epoch in seconds, for every task: exactly 320 samples at 160 Hz. Epochs of
+        motor tasks end at ``tmin + window``.
     tmin, tmax, l_freq, h_freq, resample, path : object
         As for `load_eegmmi`.
     zscore, name, overwrite : object
         As for `write_memmap`; a `name` of None takes the tasks.
     verbose : bool, default=False
-        Whether a progress bar counts the subjects.
+        Whether to show a progress bar over subjects.
 
     Returns
     -------
     pathlib.Path
-        The file of values, as `write_memmap` describes it.
+        The data file; see `write_memmap`.
 
     See Also
     --------
     load_memmap : Reads the export.
-    write_memmap : Writes epochs that are there already.
+    write_memmap : Writes existing epochs.
 
     Examples
     --------
@@ -114,52 +114,52 @@ def write_memmap(
     zscore=False,
     overwrite=False,
 ):
-    """Write epochs that are there already to a memory-mapped file.
+    """Write existing epochs to a memory-mapped file.
 
-    The files are those of eeg-transformer's ``download_data.py`` [1]_, and its reader takes them.
+    The files have the format of eeg-transformer's ``download_data.py`` [1]_, whose code can read
+    them.
 
     Parameters
     ----------
     X : mne.Epochs, list of mne.Epochs, MappedEpochs or array of shape (n_epochs, n_chans, n_times)
-        The epochs. Of Epochs the EEG channels are written, in volts; arrays as they are.
+        The epochs: of Epochs, the EEG channels in volts; arrays without conversion.
     y : array-like of shape (n_epochs,)
-        Labels, numbers or text. They come back as they are, and so do columns of metadata that
-        are numbers; others come back as text.
+        Labels, numbers or text. Their type is restored by `load_memmap`, as is that of numeric
+        columns of metadata; other columns are read as text.
     metadata : pandas.DataFrame or None, default=None
-        A row for each epoch; ``subject`` and ``stage`` are of use to `load_memmap`. None takes
-        those of Epochs.
+        One row per epoch; `load_memmap` uses the columns ``subject`` and ``stage``. None for the
+        metadata of Epochs.
     folder : path-like, default="."
-        Where to write; made if it is missing.
+        Where to write; created if it does not exist.
     name : str, default="epochs"
-        Last part of the files' names.
+        Last part of the file names.
     sfreq : float or None, default=None
-        Sampling rate of arrays in Hz. Epochs know theirs.
+        Sampling rate of arrays in Hz. Not needed for Epochs.
     ch_names : sequence of str or None, default=None
-        Names of the channels of arrays. Epochs know theirs.
+        Channel names of arrays. Not needed for Epochs.
     zscore : bool, default=False
-        Whether every channel of every epoch gets mean 0 and standard deviation 1, as an option of
-        the original does.
+        Whether to standardise every channel of every epoch to mean 0 and standard deviation 1, like
+        an option of the original.
     overwrite : bool, default=False
-        Whether an export of the same name and epoch length may be replaced. It is there or
-        replaced as a whole, also when the process is killed.
+        Whether an export of the same name and epoch length may be replaced. Replacement is atomic,
+        even if the process is killed.
 
     Returns
     -------
     pathlib.Path
-        The file of values, ``raw-nsamp_{n}-eplen_{n_times}[-norm]-{name}.dat``: float32,
-        little-endian; axes are epoch, sample and channel. Beside it are ``label-....csv``, with a
-        row for each epoch (subject, stage, condition and the rest of the metadata; stage is -1 as
-        in the original, for want of any), and ``head-....json``, with shape, unit, names and
-        positions of the channels, rate, filters, and numbers of epochs of each condition and
-        subject.
+        The data file, ``raw-nsamp_{n}-eplen_{n_times}[-norm]-{name}.dat``: float32, little-endian,
+        with axes epoch, sample and channel. Beside it are ``label-....csv``, with one row per epoch
+        (subject, stage, condition and the rest of the metadata; stage is -1, as in the original, if
+        there is none), and ``head-....json``, with shape, unit, channel names and positions,
+        sampling rate, filters, and the numbers of epochs by condition and by subject.
 
     Raises
     ------
     OSError
-        If there is such an export, and it may not be replaced, or files cannot be written, for
-        example on a full disk. Nothing is left of them, and earlier ones stay.
+        If the export exists and may not be replaced, or files cannot be written, for example on a
+        full disk. Partial files are removed, and earlier ones are kept.
     ValueError
-        If X is no epochs, or has not as many as y and metadata.
+        If X does not contain epochs, or not as many as y and metadata.
 
     See Also
     --------

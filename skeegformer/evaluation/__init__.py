@@ -1,4 +1,4 @@
-"""Scores, explanations and benchmarks of subjects that a model has not been trained on."""
+"""Scores, explanations and benchmarks across subjects."""
 
 from skeegformer.evaluation.benchmark import BenchmarkResult, run_benchmark
 from skeegformer.evaluation.scores import cross_subject_explanations, cross_subject_scores

@@ -10,7 +10,7 @@ METRICS = {
     "brier_score": ("Brier score", False),
 }
 INFORMATION = {
-    "strict": "nothing of the test subjects is used",
+    "strict": "no data from the test subjects are used",
     "transductive": "unlabelled epochs of the test subjects are used",
     "calibrated": "a few labelled epochs of each test subject are used",
 }

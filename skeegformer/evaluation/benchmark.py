@@ -24,17 +24,17 @@ COLUMNS += ("versions",)
 
 @dataclass
 class BenchmarkResult:
-    """What a benchmark found.
+    """Result of a benchmark.
 
     Parameters
     ----------
     scores : pandas.DataFrame
-        A row for every task, information, pipeline, seed, fold and test subject: ``task``,
-        ``protocol`` (the name of the splitter, such as "4-fold"), ``information``, the columns of
+        One row per task, information, pipeline, seed, fold and test subject: ``task``, ``protocol``
+        (the name of the splitter, such as "4-fold"), ``information``, the columns of
         `cross_subject_scores`, and ``versions``.
     failures : pandas.DataFrame
-        A row for every fit that failed, and every subject that cannot be calibrated: which one it
-        was, the sentence (``error``) and where it came from (``traceback``).
+        One row per failed fit, and per subject that cannot be calibrated, with the message
+        (``error``) and the ``traceback``.
     """
 
     scores: pd.DataFrame
@@ -54,69 +54,69 @@ def run_benchmark(
     n_jobs=1,
     verbose=0,
 ):
-    """Score pipelines on the unseen subjects of several tasks, and survive being killed.
+    """Score pipelines across subjects on several tasks, in a benchmark that can be resumed.
 
-    Called again with the same arguments, also after the process was killed, it goes on where it
-    was, and fits that failed are tried again.
+    With a `store`, another call with the same arguments, for example after the process was killed,
+    continues where the benchmark stopped, and repeats fits that failed.
 
     Parameters
     ----------
     pipelines : dict of {str: dict of {str: estimator}}, or callable
-        For each kind of information the pipelines by name; or a function that makes them, called
-        as ``pipelines(kind, task=task)``. Each is cloned for every fit.
+        The pipelines by name for each kind of information, or a function that makes them, called as
+        ``pipelines(kind, task=task)``. Each is cloned for every fit.
     load : callable
         Called as ``load(task)``, once for each task; returns X, y and the subject of each epoch,
         or a DataFrame with a column ``subject``, as `load_eegmmi` does.
     tasks : str or sequence of str
         Names of the tasks.
     cv : int or splitter, default=4
-        Number of folds over subjects, or a scikit-learn splitter that honours groups, such as
+        Number of folds over subjects, or a scikit-learn splitter that respects groups, such as
         ``LeaveOneGroupOut()``, or `FixedSplit`.
     information : str or sequence of str, default=("strict",)
-        What the pipelines may know of the test subjects: "strict", "transductive", "calibrated".
-        See the notes.
+        What is known about the test subjects: "strict", "transductive" or "calibrated"; see the
+        notes.
     seeds : sequence of int, default=(0,)
-        Each repeats everything with another ``random_state``; pipelines without one are run
-        once, and their rows name the first seed.
+        Values of ``random_state`` with which everything is repeated; pipelines without this
+        parameter are run once, with the first seed.
     n_calibration : int, default=5
-        "calibrated": how many epochs of each class of each test subject join the training.
+        "calibrated": number of epochs per class and test subject that are added to training.
     store : path-like or None, default=None
-        Folder for finished fits, in ``fits.jsonl``. None keeps nothing.
+        Folder in which finished fits are saved as ``fits.jsonl``; None to save nothing.
     n_jobs : int, default=1
-        How many processes share the fits; -1 takes one for every core. Each fit has one thread
-        whatever it is, so that scores do not depend on it.
+        Number of processes; -1 for one per core. Each fit uses one thread, so scores do not depend
+        on `n_jobs`.
     verbose : int, default=0
         1 shows a progress bar.
 
     Returns
     -------
     BenchmarkResult
-        Scores and failures, of which a warning tells as well.
+        Scores and failures; failures also raise a warning.
 
     Raises
     ------
     ValueError
-        If arguments make no sense; if a "strict" pipeline has an `EuclideanAlignment` or
-        ``adapt=True``, which is not strict; or if any has, or information is "calibrated", where
-        every subject has epochs of one class only.
+        If arguments are invalid; if a "strict" pipeline has an `EuclideanAlignment` or
+        ``adapt=True``; or if every subject has epochs of one class only and any pipeline has these,
+        or information is "calibrated".
     RuntimeError
-        If a process dies in which fits are run, as joblib says. What was finished is kept.
+        If a worker process dies, from joblib. Finished fits are kept.
 
     See Also
     --------
-    cross_subject_scores : One task, without a store; also says how people of one class each,
+    cross_subject_scores : One task, without a store; describes how subjects with one class each,
         such as patients and controls, are scored.
 
     Notes
     -----
-    *strict*: at prediction groups and the metadata of Epochs are hidden from all steps.
-    *transductive*: each test subject is predicted in a call of its own. *calibrated*: the first
-    `n_calibration` epochs of each class of each test subject, in the order of X, which has to be
-    that of time, are trained on and not tested; who has too few is listed as a failure.
+    *strict*: in predictions, groups and the metadata of Epochs are hidden from all steps.
+    *transductive*: each test subject is predicted in a separate call. *calibrated*: the first
+    `n_calibration` epochs of each class and test subject are added to training and not tested;
+    X must be in chronological order, and subjects with too few epochs are listed as failures.
 
-    A finished fit is found again where task, splitter, information, the pipeline's name, parameters
-    and metadata requests, the seed, the data and the version of skeegformer are the same. Of
-    functions only the name is known. Metadata routing is on while it runs.
+    A finished fit is reused if task, splitter, information, the pipeline's name, parameters and
+    metadata requests, the seed, the data and the version of skeegformer are the same. Functions are
+    compared by name only. Metadata routing is enabled during the benchmark.
 
     Examples
     --------

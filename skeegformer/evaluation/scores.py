@@ -11,69 +11,69 @@ from skeegformer.explain import AttentionExplainer
 
 
 def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1, verbose=0):
-    """Score pipelines on subjects that they were not trained on.
+    """Score pipelines in cross-validation over subjects.
 
     Parameters
     ----------
     pipelines : dict of str to estimator
-        What to compare; every one is cloned for every fold.
+        Pipelines to compare, by name; each is cloned for every fold.
     X : mne.Epochs or ndarray of shape (n_epochs, n_chans, n_times)
         Epochs of all subjects.
     y : array-like of shape (n_epochs,)
         Labels.
     groups : array-like of shape (n_epochs,) or pandas.DataFrame
-        Subjects, or metadata with a column ``subject``; where metadata routing is on, they reach
-        pipelines that request ``groups`` or ``subjects``.
+        Subjects, or metadata with a column ``subject``; if metadata routing is enabled, they are
+        passed to pipelines that request ``groups`` or ``subjects``.
     cv : int, splitter or iterable of splits, default=4
         Number of folds, each of which holds out whole subjects, or a scikit-learn splitter that
-        honours groups, such as ``LeaveOneGroupOut()``.
+        respects groups, such as ``LeaveOneGroupOut()``.
     seeds : sequence of int, default=(0,)
-        Each repeats the whole comparison with another ``random_state``; pipelines
-        without one are run once, and their rows name the first seed.
+        The comparison is repeated with each seed as ``random_state``; pipelines without this
+        parameter are run once, with the first seed in their rows.
     n_jobs : int, default=1
-        How many processes share the fits; -1 takes one for every core.
+        Number of processes; -1 for one per core.
     verbose : int, default=0
         1 shows a progress bar.
 
     Returns
     -------
     pandas.DataFrame
-        A row for every pipeline, seed and test subject:
+        One row per pipeline, seed and test subject:
 
         ===================== =======================================================
-        column                what it holds
+        column                contents
         ===================== =======================================================
         ``pipeline``          Name.
-        ``seed``              As in `seeds`.
-        ``fold``              From 0.
-        ``subject``           Who was tested.
-        ``n_epochs``          How many epochs of the subject were tested.
-        ``n_train_subjects``  How many subjects were trained on.
-        ``n_train_epochs``    With how many epochs.
-        ``balanced_accuracy`` Mean share of each class's epochs that were right.
-        ``roc_auc``           Area under the ROC curve of the second class; of more than
-                              two classes the mean of each against the rest. NaN where the
-                              subject has no epochs of some class.
+        ``seed``              Element of `seeds`.
+        ``fold``              Fold, from 0.
+        ``subject``           Test subject.
+        ``n_epochs``          Number of test epochs of the subject.
+        ``n_train_subjects``  Number of training subjects.
+        ``n_train_epochs``    Number of training epochs.
+        ``balanced_accuracy`` Mean recall over classes.
+        ``roc_auc``           Area under the ROC curve of the second class; for more than
+                              two classes, the mean of one versus rest. NaN if the subject
+                              lacks a class.
         ``brier_score``       Mean squared error of the probabilities (Brier score).
-        ``fit_seconds``       How long `fit` took.
-        ``predict_seconds``   How long `predict` took, for all subjects of the fold.
+        ``fit_seconds``       Duration of `fit`.
+        ``predict_seconds``   Duration of prediction, for all subjects of the fold.
         ===================== =======================================================
 
-        Classifiers without ``predict_proba`` have NaN for the area and the Brier score.
+        For classifiers without ``predict_proba``, ``roc_auc`` and ``brier_score`` are NaN.
 
     Raises
     ------
     ValueError
-        If X, y and groups do not belong together, there are fewer subjects than folds, no
-        pipelines or no seeds, or a splitter puts epochs of a subject on both sides; or if every
-        subject has one class only, and a pipeline centres each subject.
+        If X, y and groups are inconsistent, there are fewer subjects than folds, no pipelines or no
+        seeds, a splitter has epochs of a subject on both sides, or every subject has one class only
+        and a pipeline centres each subject.
 
     Notes
     -----
-    Where every subject has epochs of one class only, as patients and controls, people are what is
+    If every subject has epochs of one class only, such as patients and controls, subjects are
     classified, by the mean probabilities of their epochs (or the most frequent prediction), and
     folds are stratified over them. ``balanced_accuracy`` is 1 or 0, ``roc_auc`` the share of the
-    fold's subjects of other classes whose probability of the subject's class, ``label``, is lower.
+    fold's subjects of other classes with a lower probability of the subject's class, ``label``.
 
     Examples
     --------
@@ -114,24 +114,24 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
 def cross_subject_explanations(
     pipeline, X, y, groups, *, explainer=None, cv=4, n_jobs=1, verbose=0
 ):
-    """Explain every subject by a model that was trained on others.
+    """Explain every subject with a model that was trained on others.
 
     Parameters
     ----------
     pipeline : estimator
-        A Pipeline that ends with an EEGTransformerClassifier, or one; cloned for every fold.
+        An EEGTransformerClassifier or a Pipeline that ends with one; cloned for every fold.
     X, y, groups : object
         As in `cross_subject_scores`.
     explainer : AttentionExplainer or None, default=None
-        How to explain; None for ``AttentionExplainer()``, attention rollout.
+        The explainer; None for ``AttentionExplainer()``, attention rollout.
     cv, n_jobs, verbose : object
         As in `cross_subject_scores`.
 
     Returns
     -------
     list of Explanation
-        One for each fold, of its test subjects; each knows its model and can be evaluated.
-        `concatenate_explanations` joins them for statistics across subjects.
+        One explanation of the test subjects of each fold, with its model, so that it can be
+        evaluated. `concatenate_explanations` joins them for statistics across subjects.
 
     Examples
     --------

@@ -11,11 +11,11 @@ _TRAIN, _TEST = range(1, 71), range(90, 110)
 
 
 class FixedSplit:
-    """One split, always the same: some subjects to train on, others to test.
+    """A single predefined split into training and test subjects.
 
-    The default is the one that foundation models of EEG are compared on for the imagery of four
-    movements in the EEG Motor Movement/Imagery Dataset [1]_. Subjects 71 to 89, which choose the
-    epoch of training there, are left out: a classifier that stops early holds out its own.
+    The default is the split on which EEG foundation models are compared for the four-class imagery
+    of the EEG Motor Movement/Imagery Dataset [1]_. Subjects 71 to 89, the validation set there, are
+    left out: a classifier with early stopping holds out its own.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class FixedSplit:
     Raises
     ------
     ValueError
-        If a subject is in both sets, or none is to train on or to test.
+        If a subject is in both sets, or a set is empty.
 
     References
     ----------
@@ -49,7 +49,7 @@ class FixedSplit:
             raise ValueError("The split needs subjects to train on and subjects to test.")
 
     def get_n_splits(self, X=None, y=None, groups=None):
-        """Tell the number of splits.
+        """Return the number of splits.
 
         Parameters
         ----------
@@ -76,12 +76,12 @@ class FixedSplit:
         Yields
         ------
         train, test : ndarray of int
-            Positions of the epochs to train on and to test, once.
+            Indices of the training and the test epochs, once.
 
         Raises
         ------
         ValueError
-            If no subject of a set is there. Of some that are missing a warning tells.
+            If all subjects of a set are missing. If only some are, a warning is raised.
         """
         if groups is None:
             raise ValueError("FixedSplit needs groups: the subject of each epoch.")

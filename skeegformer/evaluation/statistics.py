@@ -23,45 +23,45 @@ _MANY_SUBJECTS = 14
 
 
 def compare_pipelines(scores, reference, *, metric="balanced_accuracy"):
-    """Compare every pipeline with a reference, paired over subjects.
+    """Compare each pipeline with a reference, paired over subjects.
 
     Parameters
     ----------
     scores : pandas.DataFrame
-        As `cross_subject_scores` returns them; with ``task``, ``protocol`` and ``information``
-        where they vary. One protocol and one kind of information at a time. Equal subjects of
-        different tasks are the same person: give those of other datasets names of their own,
+        Scores from `cross_subject_scores`, with columns ``task``, ``protocol`` and ``information``
+        if they vary; only one protocol and one kind of information at a time. Equal subject names
+        in different tasks mean the same subject: give subjects of other datasets different names,
         such as "Cho2017 S1".
     reference : str
-        The pipeline that the others are compared with.
+        The reference pipeline.
     metric : {"balanced_accuracy", "roc_auc", "brier_score"}, default="balanced_accuracy"
-        What is compared. Of a Brier score less is better.
+        Metric to compare. For the Brier score, lower is better.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each task and pipeline, and for "all tasks" if there are several: the means
-        over tasks of those subjects that have them all. Columns:
+        One row per task and pipeline and, if there are several tasks, for "all tasks": the means
+        over tasks, for subjects with all tasks. Columns:
 
         - ``task``, ``pipeline``, ``reference``, ``n_subjects``;
-        - ``mean``, ``reference_mean``, their ``difference`` and the ends of its 95 % t
-          interval, ``low`` and ``high``, NaN where all subjects differ by the same amount;
-        - ``wins``, ``ties``, ``losses``: subjects for whom the pipeline is better, equal,
-          worse;
-        - ``p_wilcoxon``: Wilcoxon's signed-rank test, two-sided. Ties share their mean rank;
-          zeros are ranked and then left out, as by Pratt [1]_. Exact for up to 14 subjects;
-        - ``p_holm``: corrected by Holm [2]_ for the number of pipelines of a task;
-        - ``d_z``: the mean difference over its standard deviation.
+        - ``mean``, ``reference_mean``, their ``difference`` and the limits of its 95 % t
+          interval, ``low`` and ``high``, NaN if all subjects differ by the same amount;
+        - ``wins``, ``ties``, ``losses``: numbers of subjects for whom the pipeline is better,
+          equal or worse;
+        - ``p_wilcoxon``: p of the two-sided Wilcoxon signed-rank test. Ties have their mean rank;
+          zeros are ranked and then dropped (Pratt [1]_). Exact for up to 14 subjects;
+        - ``p_holm``: p with Holm's correction [2]_ for the number of pipelines of a task;
+        - ``d_z``: the mean difference divided by its standard deviation.
 
     Raises
     ------
     ValueError
-        If kinds of information or protocols are mixed, the reference is missing, pipelines
-        do not have equal subjects, there are fewer than 2, or a score is NaN.
+        If kinds of information or protocols are mixed, the reference is missing, pipelines have
+        different subjects, there are fewer than 2 subjects, or a score is NaN.
 
     Notes
     -----
-    With 5 subjects or fewer no two-sided p value of this test is below 0.05.
+    With 5 or fewer subjects, no two-sided p value of this test is below 0.05.
 
     References
     ----------

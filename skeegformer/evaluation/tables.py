@@ -50,15 +50,14 @@ def summarize_scores(scores, *, metric="balanced_accuracy"):
     scores : pandas.DataFrame
         As for `compare_pipelines`, of one task.
     metric : {"balanced_accuracy", "roc_auc", "brier_score"}, default="balanced_accuracy"
-        What is averaged. Of a Brier score less is better.
+        Metric to average. For the Brier score, lower is better.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each pipeline, in the order of `scores`: ``mean`` and ``sd`` over subjects (each
-        subject averaged over seeds first), the ``worst`` and the ``best`` subject, the number of
-        ``subjects``, and, where `scores` have them, the mean of the other metrics and of
-        ``fit_seconds``.
+        One row per pipeline, in the order of `scores`: ``mean`` and ``sd`` over subjects (after
+        averaging over seeds), the ``worst`` and the ``best`` subject, the number of ``subjects``,
+        and the means of other metrics and of ``fit_seconds``, if `scores` has them.
 
     Raises
     ------
@@ -89,7 +88,7 @@ def summarize_scores(scores, *, metric="balanced_accuracy"):
 def scores_table(
     scores, *, format="markdown", reference="auto", metric="balanced_accuracy", by_subject=True
 ):
-    """Write a table of scores for each task, protocol and kind of information.
+    """Format a table of scores for each task, protocol and kind of information.
 
     Parameters
     ----------
@@ -98,23 +97,22 @@ def scores_table(
     format : {"markdown", "rst", "text"}, default="markdown"
         For GitHub, for Sphinx, or for a terminal.
     reference : str or None, default="auto"
-        The pipeline that the others are compared with; "auto" takes CSP+LDA where it is in
-        a table, None compares nothing.
+        The reference pipeline; "auto" is CSP+LDA in tables that contain it, None for no comparison.
     metric : {"balanced_accuracy", "roc_auc", "brier_score"}, default="balanced_accuracy"
-        What the tables are about.
+        Metric to tabulate.
     by_subject : bool, default=True
-        Whether a second table shows every subject.
+        Whether to add a table of all subjects.
 
     Returns
     -------
     str
-        The tables. In Markdown and reStructuredText the best mean is bold, whether or not others
-        differ from it significantly.
+        The tables. In Markdown and reStructuredText, the best mean is bold, whether or not it
+        differs significantly from others.
 
     Raises
     ------
     ValueError
-        If columns are missing, a row is there twice, or a reference is in no table.
+        If columns are missing, rows are duplicated, or the reference is in no table.
 
     See Also
     --------

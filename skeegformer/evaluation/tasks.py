@@ -7,12 +7,12 @@ __all__ = ["BENCHMARK_TASKS", "STANDARD_TASKS", "load_benchmark_task"]
 
 
 def load_benchmark_task(task, subjects=None):
-    """Load one task of the benchmark, as `load_eegmmi` with its defaults.
+    """Load one task of the benchmark with the defaults of `load_eegmmi`.
 
     Parameters
     ----------
     task : str
-        One of `BENCHMARK_TASKS`; "four-class-imagination" joins the imagery of the left and
+        One of `BENCHMARK_TASKS`; "four-class-imagination" combines the imagery of the left and
         right fist with that of both fists and both feet.
     subjects : iterable of int or None, default=None
         Subjects, 1 to 109; None for all.
@@ -20,7 +20,7 @@ def load_benchmark_task(task, subjects=None):
     Returns
     -------
     X : mne.Epochs
-        Epochs at 160 Hz, unfiltered; those of a class and subject in the order of time.
+        Unfiltered epochs at 160 Hz; those of a class and subject are in chronological order.
     y : ndarray of str of shape (n_epochs,)
         Labels.
     metadata : pandas.DataFrame of shape (n_epochs, 4)

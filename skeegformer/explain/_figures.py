@@ -9,15 +9,15 @@ from skeegformer.plotting.patterns import draw_patterns
 
 
 def plot_topomap(self, by="class", *, difference=None, **kwargs):
-    """Draw the values over the scalp; shares in percent, as all figures show them.
+    """Plot the values as topographic maps; shares are in percent.
 
     Parameters
     ----------
     by : {"class", "subject", "part", "class and part", None}, default="class"
-        A map for each class, subject, or temporal token or band ("part"); for "class and part" a
-        row of parts for each class; for None one map of all epochs.
+        One map for each class, subject, or temporal token or band ("part"); "class and part": a row
+        of parts for each class; None: one map for all epochs.
     difference : tuple of (object, object) or None, default=None
-        Two classes or two of the others: only the first minus the second is drawn.
+        Two classes, subjects or parts: only the difference, first minus second, is drawn.
     **kwargs : dict
         See `TopomapDisplay.plot`: ``mask``, ``names``, ``vlim``, ``ax``, ...
 
@@ -29,7 +29,7 @@ def plot_topomap(self, by="class", *, difference=None, **kwargs):
     Raises
     ------
     ValueError
-        If what is needed is not known: positions, subjects, or the conditions of `difference`.
+        If positions, subjects or the conditions of `difference` are unknown.
     """
     check_one_of("by", by, ("class", "subject", "part", "class and part", None))
     signed, unit = METHODS[self.method].signed, _unit(self)
@@ -51,19 +51,19 @@ def plot_topomap(self, by="class", *, difference=None, **kwargs):
 
 
 def plot_connections(self, by="class", **kwargs):
-    """Draw the strongest connections between channels on a head.
+    """Plot the strongest connections between channels.
 
     Parameters
     ----------
     by : {"class", "subject", None}, default="class"
-        A head for each class or subject, or one for all epochs.
+        One head for each class or subject, or one for all epochs.
     **kwargs : dict
         See `ConnectionDisplay.plot`: ``top``, ``ax``.
 
     Returns
     -------
     ConnectionDisplay
-        Drawn; its ``to_html`` writes an interactive page.
+        The display; its ``to_html`` writes an interactive page.
     """
     check_one_of("by", by, ("class", "subject", None))
     if self.connections is None:
@@ -78,16 +78,16 @@ def plot_connections(self, by="class", **kwargs):
 
 
 def plot_patterns(self, n_sources=5, *, ax=None):
-    """Draw filters, patterns, spectra and weights over time of the sources that count most.
+    """Plot filters, patterns, spectra and weights of the sources with the largest shares.
 
-    Electrodes without a position, or where another one is, are left out with a warning.
+    Electrodes without a position, or at the position of another one, are left out with a warning.
 
     Parameters
     ----------
     n_sources : int, default=5
         Number of sources.
     ax : matplotlib.axes.Axes, sequence of them or None, default=None
-        Four for each source, row by row; None makes a figure, with a text on how to read it.
+        Four axes for each source, row by row; None creates a figure, with an explanatory caption.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def plot_patterns(self, n_sources=5, *, ax=None):
     Raises
     ------
     ValueError, TypeError
-        As of `patterns`, or if fewer than three electrodes have a position.
+        As for `patterns`, or if fewer than three electrodes have a position.
     """
     found = self.patterns(n_sources)
     shares = zip(found.shares, found.tokens, strict=True)

@@ -10,18 +10,18 @@ from skeegformer.io._format import SUFFIX, read_file, write_file
 
 
 def save(self, path, *, overwrite=False):
-    """Save everything but model and epochs as one file, in which nothing is executed.
+    """Save everything but model and epochs to one file, without pickle.
 
-    Of `info`, names, types, rate, bad channels, positions and fiducials are kept, and of
-    objects among the settings, their text. What puts an explanation to the test needs the
-    model, and has to be computed before.
+    Of `info`, names, types, rate, bad channels, positions and fiducials are kept, and objects
+    among the settings are saved as text. A loaded explanation has no model, so call `evaluate`
+    before.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        Where to, with the ending ``.safetensors``.
+        The file, with the extension ``.safetensors``.
     overwrite : bool, default=False
-        Whether a file that is there may be replaced, as a whole.
+        Whether an existing file may be replaced.
 
     Returns
     -------
@@ -31,9 +31,9 @@ def save(self, path, *, overwrite=False):
     Raises
     ------
     TypeError, ValueError
-        If labels are of a type that cannot be saved, or the ending is another one.
+        If labels are of a type that cannot be saved, or the extension is different.
     OSError
-        If there is such a file, or it cannot be written.
+        If the file exists and may not be replaced, or cannot be written.
     """
     path = check_output_file(path, (SUFFIX,), overwrite)
     encoder, settings = Encoder(), _SettingsEncoder()
@@ -50,7 +50,7 @@ def save(self, path, *, overwrite=False):
 
 
 def load(cls, path):
-    """Read what `save` wrote.
+    """Load a saved explanation.
 
     Parameters
     ----------
@@ -60,12 +60,12 @@ def load(cls, path):
     Returns
     -------
     Explanation
-        It knows no model, so that `evaluate` cannot test it.
+        The explanation, without its model, so that `evaluate` cannot test it.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or it is no explanation, incomplete, changed or too new.
+        If the file does not exist, or is not an explanation, incomplete, modified or too new.
     """
     values = read_file(path, "explanation", Decoder.decode_all)
     values.pop("permutation", None)  # of earlier versions
@@ -76,15 +76,15 @@ def load(cls, path):
 
 
 def to_dataframe(self):
-    """Make a long table of all values.
+    """Return all values in long format.
 
     Returns
     -------
     pandas.DataFrame
-        A row for every epoch, channel and part, with the columns ``epoch`` (its index),
-        ``subject``, ``label`` (the true one), ``prediction``, ``confidence`` (probability
-        of the prediction), ``target`` (the class that was explained), ``channel``, ``part``
-        and ``value``, a share of 1 or log odds. What is not known is None.
+        One row per epoch, channel and part, with the columns ``epoch`` (index), ``subject``,
+        ``label`` (true label), ``prediction``, ``confidence`` (probability of the prediction),
+        ``target`` (the class that was explained), ``channel``, ``part`` and ``value``, a share or
+        log odds. Unknown entries are None.
     """
     index = range(len(self)), self.channel_names, self.parts
     index = pd.MultiIndex.from_product(index, names=["epoch", "channel", "part"])

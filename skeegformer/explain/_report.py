@@ -23,23 +23,23 @@ _LONGEST = 300  # letters of a setting
 
 
 def to_report(self, path=None, *, title=None, faithfulness=None, overwrite=False):
-    """Put everything on one page: method, scores, maps, connections, tests and versions.
+    """Make a report with method, scores, maps, connections, tests and versions.
 
     Parameters
     ----------
     path : path-like or None, default=None
-        Where to write the page (``.html``), which loads nothing from outside.
+        Where to write the report (``.html``), which loads nothing from the internet.
     title : str or None, default=None
-        Title of the page; None names the method.
+        Title of the report; None for the name of the method.
     faithfulness : Faithfulness or None, default=None
-        What `evaluate` found.
+        The result of `evaluate`.
     overwrite : bool, default=False
-        Whether an existing file is replaced.
+        Whether to replace an existing file.
 
     Returns
     -------
     mne.Report
-        The page, to which more can be added, such as tables (``add_html``).
+        The report, to which sections can be added, such as tables (``add_html``).
 
     Raises
     ------

@@ -19,20 +19,20 @@ def subject_means(self, by="class"):
     Parameters
     ----------
     by : {"class", "part", None} or array-like of shape (n_epochs,), default="class"
-        A table for each class (of the true labels, where they are known), for each part (band or
-        temporal token), for each of these labels, such as the group of the epoch's subject or
-        ``explanation.predictions``, or one of everything.
+        A table for each class (of the true labels, if known), for each part (band or temporal
+        token), for each value of an array of labels, such as the group of the subject or
+        ``explanation.predictions``, or a single table (None).
 
     Returns
     -------
     dict of pandas.DataFrame, or pandas.DataFrame
-        For each class that occurs, or each part, a table of subjects x channels; a subject
-        without epochs of a class has no row there. With ``by=None`` one table.
+        A table of subjects x channels for each class that occurs, or each part; subjects without
+        epochs of a class have no row. With ``by=None``, one table.
 
     Raises
     ------
     ValueError
-        If the subjects are not known, or values are not finite.
+        If subjects are unknown, or values are not finite.
     """
     if isinstance(by, str) or by is None:
         check_one_of("by", by, ("class", "part", None))
@@ -59,34 +59,34 @@ def subject_means(self, by="class"):
 
 
 def confidence_intervals(self, *, level=0.95, n_resamples=2000, random_state=None, by="class"):
-    """Compute the mean of each channel over subjects, with its interval of confidence.
+    """Compute the mean of each channel over subjects, with a bootstrap confidence interval.
 
-    Whole subjects are resampled, so that the interval speaks of further subjects, not of further
-    epochs of the same ones. It is bias-corrected and accelerated (BCa) [1]_, and widened for few
-    subjects as in [2]_: otherwise 12 would give 90 % where 95 % is asked for. With fewer than 6,
-    it is too narrow. It holds for each channel by itself.
+    Subjects, not epochs, are resampled, so the interval generalises to other subjects. It is
+    bias-corrected and accelerated (BCa) [1]_, and widened for few subjects as in [2]_: otherwise,
+    nominal 95 % intervals would cover 90 % with 12 subjects. With fewer than 6, it is too narrow.
+    It is not corrected for the number of channels.
 
     Parameters
     ----------
     level : float, default=0.95
-        How often the interval should hold the true mean.
+        Confidence level.
     n_resamples : int, default=2000
-        How often subjects are drawn.
+        Number of bootstrap samples.
     random_state : int, RandomState instance or None, default=None
-        Decides on the draws.
+        Seed for the bootstrap samples.
     by : {"class", "part", None} or array-like of shape (n_epochs,), default="class"
         See `subject_means`.
 
     Returns
     -------
     dict of pandas.DataFrame, or pandas.DataFrame
-        For each class or part a row for each channel and the columns ``mean``, ``low`` and
-        ``high``, in the unit of the values. One table with ``by=None``.
+        For each class or part, a table with a row for each channel and the columns ``mean``,
+        ``low`` and ``high``, in the unit of the values. With ``by=None``, one table.
 
     Raises
     ------
     ValueError
-        If there are fewer than 3 subjects, they or the labels are not known, values are not finite,
+        If there are fewer than 3 subjects, subjects or labels are unknown, values are not finite,
         or `level` is not between 0 and 1.
 
     References

@@ -23,32 +23,32 @@ _ROUNDING_OF_T = 1e-9  # sums of t that differ by less than this share are equal
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ClusterTest:
-    """The result of `Explanation.compare`; printing it says in plain words what was found.
+    """The result of `Explanation.compare`; printing it gives a summary.
 
     Parameters
     ----------
     conditions : tuple of two labels
-        What was compared.
+        The compared conditions.
     difference : ndarray of shape (n_chans,)
-        Mean over subjects of the first minus the second condition.
+        Mean over subjects of the difference between the first and the second condition.
     t_values : ndarray of shape (n_chans,)
-        t statistic of each channel, paired or of independent samples, at most 1000.
+        t statistic of each channel, paired or for independent samples, limited to 1000.
     clusters : ndarray of bool of shape (n_clusters, n_chans)
-        The channels of each cluster, by rising p.
+        The channels of each cluster, in ascending order of p.
     p_values : ndarray of shape (n_clusters,)
-        Of each cluster, corrected for the search over all channels.
+        p value of each cluster, corrected for multiple comparisons over channels.
     mask : ndarray of bool of shape (n_chans,)
-        Channels of the clusters with p of at most alpha.
+        Channels of clusters with p <= alpha.
     paired, n_subjects : bool and int
-        Whether the same subjects have both conditions, or others each, and how many they are.
+        Whether conditions were compared within subjects, and the number of subjects.
     ch_names : list of str
         The channels.
     alpha, threshold : float
-        As they were given to `compare`, or the t that it took from p = 0.05.
+        As passed to `compare`, or the t value for p = 0.05.
     n_permutations : int
-        How many permutations were compared, the data's own among them.
+        Number of permutations, including the observed data.
     smallest_possible_p : float
-        The p of data that no permutation can outdo.
+        The smallest p value that the test can give.
     """
 
     conditions: tuple
@@ -116,58 +116,58 @@ def compare(
     adjacency=None,
     random_state=None,
 ):
-    """Test whether two conditions differ, over all channels at once.
+    """Test whether two conditions differ, with a cluster permutation test over channels.
 
-    Cluster permutation test [1]_ over subjects: neighbouring channels whose t passes a threshold
-    form a cluster, its mass is the sum of their t, and is compared with the largest mass that
-    arises by permutation, so that the rate of false alarms over all channels is at most alpha.
-    Where subjects have both conditions, t is paired, and the signs of whole subjects' differences
-    are flipped; where nobody has both, two groups are compared by the t of independent samples,
-    and subjects are divided anew.
+    Subjects are the observations [1]_. Neighbouring channels whose t value exceeds a threshold form
+    a cluster. Its mass, the sum of its t values, is compared with the largest masses under
+    permutation, so that the family-wise error rate over all channels is at most alpha. If subjects
+    have both conditions, t is paired, and the signs of subjects' differences are flipped. If no
+    subject has both, two groups are compared by an independent-samples t, and subjects are permuted
+    between groups.
 
     Parameters
     ----------
     a, b : object
-        Two classes, two parts, or two of the labels.
+        Two classes, two parts, or two values of the labels.
     by : {"class", "part"} or array-like of shape (n_epochs,), default="class"
-        What `a` and `b` are; see `subject_means`.
+        What `a` and `b` refer to; see `subject_means`.
     alpha : float, default=0.05
-        Level of the test.
+        Significance level.
     n_permutations : int, default=2048
-        Number of permutations, the data's own among them. Of pairs, all sign flips are taken where
-        there are no more than this (up to 12 subjects for 2048), and the test is exact.
+        Number of permutations, including the observed data. For pairs, if there are no more sign
+        flips than this (up to 12 subjects for 2048), all are used, and the test is exact.
     threshold : float or None, default=None
-        The absolute t from which a channel belongs to a cluster; None takes that of
-        p = 0.05 for a single channel.
+        Absolute t value above which a channel belongs to a cluster; None for that of p = 0.05 for a
+        single channel.
     adjacency : array-like or sparse of shape (n_chans, n_chans) or None, default=None
-        Which channels are neighbours; None takes those of `mne.channels.find_ch_adjacency`.
+        Channel adjacency; None for that of `mne.channels.find_ch_adjacency`.
     random_state : int, RandomState instance or None, default=None
-        Decides on the permutations, where not all are taken.
+        Seed for the permutations, if not all are used.
 
     Returns
     -------
     ClusterTest
-        With clusters, their p values, and a summary in plain words.
+        Clusters, their p values, and a summary.
 
     Raises
     ------
     ValueError
-        If conditions are unknown or the same, subjects or positions are not known,
-        there are fewer than 2 subjects (in each group), or a parameter is out of its range; or if
-        values differ without any difference in the data, as they do where the conditions were
-        explained for different targets, or (all methods but "rollout") by the models of several
-        folds, which were trained to tell the conditions apart.
+        If conditions are unknown or the same, subjects or positions are unknown, there are fewer
+        than 2 subjects (in each group), or a parameter is out of range; or if values would differ
+        without any difference in the data, because the conditions were explained for different
+        targets or (for all methods but "rollout") by the models of several folds that were trained
+        to distinguish the conditions.
 
     Warns
     -----
     UserWarning
-        If subjects lack a condition and are left out of pairs, or are too few for any p to reach
-        alpha: with n of them, p is at least 2 ** -(n - 1).
+        If subjects that lack a condition are left out, or if there are too few subjects for p to
+        reach alpha: with n pairs, p is at least 2 ** -(n - 1).
 
     Notes
     -----
-    A significant cluster says that the conditions differ, and not that they do at each of its
-    channels, or nowhere else: no channel was tested by itself [2]_.
+    A significant cluster shows that the conditions differ, not that they differ at each of its
+    channels or nowhere else: single channels are not tested [2]_.
 
     References
     ----------

@@ -32,61 +32,61 @@ from skeegformer.explain.methods import METHODS
 
 
 class AttentionExplainer(BaseEstimator):
-    """Explain what a transformer made of each channel.
+    """Attribute the predictions of a transformer to channels.
 
-    Attention says where the model looks, gradients what moves its output, and perturbation
-    what it needs; these are three questions. Read a map together with the model's score,
-    and test it with `Explanation.evaluate`.
+    Attention shows where the model looks, gradients what changes its output, and perturbation what
+    it needs. Interpret a map together with the model's score, and test it with
+    `Explanation.evaluate`.
 
     Parameters
     ----------
     method : str, default="rollout"
-        Where the model looks, as shares of what the class token takes from the channels:
+        Where the model looks, as shares of the attention of the class token:
 
         - "rollout": attention rollout [1]_, see `attention_rollout`.
 
-        What moves the log odds of a class:
+        What changes the log odds of a class:
 
         - "gradient-rollout": the positive part of attention times its gradient [2]_, as shares;
-          channels whose decrease is the evidence for the class do not show;
-        - "integrated-gradients": contributions [3]_ that add up to the difference from the
-          average training epoch.
+          channels in which a decrease is the evidence for the class do not show;
+        - "integrated-gradients": contributions [3]_ that add up to the difference from the average
+          training epoch.
 
-        What the log odds of a class lose without the channel:
+        The decrease in the log odds of a class without the channel:
 
         - "occlusion": the channel is replaced [4]_, see `replacement`;
-        - "permutation": it is permuted across epochs [5]_ (within subjects where these are
-          known); `channel_permutation_importance` gives the drop of a score.
+        - "permutation": the channel is permuted across epochs [5]_ (within subjects if they are
+          known); `channel_permutation_importance` measures the decrease in a score.
     target : object, default="predicted"
-        Whose log odds the last four explain: those of each epoch's "predicted" or "true"
-        class, or of one of the classes, by its label.
+        The class whose log odds the last four methods explain: the "predicted" or "true" class of
+        each epoch, or one class for all, by its label.
     parts : {"time", "band"}, default="time"
-        Whether channels are divided into the temporal tokens of an `OriginalTransformer` (an
-        `EEGTransformer` has none), or, by "occlusion" alone, into frequency bands.
+        Whether values are for the temporal tokens of an `OriginalTransformer` (an `EEGTransformer`
+        has none) or, with "occlusion" only, for frequency bands.
     bands : dict of str to tuple of float, or None, default=None
         Lower and upper frequency in Hz by name. None: delta 1-4, theta 4-8, alpha 8-13,
         beta 13-30 Hz.
     replacement : {"swap", "interpolate", "mean", "zero"}, default="swap"
-        What "occlusion" puts in the channel's place: the same channel in another epoch (of
-        the same subject where known), a spherical spline through the other electrodes, the
-        channel's average over epochs, or nothing. The last two are signals that no model
-        has seen in training.
+        What "occlusion" inserts for the channel: the same channel of another epoch (of the same
+        subject if known), a spherical spline interpolation from the other electrodes, the average
+        of the channel over epochs, or zeros. No model has seen signals like the last two in
+        training.
     neighbors : bool, default=False
-        Whether "occlusion" and "permutation" take the neighbouring electrodes away as well:
-        they see the same sources, and each alone can be missed.
+        Whether "occlusion" and "permutation" also perturb the neighbouring electrodes, which record
+        the same sources, so that the model can do without each one alone.
     n_repeats : int, default=5
-        How many other epochs are swapped in, and how often a channel is permuted.
+        Number of other epochs swapped in, or of permutations of a channel.
     head_fusion, convention : default="mean" and "abnar-zuidema"
-        Of "rollout" of an `OriginalTransformer`; see `attention_rollout`.
+        For "rollout" of an `OriginalTransformer`; see `attention_rollout`.
     connections : bool, default=False
-        Whether "rollout" also keeps how channels belong together, for
-        `Explanation.plot_connections`. Of an `EEGTransformer`: how much the class token takes of
-        both from the same sources. Of an `OriginalTransformer`, and there also by
-        "gradient-rollout": what each channel has taken from each other one when the class token
-        reads it. The last block, whose channels nobody reads, has no part in it, so that it takes
-        ``n_layers=2``; with ``convention="eeg-transformer"`` all blocks have, as in the original.
+        Whether "rollout" also keeps connections between channels, for
+        `Explanation.plot_connections`. For an `EEGTransformer`: how much the class token takes from
+        both channels through the same sources. For an `OriginalTransformer`, also with
+        "gradient-rollout": what each channel has taken from every other before the class token
+        attends to it. This excludes the last block, so at least ``n_layers=2`` are needed; with
+        ``convention="eeg-transformer"``, all blocks are included, as in the original.
     random_state : int, RandomState instance or None, default=None
-        Draws the epochs that are swapped in and the permutations.
+        Seed for the epochs that are swapped in and for the permutations.
 
     References
     ----------
@@ -146,32 +146,32 @@ class AttentionExplainer(BaseEstimator):
         Parameters
         ----------
         estimator : Pipeline, EEGTransformerClassifier or OriginalTransformerClassifier
-            Fitted; of a search over parameters, the best estimator is taken.
+            A fitted estimator; for a hyperparameter search, its best estimator is explained.
         X : mne.Epochs, list of mne.Epochs or array-like of shape (n_epochs, n_chans, n_times)
-            What the estimator would predict.
+            Epochs, as for `predict` of the estimator.
         y : array-like of shape (n_epochs,) or None, default=None
-            True labels, for averages per class; without them predicted ones are used.
+            True labels, for averages by class; if None, predicted labels are used.
         groups : array-like of shape (n_epochs,) or None, default=None
-            Subjects, also for steps that request them by metadata routing; None takes the column
-            ``subject`` of the metadata of Epochs, where there is one.
+            Subjects, also for steps that request them by metadata routing; None for the column
+            ``subject`` of the metadata of Epochs, if it exists.
         info : mne.Info or None, default=None
-            Names and positions of the channels that reach the classifier, where it was fitted on
-            arrays; otherwise channels are matched by name.
+            Names and positions of the channels in the input of the classifier, if it was fitted on
+            arrays; otherwise, channels are matched by name.
         **transform_params : dict
-            Further metadata for the steps before the classifier, routed by scikit-learn.
+            Further metadata for the steps before the classifier, by metadata routing.
 
         Returns
         -------
         Explanation
-            Values per epoch and channel.
+            Values for each epoch and channel.
 
         Raises
         ------
         ValueError
-            If a parameter is unknown, y, `groups` or `info` do not fit X, X is refused by the
-            classifier, or the method lacks what it needs, such as positions or true labels.
+            If a parameter is unknown, y, `groups` or `info` do not match X, X is invalid for the
+            classifier, or what the method needs is missing, such as positions or true labels.
         TypeError, sklearn.exceptions.NotFittedError
-            If the last step is no such classifier, or not fitted.
+            If the last step is another kind of classifier, or is not fitted.
         """
         self._check_parameters()
         classifier, data, subjects = read_epochs(estimator, X, groups, transform_params)

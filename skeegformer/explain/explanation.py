@@ -45,40 +45,40 @@ class Source:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Explanation:
-    """What a classifier made of each channel, epoch by epoch.
+    """Attributions of a classifier's predictions to channels, for each epoch.
 
-    Made by `AttentionExplainer.explain`.
+    Returned by `AttentionExplainer.explain`.
 
     Parameters
     ----------
     token_values : ndarray of shape (n_epochs, n_chans, n_parts)
-        A value for every part of every channel: its temporal tokens, or frequency bands.
+        A value for every part of every channel; parts are temporal tokens or frequency bands.
     probabilities : ndarray of shape (n_epochs, n_classes)
-        What the classifier predicted for these epochs.
+        Predicted probabilities of these epochs.
     classes : ndarray of shape (n_classes,)
         The labels.
     y : ndarray of shape (n_epochs,) or None
-        True labels, where they were given.
+        True labels, if given.
     ch_names : list of str or None
-        Channel names, where known.
+        Channel names, if known.
     info : mne.Info or None
-        Measurement info with the electrode positions, where known.
+        Measurement info with the electrode positions, if known.
     method : str
-        How the values were computed; a key of `skeegformer.explain.METHODS`.
+        Explanation method; a key of `skeegformer.explain.METHODS`.
     parts : tuple of str, default=("epoch",)
         Names of the parts.
     part_kind : {"time", "band"}, default="time"
-        What the parts are.
+        Kind of the parts.
     targets : ndarray of shape (n_epochs,) or None, default=None
-        The class whose score was explained, for methods that are not the same for all classes.
+        The class that was explained, for class-specific methods.
     subjects : ndarray of shape (n_epochs,) or None, default=None
-        The subject of each epoch, where known.
+        The subject of each epoch, if known.
     connections : ndarray of shape (n_epochs, n_chans, n_chans) or None, default=None
-        What each channel (row) takes from each channel (column), where it was asked for.
+        What each channel (row) takes from each channel (column), if requested.
     settings : dict, default={}
-        The explainer's parameters, and figures of its computation.
+        The explainer's parameters, and diagnostics of the computation.
     source : Source or None, default=None
-        Model and epochs; not saved.
+        The model and the epochs; not saved.
 
     Examples
     --------
@@ -167,7 +167,7 @@ class Explanation:
 
     @property
     def channel_names(self):
-        """Names of the channels, by number where names are not known: list of str."""
+        """Names of the channels, or their numbers if names are unknown: list of str."""
         return name_channels(self.ch_names, self.token_values.shape[1])
 
     @property
@@ -180,22 +180,22 @@ class Explanation:
 
     @property
     def unit(self):
-        """What the values are: shares of 1, which figures show in percent, or log odds."""
+        """Unit of the values: shares of 1, which figures show in percent, or log odds."""
         return METHODS[self.method].unit
 
     @property
     def feature_importances_(self):
-        """The mean size of the values over epochs, as shares of 1: (n_chans,).
+        """The mean absolute value over epochs, as shares of 1: (n_chans,).
 
-        Values with signs do not cancel: what speaks for a class in one epoch and against it in
-        another matters in both. `class_means` keep the signs.
+        Signed values do not cancel: evidence for a class in one epoch and against it in
+        another counts in both. `class_means` keep the signs.
         """
         importances = np.abs(self.values).mean(axis=0)
         total = importances.sum()
         return importances / total if total > 0 else importances
 
     def class_means(self):
-        """Average the values of the epochs of each class (true labels where known, else predicted).
+        """Average the values over the epochs of each class (true labels if known, else predicted).
 
         Returns
         -------
@@ -207,7 +207,7 @@ class Explanation:
         return {label: self.values[y == label].mean(axis=0) for label in known if label in y}
 
     def part_means(self):
-        """Average over epochs, part by part.
+        """Average the values over epochs, for each part.
 
         Returns
         -------
@@ -218,7 +218,7 @@ class Explanation:
         return {part: means[:, k] for k, part in enumerate(self.parts)}
 
     def labels(self):
-        """Return true labels where they are known, else predicted ones.
+        """Return true labels if known, else predicted labels.
 
         Returns
         -------
@@ -228,32 +228,32 @@ class Explanation:
         return self.predictions if self.y is None else self.y
 
     def select(self, epochs=None, *, label=None, subject=None, correct=None, min_confidence=0.0):
-        """Keep some epochs.
+        """Select epochs.
 
         Parameters
         ----------
         epochs : array-like or None, default=None
-            Indices, a slice or a mask; epochs come in the order of indices.
+            Indices, a slice or a mask; epochs are returned in the order of indices.
         label : object or None, default=None
-            Keep epochs of this class (true labels where known, else predicted).
+            Keep epochs of this class (true labels if known, else predicted).
         subject : object or None, default=None
             Keep epochs of this subject.
         correct : bool or None, default=None
-            Keep what was predicted correctly (True), or wrongly (False).
+            Keep epochs predicted correctly (True) or incorrectly (False).
         min_confidence : float, default=0.0
-            Keep predictions of at least this probability.
+            Keep epochs whose prediction has at least this probability.
 
         Returns
         -------
         Explanation
-            Of the epochs that meet all conditions.
+            The explanation of the epochs that meet all conditions.
 
         Raises
         ------
         ValueError
-            If no epoch is left, or labels or subjects are asked for and not known.
+            If no epoch is left, or labels or subjects are needed and unknown.
         IndexError
-            If there are no such epochs.
+            If `epochs` contains an index that is out of range.
         """
         epochs = slice(None) if epochs is None else epochs
         rows = choose(len(self), [epochs] if isinstance(epochs, Integral) else epochs)
@@ -296,29 +296,29 @@ class Explanation:
 
 
 def concatenate_explanations(explanations):
-    """Join explanations of different epochs, for example of the test subjects of each fold.
+    """Concatenate explanations of different epochs, for example of the test subjects of folds.
 
     Parameters
     ----------
     explanations : list of Explanation
-        By one method, of the same channels, parts and classes.
+        Explanations with the same method, channels, parts and classes.
 
     Returns
     -------
     Explanation
-        Of all epochs; it knows no model, but how many there were (``settings["n_models"]``).
+        The explanation of all epochs, without models; their number is ``settings["n_models"]``.
 
     Raises
     ------
     ValueError
-        If there is nothing to join, or they do not belong together.
+        If the list is empty, or the explanations are not compatible.
 
     Notes
     -----
-    A subject that several models explain, such as those of several seeds or overlapping splits,
-    has its epochs in the result once for each of them. Statistics over subjects
+    If a subject is explained by several models, such as those of several seeds or overlapping
+    splits, the result contains its epochs once for each model. Statistics over subjects
     (`Explanation.subject_means`, `Explanation.confidence_intervals`, `Explanation.compare`) average
-    all of them, so that it counts as one subject. Means over epochs, such as
+    them first, so that the subject counts once. Means over epochs, such as
     `Explanation.class_means` and maps, give it more weight.
     """
     explanations = list(explanations)

@@ -28,39 +28,38 @@ _AGREEMENT = 0.3
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Faithfulness:
-    """What `Explanation.evaluate` found; printing it gives the verdict and the figures.
+    """The result of `Explanation.evaluate`; printing it gives the verdict and the numbers.
 
     Parameters
     ----------
     curves : pandas.DataFrame
-        A row for every point of a curve: ``curve`` ("deletion" or "insertion"), ``order``
-        ("explanation", "random" or "oracle"), ``n_channels`` and ``fraction`` of the
-        channels that are replaced (inserted), ``mean`` probability of the explained class,
-        and ``low`` and ``high``, its 95 % interval over subjects where they are known, else
-        over epochs.
+        One row per point of a curve: ``curve`` ("deletion" or "insertion"), ``order``
+        ("explanation", "random" or "oracle"), ``n_channels`` and ``fraction`` of the replaced
+        (inserted) channels, ``mean`` probability of the explained class, and ``low`` and ``high``,
+        its 95 % interval over subjects if they are known, else over epochs.
     figures : dict of str to float
-        The figures; see Notes.
+        The numbers; see Notes.
     verdict : str
-        Plain sentences: one for each test, with what it found.
+        A sentence for each test, with its result.
     passed : dict of str to bool
-        Which tests the map passed: "deletion" and "insertion" (better than a random order),
-        "sign" (the highest values matter more than the lowest), and, where there were any,
-        "randomization" (models of random parameters give other maps).
+        Which tests the map passed: "deletion" and "insertion" (better than a random order), "sign"
+        (the highest values matter more than the lowest), and, if tested, "randomization" (models
+        with random parameters give different maps).
 
     Notes
     -----
-    ``deletion_area`` and ``insertion_area`` are mean probabilities over a curve whose steps grow
-    geometrically (few channels matter); ``random_...`` and ``oracle_...`` those of a random order
-    and of the order by what each channel's own removal does. ``..._gain``, with ``_low`` and
-    ``_high``, is by how much the map's order is better than the random one; ``..._score`` puts the
-    random order at 0 and the oracle at 1, and is NaN where the oracle is not better than random for
-    certain, which happens in insertion where a model uses channels together. ``lerf_minus_morf`` is
-    how much higher the probability stays when the least relevant channels go first (LeRF) and not
-    the most relevant ones (MoRF), ``permutation_correlation`` Spearman's over channels with what
-    single channels do when they are permuted, ``randomized_model`` the mean rank correlation with
-    maps of models with random parameters, ``randomized_models`` that of these maps with each other,
-    and ``amplitude_correlation`` that of the map with the channels' standard deviations: a random
-    model has a map as well, which follows from the data alone.
+    ``deletion_area`` and ``insertion_area`` are mean probabilities over a curve, whose steps grow
+    geometrically because few channels matter; ``random_...`` and ``oracle_...`` are those of a
+    random order and of the order by the effect of removing each channel. ``..._gain``, with
+    ``_low`` and ``_high``, is the advantage of the map's order over the random one. ``..._score``
+    is 0 for the random order and 1 for the oracle, and NaN if the oracle is not clearly better than
+    random, as in insertion when a model uses channels together. ``lerf_minus_morf`` is how much
+    higher the probability remains when the least relevant channels are removed first (LeRF) than
+    with the most relevant ones first (MoRF). ``permutation_correlation`` is the rank correlation
+    with the effects of permuting single channels, ``randomized_model`` the mean one with maps of
+    models with random parameters, ``randomized_models`` that of these maps with each other, and
+    ``amplitude_correlation`` that with the channels' standard deviations: even a random model has a
+    map, which follows from the data alone.
     """
 
     curves: pd.DataFrame
@@ -69,12 +68,12 @@ class Faithfulness:
     passed: dict
 
     def plot(self, ax=None):
-        """Draw the curves, between a random order and an oracle.
+        """Plot the curves of the map, a random order and an oracle.
 
         Parameters
         ----------
         ax : sequence of matplotlib.axes.Axes or None, default=None
-            Two; None makes a figure, with the verdict below.
+            Two axes; None creates a figure, with the verdict below.
 
         Returns
         -------
@@ -99,42 +98,42 @@ def evaluate(
     max_epochs=100,
     random_state=None,
 ):
-    """Put an explanation to the test on its own model and epochs.
+    """Test how faithful the explanation is to its model.
 
-    Channels are replaced, most important first (deletion), or put into another epoch
-    (insertion) [1]_ [2]_; the probability of the explained class has to fall, or rise,
-    faster than with a random order. The map has to change when the model's parameters are
-    random [3]_, and is compared with what single channels do.
+    Channels are replaced, most important first (deletion), or put into another epoch (insertion)
+    [1]_ [2]_; the probability of the explained class should fall, or rise, faster than with a
+    random order. The map should change when the model's parameters are random [3]_, and is compared
+    with the effect of permuting single channels.
 
     Parameters
     ----------
     truth : array-like of shape (n_chans,) or None, default=None
-        Known importance of each channel; its order becomes the oracle.
+        Known importance of each channel, used as the oracle.
     n_repeats : int, default=3
-        How many other epochs (of the same subject where known) channels are taken from.
+        Number of other epochs (of the same subject if known) from which channels are taken.
     n_randomizations : int, default=3
-        How many models with random parameters; 0 leaves that test out.
+        Number of models with random parameters; 0 skips that test.
     max_epochs : int, default=100
-        How many epochs maps are tested on, drawn at random with classes (true ones where known) as
-        frequent as in all epochs; the cost grows with them.
+        Maximum number of epochs to test, drawn at random with the class frequencies (true classes
+        if known) of all epochs.
     random_state : int, RandomState instance or None, default=None
-        Draws epochs, orders and parameters.
+        Seed for epochs, orders and parameters.
 
     Returns
     -------
     Faithfulness
-        Curves, figures and a verdict.
+        Curves, numbers and a verdict.
 
     Raises
     ------
     ValueError
-        If the explanation knows no model, as it was loaded from a file or joined from several, has
-        less than two epochs, or `truth` does not fit.
+        If the explanation has no model, because it was loaded from a file or joined from several,
+        if it has fewer than two epochs, or if `truth` has the wrong shape.
 
     Warns
     -----
     UserWarning
-        Where the map and permutation rank channels differently.
+        If the map and permutation rank channels differently.
 
     References
     ----------

@@ -18,41 +18,41 @@ _N_FREQUENCIES = 129
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SourcePatterns:
-    r"""Filters and patterns of sources, those that count most first.
+    r"""Filters and patterns of sources, in descending order of their share.
 
-    A head has a kernel of channels by lags, of which the best approximation by one spatial and one
-    temporal filter is told here. A *filter* says where a head listens; where its weights are large
-    it may only take noise away. A *pattern* says where what it hears is seen: how channels, after
-    the same temporal filter, covary with the source [1]_. Their common sign is arbitrary; it is
-    such that the largest value of the pattern is positive.
+    The kernel of a head, of shape channels x lags, is approximated by one spatial and one temporal
+    filter. A *filter* contains the channel weights that extract the source; a large weight may only
+    serve to remove noise. A *pattern* shows how the source projects to the channels: the covariance
+    of channels, after the same temporal filter, with the source [1]_. Their common sign is
+    arbitrary and chosen such that the largest value of the pattern is positive.
 
     Parameters
     ----------
     shares : ndarray of shape (n_sources,)
-        How much of what the class token gathers comes from the source and its mirror image, on
-        average over the epochs.
+        Share of the source and its mirror image in the attention of the class token, averaged over
+        epochs.
     filters : ndarray of shape (n_sources, n_chans)
-        Weights of the channels, per unit of the signal; the source has variance 1 in training.
+        Channel weights, per unit of the signal; the source has variance 1 in training.
     patterns : ndarray of shape (n_sources, n_chans)
-        In units of the signal, for a source that is one standard deviation above 0.
+        Patterns in units of the signal, for a source of one standard deviation.
     frequencies : ndarray of shape (n_freqs,)
-        In Hz.
+        Frequencies in Hz.
     responses : ndarray of shape (n_sources, n_freqs)
-        Amplitude response of the temporal filter; its maximum is 1. A filter is a tenth of a
-        second long, and its response so broad that its peak is not the frequency of a rhythm.
+        Amplitude response of the temporal filter; its maximum is 1. The filter is only a tenth of a
+        second long, so the peak of its response is not the frequency of a rhythm.
     spectra : ndarray of shape (n_sources, n_freqs)
         Amplitude spectrum of the source in these epochs; its maximum is 1.
     times : ndarray of shape (n_windows,)
-        Middle of each window in seconds, as ``times`` of Epochs; of arrays, from their start.
+        Centre of each window in seconds, as in ``epochs.times``; for arrays, from their start.
     weights : ndarray of shape (n_sources, 2, n_windows)
-        By what the log odds of the class grow with the log power, and with the mean, in a window;
-        gains of the network are in it.
+        Change in the log odds of the class per unit of log power, and of the mean, in each window;
+        includes the gains of the network.
     classes : ndarray of shape (n_sources,)
-        The class for which more power, or a larger mean, speaks.
+        The class for which more power, or a larger mean, is evidence.
     tokens : ndarray of str of shape (n_sources,)
-        Which of the two, "log power" or "mean", changes the logits more.
+        The kind of token, "log power" or "mean", that changes the logits more.
     fits : ndarray of shape (n_sources,)
-        Which part of the kernel's energy the two filters hold, between 0 and 1.
+        Share of the kernel's energy that the two filters explain, between 0 and 1.
 
     References
     ----------
@@ -87,7 +87,7 @@ class SourcePatterns:
 @usual_torch()
 @torch.no_grad()
 def patterns(self, n_sources=5):
-    """Compute filters and patterns of the sources that count most in these epochs.
+    """Compute filters and patterns of the sources with the largest shares in these epochs.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def patterns(self, n_sources=5):
     Raises
     ------
     ValueError
-        If the explanation does not know its model.
+        If the explanation has no model.
     TypeError
         If the model has no sources.
     """

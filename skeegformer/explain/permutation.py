@@ -26,39 +26,38 @@ def channel_permutation_importance(
     groups=None,
     random_state=None,
 ):
-    """Measure how much a score falls when a channel is permuted across epochs.
+    """Measure how much a score decreases when a channel is permuted across epochs.
 
-    Breiman [1]_; what `sklearn.inspection.permutation_importance` does for tables, for
-    epochs. Works for any fitted classifier or Pipeline on epochs, baselines as well.
+    Permutation importance [1]_, like `sklearn.inspection.permutation_importance`, but for channels
+    of epochs. It works for any fitted classifier or Pipeline on epochs, including baselines.
 
     Parameters
     ----------
     estimator : estimator
         Fitted.
     X : mne.Epochs, list of mne.Epochs or array-like of shape (n_epochs, n_chans, n_times)
-        Epochs, best ones that it was not fitted on.
+        Epochs, preferably not those of `fit`.
     y : array-like of shape (n_epochs,)
         True labels.
     scoring : str, callable or None, default=None
-        As everywhere in scikit-learn; None for the estimator's own score.
+        As in scikit-learn; None for the score method of the estimator.
     n_repeats : int, default=5
-        How often each channel is permuted.
+        Number of permutations of each channel.
     groups : array-like of shape (n_epochs,) or None, default=None
         Subjects, within which epochs are permuted.
     random_state : int, RandomState instance or None, default=None
-        Draws the permutations.
+        Seed for the permutations.
 
     Returns
     -------
     sklearn.utils.Bunch
-        ``importances`` of shape (n_chans, n_repeats), ``importances_mean``,
-        ``importances_std``, as scikit-learn has them, and ``names``, a list with the name
-        of each channel.
+        ``importances`` of shape (n_chans, n_repeats), ``importances_mean``, ``importances_std``, as
+        in scikit-learn, and ``names``, a list of channel names.
 
     Raises
     ------
     ValueError
-        If X, y and groups do not fit.
+        If X, y and groups have inconsistent lengths.
 
     References
     ----------

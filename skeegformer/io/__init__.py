@@ -1,4 +1,4 @@
-"""Files of models, of interrupted trainings and for other programs; nothing in them is executed."""
+"""Saved models, resumable training and export; loading a file executes no code from it."""
 
 from skeegformer.io._resuming import ResumableTraining
 from skeegformer.io.export import export_network

@@ -16,31 +16,30 @@ from skeegformer.io._format import SUFFIX, read_file, write_file
 
 
 class ResumableTraining(Callback):
-    """Save the state of a training after each epoch of it, and go on from it if interrupted.
+    """Save the state of training after each training epoch, and resume from it.
 
-    A `skorch.callbacks.Callback` for the parameter ``callbacks`` of the classifiers. The same `fit`
-    on the same data, started again after it was killed at any moment, goes on after the last
-    training epoch that was saved, and ends with the weights that it would have had without the
-    interruption, to the bit on the same CPU.
+    A `skorch.callbacks.Callback` for the parameter ``callbacks`` of the classifiers. After an
+    interruption, the same `fit` on the same data continues after the last saved training epoch. The
+    final weights are those of an uninterrupted training, bitwise identical on the same CPU.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        File for the state, with the ending ``.safetensors``, in a folder that exists. It is
-        replaced as a whole after each training epoch, and left there at the end: delete it when
-        the model is saved.
+        File for the state, with the extension ``.safetensors``, in an existing folder. It is
+        replaced atomically after each training epoch and kept at the end: delete it when the model
+        is saved.
 
     Raises
     ------
     ValueError, OSError
-        In `fit`, if `path` holds something else, or the state of a training of another model or on
-        other data, or cannot be written.
+        In `fit`, if `path` cannot be written, or contains something else or a state from another
+        model or other data.
 
     Notes
     -----
-    Of other callbacks, attributes whose names end with an underscore are saved where they are
-    numbers, texts, arrays or tensors, and schedulers of learning rates. The file holds nothing that
-    is executed when it is read.
+    For other callbacks, attributes with names ending in an underscore are saved if they are
+    numbers, strings, arrays or tensors, as are learning rate schedulers. Loading the file executes
+    no code.
 
     Examples
     --------

@@ -21,24 +21,24 @@ _AGREEMENT = 1e-4
 
 @seeded_torch()
 def export_network(classifier, path, *, overwrite=False, subject=None):
-    """Write a trained network as an ONNX file, which runs without skeegformer and torch.
+    """Export a trained network to an ONNX file, which runs without skeegformer and torch.
 
-    The file maps float32 epochs of shape (batch, n_chans, n_times), any number of them at once, to
-    class probabilities of shape (batch, n_classes). Before it is written, it is run and compared
-    with the classifier.
+    The file maps float32 epochs of shape (batch, n_chans, n_times), with any batch size, to class
+    probabilities of shape (batch, n_classes). Before it is saved, its output is compared with that
+    of the classifier.
 
     Parameters
     ----------
     classifier : EEGTransformerClassifier, OriginalTransformerClassifier or CalibratedClassifierCV
-        Fitted; the last around one of the others, with ``method="temperature"`` and
-        ``ensemble=False``. Of a Pipeline, export the last step: what stands in front of it is not
-        in the file.
+        A fitted classifier, or a CalibratedClassifierCV of one, with ``method="temperature"`` and
+        ``ensemble=False``. For a Pipeline, pass the last step; the file does not contain earlier
+        steps.
     path : str or pathlib.Path
-        The file, with the ending ``.onnx``, for onnxruntime and what else reads ONNX.
+        The file, with the extension ``.onnx``.
     overwrite : bool, default=False
-        Whether a file that is there is replaced.
+        Whether to replace an existing file.
     subject : object or None, default=None
-        With ``adapt=True``, which of ``subject_means_`` log powers are centred on from now on.
+        With ``adapt=True``, the key of ``subject_means_`` on whose means log powers are centred.
 
     Returns
     -------
@@ -48,19 +48,19 @@ def export_network(classifier, path, *, overwrite=False, subject=None):
     Raises
     ------
     FileExistsError, ImportError
-        If there is a file, and `overwrite` is False, or the extra ``onnx`` is not installed.
+        If the file exists and `overwrite` is False, or the extra ``onnx`` is not installed.
     TypeError, ValueError
-        If the classifier is another one or not fitted, adapts to subjects and `subject` names none
-        that is known, or path has another ending.
+        If the classifier is of another kind or not fitted, if it adapts to subjects and `subject`
+        is unknown, or if path has another extension.
     RuntimeError
-        If the exported network gives other probabilities. Nothing is written.
+        If the exported network gives different probabilities. No file is written.
 
     Notes
     -----
-    Epochs are in the unit of `fit`, which is microvolts where that was given `mne.Epochs`, and
-    have their channels in its order. Names of classes and channels, rate and unit are in the file,
-    as JSON: in the properties of the model. For torch alone, ``torch.export.export(
-    classifier.net_.module_, ...)`` makes a program that gives logits.
+    Epochs must be in the unit of `fit`, which is microvolts after a fit on `mne.Epochs`, and have
+    channels in the order of `fit`. The model properties of the file contain the names of classes
+    and channels, the sampling rate and the unit, as JSON. For use with torch alone,
+    ``torch.export.export( classifier.net_.module_, ...)`` makes a program that returns logits.
 
     Examples
     --------

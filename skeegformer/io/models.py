@@ -12,7 +12,7 @@ from skeegformer.io._format import SUFFIX, read_file, write_file
 
 @usual_torch()
 def save_model(model, path, *, overwrite=False):
-    """Save a classifier or a Pipeline, fitted or not, as one file without pickle.
+    """Save a classifier or a Pipeline, fitted or not, to a file without pickle.
 
     Parameters
     ----------
@@ -21,9 +21,9 @@ def save_model(model, path, *, overwrite=False):
         :class:`~sklearn.pipeline.Pipeline` of them, or a
         :class:`~sklearn.calibration.CalibratedClassifierCV` around either.
     path : str or pathlib.Path
-        Where to, with the ending ``.safetensors``.
+        The file, with the extension ``.safetensors``.
     overwrite : bool, default=False
-        Whether a file that is there may be replaced, as a whole or not at all.
+        Whether an existing file may be replaced, which is atomic.
 
     Returns
     -------
@@ -33,27 +33,28 @@ def save_model(model, path, *, overwrite=False):
     Raises
     ------
     TypeError
-        If the model is, or holds, an estimator of another package, such as CSP, or was given
+        If the model is or contains an estimator of another package, such as CSP, or was given
         another network.
     ValueError, OSError
-        If the ending is another one, there is such a file that may not be replaced, or it cannot
-        be written.
+        If the extension is different, or the file exists and may not be replaced or cannot be
+        written.
 
     Warns
     -----
     UserWarning
-        Of parameters that cannot be saved, such as callbacks, a RandomState or the cache of a
-        Pipeline; the file has their default values, None for these.
+        If parameters cannot be saved, such as callbacks, a RandomState or the cache of a Pipeline.
+        Their default values are saved instead.
 
     See Also
     --------
-    load_model : Reads it.
+    load_model : Loads the file.
 
     Notes
     -----
-    The file is in the format of safetensors, and everything but arrays is a JSON text in it. Of
-    measurement info, names, types, rate, bad channels, positions and fiducials are kept. Recordings
-    are not, but with ``adapt=True``, and by `EuclideanAlignment`, the names of subjects in `fit`.
+    The file has the format of safetensors, with everything except arrays as JSON. Of the
+    measurement info, names, types, rate, bad channels, positions and fiducials are kept. No
+    recordings are saved, but with ``adapt=True`` or `EuclideanAlignment`, the names of subjects in
+    `fit` are.
 
     Examples
     --------
@@ -80,42 +81,41 @@ def save_model(model, path, *, overwrite=False):
 
 @usual_torch()
 def load_model(path, *, modules=()):
-    """Read a model that was saved, or a checkpoint of eeg-transformer; nothing in it is executed.
+    """Load a saved model or a checkpoint of eeg-transformer, without executing code from the file.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        A file of `save_model`, ending in ``.safetensors``; or, ending in ``.ckpt``, what PyTorch
-        Lightning kept of a training of eeg-transformer [1]_.
+        A ``.safetensors`` file of `save_model`, or a ``.ckpt`` file of eeg-transformer [1]_.
     modules : sequence of type, default=()
-        Classes of the networks of a `NetworkClassifier`, of which a file has the names alone.
+        Network classes of a saved `NetworkClassifier`, since a file contains only their names.
 
     Returns
     -------
     estimator
-        As it was: equal parameters, equal predictions, and its net on the device where it was, or,
-        with a warning, on the CPU. A checkpoint becomes an `OriginalTransformerClassifier`.
+        The estimator, with the same parameters and predictions. Its net is on the same device as
+        before or, with a warning, on the CPU. A checkpoint is loaded as an
+        `OriginalTransformerClassifier`.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no model, is incomplete or was changed since, or is of another version of
-        skeegformer, or of eeg-transformer, that is not understood.
+        If the file is not a model, is incomplete or modified, or is from an unsupported version of
+        skeegformer or eeg-transformer.
 
     See Also
     --------
-    save_model : Writes it, and has an example.
+    save_model : Saves a model; contains an example.
 
     Notes
     -----
-    A checksum finds damage; it is no signature, and does not tell who wrote a file.
+    A checksum detects damage; it is not a signature and does not show who wrote a file.
 
-    A checkpoint's probabilities and attention stay the same; its hyperparameters are in
-    ``original_``. X has to be an array of what the original was given, in the same unit (volts if
-    it was trained on what MNE gives), without the channels that it ignored, and of the first
-    ``used_data_length`` samples of each epoch.
+    Probabilities and attention of a checkpoint are the original's; ``original_`` has its
+    hyperparameters. X must be an array like the original's input, in the same unit (volts for data
+    from MNE), without ignored channels, and with the first ``used_data_length`` samples only.
 
     References
     ----------

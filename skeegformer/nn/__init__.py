@@ -1,4 +1,4 @@
-"""The networks: `EEGTransformer`, and the one that it goes back to."""
+"""The networks: `EEGTransformer`, and that of eeg-transformer."""
 
 from skeegformer.nn.original import OriginalTransformer, tokens_to_channels
 from skeegformer.nn.signed_attention import SignedAttention

@@ -21,46 +21,45 @@ class OriginalTransformer(nn.Module):
     """The network of eeg-transformer [1]_.
 
     All samples are standardised with one mean and one standard deviation, then each channel by
-    batch normalisation. A token is a linear projection of the raw samples of one segment of one
-    channel, plus a learnt position; the class token in front, which is token 0, has none. Tokens
-    are channel-major: all segments of the first channel, then those of the second. Blocks are
-    pre-norm, but end with a ReLU in the feed-forward branch and with dropout after the residual
-    sum.
+    batch normalisation. A token is a linear projection of the samples of one segment of one
+    channel, plus a learnt position embedding; the class token, which is token 0, has none. Tokens
+    are ordered by channel: all segments of the first channel, then those of the second. Blocks are
+    pre-norm, but with a ReLU at the end of the feed-forward branch and with dropout after the
+    residual sum.
 
     Parameters
     ----------
     n_chans, n_outputs, n_times : int
         Number of channels, of classes, and of samples in an epoch.
     n_time_tokens : int, default=4
-        Number of segments, and so of tokens, of a channel. Samples left over are cut off, in
+        Number of segments, and therefore tokens, per channel. Remaining samples are cut off, in
         training at random from the beginning and the end.
     embed_dim : int, default=64
         Size of a token.
     n_layers : int, default=3
         Number of blocks.
     n_heads : int, default=8
-        Number of attention heads; has to divide `embed_dim`.
+        Number of attention heads; `embed_dim` must be divisible by it.
     drop_prob : float, default=0.3
         Dropout probability.
     token_drop_prob : float, default=0.1
         Probability that the samples of a token are set to zero in training.
     crop : int or None, default=None
-        How many samples of an epoch are used: in training from a random one on, otherwise the
-        first. None uses all.
+        Number of consecutive samples of an epoch to use, in training from a random start, otherwise
+        the first ones. None uses all.
     noise : float, default=0.0
         Standard deviation of the white noise added in training, to channels of standard
         deviation 1.
     shuffle_tokens : {"none", "channels", "temporal", "all"}, default="none"
-        What is shuffled in each epoch of a training batch before positions are added: the
-        channels (all their segments together), the segments of all channels in one order, or
-        both.
+        What to shuffle in each epoch of a training batch before positions are added: the channels
+        (with all their segments), the segments (in the same order for all channels), or both.
 
     Attributes
     ----------
     n_tokens : int
         Number of tokens, the class token included.
     token_length : int
-        Number of samples that a token is made of.
+        Number of samples in a token.
 
     References
     ----------
@@ -122,7 +121,7 @@ class OriginalTransformer(nn.Module):
 
     @torch.no_grad()
     def learn_statistics(self, x, batch_size=256):
-        """Learn the one mean and standard deviation, as averages over batches.
+        """Learn the mean and standard deviation, as averages over batches.
 
         Parameters
         ----------
@@ -173,12 +172,12 @@ class OriginalTransformer(nn.Module):
         return self.outnet(self.encoder(tokens))
 
     def average_epoch(self):
-        """Give the signal that standardisation takes for zero.
+        """Return the signal that is standardised to zero.
 
         Returns
         -------
         Tensor of shape (n_chans, 1)
-            The mean of each channel over the training.
+            The mean of each channel over the training epochs.
         """
         return (self.mean + self.std * self.norm.running_mean)[:, None]
 

@@ -10,21 +10,21 @@ START, SPEED = 0.05, 3.0
 
 
 class SignedAttention(nn.Module):
-    r"""Attention of heads over channels, with signs.
+    r"""Signed attention of heads over channels.
 
     The weights of a head are the difference of two softmaxes [1]_,
 
     .. math:: a = \mathrm{softmax}(p) - \mathrm{softmax}(n),
 
-    over the channels and an empty token, so that a head need not attend to anything. p and n are
-    learnt for each head and channel. Absolute values of the weights sum to at most 2.
+    over the channels and an empty token, so that a head need not attend to any channel. p and n are
+    learnt for each filter and channel. The absolute weights sum to at most 2.
 
     Parameters
     ----------
     n_heads : int
         Number of heads.
     n_filters : int
-        Number of spatial filters, which are such differences, of each head.
+        Number of spatial filters of each head; each is such a difference.
     n_chans : int
         Number of channels.
 
@@ -44,8 +44,8 @@ class SignedAttention(nn.Module):
         Returns
         -------
         Tensor of shape (2, n_heads, n_filters, n_chans)
-            What is added, and what is subtracted; each sums to less than 1 over channels, and the
-            rest is what the empty token gets.
+            The added and the subtracted weights; each sums to less than 1 over channels, and the
+            rest is the weight of the empty token.
         """
         logits = SPEED * torch.stack([self.positive, self.negative])
         return F.pad(logits, (0, 1)).softmax(dim=-1)[..., :-1]
@@ -56,7 +56,7 @@ class SignedAttention(nn.Module):
         Returns
         -------
         Tensor of shape (n_heads, n_filters, n_chans)
-            The difference of both softmaxes.
+            The difference between the softmaxes.
         """
         positive, negative = self.softmaxes()
         return positive - negative

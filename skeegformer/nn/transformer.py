@@ -49,22 +49,22 @@ CONSTANT = 1e-9
 
 
 class EEGTransformer(Recorded, nn.Module):
-    r"""Transformer for EEG epochs whose attention is what it computes with.
+    r"""Transformer for EEG epochs that computes its logits directly from attention.
 
-    Channels are tokens, as in eeg-transformer [1]_, and so are, in turn, the sources that heads
-    gather from them:
+    Channels are tokens, as in eeg-transformer [1]_; the sources that heads extract from them are
+    the tokens of a second layer:
 
-    1. *Sources.* Each head attends over the channels with signs (`SignedAttention`) by a few
-       spatial filters; a temporal filter for each, summed, makes the signal of its source.
+    1. *Sources.* Each head attends to the channels with signed weights (`SignedAttention`), its
+       spatial filters. Their outputs, each after a temporal filter, sum to a source.
     2. *Tokens.* In overlapping windows of 0.3 s, a source has a log power, for rhythms, and a mean,
-       for potentials that follow an event, in units of its power over all training epochs; the
-       kind that tells less of the classes is made quieter.
-    3. *Class token.* It attends over sources and windows with learnt weights, with signs, for each
-       class; the sum over tokens is the logit.
+       for evoked potentials, relative to its power over all training epochs; the less informative
+       kind is scaled down.
+    3. *Class token.* The class token attends to sources and windows with learnt, signed weights for
+       each class; the weighted sum of tokens is the logit.
 
-    Where `pairs` says which channels are left and right, each head has a mirror image, whose
-    sources are read out with the classes exchanged, and logits are the mean over both. In training
-    mode there are no mirror images; epochs have to be mirrored instead.
+    With `pairs`, each head has a mirror image, whose sources are read out with the classes
+    exchanged, and logits are the mean over both. In training mode, heads are not mirrored; mirror
+    the epochs instead.
 
     Parameters
     ----------
@@ -75,13 +75,13 @@ class EEGTransformer(Recorded, nn.Module):
     n_times : int
         Number of samples in an epoch.
     sfreq : float or None, default=None
-        Sampling rate in Hz; with 160 Hz or more the signal is brought to between 80 and 160 Hz
-        first. None measures lengths as if it were 80 Hz.
+        Sampling rate in Hz; signals of 160 Hz or more are first decimated to between 80 and 160 Hz.
+        None sets lengths of filters and windows as for 80 Hz.
     n_groups : int, default=2
-        Number of groups of heads. In training each group has to decide by itself, and their mean
-        decides in prediction, as a mean of several networks would.
+        Number of groups of heads. Each group is trained to classify on its own; their logits are
+        averaged in prediction, as in an ensemble of networks.
     n_heads : int, default=20
-        Number of heads, and so of sources, of each group.
+        Number of heads, and therefore of sources, of each group.
     n_filters : int, default=4
         Number of spatial filters of each head.
     drop_prob : float, default=0.5
@@ -89,14 +89,14 @@ class EEGTransformer(Recorded, nn.Module):
     pairs : sequence of int of length n_chans or None, default=None
         Index of each channel's partner on the other side; None for no mirror images.
     swapped : sequence of int of length n_outputs or None, default=None
-        Index of the class that each class becomes when left and right are exchanged.
+        Index of the class that results for each class when left and right are exchanged.
 
     Attributes
     ----------
     attention : SignedAttention
-        Of all heads, group by group.
+        The attention of all heads, group by group.
     n_sources, n_windows : int
-        Number of heads of all groups, and of windows.
+        Total number of heads in all groups, and number of windows.
     rate : float
         Sampling rate of sources in Hz.
 
@@ -177,18 +177,18 @@ class EEGTransformer(Recorded, nn.Module):
 
     @torch.no_grad()
     def learn_statistics(self, mean, std, drift=None):
-        """Set what epochs are standardised with.
+        """Set the statistics with which epochs are standardised.
 
-        One number divides all channels, whose sizes tell sources apart; but what is more than
-        twice as loud as most is brought down to that, and a channel that does not vary counts as
-        nothing from now on.
+        All channels are divided by one number, since their relative amplitudes are informative, but
+        channels of more than twice the median amplitude are scaled down to that. A constant
+        channel is ignored from then on.
 
         Parameters
         ----------
         mean, std : Tensor of shape (n_chans,)
-            Level of each channel over the training epochs, and its size within one.
+            Mean of each channel over the training epochs, and its standard deviation within epochs.
         drift : Tensor of shape (n_chans,) or None, default=None
-            By how much its level differs between epochs; None for not at all.
+            How much the mean differs between epochs; None for not at all.
         """
         self.drifts.fill_(drift is not None and bool((drift > DRIFT * std).any()))
         varies = std > CONSTANT * std.max()
@@ -204,10 +204,10 @@ class EEGTransformer(Recorded, nn.Module):
         x : Tensor of shape (batch, n_chans, n_times) or (n_chans, n_times)
             Epochs, or a single one.
         subject : Tensor of int of shape (batch,) or None, default=None
-            Whose epochs they are, from 0 on, to centre log powers on the mean over all of
-            somebody's epochs that are given here; None leaves them as they are.
+            Subject of each epoch, from 0 on, to centre log powers on the mean over the subject's
+            epochs in x; None for no centring.
         means : Tensor of shape (n_images, n_sources, n_windows) or None, default=None
-            Means of log powers to centre on, where those are known.
+            Means of log powers to centre on, if known.
 
         Returns
         -------

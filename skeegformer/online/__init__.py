@@ -1,4 +1,4 @@
-"""Predictions of trained models while the signal arrives."""
+"""Online predictions from a stream."""
 
 from skeegformer.online.streaming import StreamPrediction, StreamPredictor
 

@@ -23,14 +23,14 @@ _BATCH = 64  # windows that are classified at once, where a chunk holds many
 
 
 class StreamPrediction(NamedTuple):
-    """What a `StreamPredictor` says of one window.
+    """The prediction of a `StreamPredictor` for one window.
 
     Parameters
     ----------
     time : float
         End of the window in seconds since the first sample.
     probabilities : ndarray of shape (n_classes,)
-        In the order of ``classes_``.
+        Class probabilities in the order of ``classes_``.
     label : object
         The most probable of ``classes_``.
     """
@@ -41,33 +41,32 @@ class StreamPrediction(NamedTuple):
 
 
 class StreamPredictor:
-    r"""Classify the last seconds of a stream, again and again.
+    r"""Classify the most recent window of a stream at regular intervals.
 
-    Samples go in as they come, in pieces of any length, through the filters of the Pipeline. The
-    last ones, as many as an epoch in `fit` has, are a window, whose class probabilities come out
-    every `step` seconds. They do not depend on how the stream was cut.
+    Samples are pushed in chunks of any length and pass through the filters of the Pipeline. The
+    most recent samples, as many as in an epoch of `fit`, form a window, whose class probabilities
+    are returned every `step` seconds. They do not depend on the chunk lengths.
 
     Parameters
     ----------
     model : estimator
-        Fitted: an `EEGTransformerClassifier`, a Pipeline that ends in one, or a
-        `CalibratedClassifierCV` around either, with ``method="temperature"`` and
-        ``ensemble=False``. The steps in front can be `BandPassFilter` with ``method="iir"``,
-        `NotchFilter`, `Resampler` to a whole fraction of the rate, `ChannelDropper`,
-        `ChannelPicker` and `ToMicrovolts`. What is fitted later does not change the predictor.
+        A fitted `EEGTransformerClassifier`, a Pipeline that ends with one, or a
+        `CalibratedClassifierCV` of either, with ``method="temperature"`` and ``ensemble=False``.
+        Earlier steps can be `BandPassFilter` with ``method="iir"``, `NotchFilter`, `Resampler` to a
+        whole fraction of the rate, `ChannelDropper`, `ChannelPicker` and `ToMicrovolts`. Fitting
+        the model again does not change the predictor.
     step : float, default=0.1
-        Seconds from one prediction to the next, rounded to samples each time.
+        Time between predictions in seconds; the time of each is rounded to a sample.
     sfreq : float or None, default=None
         Sampling rate of the stream in Hz; None for that of `fit`.
     ch_names : sequence of str or None, default=None
-        Names of the rows of chunks, to be put in order; rows that the model does not need are
-        left out. None: rows are the channels of `fit`, in its order.
+        Channel names of the rows of chunks, which are reordered; rows that the model does not need
+        are ignored. None: the rows are the channels of `fit`, in the same order.
     unit : {"V", "uV"} or None, default=None
-        Unit of chunks that are arrays. None: volts where the model was fitted with
-        `mne.Epochs`, and as they were in `fit` where with arrays. "V" and "uV" take arrays in
-        `fit` to have been in microvolts.
+        Unit of the chunks. None: volts if the model was fitted on `mne.Epochs`, and the unit of
+        `fit` if on arrays. "V" and "uV" assume that arrays in `fit` were in microvolts.
     subject : object or None, default=None
-        With ``adapt=True``: who wears the cap, one of the classifier's ``subject_means_``.
+        With ``adapt=True``: the subject, a key of the classifier's ``subject_means_``.
 
     Attributes
     ----------
@@ -79,17 +78,17 @@ class StreamPredictor:
     Raises
     ------
     TypeError, ValueError
-        If the model has a part that cannot run on a stream, or a parameter does not fit it.
+        If the model has a step that cannot run on a stream, or a parameter is invalid for it.
     sklearn.exceptions.NotFittedError
-        If it is not fitted.
+        If the model is not fitted.
 
     Notes
     -----
-    Filters, which in `fit` run forwards and backwards, run forwards alone here: a limit of the pass
-    band is at -3 dB instead of -6 dB, and what passes comes later, by 12 to 25 ms with
+    Filters run forwards and backwards in `fit`, but forwards only here: the attenuation at cutoff
+    frequencies is 3 dB instead of 6 dB, and the signal is delayed, by 12 to 25 ms with
     ``BandPassFilter(None, 30.0)``. A resampler becomes a Chebyshev low-pass up to 0.4 times the new
-    rate, followed by decimation. A high-pass needs some ``1 / l_freq`` seconds, before which
-    predictions say little.
+    rate, followed by decimation. A high-pass takes about ``1 / l_freq`` seconds to settle; earlier
+    predictions are unreliable.
 
     Examples
     --------
@@ -148,12 +147,12 @@ class StreamPredictor:
         self.reset()
 
     def reset(self):
-        """Forget the stream: the next sample is its first.
+        """Start a new stream: the next sample is its first.
 
         Returns
         -------
         self
-            The predictor, empty.
+            The predictor, without samples.
         """
         for stage in self._stages:
             stage.reset()
@@ -165,23 +164,23 @@ class StreamPredictor:
     @usual_torch()
     @torch.no_grad()
     def push(self, chunk):
-        """Take the next samples.
+        """Process the next samples.
 
         Parameters
         ----------
         chunk : array-like of shape (n_chans, n_samples)
-            Samples that follow on those before; none, one, or more than a window.
+            Samples that follow the previous ones; any number, including none.
 
         Returns
         -------
         list of StreamPrediction
-            One for each `step` that the samples complete.
+            One prediction for each `step` completed by the samples.
 
         Raises
         ------
         ValueError
-            If chunk has another shape, NaN or infinity, which leave the state as it was; or if
-            it is in another unit.
+            If chunk has another shape, or contains NaN or infinity, in which case the state does
+            not change, or if it is in another unit.
         """
         samples = self._open(chunk)
         self._n_pushed += samples.shape[1]

@@ -35,18 +35,18 @@ _CAUTION = "Attention tells where the model looks; it is no connection in the br
 class ConnectionDisplay:
     """The strongest connections between channels, on a head.
 
-    `plot` draws a figure, `to_html` writes an interactive page that works without a network.
-    Rollout is dominated by keys that every channel looks at, so what is drawn is a difference: from
-    each connection the mean over all other queries of its key is subtracted, which leaves what one
-    channel takes from another beyond what all take from it. From symmetric matrices, what a sum of
-    one number for each of the two channels explains (least squares) is subtracted.
-    Electrodes without a position, or where another one is, are left out with a warning.
+    `plot` draws a figure, and `to_html` writes an interactive page that works offline. Rollout is
+    dominated by keys to which every channel attends, so differences are drawn: from each
+    connection, the mean over all other queries of its key is subtracted, which leaves what one
+    channel takes from another beyond what all channels take from it. For symmetric matrices, the
+    best additive fit with one number per channel (least squares) is subtracted. Electrodes without
+    a position, or at the position of another one, are left out with a warning.
 
     Parameters
     ----------
     matrices : array-like of shape (n_maps, n_chans, n_chans) or (n_chans, n_chans)
-        Connections; the row is the query, the column the key, and information flows from key
-        to query. If all matrices are symmetric, connections have no direction.
+        Connections; rows are queries and columns keys, and information flows from key to query. If
+        all matrices are symmetric, connections have no direction.
     info : mne.Info
         Names and positions of the channels, in the order of the matrices.
     titles : sequence of str or None, default=None
@@ -61,7 +61,7 @@ class ConnectionDisplay:
     directed_ : bool
         Whether connections have a direction.
     strengths_ : ndarray of shape (n_maps, n_kept, n_kept)
-        What is drawn; 0 on the diagonal.
+        The values that are drawn; 0 on the diagonal.
     caption_ : str
         How to read the figure.
     figure_, axes_, ax_ : Figure, ndarray of Axes of shape (n_maps,), Axes
@@ -70,7 +70,7 @@ class ConnectionDisplay:
     Raises
     ------
     ValueError
-        If matrices and channels do not fit, values are not finite, or fewer than three electrodes
+        If matrices and channels do not match, values are not finite, or fewer than three electrodes
         have a position.
 
     Examples
@@ -115,19 +115,19 @@ class ConnectionDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, sequence of them or None, default=None
-            One for each matrix; None makes a figure.
+            One axes for each matrix; None creates a figure.
         top : int, default=30
-            How many connections are drawn in each.
+            Number of connections to draw for each matrix.
 
         Returns
         -------
         ConnectionDisplay
-            Itself, with ``figure_``, ``axes_`` and ``ax_``.
+            The display, with ``figure_``, ``axes_`` and ``ax_``.
 
         Raises
         ------
         ValueError
-            If `top` is not at least 1, or axes do not fit the matrices.
+            If `top` is less than 1, or the number of axes does not match the matrices.
         """
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -160,21 +160,21 @@ class ConnectionDisplay:
         return self
 
     def to_html(self, path=None, *, title="Connections between channels", top=300, overwrite=False):
-        """Make a page with a head for each matrix to turn around; it loads nothing from outside.
+        """Make an HTML page with a rotatable 3-D head for each matrix, which works offline.
 
-        The legend hides and shows the ten strongest connections of each matrix, the next twenty,
-        and so on, and the names.
+        The legend shows and hides the ten strongest connections of each matrix, the next twenty,
+        and so on, and the channel names.
 
         Parameters
         ----------
         path : path-like or None, default=None
-            Where to write the page. It appears only when it is complete.
+            Where to write the page, atomically.
         title : str, default="Connections between channels"
-            Its title.
+            Title of the page.
         top : int, default=300
-            How many connections of each matrix are in it at most.
+            Maximum number of connections of each matrix.
         overwrite : bool, default=False
-            Whether an existing file is replaced.
+            Whether to replace an existing file.
 
         Returns
         -------

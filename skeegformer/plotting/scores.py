@@ -6,23 +6,23 @@ _KEYS = ["task", "information", "pipeline", "subject"]
 
 
 def plot_scores(scores, metric="balanced_accuracy", *, ax=None):
-    """Draw every subject's score and the mean of each pipeline, a panel for each task.
+    """Plot the score of every subject and the mean of each pipeline, with a panel for each task.
 
     Parameters
     ----------
     scores : pandas.DataFrame
-        With columns ``pipeline``, ``subject`` and that of the metric, such as the table of
+        Table with columns ``pipeline``, ``subject`` and the metric, such as the scores of
         `skeegformer.cross_subject_scores` or `skeegformer.run_benchmark`. Seeds are averaged;
-        columns ``task`` and ``information`` may be missing.
+        columns ``task`` and ``information`` are optional.
     metric : str, default="balanced_accuracy"
         Column to draw.
     ax : matplotlib.axes.Axes, sequence of them or None, default=None
-        One for each task; None makes a figure.
+        One axes for each task; None creates a figure.
 
     Returns
     -------
     ndarray of matplotlib.axes.Axes of shape (n_tasks,)
-        The panels; marks are means with bootstrap 95 % intervals over subjects.
+        The panels, with means and bootstrap 95 % intervals over subjects.
 
     Raises
     ------

@@ -21,14 +21,14 @@ _MOST_COLUMNS = 6
 
 @dataclass(eq=False, repr=False)
 class TopomapDisplay:
-    """Scalp maps with joint colour limits.
+    """Topographic maps with common colour limits.
 
-    Electrodes without a position, or where another one is, are left out with a warning.
+    Electrodes without a position, or at the position of another one, are left out with a warning.
 
     Parameters
     ----------
     values : array-like of shape (n_maps, n_chans) or (n_chans,)
-        What to draw.
+        Values to draw.
     info : mne.Info
         Electrode positions, in the order of the values.
     titles : sequence of str, default=None
@@ -36,7 +36,7 @@ class TopomapDisplay:
     unit : str, default="share of attention (%)"
         Label of the colour bar.
     signed : bool, default=False
-        Whether values may be negative; if so, white is 0 and the limits are symmetric.
+        Whether values can be negative, so that the colour scale is symmetric, with white for 0.
 
     Attributes
     ----------
@@ -47,9 +47,9 @@ class TopomapDisplay:
     kept_ : ndarray of int
         The channels that are drawn.
     colorbar_ : matplotlib.colorbar.Colorbar
-        Of all maps.
+        The colour bar of all maps.
     caption_ : str
-        Which electrodes are missing, written below a figure of its own; empty if none are.
+        Electrodes that are left out, as written below a figure that `plot` creates; empty if none.
 
     Examples
     --------
@@ -78,16 +78,16 @@ class TopomapDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, sequence of them or None, default=None
-            As many as there are maps; None makes a figure.
+            One axes for each map; None creates a figure.
         vlim : tuple of (float, float) or None, default=None
-            Colour limits of all maps. None starts at 0, or differences between channels would
-            look larger than they are; for signed values it is symmetric.
+            Colour limits of all maps. None starts at 0, so that differences between channels are
+            not exaggerated, or is symmetric for signed values.
         names : int, default=0
-            How many channels are named in each map, those with the largest absolute values.
+            Number of channels to name in each map, those with the largest absolute values.
         mask : array-like of bool of shape (n_chans,) or None, default=None
             Electrodes to mark, for example where a test is significant.
         n_columns : int or None, default=None
-            Number of maps in a row; None chooses.
+            Number of maps per row; None for automatic.
 
         Returns
         -------
@@ -97,8 +97,8 @@ class TopomapDisplay:
         Raises
         ------
         ValueError
-            If values, masks or axes do not fit the channels and the maps, or fewer than three
-            electrodes have a position.
+            If values, masks or axes do not match channels and maps, or fewer than three electrodes
+            have a position.
         """
         check_count("names", names, 0)
         self.kept_, self.caption_ = usable_electrodes(self.info)

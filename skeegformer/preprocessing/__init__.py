@@ -1,7 +1,7 @@
 """EEG preprocessing that can stand in a scikit-learn Pipeline.
 
-MNE does the work; the transformers here let it be fitted on training epochs, cloned, searched over
-and applied to epochs never seen. What goes in comes out: Epochs stay Epochs, arrays stay arrays.
+The transformers wrap MNE, so that preprocessing can be part of a Pipeline, a cross-validation or a
+search. Epochs are returned for Epochs, and arrays for arrays.
 
 All have ``n_chans_``, ``ch_names_``, ``sfreq_``, ``n_features_in_`` and ``feature_names_in_`` of
 what `fit` has seen, None or missing where not known.

@@ -31,14 +31,14 @@ _SIDE_AS_WORD = re.compile(
 def mirror_pairs(channels):
     """Find the partner of each channel on the other side of the head.
 
-    C3 and C4 are partners, Cz stays where it is. Names tell if all of them belong to the 10-20,
-    10-10 and 10-05 systems ("EEG C3-Ref" and "C3.." are read as C3) and positions, where they are
-    known, do not contradict. Otherwise, as for the caps of EGI and BioSemi, positions tell.
+    C3 and C4 are partners, and Cz is its own. Partners are found by name if all names belong to the
+    10-20, 10-10 and 10-05 systems ("EEG C3-Ref" and "C3.." are read as C3) and do not contradict
+    known positions. Otherwise, as for the caps of EGI and BioSemi, they are found by position.
 
     Parameters
     ----------
     channels : sequence of str or mne.Info
-        Channel names, or an Info with electrode positions that are used if names do not tell.
+        Channel names, or an Info with electrode positions for names that are not conclusive.
 
     Returns
     -------
@@ -48,8 +48,8 @@ def mirror_pairs(channels):
     Raises
     ------
     ValueError
-        If a channel has no partner or is inside the head, or if names could as well be those of a
-        grid, such as C1 to C4 and nothing else, and positions are not known.
+        If a channel has no partner or is inside the head, or if positions are unknown and names
+        could also be those of a grid, such as C1 to C4 alone.
 
     Examples
     --------
@@ -89,19 +89,19 @@ def mirror_classes(classes):
     Parameters
     ----------
     classes : array-like of shape (n_classes,)
-        Labels; those that are no text name no side.
+        Labels; labels other than text name no side.
 
     Returns
     -------
     dict or None
-        For ``"left-fist"`` its partner ``"right-fist"`` and the other way round; classes that
-        keep their label are not in it. None if no class names a side.
+        For example, the partner ``"right-fist"`` for ``"left-fist"`` and vice versa, without
+        classes that keep their label. None if no class names a side.
 
     Raises
     ------
     ValueError
-        If a class names a side, but the class of the other side is not there: a mirrored epoch
-        of it has no label.
+        If a class names a side but the class of the other side is missing, so that its mirrored
+        epochs have no label.
 
     Examples
     --------

@@ -22,49 +22,49 @@ _EMPTY_DIRECTION = 1e-12
 
 
 class EuclideanAlignment(SignalTransformer):
-    r"""Make subjects comparable by whitening each one's signal.
+    r"""Align subjects by whitening the signal of each one.
 
-    The epochs :math:`X_i` of a subject have the reference covariance
-    :math:`\bar R = \frac{1}{n} \sum_i X_i X_i^\top / n_{times}`, and are replaced by
-    :math:`\bar R^{-1/2} X_i`, whose mean covariance is the identity. No labels are used [1]_.
+    The epochs :math:`X_i` of a subject have the reference covariance :math:`\bar R = \frac{1}{n}
+    \sum_i X_i X_i^\top / n_{times}`, and are transformed to :math:`\bar R^{-1/2} X_i`, whose mean
+    covariance is the identity. No labels are used [1]_.
 
     Parameters
     ----------
     shrinkage : "auto" or float between 0 and 1, default="auto"
-        How much the correlations between channels are drawn towards zero, which keeps weak
-        components from being blown up. "auto" is the Ledoit-Wolf estimate: next to nothing for
-        many epochs, more for few short ones. 0 makes the mean covariance the identity exactly,
-        1 only divides each channel by its amplitude.
+        Shrinkage of the correlations between channels towards zero, which avoids amplifying weak
+        components. "auto" is the Ledoit-Wolf estimate: close to 0 for many epochs, larger for few
+        short ones. With 0, the mean covariance is exactly the identity; with 1, each channel is
+        only divided by its standard deviation.
 
     Attributes
     ----------
     references_ : dict of {group: ndarray of shape (n_chans, n_chans)}
-        Reference covariance of each subject in `fit`, after shrinkage, in squared microvolts
-        for Epochs and in the squared unit of X for arrays. The only key is None where `fit` was
-        not told who the subjects are.
+        Reference covariance of each subject in `fit`, after shrinkage, in squared microvolts for
+        Epochs and in the squared unit of X for arrays. If subjects are unknown in `fit`, the only
+        key is None.
     whiteners_ : dict of {group: ndarray of shape (n_chans, n_chans)}
         Inverse square roots of the references.
 
     Notes
     -----
-    **Who is a subject.** The `groups` passed to `fit` and to `transform` say so, or else the column
-    ``subject`` of ``epochs.metadata``. In a Pipeline, `groups` reach this step by scikit-learn's
-    metadata routing, where both are requested, as `make_eeg_pipeline` does; but a scorer predicts
-    without them, and takes all epochs of a test fold for one subject.
+    **Subjects** are given by the `groups` passed to `fit` and to `transform`, or else by the column
+    ``subject`` of ``epochs.metadata``. In a Pipeline, `groups` are passed to this step by
+    scikit-learn's metadata routing, if requested for both methods, as `make_eeg_pipeline` does.
+    However, scorers predict without them, so that all epochs of a test fold count as one subject.
 
-    **What is used.** A subject seen in `fit` keeps the reference from `fit`. One not seen is
-    aligned with its own epochs given to `transform`, all at once and unlabelled: some twenty or
-    more, from each class about as many as in training. Such scores are *transductive*.
+    **Test subjects.** A subject seen in `fit` keeps the reference from `fit`. A new subject is
+    aligned with its own unlabelled epochs in the call of `transform`. Pass at least about twenty,
+    with about the same class proportions as in training. Such scores are *transductive*.
 
-    If `fit` was told groups and `transform` is not, all epochs of that call are one unseen
-    subject. If `fit` was not told either, all its epochs are one subject, whose reference
-    serves every epoch to come: this is plain whitening, which uses nothing but training data.
+    If subjects are known in `fit` but not in `transform`, all epochs of that call count as one new
+    subject. If they are unknown in both, all epochs of `fit` count as one subject, whose reference
+    is used for all later epochs: this is plain whitening, which uses training data only.
 
-    **Rank and unit.** Only directions in which the subject's data vary are whitened and shrunk;
-    nothing comes out along the rest, which average references and interpolation leave. In aligned
-    Epochs unit variance is written as 1 µV.
+    **Rank and unit.** Only directions in which the subject's data vary are whitened and shrunk; the
+    output is zero along others, which result from average references and interpolation. In aligned
+    Epochs, unit variance is stored as 1 µV.
 
-    Channels that are not EEG pass unchanged. Bad channels take part: drop or interpolate them.
+    Channels that are not EEG pass unchanged. Bad channels are used: drop or interpolate them first.
 
     References
     ----------
@@ -98,8 +98,8 @@ class EuclideanAlignment(SignalTransformer):
         y : None
             Ignored.
         groups : array-like of shape (n_epochs,) or None, default=None
-            The subject of each epoch. None takes the column ``subject`` of the metadata of
-            Epochs; where there is none, all epochs are one subject.
+            The subject of each epoch. None for the column ``subject`` of the metadata of Epochs;
+            without it, all epochs count as one subject.
 
         Returns
         -------
@@ -116,20 +116,20 @@ class EuclideanAlignment(SignalTransformer):
         return self._align(eeg, groups)
 
     def transform(self, X, groups=None):
-        """Align epochs: of known subjects as in `fit`, of others with what is given here.
+        """Align epochs, those of known subjects as in `fit`, and those of others with X itself.
 
         Parameters
         ----------
         X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs with the channels of `fit`; never changed.
+            Epochs with the channels of `fit`; not modified.
         groups : array-like of shape (n_epochs,) or None, default=None
-            The subject of each epoch, as in `fit`; where none is known, all epochs are the one
-            subject of `fit`, or one unseen subject if `fit` was told groups.
+            The subject of each epoch, as in `fit`. If subjects are unknown, all epochs belong to
+            the one subject of `fit`, or to one new subject if `fit` knew the subjects.
 
         Returns
         -------
         mne.Epochs or ndarray
-            New Epochs for Epochs; for an array an array of the same shape and floating type.
+            New Epochs for Epochs; for arrays, an array of the same shape and floating-point type.
         """
         check_is_fitted(self)
         return self._align(self._open(X, reset=False), groups)

@@ -35,26 +35,25 @@ class _ChannelSelector(SignalTransformer):
 
 
 class ChannelDropper(_ChannelSelector):
-    """Leave channels out.
+    """Drop channels by name.
 
     Parameters
     ----------
     ch_names : sequence of str, default=()
-        Names of the channels to leave out.
+        Names of the channels to drop.
     input_ch_names : sequence of str or None, default=None
-        Names of the channels of arrays, in order. Epochs know theirs; names given here have to
-        be the same.
+        Channel names of arrays, in order. For Epochs, None or their own channel names.
 
     Attributes
     ----------
     kept_ch_names_ : list of str or None
-        Names of the channels that are left; None where names are not known.
+        Names of the remaining channels; None if names are not known.
     kept_channels_ : list of int
-        Places of the EEG channels that are left.
+        Indices of the remaining EEG channels.
 
     See Also
     --------
-    ChannelPicker : Names the channels to keep.
+    ChannelPicker : Keeps channels by name.
 
     Examples
     --------
@@ -85,7 +84,7 @@ class ChannelDropper(_ChannelSelector):
 
 
 class ChannelPicker(_ChannelSelector):
-    """Keep some channels, in the order given.
+    """Pick channels by name, in the given order.
 
     Parameters
     ----------
@@ -101,7 +100,7 @@ class ChannelPicker(_ChannelSelector):
 
     See Also
     --------
-    ChannelDropper : Names the channels to leave out.
+    ChannelDropper : Drops channels by name.
 
     Examples
     --------

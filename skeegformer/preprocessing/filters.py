@@ -11,20 +11,20 @@ NOTCH_DESIGN = {"order": 2, "ftype": "butter", "output": "sos"}
 
 
 class BandPassFilter(SignalTransformer):
-    """Keep the frequencies between two limits.
+    """Band-pass, low-pass or high-pass filter.
 
     Parameters
     ----------
     l_freq : float or None, default=None
-        Lower limit of the pass band in Hz; None filters nothing below.
+        Lower cutoff frequency in Hz; None for no high-pass filter.
     h_freq : float or None, default=None
-        Upper limit of the pass band in Hz; None filters nothing above.
+        Upper cutoff frequency in Hz; None for no low-pass filter.
     method : {"iir", "fir"}, default="iir"
-        "iir" is a Butterworth filter of order 4, run forwards and backwards, so that no phase is
-        shifted; each limit is its -6 dB point. "fir" is MNE's default, a linear-phase window
-        design: sharper, but with a lower limit of less than about 2 Hz longer than 2 s.
+        "iir" is a Butterworth filter of order 4, run forwards and backwards (zero phase); each
+        cutoff is its -6 dB point. "fir" is MNE's default, a linear-phase windowed design: it is
+        steeper, but with a lower cutoff below about 2 Hz it is longer than 2 s.
     sfreq : float or None, default=None
-        Sampling rate of arrays in Hz. Epochs know theirs; one given here has to be the same.
+        Sampling rate of arrays in Hz. For Epochs, it must be None or their own rate.
 
     See Also
     --------
@@ -32,8 +32,8 @@ class BandPassFilter(SignalTransformer):
 
     Notes
     -----
-    Epochs are filtered one by one, and only their data channels. Slow high-pass filters ring for
-    longer than short epochs last: where the continuous recording is at hand, high-pass that.
+    Only data channels are filtered, epoch by epoch. A high-pass of low frequency rings for longer
+    than short epochs last: if possible, high-pass filter the continuous recording instead.
 
     Examples
     --------
@@ -86,13 +86,13 @@ class NotchFilter(SignalTransformer):
     Parameters
     ----------
     freqs : float, sequence of float or None, default=None
-        Frequencies to remove in Hz. Of a single number its harmonics are removed as well, those
-        whose stop band fits below half the sampling rate; of a sequence only what is in it. None
-        takes the power-line frequency of Epochs, ``info["line_freq"]``, with its harmonics.
+        Frequencies to remove in Hz. For a single number, its harmonics are removed as well, if
+        their stop band fits below half the sampling rate; for a sequence, only its elements. None
+        for the line frequency of Epochs, ``info["line_freq"]``, with its harmonics.
     width : float, default=4.0
         Width of the stop band in Hz: around 50 Hz, 48 to 52 Hz are removed.
     sfreq : float or None, default=None
-        Sampling rate of arrays in Hz. Epochs know theirs; one given here has to be the same.
+        Sampling rate of arrays in Hz. For Epochs, it must be None or their own rate.
 
     Attributes
     ----------
@@ -101,13 +101,13 @@ class NotchFilter(SignalTransformer):
 
     See Also
     --------
-    BandPassFilter : Keeps a band. Below 40 Hz it makes a notch filter unnecessary.
+    BandPassFilter : Keeps a band. With a cutoff below 40 Hz, no notch filter is needed.
 
     Notes
     -----
-    A Butterworth band-stop of order 2, run forwards and backwards over each epoch. Narrow stop
-    bands ring for long: noise remains in the first and last half second of an epoch, and the
-    more the smaller `width` is. Where the continuous recording is at hand, filter that instead.
+    A Butterworth band-stop filter of order 2 is run forwards and backwards over each epoch. Narrow
+    stop bands ring for long: noise remains in the first and last half second of an epoch, and more
+    for a smaller `width`. If possible, filter the continuous recording instead.
 
     Examples
     --------

@@ -25,23 +25,22 @@ from skeegformer.preprocessing._sides import (
 
 
 class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Train a classifier on epochs and their mirror images, and average its predictions on both.
+    """Train a classifier on epochs and their mirror images, and average predictions over both.
 
-    The mirror image of an epoch has left and right channels exchanged; that of an imagined left
-    fist looks like an imagined right one, and has its label.
+    The mirror image of an epoch has left and right channels exchanged. That of an imagined
+    left-fist movement resembles one of the right fist and is given its label.
 
     Parameters
     ----------
     classifier : estimator
-        What is trained; it needs `predict_proba`. Never changed: a clone is fitted.
+        The classifier to train, with `predict_proba`. A clone of it is fitted.
     swap : "auto" or dict, default="auto"
-        Which labels mirroring exchanges. "auto" finds the classes that turn into each other when
-        the words left and right are exchanged (`mirror_classes`); where no class names a side,
-        nothing is mirrored, and a warning says so. A dict names the pairs, such as
-        ``{769: 770}``; ``{}`` leaves all labels, as in open against closed eyes.
+        The labels that mirroring exchanges. "auto" pairs the classes whose names are equal after
+        exchanging the words left and right (`mirror_classes`); if no class names a side, nothing is
+        mirrored, with a warning. A dict contains the pairs, such as ``{769: 770}``; ``{}`` keeps
+        all labels, as for open and closed eyes.
     input_ch_names : sequence of str or None, default=None
-        Names of the channels of arrays, in order. Epochs know theirs; names given here have to
-        be the same.
+        Channel names of arrays, in order. For Epochs, None or their own channel names.
 
     Attributes
     ----------
@@ -50,14 +49,14 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     classes_ : ndarray of shape (n_classes,)
         The labels.
     mirror_pairs_ : ndarray of int of shape (n_chans,) or None
-        Index of each channel's partner on the other side; None where nothing is mirrored.
+        Index of each channel's partner on the other side; None if nothing is mirrored.
     mirrored_classes_ : dict or None
-        The label that each label becomes in a mirror image; None where nothing is mirrored.
+        The label of the mirror image for each label; None if nothing is mirrored.
 
     Notes
     -----
-    In a Pipeline it takes the place of the classifier, after the alignment. A mirror image belongs
-    to the subject of its epoch: `groups` are doubled and reach a classifier that takes them, and
+    In a Pipeline, use it in place of the classifier, after the alignment. A mirror image belongs to
+    the subject of its epoch: `groups` are doubled and passed to a classifier that accepts them, and
     the metadata of Epochs are copied.
 
     Examples
@@ -97,7 +96,8 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a channel has no partner or no name, or `swap` does not fit channels or classes.
+            If a channel has no partner or no name, or `swap` is not compatible with channels or
+            classes.
         """
         if isinstance(self.classifier, type) or not hasattr(self.classifier, "predict_proba"):
             raise ValueError(

@@ -17,13 +17,13 @@ class Resampler(SignalTransformer):
     sfreq : float or None, default=None
         The new sampling rate in Hz; None leaves the signal as it is.
     input_sfreq : float or None, default=None
-        Sampling rate of arrays in Hz. Epochs know theirs; one given here has to be the same.
+        Sampling rate of arrays in Hz. For Epochs, it must be None or their own rate.
 
     Notes
     -----
-    Each epoch is resampled by itself, with a polyphase filter that also removes what would
-    alias, to ``round(n_times * sfreq / input_sfreq)`` samples, at least one. Later input may have
-    another rate than that of `fit`, unless `sfreq` is None.
+    Each epoch is resampled separately, with a polyphase filter that prevents aliasing, to
+    ``round(n_times * sfreq / input_sfreq)`` samples, at least one. The input of `transform` may
+    have another rate than that of `fit`, unless `sfreq` is None.
 
     Examples
     --------

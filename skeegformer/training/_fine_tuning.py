@@ -31,43 +31,41 @@ class FineTuningMixin:
     """Let a fitted classifier of a network go on training with epochs of somebody new."""
 
     def fine_tune(self, X, y, groups=None, *, n_steps=N_STEPS, lr=None):
-        """Go on training with a few labelled epochs of somebody new.
+        """Fine-tune the fitted classifier on a few labelled epochs of a new subject.
 
-        The training starts from the weights that are there, is short, and has a pull towards them
-        (L2-SP [1]_), so that a handful of epochs moves what is peculiar to the person, above all
-        the threshold between the classes. What the data are standardised with stays, and so does
-        ``feature_importances_``. With ``adapt=True``, the mean of a subject that is not known yet
-        is learnt from these epochs and kept in ``subject_means_``.
+        Training starts from the present weights, is short, and penalises the distance from them
+        (L2-SP [1]_), so that a few epochs change what is specific to the subject, above all
+        the threshold between the classes. Standardisation and ``feature_importances_`` do not
+        change. With ``adapt=True``, the mean of a new subject is
+        learnt from these epochs and added to ``subject_means_``.
 
         Parameters
         ----------
         X : mne.Epochs, list of mne.Epochs or array-like
-            Epochs as for `predict`; some 5 of each class help already.
+            Epochs as for `predict`; about 5 of each class already help.
         y : array-like of shape (n_epochs,)
-            Labels; at least two of ``classes_``. What is known of others is not changed on
-            purpose.
+            Labels, with at least two of ``classes_``. Other classes are left out of the loss.
         groups : array-like of shape (n_epochs,) or None, default=None
-            Subjects, as in `fit`; of use with ``adapt=True`` alone.
+            Subjects, as in `fit`; only used with ``adapt=True``.
         n_steps : int, default=50
             Number of training steps.
         lr : float or None, default=None
-            Learning rate at first; it comes down to 0. None for 0.3 times
-            the classifier's `lr`.
+            Initial learning rate, which decays to 0. None for 0.3 times the classifier's `lr`.
 
         Returns
         -------
         self
-            The same classifier, with new weights; the training epochs are added to
-            ``history_``. To keep the one for everybody, fine-tune a `copy.deepcopy`.
+            The same classifier, with new weights; the training epochs are added to ``history_``. To
+            keep the original, fine-tune a `copy.deepcopy`.
 
         Raises
         ------
         NotFittedError
-            If there is nothing to go on from.
+            If the classifier is not fitted.
         ValueError
-            If X does not look as in `fit`, y has a label that `fit` has not seen or only one, a
-            parameter is out of its range, or the training diverges. The classifier stays
-            as it was, also where it is interrupted.
+            If X is inconsistent with that of `fit`, y has a new label or a single class, a
+            parameter is out of range, or training diverges. The classifier is then unchanged, as it
+            is after an interruption.
 
         References
         ----------

@@ -12,17 +12,17 @@ _ENTRY = re.compile(r"^(\w+(?:, \w+)*) :.*\n(?:^ .*\n|^\n(?= ))*", re.M)
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
 def network_estimator(estimator_class):
-    """Make ``__init__`` of the annotated parameters of a class and of those that it inherits.
+    """Create ``__init__`` from the annotated parameters of a class and of its base classes.
 
-    A `dataclasses.dataclass` whose parameters are given by name and that compares and shows itself
-    as scikit-learn's estimators do. A parameter with ``field(init=False)`` is none of this class.
-    To the docstring, descriptions of inherited parameters and of attributes are added from those of
-    the base classes.
+    Like `dataclasses.dataclass`, but with keyword-only parameters, and with the comparison and
+    representation of scikit-learn's estimators. Use ``field(init=False)`` to remove an inherited
+    parameter. Descriptions of inherited parameters and attributes are added to the docstring from
+    those of the base classes.
 
     Parameters
     ----------
     estimator_class : type
-        A `NetworkClassifier`.
+        A subclass of `NetworkClassifier`.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def network_estimator(estimator_class):
                 inherited |= _describe(base, section)
         missing = [name for name in names or inherited if name in inherited.keys() - own.keys()]
         if own and missing:
-            text = inspect.cleandoc(cls.__doc__)
+            text = inspect.cleandoc(cls.__doc__) + "\n"
             end = list(_entries(text, section))[-1].end()
             added = "".join(dict.fromkeys(inherited[name] for name in missing))
             cls.__doc__ = text[:end].rstrip() + "\n" + added + text[end:]
@@ -53,7 +53,7 @@ def _describe(cls, section):
     """Give the description of each parameter or attribute in the docstring of a class."""
     return {
         name: match.group(0).rstrip() + "\n"
-        for match in _entries(inspect.cleandoc(cls.__doc__ or ""), section)
+        for match in _entries(inspect.cleandoc(cls.__doc__ or "") + "\n", section)
         for name in match.group(1).split(", ")
     }
 

@@ -41,55 +41,53 @@ from skeegformer.training._prediction import PredictionMixin
 
 @network_estimator
 class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseEstimator):
-    """Any torch network on EEG as a scikit-learn classifier.
+    """Any torch network for EEG as a scikit-learn classifier.
 
-    Takes `mne.Epochs` as they are, arrays, or `MappedEpochs` that stay in their file. skorch trains
-    the network with AdamW, a linear warm-up and a cosine schedule.
+    Accepts `mne.Epochs`, arrays, and memory-mapped `MappedEpochs`. skorch trains the network with
+    AdamW, a linear warm-up and a cosine schedule.
 
     Parameters
     ----------
     module : type
         Class of the network, a `torch.nn.Module` that takes a batch of epochs, a Tensor of shape
-        (n_epochs, n_chans, n_times), and gives logits of shape (n_epochs, n_outputs). Where its
-        ``__init__`` has parameters ``n_chans``, ``n_outputs``, ``n_times`` or ``sfreq`` it is told
-        them, as are those of braindecode. Each channel is standardised by its mean and standard
-        deviation over the training epochs; a network with a method ``learn_statistics`` is given
-        the training epochs there, to do that by itself.
+        (n_epochs, n_chans, n_times), and returns logits of shape (n_epochs, n_outputs). If its
+        ``__init__`` has parameters ``n_chans``, ``n_outputs``, ``n_times`` or ``sfreq``, as in
+        braindecode, they are passed. Each channel is standardised by its mean and standard
+        deviation over the training epochs, unless the network has a method ``learn_statistics``,
+        which receives the training epochs.
     module_params : dict or None, default=None
         Further parameters of the network.
     max_epochs : int or "auto", default="auto"
-        Training epochs. "auto" makes as many as 600 training steps need, at least 20 and at most
-        200, so that a few dozen epochs of EEG are learnt as well as thousands.
+        Number of training epochs. "auto" chooses it for about 600 training steps, between 20 and
+        200 epochs, which suits a few dozen epochs of EEG as well as thousands.
     batch_size : int, default=32
-        Epochs of EEG in a training step.
+        Number of EEG epochs in a training step.
     lr : float, default=1e-3
         Peak learning rate of AdamW.
     weight_decay : float, default=0.05
-        Weight decay by AdamW of all weights.
+        Weight decay of AdamW, for all weights.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the loss, as everywhere in scikit-learn. `fine_tune` balances its
-        own epochs.
+        Class weights in the loss, as in scikit-learn. `fine_tune` balances its own epochs.
     early_stopping : bool, default=False
-        Hold out part of the training data, stop when its loss no longer falls, and return
-        to the best weights. Whole subjects are held out where they are known: from `groups`
-        given to `fit`, or from the column ``subject`` of the metadata of Epochs.
+        Whether to hold out part of the training data, stop when its loss no longer decreases, and
+        restore the best weights. Whole subjects are held out if they are known, from `groups`
+        passed to `fit` or from the column ``subject`` of the metadata of Epochs.
     validation_fraction : float, default=0.15
-        Share of the subjects, or of the epochs where subjects are not known, that
-        `early_stopping` holds out.
+        Fraction of the subjects, or of the epochs if subjects are unknown, to hold out for
+        `early_stopping`.
     n_iter_no_change : int, default=10
-        After how many training epochs without a lower loss `early_stopping` ends the training.
+        Number of training epochs without a lower loss after which `early_stopping` stops.
     callbacks : list of skorch.callbacks.Callback or None, default=None
-        Further callbacks, as skorch takes them.
+        Additional skorch callbacks.
     sfreq : float or None, default=None
-        Sampling rate in Hz of arrays; Epochs know their own, and have to agree. Of arrays of
-        unknown rate `EEGTransformerClassifier` assumes 80 Hz, with a warning.
+        Sampling rate of arrays in Hz; for Epochs, None or their own rate. For arrays of unknown
+        rate, `EEGTransformerClassifier` assumes 80 Hz, with a warning.
     device : str, default="cpu"
-        Where torch computes, for example ``"cuda"``, or ``"auto"`` for a GPU if there is
-        one.
+        Device for torch, for example ``"cuda"``, or ``"auto"`` for a GPU if there is one.
     random_state : int, RandomState instance or None, default=None
-        Equal seeds give equal weights, to the bit, on the same machine, unless other threads
-        of the process train or predict at the same time. The global random states of NumPy and
-        torch are left as they were; None draws a seed from NumPy's.
+        Equal seeds give bitwise identical weights on the same machine, unless other threads of the
+        process train or predict at the same time. The global random states of NumPy and torch are
+        not changed, except that None draws a seed from NumPy's.
     verbose : int, default=0
         0: silent; 1: skorch's table, a line per training epoch.
 
@@ -98,29 +96,29 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
     classes_ : ndarray of shape (n_classes,)
         The labels.
     net_ : skorch.NeuralNetClassifier
-        The trained net; ``net_.module_.network`` is the network, or ``net_.module_`` where it
-        learns statistics by itself.
+        The trained net; ``net_.module_.network`` is the network, or ``net_.module_`` if it has
+        ``learn_statistics``.
     history_ : skorch.history.History
-        Losses of every training epoch.
+        Losses in every training epoch.
     n_chans_, n_times_ : int
         Shape of an epoch.
     sfreq_ : float or None
-        Sampling rate in Hz, where known.
+        Sampling rate in Hz, if known.
     ch_names_ : list of str or None
         Channel names, after `fit` on Epochs.
     info_ : mne.Info or None
         Measurement info with the electrode positions, after `fit` on Epochs.
     n_features_in_ : int
-        Number of channels; for 2-D input, which are epochs of one channel, of samples.
+        Number of channels; for 2-D input (epochs of one channel), number of samples.
     feature_names_in_ : ndarray of str
         Channel names after `fit` on Epochs, column names after `fit` on a DataFrame.
 
     Notes
     -----
-    A subclass decorated with `network_estimator` adds parameters of its own, annotated with their
-    defaults. It overrides ``_make_network``, and may override ``_check_parameters``,
-    ``_learn_statistics``, ``_lr_factor``, ``_optimizer_options`` and ``_finish`` (what is learnt
-    from the trained network).
+    A subclass decorated with `network_estimator` can add parameters, annotated with their defaults.
+    It overrides ``_make_network``, and may override ``_check_parameters``, ``_learn_statistics``,
+    ``_lr_factor``, ``_optimizer_options`` and ``_finish`` (which sets attributes from the trained
+    network).
 
     Examples
     --------
@@ -159,21 +157,20 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
     _forgotten = ("net_",)  # what fitted attributes `fit` takes away before it begins
 
     def fit(self, X, y, groups=None):
-        """Train the network from new weights.
+        """Train the network from newly initialised weights.
 
         Parameters
         ----------
         X : mne.Epochs, list of mne.Epochs, MappedEpochs or array-like
             Epochs, or an array of shape (n_epochs, n_chans, n_times), or (n_epochs, n_times) for a
-            single channel. Arrays are best in microvolts; any unit gives the same scores as long as
-            `fit` and `predict` get the same. `MappedEpochs` are read batch by batch.
+            single channel. Arrays should be in microvolts, but scores are the same for any unit as
+            long as `fit` and `predict` use the same. `MappedEpochs` are read batch by batch.
         y : array-like of shape (n_epochs,)
             Labels of any type.
         groups : array-like of shape (n_epochs,) or None, default=None
-            Subjects; `early_stopping` holds out whole ones. None takes the column ``subject``
-            of the metadata of Epochs, or the subjects of `MappedEpochs`, where they are known.
-            Reaches the classifier in a Pipeline by metadata routing:
-            ``set_fit_request(groups=True)``.
+            The subject of each epoch; `early_stopping` holds out whole subjects. None for the
+            column ``subject`` of the metadata of Epochs, or the subjects of `MappedEpochs`, if
+            known. In a Pipeline, use metadata routing: ``set_fit_request(groups=True)``.
 
         Returns
         -------
@@ -183,15 +180,15 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         Raises
         ------
         ValueError
-            If X holds NaN or infinity, has no epochs, channels or samples, does not fit y
-            or groups, a parameter is out of its range, or the training diverges.
+            If X contains NaN or infinity, has no epochs, channels or samples, or is inconsistent
+            with y or groups; if a parameter is out of range, or training diverges.
         OSError
-            If X is in a file that cannot be read.
+            If the file of a `MappedEpochs` cannot be read.
 
         Warns
         -----
         UserWarning
-            If channels are marked as bad (``info["bads"]``), which are used like all others.
+            If channels are marked as bad (``info["bads"]``); they are used like all others.
         """
         self._check_parameters()
         for name in self._forgotten:  # a fit that fails is no fit, also where there was one
@@ -233,20 +230,20 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         return self
 
     def held_out(self, y, groups=None):
-        """Tell which epochs `fit` would hold out for early stopping.
+        """Return which epochs `fit` would hold out for early stopping.
 
         Parameters
         ----------
         y : array-like of shape (n_epochs,)
             Labels, as for `fit`.
         groups : array-like of shape (n_epochs,) or None, default=None
-            Subjects, as for `fit`, which would look for them in the metadata of Epochs.
+            Subjects, as for `fit`, but not taken from the metadata of Epochs.
 
         Returns
         -------
         ndarray of bool of shape (n_epochs,)
-            Whether an epoch is held out; none is with ``early_stopping=False``. The same in
-            every call if `random_state` is an int.
+            Mask of the held-out epochs; all False with ``early_stopping=False``. The same in every
+            call if `random_state` is an int.
         """
         self._check_parameters()
         y = column_or_1d(y)
