@@ -29,7 +29,7 @@ from sklearn.base import clone
 from sklearn.ensemble import VotingClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from skorch.callbacks import Checkpoint, EarlyStopping, TensorBoard
+from skorch.callbacks import Checkpoint, EarlyStopping, LRScheduler, TensorBoard
 from test_surroundings import Writer
 from test_training import LogPower
 
@@ -258,6 +258,7 @@ KINDS = [  # of X and y
     ("Complex data not supported", fit(lambda s: s.X.copy().apply_hilbert())),
     ("masked array, and 1 of its values", fit(lambda s: masked(s.A))),
     ("masked array, and 1 of its values", lambda s: s.of_arrays.predict(masked(s.A))),
+    ("masked array, and 40 of", lambda s: s.of_arrays.predict([masked(one) for one in s.A])),
     ("type <U32, but a signal is of numbers", fit(lambda s: s.A.astype(str))),
     ("type datetime64", fit(lambda s: s.A.astype("M8[s]"))),
     ("no number .*'x'", fit(lambda s: np.full((40, 6, 80), "x", dtype=object))),
@@ -286,6 +287,8 @@ KINDS = [  # of X and y
     ("groups mixes int and str", fit(groups=[1, "a"] * 20, adapt=True)),
     ("groups should be a 1d array .* got a str", fit(groups="subject", adapt=True)),
     ("missing .* for 1 of 40 epochs", fit(groups=np.r_[np.nan, np.ones(39)], adapt=True)),
+    ("missing .* for 1 of 40 epochs", fit(groups=["nan"] + ["s1", "s2", "s3"] * 13, adapt=True)),
+    ("groups has labels of type datetime64", fit(groups=np.arange(40).astype("M8[s]"), adapt=True)),
     ("Subject 0 has a single epoch", fit(groups=np.arange(40), adapt=True)),
     ("Subject '1' is not known, but 1", lambda s: s.adapted.predict(s.X, s.g.astype(str))),
     ("single epoch of the unknown subject 99", lambda s: s.adapted.predict(s.X[:1], [99])),
@@ -313,7 +316,8 @@ KINDS = [  # of X and y
     *(("is not known, but .* is: give subjects the same names",
        lambda s, step=step, first=first, then=then: step(s, [f"{first}{i}" for i in s.g],
                                                          [f"{then}{i}" for i in s.g]))
-      for first, then in (("s", "S"), ("", "0"), ("a", " a")) for step in (adapted, aligned)),
+      for first, then in (("s", "S0"), ("", "0"), ("\xe9", " e\u0301"), ("a_", "a-"))
+      for step in (adapted, aligned)),
     ("39 samples an epoch|41 samples", lambda s: s.clf.predict(s.X.copy().crop(0, 0.25))),
     ("signal of subject 1 is zero", lambda s: EuclideanAlignment().fit(0 * s.A, groups=s.g)),
 ]  # fmt: skip
@@ -332,10 +336,8 @@ PARAMETERS = [
     ("sfreq='160' has to be a number", fit(sfreq="160")),
     ("sampled at 160 Hz, but .* told 250 Hz", fit(sfreq=250.0)),
     ("The training diverged: its loss is nan. Lower lr", fit(lr=1e6, max_epochs=20)),
-    (
-        "The training diverged: its loss is .* look for extreme values in X",
-        lambda s: make(mirror=None).fit(changed(s, 1e22, [3]), s.y),
-    ),
+    ("The training diverged: its loss is .* look for extreme values in X",
+     lambda s: make(mirror=None).fit(changed(s, 1e22, [3]), s.y)),
     ("verbose=None has to be a whole number", fit(verbose=None)),
     ("early_stopping='yes' is not True or False", fit(early_stopping="yes")),
     ("cannot hold out validation_fraction=0", fit(early_stopping=True, validation_fraction=0.0)),
@@ -379,13 +381,9 @@ PARAMETERS = [
     ("Epochs of one sample", lambda s: make_baseline("ts+lr").fit(s.A[..., :1], s.y)),
     ("n_selected=-1", lambda s: make_baseline("fbcsp", sfreq=160)[0].set_params(n_selected=-1)
      .fit(s.A, s.y)),
-    *(
-        (
-            r"1 of 40 epochs \(from 0 on: 3\) are flat in every channel.* drop them",
-            lambda s, name=name: make_baseline(name).fit(changed(s, 0, [3]), s.y),
-        )
-        for name in ("csp+lda", "ts+lr", "mdm", "fbcsp")
-    ),
+    *((r"1 of 40 epochs \(from 0 on: 3\) are flat in every channel.* drop them",
+       lambda s, name=name: make_baseline(name).fit(changed(s, 0, [3]), s.y))
+      for name in ("csp+lda", "ts+lr", "mdm", "fbcsp")),
     ("Epochs of 8 samples at 160 Hz are too short",
      lambda s: make_baseline("bandpower+lda", sfreq=160.0).fit(s.A[..., :8], s.y)),
 ]  # fmt: skip
@@ -413,13 +411,10 @@ STEPS = [(words, lambda s, step=step: step.fit_transform(s.X)) for words, step i
 STEPS += [
     (f"give {type(step).__name__} {name}, .* or pass Epochs", lambda s, step=step: step.fit(s.A))
     for step, name in (
-        (BandPassFilter(None, 30), "sfreq"),
-        (NotchFilter(50), "sfreq"),
-        (Resampler(80), "input_sfreq"),
-        (ChannelDropper(["Cz"]), "input_ch_names"),
-        (ChannelPicker(["Cz"]), "input_ch_names"),
-    )
-]
+        (BandPassFilter(None, 30), "sfreq"), (NotchFilter(50), "sfreq"),
+        (Resampler(80), "input_sfreq"), (ChannelDropper(["Cz"]), "input_ch_names"),
+        (ChannelPicker(["Cz"]), "input_ch_names"))
+]  # fmt: skip
 
 
 def leading_nowhere(s):
@@ -547,6 +542,7 @@ REQUESTS = [
     ("True does not exist", eegmmi(subjects=True)),
     ("tmax=1.0 s is not after tmin=1.0 s", eegmmi("fist-motion", tmin=1.0, tmax=1.0)),
     ("window=0 s", eegmmi(window=0)),
+    ("tmax=inf is not a number of seconds", eegmmi(tmax=np.inf)),
     ("before the recording", eegmmi(tmin=-1.0)),
     ("equally long", eegmmi("all", tmax=3.0)),
     ("resample=0 has to be .* None means no change", eegmmi(resample=0)),
@@ -560,6 +556,8 @@ REQUESTS = [
     ("and 50 samples cannot be cut into n_time_tokens=60", original(n_time_tokens=60, crop=50)),
 ]
 
+ONE_PLACE = mne.create_info(NAMES, 160.0, "eeg").set_montage(
+    mne.channels.make_dig_montage(dict.fromkeys(NAMES, (0.0, 0.0, 0.1))))  # fmt: skip
 COMPARED = partial(ask, "compare", "left", "right")
 EXPLANATIONS = [
     ("subjects are not known: pass groups", ask("subject_means", change={"subjects": None})),
@@ -627,6 +625,13 @@ ANALYSES = [
                               s.y), inside, s.y)),
     ("need.* electrode positions", lambda s: AttentionExplainer(
         "occlusion", neighbors=True).explain(s.of_arrays, s.A, s.y)),
+    ("3 electrodes are too few", lambda s: AttentionExplainer(
+        "occlusion", replacement="interpolate").explain(
+        make(mirror=None).fit(few := s.X.copy().pick(NAMES[:3]), s.y), few, s.y)),
+    ("masked array", lambda s: channel_permutation_importance(s.of_arrays, masked(s.A), s.y)),
+    ("masked entries", score(y=masked([0, 1] * 20))),
+    ("1 that are NaN", lambda s: TopomapDisplay(masked(np.ones(6)), s.info).plot()),
+    ("none where another one is", COMPARED(change={"info": ONE_PLACE})),
     ("label='up' is not one of", lambda s: s.explanation.select(label="up")),
     ("subject=99 is not one of 1, 2, 3, 4", lambda s: s.explanation.select(subject=99)),
     *((f"min_confidence={one!r} is not a prob", lambda s, one=one: s.explanation.select(
@@ -645,7 +650,7 @@ ANALYSES = [
     ("at least one", score({})),
     ("which cannot predict", score({"a": EEGTransformerClassifier})),
     ("(?s)Grid.* which cannot predict", score({"a": GridSearchCV(make(), {}, refit=False)})),
-    (r"1d array, got an array of shape \(40, 2\)", score(y=np.ones((40, 2)))),
+    (r"1d array .*, got a ndarray of shape \(40, 2\)", score(y=np.ones((40, 2)))),
     *(("groups has 'S1' and 's1': spell each", step) for step in (
         score(groups=SPELT), fit(groups=SPELT, adapt=True), lambda s: concatenate_explanations(
             [replace(s.explanation, subjects=np.repeat(name, 40)) for name in ("s1", "S1")]))),
@@ -656,7 +661,7 @@ ANALYSES = [
                   lambda s, info: TopomapDisplay(np.ones(6), info).plot(),
                   lambda s, info: AttentionExplainer().explain(s.clf, s.X, info=info))),
     ("groups=None", lambda s: cross_subject_scores({"a": s.clf}, s.X, s.y, None)),
-    ("groups 1 subjects", score(groups=[1])),
+    ("groups has 1 entries", score(groups=[1])),
     ("at least 2 of them", score(groups=np.ones(40))),
     ("cv=5: .* as many subjects as folds, but there are 4", score(cv=5)),
     ("on both sides", score(cv=[(np.arange(5), np.arange(5, 9))])),
@@ -714,9 +719,10 @@ def test_odd_epochs_are_named(s, words, factor, rows):
         s.clf.predict(changed(s, 20))  # another amplifier, or a loud person
 
 
-def test_loud_channels_are_named(s):
+@pytest.mark.parametrize("factor", [1000, 0])
+def test_odd_channels_are_named(s, factor):
     data = s.X.get_data(units="V")
-    data[:, 1] *= 1000
+    data[:, 1] *= factor
     X = mne.EpochsArray(data, s.X.info, metadata=s.X.metadata)
     with pytest.warns(UserWarning, match=rf"1 of .* channels \({s.X.ch_names[1]}\) fluctuate by"):
         s.clf.predict(X)
@@ -754,6 +760,9 @@ def test_what_is_done_without_being_asked_is_said(s, caplog):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make(mirror=None).fit(s.X, (s.y == "left").astype(int))
+    without = s.X.copy().add_proj(mne.compute_proj_epochs(s.X, n_eeg=1)).apply_proj()
+    with pytest.warns(UserWarning, match="projection 'eeg-.*' was applied to the epochs of fit"):
+        s.clf.predict(without)
     projected = s.X.copy().set_eeg_reference(projection=True)
     fitted = make().fit(projected.copy().apply_proj(), s.y)
     with pytest.warns(UserWarning, match="'Average EEG reference' was applied .*apply_proj"):
@@ -806,7 +815,8 @@ def test_labels_and_subjects_keep_their_types(s):
 
 
 def test_hash_and_clone(s):
-    assert joblib.hash(s.clf) == joblib.hash(s.clf)
+    clf = make(callbacks=[LRScheduler("StepLR", step_size=1)]).fit(s.X, s.y)
+    assert joblib.hash(clf) == joblib.hash(clf)
     written = make(callbacks=[TensorBoard(Writer())])
     for estimator in (written, make_pipeline(BandPassFilter(None, 30.0), written)):
         one, same = (clone(estimator).fit(s.X, s.y).predict_proba(s.X) for _ in range(2))

@@ -160,7 +160,7 @@ def test_labels_come_back_as_they_were_written(codes, small, tmp_path):
     y, trial = np.where(y == "left", *codes), np.arange(24)
     table = pd.DataFrame({"subject": np.repeat(["007", "7", "x"], 8), "trial": trial})
     table = table.assign(rt=np.where(trial == 3, np.nan, 0.1), kept=trial > 3)
-    path = write_memmap(epochs, y, table, tmp_path)
+    path = write_memmap(epochs, y, table.astype({"trial": "category", "rt": "Float64"}), tmp_path)
     X, labels, metadata = load_memmap(path)
     assert labels.dtype == y.dtype
     np.testing.assert_array_equal(labels, y)

@@ -9,6 +9,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
+from test_surroundings import Double
 
 from skeegformer import (
     BandPassFilter,
@@ -85,7 +86,8 @@ MODELS = {
 def test_files_give_the_same(name, tmp_path):
     """By standard operators alone."""
     classifier, X, options = MODELS[name]()
-    path = export_network(classifier, tmp_path / "network.onnx", **options)
+    with Double():
+        path = export_network(classifier, tmp_path / "network.onnx", **options)
     _refuse_other_operators(path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (entry,), (result,) = session.get_inputs(), session.get_outputs()

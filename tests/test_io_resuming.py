@@ -8,7 +8,7 @@ import mne
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, GradientNormClipping
 
 from skeegformer import (
     EEGTransformerClassifier,
@@ -28,6 +28,9 @@ class Kill(Callback):
 
     def __init__(self, after):
         self.after = after
+
+    def get_params(self, deep=True):
+        return {}  # those of callbacks are compared
 
     def on_batch_end(self, net, training=False, **kwargs):
         if len(net.history) == self.after + 1 and len(net.history[-1, "batches"]) == 2:
@@ -94,9 +97,10 @@ def fit(tmp_path):
     """Train with a saved state."""
 
     def fit(scale=1, labels=("a", "b") * 12, **params):
-        params = {"callbacks": [ResumableTraining(tmp_path / NAME)], **SMALL, **params}
+        params = {"callbacks": [ResumableTraining(fit.path)], **SMALL, **params}
         return EEGTransformerClassifier(**params).fit(scale * fit.X, labels)
 
+    fit.path = tmp_path / NAME
     fit.X = np.random.default_rng(0).normal(size=(24, 3, 32))
     return fit
 
@@ -125,6 +129,7 @@ def test_state_of_another_training_is_refused(fit):
     fit()
     others = [{"random_state": 1}, {"lr": 0.5}, {"max_epochs": 4}, {"n_heads": 3}]
     others += [{"drop_prob": 0.1}, {"scale": 2}, {"labels": np.repeat(["a", "b"], 12)}]
+    others += [{"callbacks": [ResumableTraining(fit.path), GradientNormClipping(0.1)]}]
     message = rf"{NAME} holds the state of a training of another model, or on other data"
     for other in others:
         with pytest.raises(ValueError, match=message):

@@ -74,6 +74,7 @@ def test_names_that_only_look_like_sides_do_not_tell(montage):
         ([f"C{i}" for i in range(1, 5)], "eeg", None),
         ([f"C{i}" for i in range(1, 13)], "eeg", "biosemi128"),
         ([f"C{i}" for i in range(1, 7)], "eeg", "biosemi128"),
+        ([f"{shaft}{i}" for shaft in "CF" for i in range(1, 7)], "eeg", None),
         ([f"E{i}" for i in range(1, 33)], "eeg", None),
         (["C3", "Cz", "C4", "T10"], "eeg", "standard_1020"),
     ],

@@ -56,16 +56,17 @@ def test_given_axes_and_limits(explanation):
 
 
 def test_electrodes_without_a_place_neither_stop_nor_change_the_map(explanation):
-    """One at (0, 0, 0), one without a position, two in one place: the rest is as without them."""
-    names, info = ["Fpz", "Cz", "T8"], explanation.info.copy()
+    """In the middle, without a position, in one place: the rest is as without them."""
+    names, info = ["Fpz", "Cz", "T8", "Oz"], explanation.info.copy()
     places = dict(zip(CH_NAMES, (channel["loc"] for channel in info["chs"]), strict=True))
     places["Fpz"][:3], places["Cz"][:3] = 0.0, np.nan
-    places["T8"][:3] = places["T7"][:3]
+    places["T8"][:3], places["Oz"][:3] = places["T7"][:3], (0, 0, 0.04)
     values = explanation.values.mean(axis=0)
     values[[CH_NAMES.index(name) for name in names]] = 1e6
     with pytest.warns(UserWarning, match="Not drawn"):
         display = TopomapDisplay(values, info).plot(names=len(CH_NAMES))
-    said = "Not drawn: Fpz (no position), Cz (no position), T8 (in the place of T7)."
+    said = "Not drawn: Fpz (no position), Cz (no position), T8 (in the place of T7), "
+    said += "Oz (no position)."
     assert display.caption_ == said
     assert display.caption_ in display.figure_.get_supxlabel().replace("\n", " ")
     rest = [k for k, name in enumerate(CH_NAMES) if name not in names]

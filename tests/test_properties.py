@@ -1,6 +1,7 @@
 """What has to hold whatever the data: tried on random epochs, montages, labels and sizes."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 
@@ -53,7 +54,7 @@ def test_predictions(drawn, tmp_path):
     np.testing.assert_allclose(classifier.predict_proba(X[few]), expected[few], **close)
     shuffled = X.copy().reorder_channels(rng.permutation(X.ch_names).tolist())
     np.testing.assert_array_equal(classifier.predict_proba(shuffled), expected)
-    listed = [X[i] for i in range(len(X))]
+    listed = pd.Series([X[i] for i in range(len(X))], index=order)
     np.testing.assert_array_equal(classifier.predict_proba(listed), expected)
 
     groups = {"groups": metadata["subject"]} if getattr(classifier, "adapt", False) else {}

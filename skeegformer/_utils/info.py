@@ -40,6 +40,7 @@ def describe_info(info):
         "bads": list(info["bads"]),
         "filters": pass_band(info),
         "reference": int(info["custom_ref_applied"]),
+        "projections": applied_projections(info),
         "positions": [_plain(channel["loc"][:3]) for channel in info["chs"]],
         "landmarks": {
             name: _plain(landmarks[name]) for name in _LANDMARKS if landmarks.get(name) is not None
@@ -48,7 +49,7 @@ def describe_info(info):
     types = info.get_channel_types()
     if set(types) != {"eeg"}:
         described["ch_types"] = types
-    points = info["dig"] or []
+    points = [point for point in info["dig"] or [] if np.isfinite(point["r"]).all()]
     # Points of channels that were dropped and of the head's shape say where its middle is; sums
     # depend in the last bit on their order and on their type.
     described["dig"] = [
@@ -57,6 +58,12 @@ def describe_info(info):
     ]
     described["single"] = all(point["r"].dtype.itemsize == 4 for point in points)
     return described
+
+
+def applied_projections(info):
+    """List the projections that a recording went through, by name."""
+    known = info.get("temp") or ()  # of those that are not there any more
+    return sorted({*known, *(proj["desc"] for proj in info["projs"] if proj["active"])})
 
 
 def pass_band(info):
@@ -75,6 +82,7 @@ def make_info(described):
     with info._unlock():
         info["highpass"], info["lowpass"] = float(low), min(float(high), info["sfreq"] / 2)
         info["custom_ref_applied"] = int(described.get("reference", 0))
+        info["temp"] = list(map(str, described.get("projections", [])))
     positions = {
         name: np.array(position)
         for name, position in zip(described["ch_names"], described["positions"], strict=True)
@@ -85,20 +93,15 @@ def make_info(described):
         montage = mne.channels.make_dig_montage(positions, coord_frame="head", **landmarks)
         info.set_montage(montage, on_missing="ignore", verbose="ERROR")
     if positions and described.get("dig"):
-        kind = np.float32 if described["single"] else np.float64
-        _set_points(info, described["dig"], kind)
+        # In place of those that the montage of the channels has made.
+        kind, point = np.float32 if described["single"] else np.float64, type(info["dig"][0])
+        with info._unlock():
+            info["dig"] = [
+                point(kind=what, ident=number, coord_frame=frame, r=np.array(place, dtype=kind))
+                for what, number, frame, place in described["dig"]
+            ]
     return info
 
 
 def _plain(values):
     return np.asarray(values, dtype=float).tolist()
-
-
-def _set_points(info, described, kind):
-    """Put digitised points in place of those that a montage of the channels has made."""
-    point = type(info["dig"][0])
-    with info._unlock():
-        info["dig"] = [
-            point(kind=what, ident=number, coord_frame=frame, r=np.array(place, dtype=kind))
-            for what, number, frame, place in described
-        ]

@@ -26,9 +26,9 @@ from skeegformer._validation._epochs import (
 from skeegformer._validation._memmap import BATCH, VOLTS_TO_MICROVOLTS, MappedEpochs, batches_of
 from skeegformer._validation._parameters import validate_ch_names
 from skeegformer._validation._processing import (
+    other_projections,
     processing_of,
     warn_of_other_processing,
-    warn_of_projections,
 )
 from skeegformer._validation._scale import refuse_other_unit, remember_scale
 
@@ -115,7 +115,7 @@ def validate_signal(estimator, X, *, reset, ch_names=None, sfreq=None, same_sfre
         eeg = replace(eeg, ch_names=ch_names, sfreq=sfreq)
     if reset:
         return eeg
-    warn_of_projections(estimator, eeg.info)
+    warn_of_other_processing(estimator, eeg.info, other_projections)
     return _agree(estimator, eeg, same_times=False, same_sfreq=same_sfreq)
 
 
@@ -228,12 +228,13 @@ def _only_numbers(X):
 
 def refuse_other_objects(name, X):
     """Refuse what NumPy would take apart: masks, ragged lists, Raw, Evoked and their like."""
-    if np.ma.is_masked(X):
-        raise ValueError(
-            f"X is a masked array, and {np.ma.count_masked(X)} of its values are masked, which "
-            f"{name} would use all the same; leave those epochs out, or pass X.filled()."
-        )
     is_list = isinstance(X, list | tuple)
+    n_masked = sum(np.ma.count_masked(x) for x in (X if is_list else [X]) if np.ma.is_masked(x))
+    if n_masked:
+        raise ValueError(
+            f"X is a masked array, and {n_masked} of its values are masked, which {name} would "
+            "use all the same; leave those epochs out, or pass X.filled()."
+        )
     kinds = {type(x) for x in X} if is_list else {type(X)}
     if any(base.__module__.startswith("mne.") for kind in kinds for base in kind.__mro__):
         if len(kinds) > 1:

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 
 import mne
 import numpy as np
@@ -12,9 +13,10 @@ from skeegformer._validation._processing import other_processing, processing_of
 
 
 def is_epochs(X):
-    """Tell whether X is Epochs or a non-empty list of Epochs."""
-    if isinstance(X, list | tuple) and len(X):
-        X = X[0]
+    """Tell whether X is Epochs or a non-empty list of Epochs, or another sequence of them."""
+    is_array = getattr(getattr(X, "dtype", None), "kind", None) == "O" and X.ndim == 1
+    if isinstance(X, Sequence) or is_array:
+        X = next(iter(X), None)
     return isinstance(X, mne.BaseEpochs)
 
 
@@ -130,7 +132,7 @@ def _concatenate(parts):
 
 
 def _times(epochs):
-    return f"{len(epochs.times)} samples from {epochs.tmin:g} s at {epochs.info['sfreq']:g} Hz"
+    return f"{len(epochs.times)} samples from {epochs.tmin:.9g} s at {epochs.info['sfreq']:g} Hz"
 
 
 def refuse_mixture(kinds):

@@ -1,11 +1,14 @@
 """Labels and subjects, one for each epoch."""
 
 import re
+import unicodedata
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
+
+_MISSING = ("", "nan", "None", "<NA>", "NaT")
 
 
 def validate_labels(estimator, y, n_epochs):
@@ -49,17 +52,18 @@ def validate_groups(groups, n_epochs):
             f"Found input variables with inconsistent numbers of samples: X has {n_epochs} epochs, "
             f"groups has {len(groups)} entries; pass one group, usually the subject, per epoch."
         )
-    missing = np.flatnonzero(pd.isna(groups))
+    # Text as ``astype(str)`` and CSV make it of missing values is missing, too.
+    missing = np.flatnonzero(pd.isna(groups) | np.isin(groups.astype(str), _MISSING))
     if len(missing):
         raise ValueError(
             f"groups is missing (NaN or None) for {len(missing)} of {n_epochs} epochs, the first "
             f"of them epoch {missing[0]}; say which subject it belongs to, or drop it."
         )
-    _refuse_mixed("groups", groups)
+    plain_labels("groups", groups)
     spelt = {}
     for name in np.unique(groups).tolist():
         if (same := spelt.setdefault(_spelling(name), name)) != name:
-            raise ValueError(f"groups has {same!r} and {name!r}: spell each subject in one way.")
+            raise ValueError(f"groups has {same!a} and {name!a}: spell each subject in one way.")
     return groups
 
 
@@ -73,21 +77,21 @@ def rows_by_subject(subjects, n_epochs):
 
 
 def refuse_other_spelling(known, new):
-    """Raise on subjects who seem to be known by another name: 1 as "1" or "01", "S1" as "s1 "."""
+    """Raise on subjects who seem to be known by another name: 1 as "01", "S1" as "s01 "."""
     spelt = {_spelling(subject): subject for subject in known}
     for subject in new:
         if (same := spelt.get(_spelling(subject))) is not None:
             raise ValueError(
-                f"Subject {subject!r} is not known, but {same!r} is: give subjects the same names, "
+                f"Subject {subject!a} is not known, but {same!a} is: give subjects the same names, "
                 "of the same type, as in fit."
             )
 
 
 def _spelling(subject):
     """Give what the spellings of a name have in common."""
-    text = str(subject).strip().casefold()
-    number = re.fullmatch(r"0*(\d+)(\.0*)?", text)
-    return number[1] if number else text
+    text = unicodedata.normalize("NFKC", str(subject)).strip().casefold()
+    text = re.sub(r"(?<![\d.])0+(?=\d)", "", re.sub(r"[\s_-]+", "-", text))
+    return re.sub(r"(?<=\d)\.0*$", "", text)
 
 
 def plain_labels(name, labels):
@@ -95,9 +99,8 @@ def plain_labels(name, labels):
 
     Scores and files know no others: scikit-learn's metrics refuse numbers in an array of objects.
     """
-    labels = np.asarray(labels)
-    if labels.dtype == object and labels.ndim == 1:
-        _refuse_mixed(name, labels)
+    labels = _column(name, labels)
+    if labels.dtype == object:
         kinds = {isinstance(label, str) for label in labels}
         plain = np.array(labels.tolist()) if len(kinds) == 1 else labels
         labels = plain if plain.shape == labels.shape else labels
@@ -134,17 +137,11 @@ def _column(name, values, is_complete=True):
     values = column_or_1d(values, warn=True)
     if values.dtype == object and not any(isinstance(one, str) for one in values):
         values = pd.Series(values).infer_objects().to_numpy()  # numbers of a table with text
-    if is_complete:
-        _refuse_mixed(name, values)
-    return values
-
-
-def _refuse_mixed(name, labels):
-    """Raise on labels that have no order, such as text beside numbers."""
     try:
-        np.unique(labels)
-    except TypeError as error:
-        kinds = sorted({type(label).__name__ for label in labels})
+        np.unique(values if is_complete else ())
+    except TypeError as error:  # text beside numbers has no order
+        kinds = sorted({type(label).__name__ for label in values})
         raise ValueError(
             f"{name} mixes {' and '.join(kinds)}; give labels of a single type, none missing."
         ) from error
+    return values

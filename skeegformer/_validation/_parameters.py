@@ -99,12 +99,12 @@ def check_band(l_freq, h_freq, sfreq=None):
     optional_positive("h_freq", h_freq, "no upper limit")
     if l_freq is not None and h_freq is not None and l_freq >= h_freq:
         raise ValueError(
-            f"l_freq ({l_freq:g} Hz) has to be below h_freq ({h_freq:g} Hz), or else the pass band "
-            "is empty; to remove a band use NotchFilter."
+            f"l_freq ({l_freq:.9g} Hz) has to be below h_freq ({h_freq:.9g} Hz), or else the pass "
+            "band is empty; to remove a band use NotchFilter."
         )
     for name, freq in {"l_freq": l_freq, "h_freq": h_freq}.items():
         if sfreq is not None and freq is not None and freq >= sfreq / 2:
             raise ValueError(
-                f"{name} is {freq:g} Hz, but a signal sampled at {sfreq:g} Hz only has "
+                f"{name} is {freq:.9g} Hz, but a signal sampled at {sfreq:g} Hz only has "
                 f"frequencies below {sfreq / 2:g} Hz; choose a lower one or None."
             )

@@ -5,43 +5,39 @@ Of what is not written in their `mne.Info` nothing can be known.
 
 import warnings
 
-import mne
 import numpy as np
 
-from skeegformer._utils.info import pass_band
+from skeegformer._utils.info import applied_projections, pass_band
 
 # Limits of filters in Hz that are closer than this, or than a tenth, are the same.
 _CLOSE = 0.5
-_AVERAGE = mne.io.constants.FIFF.FIFFV_PROJ_ITEM_EEG_AVREF
+_AVERAGE = "Average EEG reference"  # MNE's name of the projection
 
 
 def processing_of(info):
     """List projections that were applied, whether there is another reference, and filters."""
     if info is None:
         return None
-    applied = [proj for proj in info["projs"] if proj["active"]]
-    low, high = pass_band(info)
-    average = any(proj["kind"] == _AVERAGE for proj in applied)
+    applied, (low, high) = applied_projections(info), pass_band(info)
     return {
-        "projections": sorted(proj["desc"] for proj in applied),
-        "reference": average or bool(info["custom_ref_applied"]),
+        "projections": applied,
+        "reference": bool(info["custom_ref_applied"] or _AVERAGE in applied),
         "highpass": low,
         "lowpass": high,
     }
 
 
-def warn_of_projections(estimator, info):
-    """Say that a projection was applied in `fit`, and is in what comes now, but not applied."""
-    fitted = getattr(estimator, "_processing", None)
-    if fitted is None or info is None:
+def other_projections(before, now, whose="of fit"):
+    """Say in a sentence which projection was applied to some epochs only."""
+    if before is None or now is None:
         return
-    there = {proj["desc"] for proj in info["projs"] if not proj["active"]}
-    waiting = there.intersection(fitted["projections"])
-    if waiting:
-        warnings.warn(
-            f"The projection {min(waiting)!r} was applied to the epochs of fit, but not yet to "
-            "what comes now: call apply_proj().",
-            stacklevel=3,
+    names = {*before["projections"]}.symmetric_difference(now["projections"])
+    if before["reference"] and now["reference"]:
+        names -= {_AVERAGE}  # which both have, by a projection or without
+    if names:
+        yield (
+            f"The projection {min(names)!r} was applied to the epochs {whose}, but not to others, "
+            "or the other way round: project all alike (epochs.apply_proj)."
         )
 
 
@@ -55,6 +51,7 @@ def other_processing(before, now, whose="of fit"):
             f"The epochs {whose} {states[before['reference']]}, but others "
             f"{states[now['reference']]}: reference all alike (epochs.set_eeg_reference)."
         )
+    yield from other_projections(before, now, whose)
     bands = [(one["highpass"], one["lowpass"]) for one in (before, now)]
     if None not in bands[0] and not np.allclose(*bands, rtol=0.1, atol=_CLOSE):
         texts = [f"{low:g} to {high:g} Hz" for low, high in bands]
@@ -64,8 +61,7 @@ def other_processing(before, now, whose="of fit"):
         )
 
 
-def warn_of_other_processing(estimator, info):
-    """Warn where epochs to predict were not processed like those of `fit`."""
-    warn_of_projections(estimator, info)
-    for text in other_processing(getattr(estimator, "_processing", None), processing_of(info)):
+def warn_of_other_processing(estimator, info, differences=other_processing):
+    """Warn where epochs to predict or to transform were not processed like those of `fit`."""
+    for text in differences(getattr(estimator, "_processing", None), processing_of(info)):
         warnings.warn(text, UserWarning, stacklevel=4)

@@ -67,7 +67,7 @@ def _sizes(data):
 
 
 def warn_of_odd_epochs(typical, size, sizes, ch_names):
-    """Name epochs, or else channels, that fluctuate by far more than in `fit`, or by far less."""
+    """Name epochs and channels that fluctuate by far more than is typical of fit, or by less."""
     if not typical:
         return
     odd = np.flatnonzero(~((size >= typical / _FAR) & (size <= typical * _FAR)))
@@ -80,13 +80,14 @@ def warn_of_odd_epochs(typical, size, sizes, ch_names):
             stacklevel=5,
         )
     usual = np.median(sizes, axis=0)
-    loud = np.flatnonzero(usual > typical * _FAR)
-    if 0 < len(loud) <= len(usual) / 2:  # else epochs are odd
-        names = loud if ch_names is None else [ch_names[channel] for channel in loud]
+    odd = np.flatnonzero((usual > typical * _FAR) | (usual < typical / _FAR))
+    if 0 < len(odd) <= len(usual) / 2:  # else epochs are odd
+        names = odd if ch_names is None else [ch_names[channel] for channel in odd]
         warnings.warn(
-            f"{len(loud)} of {len(usual)} channels ({_listed(names)}) fluctuate by up to "
-            f"{usual[loud].max():.2g}, but a typical channel of fit by {typical:.2g}: an "
-            "electrode that has come off, or another unit. Interpolate or drop them.",
+            f"{len(odd)} of {len(usual)} channels ({_listed(names)}) fluctuate by "
+            f"{usual[odd].min():.2g} to {usual[odd].max():.2g}, but a typical channel of fit by "
+            f"{typical:.2g}: an electrode that has come off, the reference, or another unit. "
+            "Interpolate or drop them.",
             stacklevel=5,
         )
 

@@ -84,7 +84,8 @@ def _begin(args, given):
     options = resolve(given, from_file, preset)
     data.check_data_options(options)
     # The run is found again from wherever it is asked for.
-    options["data"] = options["data"] and [_absolute(path) for path in options["data"]]
+    if options["data"]:
+        options["data"] = [str(Path(one).expanduser().absolute()) for one in options["data"]]
     if options["random_state"] is None:
         options["random_state"] = secrets.randbelow(2**31)
     make_classifier(options, preset)  # refuses what is out of range before anything is loaded
@@ -119,10 +120,6 @@ def _begin(args, given):
         if not (run / folder.STATE).exists():  # nothing has been learnt that could be resumed
             shutil.rmtree(run, ignore_errors=True)
         raise
-
-
-def _absolute(path):
-    return str(Path(path).expanduser().absolute())
 
 
 def _resume(args, given):

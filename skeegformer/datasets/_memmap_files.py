@@ -172,7 +172,7 @@ def _describe(channels):
         return channels
     described = describe_info(channels)
     described["positions"] = [
-        None if any(map(math.isnan, place)) else place for place in described["positions"]
+        place if all(map(math.isfinite, place)) else None for place in described["positions"]
     ]
     return described
 

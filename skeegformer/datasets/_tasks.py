@@ -1,8 +1,9 @@
 """The five tasks: which runs hold them, what their annotations mean, and who took part."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 
 N_SUBJECTS = 109
 
@@ -84,6 +85,10 @@ def check_subjects(subjects):
 
 def check_times(tmin, tmax, window, at_rest=False):
     """Refuse a time range or a window without any length, or a recording before its start."""
+    times = {"tmin": tmin, "tmax": tmin if tmax is None else tmax, "window": window}
+    for name, value in times.items():
+        if not isinstance(value, Real) or not abs(value) < math.inf:
+            raise ValueError(f"{name}={value!r} is not a number of seconds.")
     if not window > 0:
         raise ValueError(f"window={window} s is not a length; give a positive number of seconds.")
     if tmax is not None and not tmax > tmin:

@@ -248,7 +248,7 @@ def write_transformed(X, transformer, folder):
 
 def _table(n_epochs, y, metadata):
     """Check labels and metadata, and join them."""
-    y = np.asarray(y)
+    y = plain_labels("y", y)
     if y.shape != (n_epochs,):
         raise ValueError(
             f"X has {n_epochs} epochs, but y has shape {y.shape}; give one label each."
@@ -264,5 +264,8 @@ def _table(n_epochs, y, metadata):
     if not n_epochs:
         raise ValueError("There are no epochs to write.")
     unknown = {"subject": int(UNKNOWN), "stage": UNKNOWN}
-    labels = metadata.reset_index(drop=True).assign(condition=plain_labels("y", y))
+    # In NumPy's types, also categories of numbers and what pandas has of its own.
+    labels = pd.DataFrame(
+        {name: values.to_numpy() for name, values in metadata.items()}, index=range(n_epochs)
+    ).assign(condition=y)
     return labels.assign(**{k: v for k, v in unknown.items() if k not in labels})

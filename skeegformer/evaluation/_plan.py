@@ -33,7 +33,7 @@ def load_data(load, task):
     if not isinstance(loaded, tuple) or len(loaded) != 3:
         raise TypeError("load has to be a function of a task that returns X, y and subjects.")
     X, y, groups = loaded
-    return X, *check_epochs(X, y, groups, f" of {task!r}")
+    return check_epochs(X, y, groups, f" of {task!r}")
 
 
 def plan_fits(labels, y, groups, content, cv, pipelines, seeds, n_calibration):

@@ -3,6 +3,7 @@
 import warnings
 from numbers import Integral
 
+import mne
 import numpy as np
 from sklearn.model_selection import (
     GroupKFold,
@@ -11,15 +12,14 @@ from sklearn.model_selection import (
     StratifiedKFold,
     check_cv,
 )
-from sklearn.utils import column_or_1d
 
-from skeegformer._validation import plain_labels, validate_groups
+from skeegformer._validation import as_epochs, is_epochs, plain_labels, validate_groups
 from skeegformer.evaluation._subjects import name_subjects
 from skeegformer.preprocessing import EuclideanAlignment
 
 
 def check_epochs(X, y, groups, of_task=""):
-    """Check that epochs, labels and subjects belong together; return the latter two as arrays."""
+    """Check that epochs, joined if they are a list, labels and subjects belong together."""
     if hasattr(groups, "columns"):
         if "subject" not in groups:
             raise ValueError(
@@ -29,13 +29,11 @@ def check_epochs(X, y, groups, of_task=""):
         groups = groups["subject"]
     if groups is None:
         raise ValueError("groups=None: say which subject each epoch is from.")
-    y, groups = column_or_1d(y), np.asarray(groups)
-    if not len(X) == len(y) == len(groups):
-        raise ValueError(
-            f"X{of_task} has {len(X)} epochs, y {len(y)} labels and groups {len(groups)} subjects; "
-            "there has to be one of each for every epoch."
-        )
-    return plain_labels("y", y), plain_labels("groups", validate_groups(groups, len(y)))
+    X = as_epochs(X) if is_epochs(X) and not isinstance(X, mne.BaseEpochs) else X
+    y = plain_labels("y", y)
+    if len(y) != len(X):
+        raise ValueError(f"X{of_task} has {len(X)} epochs, but y has {len(y)} labels.")
+    return X, y, plain_labels("groups", validate_groups(groups, len(X)))
 
 
 def refuse_alignment(pipelines, reason):
@@ -92,7 +90,8 @@ def split_subjects(cv, y, groups):
                 f"{' of each class' * one_class} as folds, but there are {min(counts)}."
             )
         cv = GroupKFold(int(cv)) if not one_class else _stratified(int(cv), y, groups)
-    splits = list(check_cv(cv).split(np.empty(len(y)), y, groups))
+    rows = np.arange(len(y))  # of which a splitter may give masks
+    splits = [(rows[a], rows[b]) for a, b in check_cv(cv).split(rows, y, groups)]
     for train, test in splits:
         both = np.intersect1d(groups[train], groups[test])
         if len(both):

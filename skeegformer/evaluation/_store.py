@@ -22,7 +22,7 @@ class FitStore:
     """
 
     def __init__(self, folder):
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder} is a file; name a folder for finished fits.")
         folder.mkdir(parents=True, exist_ok=True)

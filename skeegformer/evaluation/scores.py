@@ -93,7 +93,7 @@ def cross_subject_scores(pipelines, X, y, groups, *, cv=4, seeds=(0,), n_jobs=1,
     for name, pipeline in pipelines.items():
         if isinstance(pipeline, type) or not hasattr(pipeline, "predict"):
             raise TypeError(f"The pipeline {name!r} is {pipeline!r}, which cannot predict.")
-    y, groups = check_epochs(X, y, groups)
+    X, y, groups = check_epochs(X, y, groups)
     splits = split_subjects(cv, y, groups)
     refuse_centring(pipelines, y, groups)
     calls = [
@@ -145,7 +145,7 @@ def cross_subject_explanations(
     """
     if explainer is None:
         explainer = AttentionExplainer()
-    y, groups = check_epochs(X, y, groups)
+    X, y, groups = check_epochs(X, y, groups)
     splits = split_subjects(cv, y, groups)
     refuse_centring({"pipeline": pipeline}, y, groups)
     calls = [(fold, pipeline, explainer, X, y, groups, *split) for fold, split in enumerate(splits)]

@@ -28,10 +28,11 @@ def find_adjacency(info, what):
     try:
         with mne.utils.use_log_level("ERROR"):
             adjacency, names = mne.channels.find_ch_adjacency(info, "eeg")
-    except QhullError as error:
+    except (QhullError, ValueError) as error:
         raise ValueError(
             f"The neighbours of {len(info.ch_names)} channels cannot be found by triangulation, "
-            "which needs at least 3 that are not in a line: say which are neighbours."
+            "which needs at least 3 that are not in a line, and none where another one is: drop "
+            "what is there twice, or say which are neighbours."
         ) from error
     order = [names.index(name) for name in info.ch_names]
     return adjacency.toarray().astype(bool)[np.ix_(order, order)]

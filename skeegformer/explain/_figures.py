@@ -107,7 +107,7 @@ def plot_patterns(self, n_sources=5, *, ax=None):
 
 def _factor(explanation):
     """Return 100 for shares, which figures show in percent."""
-    return 100.0 if METHODS[explanation.method].is_share else 1.0
+    return 100.0 if METHODS[explanation.method].unit.startswith("share") else 1.0
 
 
 def _unit(explanation):

@@ -8,7 +8,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skeegformer._utils.routing import routed_groups
 from skeegformer._validation import (
-    MappedEpochs,
     as_epochs,
     check_info,
     check_one_of,
@@ -37,13 +36,10 @@ def read_epochs(estimator, X, groups, transform_params):
             f"A {type(classifier).__name__} cannot be explained: pass a fitted "
             f"EEGTransformerClassifier, or a Pipeline that ends with one{instead}."
         )
-    subjects = groups
-    if subjects is None and isinstance(X, MappedEpochs):
-        subjects = X.subjects
-    elif subjects is None and is_epochs(X):
-        X = as_epochs(X)
-        if X.metadata is not None and "subject" in X.metadata:
-            subjects = X.metadata["subject"].to_numpy()
+    X = as_epochs(X) if is_epochs(X) else X
+    metadata = X.metadata if is_epochs(X) else None
+    subjects = getattr(X, "subjects", None) if metadata is None else metadata.get("subject")
+    subjects = subjects if groups is None else groups
     for steps in filter(len, before):
         params = {**routed_groups(steps, "transform", groups), **transform_params}
         X = steps.transform(X, **params)

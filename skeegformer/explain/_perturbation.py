@@ -74,6 +74,9 @@ def _replaced(kind, data, channels, order, info):
     if kind == "mean":
         return data[:, channels].mean(axis=0)
     check_scalp(info, "replacement='interpolate'")
+    if len(info.ch_names) < 4:
+        few = f"{len(info.ch_names)} electrodes are too few for replacement='interpolate'"
+        raise ValueError(f"{few}, which lays a sphere through them: take another replacement.")
     # How MNE's spherical spline makes channels of the others: (n_channels, n_chans).
     unit = mne.EvokedArray(np.eye(len(info.ch_names)), info.copy(), verbose="ERROR")
     unit.info["bads"] = [info.ch_names[channel] for channel in channels]

@@ -30,11 +30,6 @@ class Method:
     signed: bool = False
     class_specific: bool = True
 
-    @property
-    def is_share(self):
-        """Whether values are shares of 1, which figures show in percent: bool."""
-        return self.unit.startswith("share")
-
 
 METHODS = {
     "rollout": Method(

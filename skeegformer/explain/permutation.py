@@ -10,6 +10,7 @@ from skeegformer._validation import (
     eeg_picks,
     in_memory,
     is_epochs,
+    refuse_other_objects,
     validate_groups,
 )
 from skeegformer.explain._perturbation import shuffled_orders
@@ -74,6 +75,8 @@ def channel_permutation_importance(
     check_count("n_repeats", n_repeats, 1)
     X = in_memory(X)
     epochs = as_epochs(X) if is_epochs(X) else None
+    if epochs is None:
+        refuse_other_objects("channel_permutation_importance", X)
     data = np.asarray(X, dtype=float) if epochs is None else epochs.get_data()
     if data.ndim != 3:
         raise ValueError(f"X has shape {data.shape}, but epochs are (n_epochs, n_chans, n_times).")

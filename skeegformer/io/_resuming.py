@@ -2,11 +2,15 @@
 
 import hashlib
 import json
+import re
 
+import numpy as np
 import torch
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback
 
+from skeegformer import __version__
 from skeegformer._utils.files import check_output_file, remove_leftovers
+from skeegformer._validation import BATCH, batches_of
 from skeegformer.io._encoding import CannotEncode, Decoder, Encoder
 from skeegformer.io._format import SUFFIX, read_file, write_file
 
@@ -64,14 +68,16 @@ class ResumableTraining(Callback):
             return
         try:
             state = read_file(self.path_, "training", Decoder.decode_all)
-        except ValueError as error:
+            fits = state["training"] == self.training_
+            if fits:
+                _restore(net, state)
+        except Exception as error:  # what a made-up file raises is of many types
             raise ValueError(f"{error} Delete the file to start anew, or name another.") from error
-        if state["training"] != self.training_:
+        if not fits:
             raise ValueError(
                 f"{self.path_} holds the state of a training of another model, or on other data; "
                 "delete it, or name another file."
             )
-        _restore(net, state)
         net.max_epochs = self.max_epochs_ - len(net.history)
 
     def on_epoch_end(self, net, **kwargs):
@@ -89,18 +95,20 @@ class ResumableTraining(Callback):
 
 def _describe(net, X):
     """Tell one training from another: by all that decides on it, first weights and statistics."""
-    schedules = [callback for _, callback in net.callbacks_ if isinstance(callback, LRScheduler)]
     weight = getattr(net.criterion_, "weight", None)
     settings = {
+        "version": __version__,
         "n_epochs": None if X is None else len(X),
         "max_epochs": net.max_epochs,
         "batch_size": net.batch_size,
         "optimizer": repr(net.optimizer_),
         "module": repr(net.get_params_for("module")),
         "class_weight": None if weight is None else weight.tolist(),
-        # Not the function, whose text is its address.
-        "schedules": [
-            repr(getattr(one.kwargs.get("lr_lambda"), "keywords", one.kwargs)) for one in schedules
+        # Without addresses of functions, and without what only writes down how it goes.
+        "callbacks": [
+            re.sub(r" at 0x[0-9a-f]+", "", f"{name} {type(one)} {one.get_params(deep=False)}")
+            for name, one in net.callbacks_
+            if not one.__module__.startswith(("skeegformer.", "skorch.callbacks.logging"))
         ],
     }
     digest = hashlib.sha256(json.dumps(settings).encode())
@@ -109,6 +117,8 @@ def _describe(net, X):
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     for values in (getattr(X, "targets", None), getattr(X, "subjects", None)):
         digest.update(b"" if values is None else values.tobytes())
+    for block in batches_of(getattr(X, "data", ()), BATCH):
+        digest.update(np.ascontiguousarray(block).tobytes())
     return digest.hexdigest()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from skeegformer._utils.files import check_output_file, replacing
-from skeegformer._utils.settings import usual_torch
+from skeegformer._utils.settings import seeded_torch
 from skeegformer.io._frozen import freeze
 
 _INPUT, _OUTPUT, _BATCH = "epochs", "probabilities", "batch"
@@ -19,7 +19,7 @@ _INPUT, _OUTPUT, _BATCH = "epochs", "probabilities", "batch"
 _AGREEMENT = 1e-4
 
 
-@usual_torch()
+@seeded_torch()
 def export_network(classifier, path, *, overwrite=False, subject=None):
     """Export a trained network to an ONNX file, which runs without skeegformer and torch.
 

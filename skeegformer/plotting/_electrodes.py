@@ -21,7 +21,8 @@ def usable_electrodes(info):
     names = [] if info is None else info["ch_names"]
     positions = _positions(info) if names else np.empty((0, 3))
     known = np.isfinite(positions).all(axis=1)
-    known &= np.linalg.norm(np.nan_to_num(positions), axis=1) > _SAME_PLACE
+    for centre in (0, _CENTRE):  # of coordinates, as files have it for no position, or of the head
+        known &= np.linalg.norm(np.nan_to_num(positions) - centre, axis=1) > _SAME_PLACE
     kept, left_out = [], []
     for k, name in enumerate(names):
         near = [j for j in kept if np.linalg.norm(positions[j] - positions[k]) < _SAME_PLACE]

@@ -13,7 +13,7 @@ GREY = "#999999"
 
 def as_maps(values, titles, shape):
     """Bring values into the shape (n_maps, *shape), with a list of as many titles."""
-    maps = np.asarray(values)
+    maps = np.asanyarray(values)
     if maps.dtype.kind not in "biuf":
         raise ValueError(f"The values are of type {maps.dtype}, but a figure is of real numbers.")
     maps = maps.astype(float)
@@ -28,7 +28,7 @@ def as_maps(values, titles, shape):
     titles = [""] * len(maps) if titles is None else list(titles)
     if len(titles) != len(maps):
         raise ValueError(f"There are {len(maps)} maps, but {len(titles)} titles.")
-    check_finite("The values", maps)
+    check_finite("The values", np.ma.filled(maps, np.nan))
     return maps, titles
 
 

@@ -225,11 +225,12 @@ def _pairs_by_name(names, places):
     if alone:
         have = "has" if len(alone) == 1 else "have"
         return pairs, f"{', '.join(alone)} {have} no partner on the other side by name"
-    regions, numbers, _ = zip(*electrodes, strict=True)
-    counted = {str(number) for number in range(1, len(names) + 1)}
-    # Rows of a grid and regions of a BioSemi cap are named like this, and not by sides.
-    is_counted = len(names) > 3 and len(set(regions)) == 1 and set(numbers) == counted
-    if is_counted and len(places) < len(names):
+    rows = {}
+    for region, number, half in electrodes:
+        rows.setdefault(region + half, set()).add(number)
+    # Rows of a grid, shafts and regions of a BioSemi cap are named like this, and not by sides.
+    is_counted = all(row == {str(n + 1) for n in range(len(row))} for row in rows.values())
+    if is_counted and max(map(len, rows.values())) > 3 and len(places) < len(names):
         return pairs, f"{', '.join(names)} may as well be contacts of a grid, without sides"
     for (_, number, _), name in electrodes.items():
         if name not in places or pairs[name] not in places:

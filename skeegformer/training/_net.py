@@ -52,7 +52,7 @@ def compose_net(classifier, network, params, *, class_weight, max_epochs, device
     """Compose the net of a classifier, not yet initialised, from what depends on the data."""
     steps_per_pass = vars(classifier).get("_steps_per_pass", 1)
     image = classifier._mirror_image()
-    schedule = Schedule(
+    schedule = LRScheduler(
         torch.optim.lr_scheduler.LambdaLR,
         lr_lambda=classifier._lr_factor(max_epochs, steps_per_pass),
         step_every="batch",
@@ -113,18 +113,14 @@ def class_weights(class_weight, classes, codes):
     return torch.as_tensor(weights, dtype=torch.float32)
 
 
-class Schedule(LRScheduler):
-    """A schedule without the optimizer where it is copied or pickled; `fit` makes it anew.
-
-    `joblib.hash` cannot read the optimizer, whose keys are tensors.
-    """
-
-    def __getstate__(self):
-        return {name: value for name, value in vars(self).items() if name != "lr_scheduler_"}
-
-
 class GroupNet(NeuralNetClassifier):
     """Show callbacks logits of epochs, as in prediction, where groups of heads have their own."""
+
+    def on_train_end(self, net, **kwargs):
+        """Let go of optimizers in schedules, whose keys are tensors: joblib.hash reads none."""
+        super().on_train_end(net, **kwargs)
+        for _, callback in self.callbacks_:
+            vars(callback).pop("lr_scheduler_", None)
 
     def train_step_single(self, batch, **fit_params):
         """Train on a batch."""
@@ -166,8 +162,7 @@ def _is_callback(callback):
     """Tell whether this is a callback as skorch takes them, alone or after its name."""
     if isinstance(callback, tuple) and len(callback) == 2 and isinstance(callback[0], str):
         callback = callback[1]
-    is_class = isinstance(callback, type)
-    return issubclass(callback, Callback) if is_class else isinstance(callback, Callback)
+    return issubclass(callback if isinstance(callback, type) else type(callback), Callback)
 
 
 def warm_up_and_come_down(step, *, n_steps, n_warmup):
