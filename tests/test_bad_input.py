@@ -29,7 +29,14 @@ from sklearn.base import clone
 from sklearn.ensemble import VotingClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from skorch.callbacks import Checkpoint, EarlyStopping, LRScheduler, TensorBoard
+from skorch.callbacks import (
+    Checkpoint,
+    EarlyStopping,
+    Freezer,
+    InputShapeSetter,
+    LRScheduler,
+    TensorBoard,
+)
 from test_surroundings import Writer
 from test_training import LogPower
 
@@ -344,6 +351,8 @@ PARAMETERS = [
     (r"callbacks=\[5\] is not a list of skorch callbacks", fit(callbacks=[5])),
     ("EarlyStopping watches valid_loss, .*early_stopping=True", fit(callbacks=[EarlyStopping()])),
     ("Checkpoint watches valid_loss_best, .*'train_loss_best'", fit(callbacks=[Checkpoint()])),
+    ("InputShapeSetter is not needed", fit(callbacks=[InputShapeSetter])),
+    ("a callback has frozen all of them", fit(callbacks=[Freezer("*")])),
     ("device='meta' is not available", fit(device="meta")),
     ("class_weight=.* numbers of at least 0", fit(class_weight={"left": -1, "right": 1})),
     ("class_weight=.* finite numbers", fit(class_weight={"left": np.nan, "right": 1})),

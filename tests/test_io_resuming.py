@@ -111,6 +111,7 @@ def test_saving_changes_nothing_and_finished_training_is_not_repeated(fit, tmp_p
     assert _last_epoch(tmp_path / NAME) == 3
     again = fit()
     assert len(again.history_) == again.net_.max_epochs == 3
+    assert again.history_[-1, "batches", -1] == {}  # skorch's checkpoints ask for it
     np.testing.assert_array_equal(again.predict_proba(fit.X), expected)
 
 

@@ -153,6 +153,7 @@ def _restore(net, state):
                 setattr(callback, attribute, value)
     for row in state["history"]:
         net.history.new_epoch()
+        net.history.new_batch()  # callbacks may ask for the last one
         for key, value in row.items():
             net.history.record(key, value)
     torch.set_rng_state(state["random"])

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from skorch.callbacks import Callback, EarlyStopping, InputShapeSetter, LRScheduler
 from torch import nn
 
 from skeegformer._utils.settings import seeded_torch
@@ -124,6 +124,8 @@ class GroupNet(NeuralNetClassifier):
 
     def train_step_single(self, batch, **fit_params):
         """Train on a batch."""
+        if not any(parameter.requires_grad for parameter in self.module_.parameters()):
+            raise ValueError("No weight is left to train: a callback has frozen all of them.")
         step = super().train_step_single(batch, **fit_params)
         if step["y_pred"].ndim == 3:
             step["y_pred"] = step["y_pred"].mean(dim=-1)
@@ -150,6 +152,8 @@ def check_callbacks(classifier):
         )
     for callback in callbacks:
         callback = callback[1] if isinstance(callback, tuple) else callback
+        if callback is InputShapeSetter or isinstance(callback, InputShapeSetter):
+            raise ValueError("InputShapeSetter is not needed: networks get n_chans and n_times.")
         watched = str(getattr(callback, "monitor", ""))
         if watched.startswith("valid_") and not classifier.early_stopping:
             raise ValueError(
