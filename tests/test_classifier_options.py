@@ -182,7 +182,7 @@ def test_a_single_epoch_of_somebody_unknown_is_refused(adapted, sides):
     """Centred on itself it would look like every other."""
     X, _, subjects, _ = sides
     unknown = np.flatnonzero(subjects == 5)
-    with pytest.raises(ValueError, match="a single epoch of somebody unknown"):
+    with pytest.raises(ValueError, match="a single epoch of an unknown subject"):
         adapted.predict(X[unknown[:1]].get_data(units="uV"))
     with pytest.warns(UserWarning, match="only 4 epochs of the unknown subject 5: adapt=True cen"):
         adapted.predict(X[unknown[:4]])

@@ -124,7 +124,9 @@ def _means(explanation, values, by, difference=None):
         title = f"all {len(values)} epochs"
         if explanation.subjects is not None:
             n_subjects = len(np.unique(explanation.subjects))
-            title += f" of {n_subjects} {'person' if n_subjects == 1 else 'people'}"
+            title += f" of {n_subjects} subject{'s' * (n_subjects > 1)}"
+        if (n_models := explanation.settings.get("n_models", 1)) > 1:
+            title += f", {n_models} models"
         if len(values) == 1:
             title = f"one epoch, predicted: {explanation.predictions[0]}"
         means = {title: values.mean(axis=0)}

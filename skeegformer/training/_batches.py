@@ -63,7 +63,7 @@ def refuse_single_epochs(rows_of, learn, codes=()):
                     "itself: leave it out, or check that groups are subjects and not epochs."
                 )
             continue
-        of_whom = "somebody unknown" if subject is None else f"the unknown subject {subject!r}"
+        of_whom = "an unknown subject" if subject is None else f"the unknown subject {subject!r}"
         way_out = (
             "adapt=True centres features on each subject's mean. Pass more epochs at once, or "
             "teach it the mean by fine_tune"
