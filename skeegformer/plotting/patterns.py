@@ -75,7 +75,7 @@ def _draw_spectra(axes, sources):
         panel.set_ylabel("amplitude", fontsize="small")
         panel.set_ylim(bottom=0)
         _share_x(panel, axes[-1], "frequency (Hz)")
-    axes[0].legend(fontsize="x-small", frameon=False, loc="center right")
+    axes[0].legend(fontsize="x-small", frameon=False, loc="upper right", handlelength=1.2)
 
 
 def _draw_weights(axes, sources):
