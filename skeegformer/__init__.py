@@ -4,8 +4,9 @@ Public names are resolved on first use, so that ``import skeegformer`` itself
 loads none of torch, MNE, MOABB or matplotlib.
 """
 
-from importlib import import_module
 from importlib.metadata import version as _version
+
+from skeegformer._utils.lazy import import_on_use
 
 __version__ = _version("skeegformer")
 
@@ -47,17 +48,4 @@ _HOMES = {
 }
 
 __all__ = ["__version__", *_HOMES]
-
-
-def __getattr__(name):
-    """Import the module that holds a public name when the name is first asked for."""
-    if name in _HOMES:
-        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    """List the public names, loaded or not."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = import_on_use(__name__, _HOMES)

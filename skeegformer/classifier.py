@@ -298,14 +298,6 @@ class EEGTransformerClassifier(NetworkClassifier):
         tokens = self._centred(self._raw_tokens(data), subjects).to(network.scale.device)
         return check_finite(network.read_out(tokens).cpu()).numpy()
 
-    def _known_means(self, data, subjects):
-        """Give what the log powers of each epoch are centred on, or None."""
-        if not self.adapt:
-            return None
-        raw = self._raw_tokens(data)
-        centred = self._centred(raw.clone(), subjects)
-        return (raw - centred)[:, :, 0].numpy()
-
     @torch.no_grad()
     def _raw_tokens(self, data):
         """Compute the tokens of epochs as they are."""
@@ -337,10 +329,8 @@ class EEGTransformerClassifier(NetworkClassifier):
 
 
 def _statistics(data):
-    """Compute level, size, changes of level and isolation of channels, by medians over epochs.
-
-    A few artefacts count little in them, and a constant offset of an amplifier is no size.
-    """
+    """Compute level, size, changes of level and isolation of channels, by medians over epochs."""
+    # A few artefacts count little in them, and a constant offset of an amplifier is no size.
     means, stds, products = [], [], 0
     for batch in batches_of(data, _BATCH):
         batch = np.asarray(batch, dtype=np.float64)
@@ -357,10 +347,8 @@ def _statistics(data):
 
 
 def _isolation(products):
-    """Compute how much louder channels count that have little in common with others: from 1 to 5.
-
-    `products` are sums over samples of products of channels, (n_chans, n_chans).
-    """
+    """Compute how much louder channels count that share little with others: from 1 to 5."""
+    # `products` are sums over samples of products of channels, (n_chans, n_chans).
     size = np.sqrt(np.diag(products).clip(min=np.finfo(float).tiny))
     correlation = products / np.outer(size, size)
     np.fill_diagonal(correlation, 1 + _RIDGE)

@@ -54,6 +54,24 @@ def _close_figures():
 
 
 @pytest.fixture
+def refused(capsys):
+    """Run a command that has to be refused, without a traceback, and return what it says."""
+    from skeegformer.cli import main
+
+    def run(*words):
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as stopped:
+            code = stopped.code
+        shown = capsys.readouterr().err
+        assert code == 2
+        assert "Traceback" not in shown
+        return shown
+
+    return run
+
+
+@pytest.fixture
 def report(record_property):
     """Take lines that are printed at the end of the test run."""
     return lambda line: record_property("measured", line)

@@ -46,9 +46,6 @@ def _original(**params):
     return OriginalTransformer(4, 2, 80, **options | params)
 
 
-# Recording of either network
-
-
 @pytest.fixture(params=["signed", "mirrored", "original"])
 def recorded(request):
     """Make a network with dropout, in training mode and partly not, and epochs."""
@@ -128,9 +125,6 @@ def test_an_exception_puts_everything_back_and_leaves_no_half_batch(recorded):
             network(x[:, :2])
         network(x)
     assert len(_parts(record.values()).get("tokens", x)) == 7
-
-
-# Signed attention of an EEGTransformer
 
 
 @pytest.fixture(params=[None, PAIRS], ids=["plain", "mirrored"])
@@ -294,9 +288,6 @@ def test_attention_of_a_classifier_a_pipeline_and_a_search():
     np.testing.assert_allclose(
         rollout.mean(dim=0), classifier.feature_importances_, rtol=1e-4, atol=1e-5
     )
-
-
-# Attention of an OriginalTransformer
 
 
 def _weights(batch=3, n_layers=3, n_heads=2, n_tokens=4, seed=0):

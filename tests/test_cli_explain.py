@@ -36,7 +36,7 @@ def runs(tmp_path_factory):
     return folder, path
 
 
-def test_held_out_epochs_are_explained_and_written_down(runs, tmp_path, capsys):
+def test_held_out_epochs_are_explained_and_written_down(runs, tmp_path, capsys, refused):
     folder, path = runs
     # Of its own, whatever other tests have explained before.
     no_explanation = shutil.ignore_patterns("explanation")
@@ -75,9 +75,8 @@ def test_held_out_epochs_are_explained_and_written_down(runs, tmp_path, capsys):
 
     # Nothing is replaced unasked.
     before = (run / "explanation" / "rollout.safetensors").read_bytes()
-    assert main(["explain", str(run)]) == 2
-    assert main(["explain", str(run), str(folder / "run-1"), "--output", str(folder / "no")]) == 2
-    message = capsys.readouterr().err
+    message = refused("explain", run)
+    message += refused("explain", run, folder / "run-1", "--output", folder / "no")
     assert f"{run}/explanation/rollout-channels.csv, {run}/explanation/rollout-epochs" in message
     assert "run-1" not in message  # of which nothing is there
     assert not (folder / "no").exists()
@@ -121,7 +120,7 @@ def test_what_the_original_kept(runs, tmp_path, capsys):
     assert (found.predictions == found.y).all()
 
 
-def test_other_data(runs, tmp_path, capsys):
+def test_other_data(runs, tmp_path, capsys, refused):
     folder, path = runs
     X, y, metadata = load_memmap(path)
     split = pd.read_csv(folder / "run-0" / "split.csv")
@@ -141,8 +140,8 @@ def test_other_data(runs, tmp_path, capsys):
     assert told in capsys.readouterr().out
     table = pd.read_csv(tmp_path / "new" / "occlusion-epochs.csv")
     assert table["trained_on"].tolist() == [True] * 3 + [False] * 2
-    assert main([*arguments, "--part", "training", "--overwrite"]) == 2
-    assert "tells of 40 epochs of other people" in capsys.readouterr().err
+    shown = refused(*arguments, "--part", "training", "--overwrite")
+    assert "tells of 40 epochs of other people" in shown
 
 
 def test_a_map_is_put_to_the_test(runs, capsys):
@@ -167,10 +166,7 @@ def test_a_map_is_put_to_the_test(runs, capsys):
         ("RUN --data none.dat --overwrite", "none.dat"),
     ],
 )
-def test_wrong_input_is_a_sentence(arguments, message, runs, tmp_path, monkeypatch, capsys):
+def test_wrong_input_is_a_sentence(arguments, message, runs, tmp_path, monkeypatch, refused):
     monkeypatch.chdir(tmp_path)
     places = {"RUN": str(runs[0] / "run-0"), "OTHER": str(runs[0] / "original")}
-    assert main(["explain", *(places.get(part, part) for part in arguments.split())]) == 2
-    shown = capsys.readouterr().err
-    assert message in shown
-    assert "Traceback" not in shown
+    assert message in refused("explain", *(places.get(part, part) for part in arguments.split()))

@@ -63,9 +63,6 @@ def rest():
     return load_eegmmi("baseline-eyes", SUBJECTS)
 
 
-# Real recordings --------------------------------------------------------------------------------
-
-
 @needs_rest
 def test_rest_windows_are_the_recording_cut_without_overlap(rest):
     X, y, metadata = rest
@@ -197,9 +194,6 @@ def test_filter_acts_on_the_recording_before_it_is_cut():
     assert_allclose(X.get_data()[y == "eyes-closed"], windows, atol=2e-7)
 
 
-# MOABB ------------------------------------------------------------------------------------------
-
-
 @needs_first
 def test_dataset_and_paradigm_alone():
     from moabb.datasets import PhysionetMI
@@ -212,9 +206,6 @@ def test_dataset_and_paradigm_alone():
     assert dataset.data_path(1) == [str(edf(1, 1)), str(edf(1, 2))]
     with pytest.raises(ValueError, match="Subject 2"):
         dataset.data_path(2)
-
-
-# Files, folders and the network -----------------------------------------------------------------
 
 
 @needs_first
@@ -285,9 +276,6 @@ def test_damaged_files_are_refused_by_name(tmp_path, damage):
     with pytest.raises(ValueError, match="cannot be read as the recording .* Delete the file") as c:
         load_eegmmi("baseline-eyes", 1, path=tmp_path)
     assert str(second) in str(c.value)
-
-
-# Made-up recordings -----------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -169,9 +169,6 @@ def test_every_subject_is_explained_by_a_model_that_has_not_seen_it(simulated):
     assert folds[2].source.classifier.net_ is not folds[1].source.classifier.net_
 
 
-# Patients and controls, of whom every one has a single class
-
-
 N_EPOCHS = 12
 
 
@@ -301,9 +298,6 @@ def test_benchmarks_of_people(people, tmp_path):
     pipelines["calibrated"] = pipelines["strict"]
     with pytest.raises(ValueError, match="nothing to calibrate with"):
         run(information="calibrated")
-
-
-# Splitters
 
 
 def test_folds_are_those_of_scikit_learn():

@@ -188,9 +188,6 @@ def test_bad_input(change, message):
         compare_pipelines(given.pop("scores"), given.pop("reference"), **given)
 
 
-# Tables
-
-
 def cells(markdown):
     """Read the tables of a Markdown text as lists of dictionaries."""
     tables, head = [], None

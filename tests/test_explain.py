@@ -25,6 +25,7 @@ from skeegformer import (
     record_attention,
 )
 from skeegformer.attention import attention_gradients, gradient_rollout
+from skeegformer.evaluation._fold import without_metadata
 from skeegformer.explain._model import log_odds
 
 SMALL = {"n_groups": 1, "n_heads": 4, "random_state": 0}
@@ -229,7 +230,7 @@ def test_adapted_classifiers_are_explained_as_they_predict(method, simulated):
     explainer = AttentionExplainer(method, n_repeats=1, random_state=0)
     explanation = explainer.explain(classifier, X, y)
     np.testing.assert_allclose(explanation.probabilities, classifier.predict_proba(X), atol=1e-5)
-    told = explainer.explain(classifier, _without_metadata(X), y, groups=subjects)
+    told = explainer.explain(classifier, without_metadata(X), y, groups=subjects)
     np.testing.assert_array_equal(told.values, explanation.values)
     # Of whom else there is an epoch does not matter; who somebody is does.
     alone = explainer.explain(classifier, X[subjects == 3], y[subjects == 3])
@@ -244,14 +245,8 @@ def test_adapted_classifiers_are_explained_as_they_predict(method, simulated):
     assert sorted(classifier.subject_means_) == [1, 2]
 
 
-def _without_metadata(X):
-    X = X.copy()
-    X.metadata = None
-    return X
-
-
 def test_groups_reach_alignment_by_routing(simulated):
-    X, y, groups = _without_metadata(simulated[0]), simulated[1], simulated[2]["subject"]
+    X, y, groups = without_metadata(simulated[0]), simulated[1], simulated[2]["subject"]
     with config_context(enable_metadata_routing=True):
         alignment = EuclideanAlignment().set_fit_request(groups=True)
         alignment.set_transform_request(groups=True)
@@ -303,9 +298,6 @@ def test_explanations_of_several_folds_are_joined(fitted, simulated, explanation
     np.testing.assert_array_equal(joined.subjects, explanation.subjects)
     assert joined.source is None
     assert joined.settings["n_models"] == 1
-
-
-# Filters and patterns of sources
 
 
 def _fitted(case):

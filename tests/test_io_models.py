@@ -79,9 +79,6 @@ def _again(model, tmp_path):
         return load_model(save_model(model, tmp_path / "again.safetensors", overwrite=True))
 
 
-# What comes back
-
-
 @pytest.mark.parametrize(
     "params",
     [
@@ -252,9 +249,6 @@ def test_values_of_all_types():
             Encoder().encode(other)
 
 
-# Other processes and versions
-
-
 def test_the_reference_model_is_read():
     """A file of format 3: later versions read it, and predict what it predicted."""
     path = reference_model.FOLDER / "model-3.safetensors"
@@ -274,9 +268,6 @@ def test_a_model_of_the_former_network_is_refused_with_the_version_that_reads_it
     message = r"was written by skeegformer 0\.1\.0\.dev0 in format 1.*format 3: install that"
     with pytest.raises(ValueError, match=message):
         load_model(reference_model.FOLDER / "model-1.safetensors")
-
-
-# The file
 
 
 def _header(path):
@@ -327,9 +318,6 @@ def _set(name, value):
         header[last] = value
 
     return change
-
-
-# Nothing is run
 
 
 class Evil:
@@ -393,9 +381,6 @@ def test_no_cache_of_pickles_comes_with_a_pipeline(tmp_path):
     assert load_model(path).memory is None
     with pytest.raises(ValueError, match="a Pipeline with a cache"):
         load_model(_forge(path, _set("model.params.memory", "cache")))
-
-
-# What cannot be saved
 
 
 class _Subclass(EEGTransformerClassifier):

@@ -159,9 +159,6 @@ def test_names_are_of_the_largest_channels_and_no_formulas(explanation, tmp_path
     assert written == [[r"$\broken{"], ["$C_3$"]]
 
 
-# Curves, sources and scores
-
-
 def names_of(ax):
     return [label.get_text() for label in ax.get_yticklabels()]
 
@@ -236,9 +233,6 @@ def test_scores_are_of_subjects_and_marks_their_means():
     mixed = make_scores().assign(protocol=lambda table: np.arange(len(table)) % 2)
     with pytest.raises(ValueError, match="several protocols"):
         plot_scores(mixed)
-
-
-# Where electrodes go on the plane
 
 
 def on_sphere(names, polar, azimuth, *, tilt=0.0, radius=0.09):

@@ -46,9 +46,6 @@ def one_connection():
     return matrix
 
 
-# What is shown
-
-
 def test_baseline_leaves_what_one_channel_takes_beyond_the_others(info, matrices):
     """A profile over keys, however strong, vanishes; a single connection stays."""
     profile = np.tile(np.linspace(0, 5, N), (N, 1))
@@ -143,9 +140,6 @@ def test_explanations_are_averaged_by_class():
         replace(explanation, connections=None).plot_connections()
 
 
-# The page
-
-
 def drawn(page):
     """Return the traces and the layout that the page hands to plotly."""
     call = page[page.rindex("Plotly.newPlot(") :]
@@ -193,9 +187,6 @@ def test_names_cannot_become_markup(info, matrices):
     shown = [note["text"] for note in layout["annotations"][:2]] + [layout["title"]["text"]]
     shown += next(trace["text"] for trace in traces if trace.get("mode") == "markers+text")
     assert not [text for text in shown if re.search(r"<\w|</|&amp;", text)]
-
-
-# Reports
 
 
 @pytest.fixture

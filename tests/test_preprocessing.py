@@ -96,9 +96,6 @@ def mean_covariance(X):
     return np.mean([epoch @ epoch.T / X.shape[-1] for epoch in X], axis=0)
 
 
-# ------------------------------------------------------------------ what all have in common
-
-
 @pytest.mark.parametrize("transformer", ON_EPOCHS, ids=str)
 def test_epochs_and_arrays_give_the_same(transformer):
     epochs = make_epochs()
@@ -197,9 +194,6 @@ def test_told_rates_and_names_have_to_agree_with_epochs():
             ChannelDropper(["Cz"], input_ch_names=names).fit(epochs)
 
 
-# -------------------------------------------------------------------------------- filters
-
-
 @pytest.mark.parametrize("method", ["iir", "fir"])
 def test_bands_are_kept_and_the_rest_is_removed(method):
     freqs = np.array([2.0, 11, 15, 20, 25, 60, 75])
@@ -256,9 +250,6 @@ def test_notch_takes_the_line_frequency_of_epochs():
             NotchFilter(sfreq=500).fit(unknown)
 
 
-# ----------------------------------------------------------------------------- resampling
-
-
 @pytest.mark.parametrize("sfreq", [80, 100, 128, 250])
 @pytest.mark.parametrize("n_times", [320, 481])
 def test_sines_are_resampled_to_sines(sfreq, n_times):
@@ -291,9 +282,6 @@ def test_resampler_brings_other_rates_to_one():
     assert (out.info["sfreq"], out.info["lowpass"], len(out.times)) == (100.0, 50.0, 200)
 
 
-# ------------------------------------------------------------------------------- channels
-
-
 @pytest.mark.parametrize(
     "step, kept",
     [
@@ -307,9 +295,6 @@ def test_which_channels_are_kept_in_which_order(step, kept):
     out = step.fit_transform(epochs)
     assert out.ch_names == step.kept_ch_names_ == kept
     np.testing.assert_array_equal(out.get_data(), epochs.get_data(kept))
-
-
-# ------------------------------------------------------------------------------ alignment
 
 
 @pytest.fixture
@@ -429,9 +414,6 @@ def test_metadata_says_who_is_who():
     np.testing.assert_array_equal(by_metadata.transform(epochs).get_data(), by_groups.get_data())
     # What is passed goes before what the metadata say.
     assert list(EuclideanAlignment().fit(epochs, groups=["a"] * 8).references_) == ["a"]
-
-
-# ------------------------------------------------------------------------ a real recording
 
 
 def test_real_recording():

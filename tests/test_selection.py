@@ -205,9 +205,6 @@ def test_a_frozen_estimator_is_used_as_it_is(rhythms):
             selector.fit(other, y)
 
 
-# --- bad input -------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "params, message",
     [

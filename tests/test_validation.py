@@ -63,9 +63,6 @@ def unloaded():
     return mne.Epochs(raw, events, tmin=0.0, tmax=0.5, **options)
 
 
-# ------------------------------------------------------------------------- kinds of input
-
-
 def test_epochs_leave_as_float32_microvolts():
     epochs = make_epochs()
     door = Door()
@@ -108,9 +105,6 @@ def test_other_channels_are_no_part_of_x(validate):
     assert eeg.info.ch_names == ["C3", "Cz"]
     without = validate(door, epochs.copy().pick("eeg"), reset=False)
     np.testing.assert_array_equal(without.data, eeg.data)
-
-
-# ------------------------------------------------------------------- Epochs and their lists
 
 
 def test_unloaded_epochs_are_loaded_in_a_copy(unloaded):
@@ -184,9 +178,6 @@ def test_two_thousand_epochs_are_joined_quickly():
     np.testing.assert_array_equal(joined.metadata["subject"], metadata["subject"])
 
 
-# ---------------------------------------------------------------------------- bad signals
-
-
 @pytest.mark.parametrize("validate", [validate_eeg, validate_signal])
 @pytest.mark.parametrize("value, name", [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "inf")])
 def test_bad_values_are_found(validate, value, name):
@@ -213,9 +204,6 @@ def test_values_that_cancel_or_overflow():
         epochs._data[0, 0, 0] = 1e35
         with pytest.raises(ValueError, match="too large for float32"):
             validate_eeg(Door(), epochs, reset=True)
-
-
-# --------------------------------------------------------------------- agreement with `fit`
 
 
 def test_arrays_are_taken_to_be_as_in_fit():

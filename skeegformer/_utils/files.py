@@ -34,11 +34,9 @@ def check_output_file(path, suffixes, overwrite=False):
 
 @contextmanager
 def replacing(path):
-    """Give a temporary path in the same folder, and move it to `path` when all went well.
-
-    It has the same suffix, and is removed again if the block ends with an exception; an OSError
-    tells path and reason.
-    """
+    """Give a temporary path in the same folder, and move it to `path` when all went well."""
+    # It has the same suffix, and is removed again if the block ends with an exception; an OSError
+    # tells path and reason.
     # Not tempfile: its files can be read by nobody else, and the file would keep that.
     remove_leftovers(path, least_age=86400)  # younger ones may be another process at work
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
@@ -55,10 +53,8 @@ def replacing(path):
 
 @contextmanager
 def writing(path):
-    """Open a new file for bytes; it takes the place of `path` when all of it is on the disk.
-
-    `path` stays as it was if the block ends with an exception.
-    """
+    """Open a new file for bytes; it takes the place of `path` when all of it is on the disk."""
+    # `path` stays as it was if the block ends with an exception.
     with replacing(path) as temporary, temporary.open("xb") as file:
         yield file
         file.flush()

@@ -28,10 +28,7 @@ def info_of_names(ch_names, sfreq):
 
 
 def describe_info(info):
-    """List what is kept of a `mne.Info`, in plain types.
-
-    Names, types, rate, bad channels, filters, reference, positions, fiducials and digitised points.
-    """
+    """List what is kept of a `mne.Info`, in plain types."""
     montage = info.get_montage()
     landmarks = {} if montage is None else montage.get_positions()
     described = {

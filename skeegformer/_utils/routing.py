@@ -18,10 +18,8 @@ def groups_for_fit(estimator, groups):
 
 
 def routed_groups(pipeline, method, groups):
-    """Give groups as arguments of a method, under the name that steps request them by.
-
-    The name is "subjects" where pipelines are made for MOABB; empty where routing is off.
-    """
+    """Give groups as arguments of a method, under the name that steps request them by."""
+    # The name is "subjects" where pipelines are made for MOABB; empty where routing is off.
     if groups is None or not get_config()["enable_metadata_routing"]:
         return {}
     names = get_routing_for_object(pipeline).consumes(method, ["groups", "subjects"])

@@ -19,10 +19,8 @@ def usual_torch():
 
 @contextmanager
 def seeded_torch(seed=None):
-    """Compute with gradients, in single precision and with random numbers of one's own.
-
-    Random numbers start from the seed, if any; all is as it was before when the block ends.
-    """
+    """Compute with gradients, in single precision and with random numbers of one's own."""
+    # Random numbers start from the seed, if any; all is as it was before when the block ends.
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
     dtype = torch.get_default_dtype()
     forked = torch.random.fork_rng(devices=devices)

@@ -27,6 +27,7 @@ from skeegformer._validation._memmap import (
     batches_of,
     choose,
     read_rows,
+    slices,
 )
 from skeegformer._validation._parameters import (
     check_band,
@@ -35,6 +36,7 @@ from skeegformer._validation._parameters import (
     check_number,
     check_one_of,
     check_positive,
+    listed,
     name_channels,
     optional_positive,
     positive,

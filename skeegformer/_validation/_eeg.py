@@ -120,10 +120,8 @@ def validate_signal(estimator, X, *, reset, ch_names=None, sfreq=None, same_sfre
 
 
 def remember_input(estimator, eeg, *, scale=False):
-    """Have an estimator remember in `fit` what later input has to look like.
-
-    With `scale` also the size of the signal, by which `validate_eeg` tells volts from microvolts.
-    """
+    """Have an estimator remember in `fit` what later input has to look like."""
+    # With `scale` also the size of the signal, by which `validate_eeg` tells volts from microvolts.
     estimator.n_chans_, estimator.n_times_ = eeg.data.shape[1:]
     estimator.sfreq_, estimator.ch_names_, estimator.info_ = eeg.sfreq, eeg.ch_names, eeg.info
     estimator._processing = processing_of(eeg.info)
@@ -288,10 +286,8 @@ def _refuse_bad_values(data, ch_names):
 
 
 def _agree(estimator, eeg, *, same_times, same_sfreq=True):
-    """Compare input with what `fit` saw, and put its channels in the order of `fit`.
-
-    What an array does not tell, its channels' names and its rate, is taken to be as in `fit`.
-    """
+    """Compare input with what `fit` saw, and put its channels in the order of `fit`."""
+    # What an array does not tell, its channels' names and its rate, is taken to be as in `fit`.
     name = type(estimator).__name__
     fitted = estimator.ch_names_
     if eeg.ch_names is not None and fitted is not None:

@@ -51,11 +51,9 @@ def eeg_picks(epochs):
 
 
 def _concatenate(parts):
-    """Join loaded Epochs that belong together.
-
-    MNE's own function takes most of a minute for 2000 single epochs, each of which carries the drop
-    log of all, and moves the events.
-    """
+    """Join loaded Epochs that belong together."""
+    # MNE's own function takes most of a minute for 2000 single epochs, each of which carries the
+    # drop log of all, and moves the events.
     first = parts[0]
     if not any(map(len, parts)):
         return first  # which is refused for being empty; MNE makes no Epochs of nothing

@@ -12,10 +12,8 @@ _MISSING = ("", "nan", "None", "<NA>", "NaT")
 
 
 def validate_labels(estimator, y, n_epochs):
-    """Check class labels of any type that can be sorted, and encode them.
-
-    Returns the classes, and for each epoch the index of its class, an ndarray of int64.
-    """
+    """Check class labels of any type that can be sorted, and encode them."""
+    # Returns the classes, and for each epoch the index of its class, an ndarray of int64.
     if y is None:
         raise ValueError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None."
@@ -95,10 +93,8 @@ def _spelling(subject):
 
 
 def plain_labels(name, labels):
-    """Turn labels or subjects into an array of numbers or of text, or refuse them.
-
-    Scores and files know no others: scikit-learn's metrics refuse numbers in an array of objects.
-    """
+    """Turn labels or subjects into an array of numbers or of text, or refuse them."""
+    # Scores and files know no others: scikit-learn's metrics refuse numbers in an array of objects.
     labels = _column(name, labels)
     if labels.dtype == object:
         kinds = {isinstance(label, str) for label in labels}

@@ -160,8 +160,7 @@ class MappedEpochs:
             The epochs.
         """
         out = np.empty(self.shape, dtype=np.float32)
-        for start in range(0, len(self), BATCH):
-            some = slice(start, start + BATCH)
+        for some in slices(len(self), BATCH):
             out[some] = self._read(some)
         return out
 
@@ -246,4 +245,9 @@ def read_rows(data, indices):
 
 def batches_of(data, size):
     """Go through an array, a tensor or `MappedEpochs`, at most `size` epochs at a time."""
-    return (read_rows(data, slice(start, start + size)) for start in range(0, len(data), size))
+    return (read_rows(data, some) for some in slices(len(data), size))
+
+
+def slices(n, size):
+    """Go through n epochs, at most `size` at a time."""
+    return (slice(start, start + size) for start in range(0, n, size))

@@ -28,11 +28,9 @@ def check_positive(name, value, or_zero=False, unit=""):
 
 
 def check_number(estimator, name, kind, least, *, below=np.inf, or_else=None):
-    """Refuse a parameter of an estimator that is no number of this kind, or out of its range.
-
-    `kind` is `numbers.Integral` or `numbers.Real`, perhaps with others; `or_else` says in the
-    message what else is allowed.
-    """
+    """Refuse a parameter of an estimator that is no number of this kind, or out of its range."""
+    # `kind` is `numbers.Integral` or `numbers.Real`, perhaps with others; `or_else` says in the
+    # message what else is allowed.
     value = getattr(estimator, name)
     is_bool = isinstance(value, bool) and kind is not Real and bool not in np.ravel(kind)
     if isinstance(value, kind) and not is_bool and least <= value < below:
@@ -71,6 +69,12 @@ def validate_ch_names(ch_names, parameter):
     return ch_names
 
 
+def listed(names, most=5):
+    """Write names in a row, not too many of them."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more
+
+
 def check_info(info):
     """Refuse what has channel names but is no Info, such as Epochs and montages."""
     if info is not None and not isinstance(info, mne.Info):
@@ -91,10 +95,8 @@ def optional_positive(parameter, value, meaning_of_none):
 
 
 def check_band(l_freq, h_freq, sfreq=None):
-    """Refuse limits that are not above 0, leave nothing between them, or are above any frequency.
-
-    MNE would take an upper limit of 0 for another filter, and an empty band for a band stop.
-    """
+    """Refuse limits that are not above 0, leave nothing between them, or exceed any frequency."""
+    # MNE would take an upper limit of 0 for another filter, and an empty band for a band stop.
     optional_positive("l_freq", l_freq, "no lower limit")
     optional_positive("h_freq", h_freq, "no upper limit")
     if l_freq is not None and h_freq is not None and l_freq >= h_freq:

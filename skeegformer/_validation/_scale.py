@@ -6,6 +6,7 @@ from statistics import median  # of a few numbers sooner than NumPy's
 import numpy as np
 
 from skeegformer._validation._memmap import BATCH, batches_of
+from skeegformer._validation._parameters import listed
 
 # How many times more or less than epochs of `fit` others may fluctuate without a warning.
 _FAR = 100
@@ -13,9 +14,7 @@ _FAR = 100
 
 def remember_scale(estimator, eeg):
     """Remember the size of the signal in `fit`; warn of odd epochs, and of names that are lost."""
-    sizes = _sizes(eeg.data)
-    size = _medians(sizes, 1)
-    estimator._input_scale = median(size.tolist())
+    sizes, size, estimator._input_scale = _sizes(eeg.data)
     if eeg.ch_names is None and not eeg.is_flat and 1e-7 < estimator._input_scale < 1e-3:
         warnings.warn(
             f"X is an array that fluctuates by {estimator._input_scale:.2g}, as Epochs do in "
@@ -40,9 +39,7 @@ def in_other_unit(size, fitted):
 
 def refuse_other_unit(estimator, eeg):
     """Raise where volts meet microvolts, which would be classified without a word."""
-    sizes = _sizes(eeg.data)
-    size = _medians(sizes, 1)
-    scale = median(size.tolist())
+    sizes, size, scale = _sizes(eeg.data)
     if not in_other_unit(scale, estimator._input_scale):
         warn_of_odd_epochs(estimator._input_scale, size, sizes, eeg.ch_names)
         return
@@ -60,10 +57,12 @@ def refuse_other_unit(estimator, eeg):
 
 
 def _sizes(data):
-    """Measure the fluctuations of each channel in each epoch."""
+    """Measure the fluctuations of each channel in each epoch, of each epoch, and of all."""
     # In parts for arrays as well: a standard deviation takes a temporary of the size of its input.
     with np.errstate(over="ignore", invalid="ignore"):  # what is too large has no scale
-        return np.concatenate([block.std(axis=2) for block in batches_of(data, BATCH)])
+        sizes = np.concatenate([block.std(axis=2) for block in batches_of(data, BATCH)])
+    size = _medians(sizes, 1)
+    return sizes, size, median(size.tolist())
 
 
 def _medians(sizes, axis):
@@ -79,7 +78,7 @@ def warn_of_odd_epochs(typical, size, sizes, ch_names):
     odd = np.flatnonzero(~((size >= typical / _FAR) & (size <= typical * _FAR)))
     if len(odd):
         warnings.warn(
-            f"{len(odd)} of {len(size)} epochs (from 0 on: {_listed(odd)}) fluctuate by "
+            f"{len(odd)} of {len(size)} epochs (from 0 on: {listed(odd)}) fluctuate by "
             f"{size[odd].min():.2g} to {size[odd].max():.2g}, but a typical epoch of fit by "
             f"{typical:.2g}: they are flat, artefacts, or in another unit, and what is made of "
             "them means little. Drop them (epochs.drop_bad), or pass the same unit.",
@@ -90,13 +89,9 @@ def warn_of_odd_epochs(typical, size, sizes, ch_names):
     if 0 < len(odd) <= len(usual) / 2:  # else epochs are odd
         names = odd if ch_names is None else [ch_names[channel] for channel in odd]
         warnings.warn(
-            f"{len(odd)} of {len(usual)} channels ({_listed(names)}) fluctuate by "
+            f"{len(odd)} of {len(usual)} channels ({listed(names)}) fluctuate by "
             f"{usual[odd].min():.2g} to {usual[odd].max():.2g}, but a typical channel of fit by "
             f"{typical:.2g}: an electrode that has come off, the reference, or another unit. "
             "Interpolate or drop them.",
             stacklevel=5,
         )
-
-
-def _listed(names):
-    return ", ".join(map(str, names[:5])) + (", ..." if len(names) > 5 else "")

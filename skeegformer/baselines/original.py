@@ -4,8 +4,8 @@ from dataclasses import field
 from functools import partial
 from numbers import Integral, Real
 
-from skeegformer._validation import check_number, check_one_of
-from skeegformer.nn.original import SHUFFLES, OriginalTransformer
+from skeegformer._validation import check_number
+from skeegformer.nn.original import OriginalTransformer
 from skeegformer.training import NetworkClassifier, network_estimator
 
 _SIZES = ("n_time_tokens", "embed_dim", "n_layers", "n_heads")
@@ -106,9 +106,6 @@ class OriginalTransformerClassifier(NetworkClassifier):
         for name in ("noise", "lr_decay"):
             check_number(self, name, Real, 0)
         check_number(self, "warmup_steps", Integral, 0)
-        check_one_of("shuffle_tokens", self.shuffle_tokens, SHUFFLES)
-        if self.embed_dim % self.n_heads:
-            raise ValueError(f"n_heads={self.n_heads} does not divide embed_dim={self.embed_dim}.")
 
     def _lr_factor(self, max_epochs, steps_per_pass):
         return partial(

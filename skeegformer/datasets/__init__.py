@@ -3,7 +3,7 @@
 Names are resolved on first use: simulated data and exports need no MOABB.
 """
 
-from importlib import import_module
+from skeegformer._utils.lazy import import_on_use
 
 _HOMES = {
     "load_eegmmi": "eegmmi",
@@ -19,17 +19,4 @@ _HOMES = {
 }
 
 __all__ = list(_HOMES)
-
-
-def __getattr__(name):
-    """Import the module that holds a public name when the name is first asked for."""
-    if name in _HOMES:
-        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    """List the public names, loaded or not."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = import_on_use(__name__, _HOMES)

@@ -30,10 +30,8 @@ _COMPLETE = ".complete-"  # begins the name of a folder whose files have not all
 
 
 def write_files(folder, name, n_times, chunks, header, *, zscore=False, overwrite=False):
-    """Write an export as a whole or not at all, and return the path of its values.
-
-    `chunks` gives arrays with tables of labels, and fills the header's `unit` and `channels`.
-    """
+    """Write an export as a whole or not at all, and return the path of its values."""
+    # `chunks` gives arrays with tables of labels, and fills the header's `unit` and `channels`.
     if not isinstance(name, str) or not re.fullmatch(r"[\w.+=-]+", name):
         raise ValueError(
             f"name={name!r} has to be made of letters, digits and the signs . + = - _; it "

@@ -207,10 +207,8 @@ def _read_labels(file, name):
 
 
 def _restore_types(labels, types):
-    """Give columns of text the types of the numbers that they were written from.
-
-    Where no header tells, subjects are numbers if all are whole ones without leading zeros.
-    """
+    """Give columns of text the types of the numbers that they were written from."""
+    # Where no header tells, subjects are numbers if all are whole ones without leading zeros.
     if types is None:
         is_whole = labels["subject"].str.fullmatch(r"0|-?[1-9]\d*").all()
         types = {"subject": "int64"} if is_whole else {}

@@ -162,10 +162,8 @@ def strength(shape, rng, spread=_SPREAD_TRIAL):
 
 
 def make_streams(rng):
-    """Return a generator for each kind of addition.
-
-    Each has its own, so that data with and without an addition can be compared.
-    """
+    """Return a generator for each kind of addition."""
+    # Each has its own, so that data with and without an addition can be compared.
     seed = rng.randint(np.iinfo(np.int32).max)
     kinds = ("evoked", "alpha", "blinks", "line", "copies", "suppressors")
     streams = {kind: np.random.RandomState([seed, k]) for k, kind in enumerate(kinds)}
@@ -186,10 +184,8 @@ def draw_subjects(design, rng):
 
 
 def record(design, channels, subjects, rng, streams):
-    """Return data in microvolts, (n_subjects * n_epochs, n_chans, n_times), and labels.
-
-    `rng` draws labels, background and rhythms, the generators in `streams` everything else.
-    """
+    """Return data in microvolts, (n_subjects * n_epochs, n_chans, n_times), and labels."""
+    # `rng` draws labels, background and rhythms, the generators in `streams` everything else.
     n_subjects = design.n_subjects
     rhythms = {label: shifted_fields(at, n_subjects, rng) for label, at in design.sources.items()}
     potentials = {

@@ -90,10 +90,8 @@ def class_gain(design):
 
 
 def draw_channels(design, rng):
-    """Draw channels to be replaced from those that see little of the sources.
-
-    They are in a dict, under the names of the parameters that ask for them.
-    """
+    """Draw channels to be replaced from those that see little of the sources."""
+    # They are in a dict, under the names of the parameters that ask for them.
     quiet = (class_gain(design) < _QUIET).all(axis=0) & ~np.isin(CH_NAMES, design.named)
     quiet = np.flatnonzero(quiet)
     kinds = ("n_distractors", "n_line_noise", "n_redundant", "n_suppressors")
@@ -186,10 +184,8 @@ def _rhythm_bands(design, label):
 
 
 def _evoked_bands():
-    """Return which share of an evoked potential's power lies in each band.
-
-    What is slower than 1 Hz is left out: no band has it, and filters take it from EEG.
-    """
+    """Return which share of an evoked potential's power lies in each band."""
+    # What is slower than 1 Hz is left out: no band has it, and filters take it from EEG.
     f = np.arange(1.05, 100, 0.1)
     return _shares(f, np.exp(-((2 * np.pi * EVOKED_WIDTH * f) ** 2)))
 

@@ -124,11 +124,8 @@ def load_eegmmi(
 
 
 def make_steps(tasks, tmin, tmax, window, band, resample, *, exact=False):
-    """Return how recordings are prepared, and how those of each task are cut.
-
-    All epochs get the same length: that of a window for `exact` ones, or where there are windows
-    at rest.
-    """
+    """Return how recordings are prepared, and how those of each task are cut."""
+    # All epochs get the same length: that of a window for `exact` ones, or with windows at rest.
     at_rest = [task.is_rest for task in tasks]
     check_times(tmin, tmax, window, at_rest=at_rest == [True])
     check_band(*band, SFREQ)

@@ -14,6 +14,7 @@ from skeegformer._validation import (
     plain_labels,
     read_rows,
     refuse_other_objects,
+    slices,
 )
 from skeegformer.datasets._channels import SFREQ
 from skeegformer.datasets._files import fetch_tasks
@@ -214,8 +215,7 @@ def write_memmap(
     labels = _table(len(X), y, metadata)
 
     def chunks():
-        for start in range(0, len(X), BATCH):
-            some = slice(start, start + BATCH)
+        for some in slices(len(X), BATCH):
             block = read_rows(X, some)
             if isinstance(X, MappedEpochs) and unit == "V":
                 # Multiplied in double precision, so that volts become what they were.
@@ -232,18 +232,16 @@ def write_transformed(X, transformer, folder):
     """Write `MappedEpochs` that tell their channels as a fitted transformer makes them."""
     known = None if X.subjects is None else pd.DataFrame({"subject": X.subjects})
     labels = _table(len(X), [""] * len(X), known)
-    header = {"unit": "uV" if X.unit == "V" else X.unit}
+    first = transformer.transform(X[:1])
+    header = {"unit": "uV" if X.unit == "V" else X.unit, "channels": first.info, "tmin": first.tmin}
 
     def chunks():
-        for start in range(0, len(X), BATCH):
-            some = slice(start, start + BATCH)
-            epochs = transformer.transform(X[some])
-            header.update(channels=epochs.info, tmin=epochs.tmin)
+        for some in slices(len(X), BATCH):
+            data = transformer.transform(X[some]).get_data(copy=False)
             # Microvolts as the door makes them, so that a classifier gets the same to the bit.
-            yield epochs.get_data(copy=False) * VOLTS_TO_MICROVOLTS, labels[some]
+            yield data * VOLTS_TO_MICROVOLTS, labels[some]
 
-    n_times = len(transformer.transform(X[:1]).times)
-    return write_files(folder, "epochs", n_times, chunks(), header)
+    return write_files(folder, "epochs", len(first.times), chunks(), header)
 
 
 def _table(n_epochs, y, metadata):

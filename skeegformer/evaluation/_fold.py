@@ -23,11 +23,9 @@ _ONE_AT_A_TIME = Lock()
 
 
 def score_fold(pipeline, X, y, groups, train, test, *, seed, information=None):
-    """Fit on one fold and score each of its test subjects: a row for each.
-
-    What each kind of `information` is, `run_benchmark` says; None predicts all epochs at once, and
-    hands their groups to those steps that ask for it.
-    """
+    """Fit on one fold and score each of its test subjects: a row for each."""
+    # What each kind of `information` is, `run_benchmark` says; None predicts all epochs at once,
+    # and hands their groups to those steps that ask for it.
     pipeline = clone(pipeline)
     pipeline.set_params(**dict.fromkeys(seed_names(pipeline), seed))  # None of what is frozen
     pipeline, fit_seconds = fit_on(pipeline, X, y, groups, train)

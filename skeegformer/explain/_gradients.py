@@ -24,11 +24,9 @@ def explain_integrated_gradients(network, data, codes, means):
 
 
 def source_contributions(network, data, codes, means=None, *, batch_size=BATCH_SIZE):
-    """Divide the log odds of a class among the channels of an `EEGTransformer`.
-
-    The way is from usual log powers, and from flat signals, to the tokens of the epoch. Also
-    returns what their sum lacks, relative to the difference of the log odds (of 0.05 or more).
-    """
+    """Divide the log odds of a class among the channels of an `EEGTransformer`."""
+    # The way is from usual log powers, and from flat signals, to the tokens of the epoch. Also
+    # returns what their sum lacks, relative to the difference of the log odds (of 0.05 or more).
     found, errors = [], []
     network.eval()
     for x, code, known in batches(network, data, codes, means, batch_size=batch_size):
@@ -69,10 +67,8 @@ def _mean_gradient(forward, start, stop, codes, n_steps):
 
 
 def integrated_gradients(network, data, codes):
-    """Integrate from the average training epoch to each epoch, for an `OriginalTransformer`.
-
-    Returns attributions of shape (n_epochs, n_chans, n_time_tokens), and errors as above.
-    """
+    """Integrate from the average training epoch to each epoch, for an `OriginalTransformer`."""
+    # Returns attributions of shape (n_epochs, n_chans, n_time_tokens), and errors as above.
     network.eval()
     both = batches(network, data, codes, batch_size=32)
     found = [_integrate(network, x, code) for x, code in both]

@@ -21,10 +21,8 @@ REPLACEMENTS = ("swap", "interpolate", "mean", "zero")
 def occlude(
     network, data, codes, means, sets, parts=None, *, kind="swap", orders=(None,), info=None
 ):
-    """Measure how much the log odds of a class fall when channels are taken away from the epochs.
-
-    Of the shape (n_orders, n_epochs, n_sets, n_parts); what is known of a subject (`means`) stays.
-    """
+    """Measure how much the log odds of a class fall when channels are taken from the epochs."""
+    # (n_orders, n_epochs, n_sets, n_parts); what is known of a subject (`means`) stays.
     codes = torch.as_tensor(codes)
     parts = parts or {"epoch": lambda signal: signal}
     predict = predict_changed(network, data, means)

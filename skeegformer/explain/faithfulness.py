@@ -240,10 +240,8 @@ def _compare_orders(explanation, curves, truth):
 
 
 def randomize_parameters(network, data, random_state):
-    """Copy a network and draw every parameter anew, with the mean and spread of its tensor.
-
-    What an `EEGTransformer` has learnt of its sources, powers and usual tokens, is measured anew.
-    """
+    """Copy a network and draw every parameter anew, with the mean and spread of its tensor."""
+    # What an `EEGTransformer` has learnt of its sources, powers and usual tokens, is measured anew.
     rng = check_random_state(random_state)
     network = copy.deepcopy(network).eval()
     with torch.no_grad():

@@ -34,10 +34,8 @@ class FrozenNetwork(torch.nn.Module):
 
 
 def freeze(model, subject, purpose, device=None):
-    """Give the steps in front of a model's classifier, the classifier, and a FrozenNetwork of it.
-
-    `subject` says whose means log powers are centred on, `purpose` who wants to know.
-    """
+    """Give the steps before a model's classifier, the classifier, and a FrozenNetwork of it."""
+    # `subject` says whose means log powers are centred on, `purpose` who wants to know.
     steps, temperature = [], 1.0
     while not isinstance(model, _CLASSIFIERS):
         if isinstance(model, CalibratedClassifierCV):

@@ -67,10 +67,8 @@ class Decimator:
 
 
 def make_stages(steps, sfreq):
-    """Make the causal counterparts of fitted steps, and tell the rate that comes out.
-
-    Choices of channels are left to `follow_channels`.
-    """
+    """Make the causal counterparts of fitted steps, and tell the rate that comes out."""
+    # Choices of channels are left to `follow_channels`.
     stages = []
     for name, step in steps:
         if isinstance(step, BandPassFilter) and step.method == "iir":

@@ -7,6 +7,7 @@ import numpy as np
 
 from skeegformer._validation import check_info
 from skeegformer.plotting._style import is_dark
+from skeegformer.preprocessing._interpolation import positions as positions_of
 
 _FEWEST = 16  # electrodes; fewer may lie in one corner of the head and tell no sphere
 _HEAD_RADIUS = (0.07, 0.13)  # m
@@ -19,7 +20,7 @@ def usable_electrodes(info):
     """Find the channels that have a place of their own, and warn of others in a sentence."""
     check_info(info)
     names = [] if info is None else info["ch_names"]
-    positions = _positions(info) if names else np.empty((0, 3))
+    positions = positions_of(info) if names else np.empty((0, 3))
     known = np.isfinite(positions).all(axis=1)
     for centre in (0, _CENTRE):  # of coordinates, as files have it for no position, or of the head
         known &= np.linalg.norm(np.nan_to_num(positions) - centre, axis=1) > _SAME_PLACE
@@ -45,10 +46,8 @@ def usable_electrodes(info):
 
 
 def head_layout(info):
-    """Lay electrodes out on the plane: angles from the vertex of the sphere that `on_sphere` fits.
-
-    From the origin of MNE's head coordinates occipital electrodes would move towards the vertex.
-    """
+    """Lay electrodes out on the plane: angles from the vertex of the sphere of `on_sphere`."""
+    # From the origin of MNE's head coordinates occipital electrodes would move towards the vertex.
     x, y, z = on_sphere(info).T
     angle = np.arctan2(np.hypot(x, y), z) / (np.pi / 2)
     azimuth = np.arctan2(y, x)
@@ -57,7 +56,7 @@ def head_layout(info):
 
 def on_sphere(info):
     """Return where electrodes are on the sphere that fits them, or about MNE's standard centre."""
-    positions = _positions(info)
+    positions = positions_of(info)
     # |x|² = 2 c·x + r² - |c|² is linear in the centre c and in the rest.
     design = np.column_stack([2 * positions, np.ones(len(positions))])
     *centre, rest = np.linalg.lstsq(design, (positions**2).sum(axis=1), rcond=None)[0]
@@ -69,10 +68,6 @@ def on_sphere(info):
         y, z = _level(y, z, [name.upper() for name in info["ch_names"]])
         directions = np.column_stack([x, y, z])
     return directions / np.linalg.norm(directions, axis=1, keepdims=True)
-
-
-def _positions(info):
-    return np.array([channel["loc"][:3] for channel in info["chs"]])
 
 
 def _level(y, z, names):

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from skeegformer._validation import MappedEpochs
+from skeegformer._validation import MappedEpochs, listed
 
 # A spherical spline through fewer electrodes is hardly more than their mean.
 _LEAST_ELECTRODES = 4
@@ -32,7 +32,7 @@ def check_positions(info):
     lost = _named(info, ~(has_position(info) & _on_scalp(info)))
     if lost:
         raise ValueError(
-            f"{asks} has none for {_listed(lost)}; set a montage (epochs.set_montage), drop what "
+            f"{asks} has none for {listed(lost, 8)}; set a montage (epochs.set_montage), drop what "
             "is not in it or not on the head (sEEG, ECoG, DBS), or leave positions='channel'."
         )
 
@@ -94,11 +94,9 @@ def can_complete(estimator, eeg):
 
 
 def spline_weights(sources, targets):
-    """Compute how a spherical spline makes the signal at some places of that at others.
-
-    Places are seen from the middle of the head. The weights, (n_targets, n_sources), are those of
-    `mne.Epochs.interpolate_bads`; each row sums to 1.
-    """
+    """Compute how a spherical spline makes the signal at some places of that at others."""
+    # Places are seen from the middle of the head. The weights, (n_targets, n_sources), are those of
+    # `mne.Epochs.interpolate_bads`; each row sums to 1.
     import mne
 
     places = np.concatenate([sources, targets])
@@ -121,7 +119,7 @@ def _estimate(estimator, eeg, missing, order):
     known = estimator.info_
     if known is None or not (has_position(known) & _on_scalp(known)).all():
         raise ValueError(
-            f"{lacks}, {_listed(missing)}, and they cannot be estimated, since not all Epochs in "
+            f"{lacks}, {listed(missing, 8)}, and they cannot be estimated, since not all Epochs in "
             "fit had positions on the head; fit again on Epochs with a montage "
             "(epochs.set_montage)."
         )
@@ -132,8 +130,8 @@ def _estimate(estimator, eeg, missing, order):
     if lost or eeg.info is None:
         raise ValueError(
             f"{lacks}, and to estimate them takes the positions of its electrodes, but there are "
-            f"none for {_listed(lost) or 'any'}; set a montage (epochs.set_montage), drop what is "
-            "not in it, or export the file from such Epochs."
+            f"none for {listed(lost, 8) or 'any'}; set a montage (epochs.set_montage), drop what "
+            "is not in it, or export the file from such Epochs."
         )
     order = [channel for channel in order if good[eeg.ch_names.index(channel)]]
     if len(order) < _LEAST_ELECTRODES:
@@ -152,7 +150,7 @@ def _estimate(estimator, eeg, missing, order):
     nearest = angles.min(axis=1)
     if np.median(nearest) > _FAR:
         raise ValueError(
-            f"{lacks}, and most of them are too far from its electrodes ({_listed(order)}) to be "
+            f"{lacks}, and most of them are too far from its electrodes ({listed(order, 8)}) to be "
             f"estimated: the nearest one is {np.median(nearest):.0f} degrees away in the median, "
             f"and at most {_FAR:.0f} are allowed. Pass Epochs with electrodes all over the head, "
             "or check their positions (epochs.plot_sensors)."
@@ -201,9 +199,3 @@ def _middle(info, otherwise):
 
 def _named(info, mask):
     return [name for name, chosen in zip(info["ch_names"], mask, strict=True) if chosen]
-
-
-def _listed(names, most=8):
-    """Write names in a row, not too many of them."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -3,7 +3,7 @@
 import mne
 import numpy as np
 
-from skeegformer._validation import as_epochs, check_band, positive
+from skeegformer._validation import as_epochs, check_band, check_one_of, positive
 from skeegformer.preprocessing._base import SignalTransformer, known_rate
 
 # Half of MNE's order rings for a shorter time, which short epochs need.
@@ -55,8 +55,7 @@ class BandPassFilter(SignalTransformer):
         self.sfreq = sfreq
 
     def _prepare(self, eeg):
-        if self.method not in ("iir", "fir"):
-            raise ValueError(f"method is {self.method!r}, but has to be 'iir' or 'fir'.")
+        check_one_of("method", self.method, ("iir", "fir"))
         is_idle = self.l_freq is None and self.h_freq is None
         check_band(self.l_freq, self.h_freq, None if is_idle else known_rate(self, eeg))
 

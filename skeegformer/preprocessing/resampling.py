@@ -64,11 +64,9 @@ class Resampler(SignalTransformer):
 
 
 def _resample(data, new, old):
-    """Resample in the last axis, to samples exactly 1 / new apart.
-
-    MNE stretches a signal to the rounded number of samples, so that 481 samples at 160 Hz would run
-    ahead of their times; padded to a length that is rounded to itself, they do not.
-    """
+    """Resample in the last axis, to samples exactly 1 / new apart."""
+    # MNE stretches a signal to the rounded number of samples, so that 481 samples at 160 Hz would
+    # run ahead of their times; padded to a length that is rounded to itself, they do not.
     ratio = Fraction(new / old).limit_denominator(max(1000, int(2 * old / new)))
     n_times = data.shape[-1]
     # In floats as MNE rounds, whose Epochs have as many times; halves may go either way.

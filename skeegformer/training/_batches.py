@@ -16,10 +16,8 @@ FEW_EPOCHS = 10
 
 
 def split_epochs(codes, classes, groups, fraction, random_state):
-    """Choose the epochs to train on and those that are held out: whole groups where there are some.
-
-    `fraction` is the share of the groups, or else of the epochs, that is held out. Returns indices.
-    """
+    """Choose epochs to train on and epochs that are held out: whole groups where there are some."""
+    # `fraction` is the share of groups, or else of epochs, that is held out. Returns indices.
     options = {"test_size": fraction, "random_state": random_state}
     if groups is not None:
         if len(np.unique(groups)) < 2:

@@ -115,6 +115,3 @@ class PredictionMixin:
             signal = torch.as_tensor(x).contiguous()  # else the last bits depend on the layout
             logits.append(network(signal.to(device)).cpu())
         return check_finite(torch.cat(logits)).numpy()
-
-    def _known_means(self, data, subjects):
-        """Give what an adapting network centres on; others do not."""
