@@ -144,7 +144,7 @@ def test_who_predicts_while_attention_is_recorded_is_not_recorded(kind, data):
         while not stop.is_set():
             same.append(np.array_equal(classifier.predict_proba(X), expected))
 
-    thread = threading.Thread(target=predict)
+    thread = threading.Thread(target=predict, daemon=True)
     thread.start()
     for _ in range(30):
         with record_attention(classifier) as attention:
