@@ -12,6 +12,7 @@ from skeegformer._validation import (
     batches_of,
     check_number,
     check_one_of,
+    listed,
     refuse_other_spelling,
     rows_by_subject,
 )
@@ -215,6 +216,9 @@ class EEGTransformerClassifier(NetworkClassifier):
 
     def _learn_statistics(self, network, data, codes):
         level, size, drift, isolation = statistics = _statistics(data)
+        if (isolated := np.flatnonzero(isolation > 1)).size:
+            names = isolated if self.ch_names_ is None else [self.ch_names_[i] for i in isolated]
+            _LOGGER.info("Channels without contact count as louder: %s.", listed(names))
         if self.mirror_pairs_ is not None:
             other = self.mirror_pairs_
             drift = drift + np.abs(level - level[other])  # mirror images exchange offsets

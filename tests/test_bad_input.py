@@ -753,7 +753,14 @@ def test_what_is_done_without_being_asked_is_said(s, caplog):
     with caplog.at_level("INFO", logger="skeegformer"):
         make().fit(s.X, s.y)
         make().fit(s.X, np.where(s.y == "left", "T1", "T2"))
+        noisy = s.X.copy()
+        noisy.info["temp"] = {1: "what its owner keeps there"}
+        noisy._data[:] = noisy._data.mean(axis=1, keepdims=True) + 0.1 * noisy._data
+        noisy._data[:, 1] = s.X._data[::-1, 1]
+        make(mirror=None).fit(noisy, s.y).predict(noisy)
     said = [record.message for record in caplog.records]
+    assert said[-2] == "No epoch is mirrored."
+    assert said[-1] == f"Channels without contact count as louder: {s.X.ch_names[1]}."
     assert "mirrored, and labels become {'left': 'right', 'right': 'left'}" in said[0]
     assert said[1] == "No epoch is mirrored."
     with pytest.warns(UserWarning, match="flat in every epoch, .*nothing to learn from"):

@@ -10,11 +10,9 @@ from pathlib import Path
 
 
 def check_output_file(path, suffixes, overwrite=False):
-    """Refuse the path of a file that cannot be written, before anything is computed for it.
-
-    Its name has to end in one of `suffixes`, such as ``(".html", ".htm")``, its folder has to be
-    there, and it may be there itself only with `overwrite`. Gives the path, as a `pathlib.Path`.
-    """
+    """Refuse the path of a file that cannot be written, before anything is computed for it."""
+    # Its name has to end in one of `suffixes`, such as ``(".html", ".htm")``, its folder has to be
+    # there, and it may be there itself only with `overwrite`. Gives the path, as a `pathlib.Path`.
     path = Path(path).expanduser()
     if path.suffix.lower() not in suffixes:
         raise ValueError(

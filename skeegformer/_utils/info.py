@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
+_PROJECTIONS = "skeegformer: projections that were applied"
 _LANDMARKS = ("nasion", "lpa", "rpa")
 
 
@@ -59,7 +60,8 @@ def describe_info(info):
 
 def applied_projections(info):
     """List the projections that a recording went through, by name."""
-    known = info.get("temp") or ()  # of those that are not there any more
+    temp = info.get("temp")  # in which others keep what they like
+    known = temp.get(_PROJECTIONS, ()) if isinstance(temp, dict) else ()
     return sorted({*known, *(proj["desc"] for proj in info["projs"] if proj["active"])})
 
 
@@ -79,7 +81,7 @@ def make_info(described):
     with info._unlock():
         info["highpass"], info["lowpass"] = float(low), min(float(high), info["sfreq"] / 2)
         info["custom_ref_applied"] = int(described.get("reference", 0))
-        info["temp"] = list(map(str, described.get("projections", [])))
+        info["temp"] = {_PROJECTIONS: list(map(str, described.get("projections", [])))}
     positions = {
         name: np.array(position)
         for name, position in zip(described["ch_names"], described["positions"], strict=True)

@@ -154,6 +154,7 @@ class EEGTransformer(Recorded, nn.Module):
         self.register_buffer("scale", torch.ones(n_chans, 1))
         if self.decimation > 1:
             low_pass = firwin(8 * self.decimation + 1, 0.9 / self.decimation)
+            # Part of saved models; what is computed with are its blocks.
             self.register_buffer("low_pass", torch.from_numpy(low_pass).float()[None, None])
             blocks = convolution_matrix(low_pass, (BLOCK - 1) * self.decimation + 1)
             blocks = torch.from_numpy(blocks[:, :: self.decimation]).float().contiguous()

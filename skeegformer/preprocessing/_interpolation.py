@@ -38,12 +38,10 @@ def check_positions(info):
 
 
 def complete(estimator, eeg):
-    """Put together the channels of `fit` from those that are there.
-
-    Channels that are there by name stay as they are. The others are interpolated by spherical
-    splines (Perrin et al. 1989, doi:10.1016/0013-4694(89)90180-6) from all electrodes of X that are
-    not marked as bad; one that is in the same place under another name gives its signal.
-    """
+    """Put together the channels of `fit` from those that are there."""
+    # Channels that are there by name stay as they are. The others are interpolated by spherical
+    # splines (Perrin et al. 1989, doi:10.1016/0013-4694(89)90180-6) from all electrodes of X that
+    # are not marked as bad; one in the same place under another name gives its signal.
     fitted = estimator.ch_names_
     if fitted is None or eeg.ch_names is None:
         if eeg.data.shape[1] != estimator.n_chans_:

@@ -16,12 +16,10 @@ _CHANCE = 2.0
 
 @torch.no_grad()
 def token_gains(network, data, codes):
-    """Compute what log powers and means are multiplied by: 1 for the kind that tells more.
-
-    A ridge regression of the classes on the tokens of channels, one kind at a time, predicts
-    epochs that are left out; gains go as the variance that it explains. So what a task does not
-    need, such as the mean of a rhythm, has little to say from the start.
-    """
+    """Compute what log powers and means are multiplied by: 1 for the kind that tells more."""
+    # A ridge regression of the classes on the tokens of channels, one kind at a time, predicts
+    # epochs that are left out; gains go as the variance that it explains. So what a task does not
+    # need, such as the mean of a rhythm, has little to say from the start.
     rows, tokens = torch.randperm(len(codes))[:_MOST_EPOCHS].sort().values.numpy(), []
     for some in np.split(rows, range(_BATCH, len(rows), _BATCH)):
         signal = network.prepare(torch.as_tensor(read_rows(data, some)).to(network.scale.device))
