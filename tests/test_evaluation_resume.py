@@ -19,6 +19,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from skorch.callbacks import EarlyStopping
 
 from skeegformer import ChannelPicker, EEGTransformerClassifier, make_baseline
 from skeegformer.evaluation import run_benchmark
@@ -93,13 +94,13 @@ def test_broken_lines_are_noticed(tmp_path):
     first = killed_benchmark.run(store, log).scores
     lines = _lines(store)
     assert len(lines) == 40
-    damaged = [lines[0][:-40], "", "7", '{"key": 1}', *lines[1:30], lines[30][:-9]]
+    damaged = [lines[0][:-40], "[" * 9999, "7", '{"key": 1}', *lines[1:30], lines[30][:-9]]
     (store / "fits.jsonl").write_bytes("\n".join(damaged).encode() + b"\xff\x00")
-    with pytest.warns(UserWarning, match=r"fits.jsonl has 4 lines that are broken or cut off"):
+    with pytest.warns(UserWarning, match=r"fits.jsonl has 5 lines that are broken or cut off"):
         second = killed_benchmark.run(store, log).scores
     assert len(read_log(log)) == 40 + 11
     pd.testing.assert_frame_equal(first.drop(columns=TIMES), second.drop(columns=TIMES))
-    with pytest.warns(UserWarning, match="4 lines"):
+    with pytest.warns(UserWarning, match="5 lines"):
         killed_benchmark.run(store, log)
     assert len(read_log(log)) == 40 + 11
 
@@ -179,6 +180,7 @@ def test_descriptions_tell_apart_what_scores_differently():
         make_pipeline(ChannelPicker([*names[:100], *names[101:]]), asking),
         GridSearchCV(asking, {"lr": [0.1]}),
         GridSearchCV(asking, {"lr": [0.2]}),
+        *(EEGTransformerClassifier(callbacks=[EarlyStopping(patience=n)]) for n in (3, 30)),
         make_pipeline(FunctionTransformer(np.abs), EEGTransformerClassifier()),
         make_pipeline(FunctionTransformer(np.square), EEGTransformerClassifier()),
     ]

@@ -39,7 +39,7 @@ def check_epochs(X, y, groups, of_task=""):
 def refuse_alignment(pipelines, reason):
     """Refuse pipelines that align or centre each subject, by a step or in a search."""
     for name, estimator in pipelines.items():
-        for parameter, value in _parts(estimator):
+        for parameter, value in parts(estimator):
             adapts = parameter.rpartition("__")[2] == "adapt" and isinstance(value, bool | np.bool_)
             if (adapts and value) or isinstance(value, EuclideanAlignment):
                 how = "adapt=True" if adapts else "EuclideanAlignment"
@@ -59,18 +59,18 @@ def refuse_centring(pipelines, y, groups):
         )
 
 
-def _parts(value, parameter=""):
+def parts(value, parameter=""):
     """List an estimator, its parameters and, for searches, the values that they may take."""
     yield parameter, value
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _parts(inner, str(name))
+            yield from parts(inner, str(name))
     elif isinstance(value, list | tuple) or getattr(value, "dtype", None) in (bool, object):
         for inner in np.ravel(value) if isinstance(value, np.ndarray) else value:
-            yield from _parts(inner, parameter)
+            yield from parts(inner, parameter)
     elif hasattr(value, "get_params") and not isinstance(value, type):
         for name, inner in value.get_params(deep=False).items():
-            yield from _parts(inner, name)
+            yield from parts(inner, name)
 
 
 def split_subjects(cv, y, groups):
@@ -91,7 +91,12 @@ def split_subjects(cv, y, groups):
             )
         cv = GroupKFold(int(cv)) if not one_class else _stratified(int(cv), y, groups)
     rows = np.arange(len(y))  # of which a splitter may give masks
-    splits = [(rows[a], rows[b]) for a, b in check_cv(cv).split(rows, y, groups)]
+    try:
+        splits = [(rows[a], rows[b]) for a, b in check_cv(cv).split(rows, y, groups)]
+    except IndexError as error:
+        raise ValueError(f"cv splits other epochs than these {len(y)}: {error}.") from error
+    if not splits:
+        raise ValueError(f"cv={cv!r} has no splits; give at least one, or a number of folds.")
     for train, test in splits:
         both = np.intersect1d(groups[train], groups[test])
         if len(both):

@@ -13,6 +13,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 
 from skeegformer._utils.info import describe_info
 from skeegformer._validation import MappedEpochs, as_epochs, is_epochs
+from skeegformer.evaluation._splitting import parts
 
 
 class FitStore:
@@ -34,7 +35,7 @@ class FitStore:
             try:
                 content = json.loads(line)
                 self._rows[content["key"]] = content["rows"]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 n_broken += 1
         if n_broken:
             warnings.warn(
@@ -70,11 +71,20 @@ def describe(estimator):
     """Write down an estimator's parameters, which ``repr`` abridges, and who requests groups."""
     with np.printoptions(threshold=np.inf):
         params = {
-            name: type(value).__qualname__ if hasattr(value, "get_params") else repr(value)
+            name: type(value).__qualname__ if hasattr(value, "get_params") else _text(value)
             for name, value in sorted(estimator.get_params().items())
         }
     text = f"{type(estimator).__qualname__} {params} {get_routing_for_object(estimator)}"
     return re.sub(r" at 0x[0-9a-f]+", "", text)
+
+
+def _text(value):
+    """Write a parameter down, with those of callbacks in it, of which ``repr`` tells nothing."""
+    text = repr(value)
+    for _, one in parts(value):
+        if hasattr(one, "get_params") and not hasattr(one, "fit") and not isinstance(one, type):
+            text += f" {one.get_params(deep=False)}"
+    return text
 
 
 def digest(X, y, groups):
@@ -86,7 +96,8 @@ def digest(X, y, groups):
         known = describe_info(X.info), X.info["line_freq"], X.tmin, np.asarray(names).tolist()
         X = X.get_data(copy=False)
     elif isinstance(X, MappedEpochs):
-        known = X.ch_names, X.sfreq, X.unit, np.asarray(X.subjects).tolist()
+        info = None if X.info is None else describe_info(X.info)
+        known = X.ch_names, X.sfreq, X.unit, info, X.tmin, np.asarray(X.subjects).tolist()
     else:
         X = np.asarray(X)
     # Those in a file are read subject by subject.
