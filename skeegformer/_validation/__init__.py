@@ -42,4 +42,5 @@ from skeegformer._validation._parameters import (
     positive,
     validate_ch_names,
 )
+from skeegformer._validation._processing import other_places
 from skeegformer._validation._scale import in_other_unit, warn_of_odd_epochs

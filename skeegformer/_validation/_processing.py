@@ -8,10 +8,14 @@ import warnings
 import numpy as np
 
 from skeegformer._utils.info import applied_projections, pass_band
+from skeegformer._validation._parameters import listed
 
 # Limits of filters in Hz that are closer than this, or than a tenth, are the same.
 _CLOSE = 0.5
 _AVERAGE = "Average EEG reference"  # MNE's name of the projection
+# Seen from about here in MNE's head frame, in metres, electrodes of one name at an angle with a
+# lower cosine, of more than 60 degrees, belong to different caps.
+_MIDDLE, _APART = (0.0, 0.0, 0.04), 0.5
 
 
 def processing_of(info):
@@ -61,7 +65,30 @@ def other_processing(before, now, whose="of fit"):
         )
 
 
+def other_places(before, now):
+    """Say in a sentence which channels are, by name, electrodes of quite another place."""
+    if before is None or now is None:
+        return
+    places = [{one["ch_name"]: one["loc"][:3] for one in info["chs"]} for info in (before, now)]
+    names = [name for name in places[1] if name in places[0]]
+    known, ends = np.ones(len(names), bool), []
+    for place in places:
+        found = np.array([place[name] for name in names]).reshape(-1, 3)
+        known &= (np.abs(found) < 1).all(axis=1) & found.any(axis=1)  # in metres
+        ends.append((found - _MIDDLE) / np.linalg.norm(found - _MIDDLE, axis=1, keepdims=True))
+    apart = np.flatnonzero(known & ((ends[0] * ends[1]).sum(axis=1) < _APART))
+    if len(apart):
+        yield (
+            f"By their positions, {listed([names[k] for k in apart])} are elsewhere on the head "
+            "than in fit: other caps have other places of the same names, or a montage is wrong. "
+            "Set the right one (epochs.set_montage), or rename channels (epochs.rename_channels)."
+        )
+
+
 def warn_of_other_processing(estimator, info, differences=other_processing):
     """Warn where epochs to predict or to transform were not processed like those of `fit`."""
-    for text in differences(getattr(estimator, "_processing", None), processing_of(info)):
+    texts = [*differences(getattr(estimator, "_processing", None), processing_of(info))]
+    if differences is other_processing:  # not of steps, which have no use for positions
+        texts += other_places(estimator.info_, info)
+    for text in texts:
         warnings.warn(text, UserWarning, stacklevel=4)

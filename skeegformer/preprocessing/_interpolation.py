@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from skeegformer._validation import MappedEpochs, listed
+from skeegformer._validation import MappedEpochs, listed, other_places
 
 # A spherical spline through fewer electrodes is hardly more than their mean.
 _LEAST_ELECTRODES = 4
@@ -52,6 +52,8 @@ def complete(estimator, eeg):
                 "electrodes are; pass Epochs with a montage (epochs.set_montage)."
             )
         return eeg
+    for text in other_places(estimator.info_, eeg.info):
+        raise ValueError(f"{text} Names and positions tell of different electrodes.")
     known = [name for name in fitted if name in eeg.ch_names]
     missing = [name for name in fitted if name not in eeg.ch_names]
     put_together = partial(
