@@ -448,6 +448,9 @@ def test_files_of_options(tmp_path):
         ("yaml: adapt: 'no'", "adapt is 'no'; write true or false"),
         ("yaml: max_epochs: {a: 1}", "is no whole number"),
         ("yaml: subjects: abc", "'abc' is not a list"),
+        ("yaml: lr: 2001-99-99", "o.yaml cannot be read as YAML"),
+        (f"yaml: {'[' * 3000}", "o.yaml cannot be read as YAML"),
+        *((f"yaml: {{preset: {one}, options: {{}}}}", "is not one of 'default'") for one in "5a"),
     ],
 )
 def test_wrong_input_is_a_sentence(arguments, message, export, tmp_path, monkeypatch, refused):
@@ -464,8 +467,12 @@ def test_wrong_input_is_a_sentence(arguments, message, export, tmp_path, monkeyp
 def test_changed_data_are_noticed(trained, export, tmp_path, refused):
     run, _ = trained
     (tmp_path / "run").mkdir()
-    for name in ("config.yaml", "split.csv"):
-        text = (run / name).read_text()
-        (tmp_path / "run" / name).write_text(text.replace(",a,", ",b,"))
-    shown = refused("train", "--resume", tmp_path / "run")
-    assert "the data have changed since the run was started" in shown
+    for before, after, words in (
+        (",a,", ",b,", "the data have changed since the run was started"),
+        (",validation", ",val", "the part 'val' is neither"),
+        ("validation_fraction: ", "validation_fraction: 0 #", "holds out other epochs than"),
+    ):
+        for name in ("config.yaml", "split.csv"):
+            text = (run / name).read_text()
+            (tmp_path / "run" / name).write_text(text.replace(before, after))
+        assert words in refused("train", "--resume", tmp_path / "run")

@@ -69,6 +69,8 @@ def split_table(run):
     path = run / SPLIT
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if unknown := {*table["part"]} - {"training", "validation"}:
+            raise ValueError(f"the part {unknown.pop()!r} is neither training nor validation")
         return table[["part", "condition", "subject"]]
     except (KeyError, ValueError, OSError) as error:
         raise ValueError(
@@ -92,7 +94,7 @@ def read_yaml(path):
     """Read a YAML file of plain values by name."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} cannot be read as YAML: {reason}.") from error
     if not isinstance(content, dict | None):

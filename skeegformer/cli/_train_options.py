@@ -164,6 +164,9 @@ def add_options(parser):
 
 def resolve(given, from_file, preset):
     """Decide on each option: the command line comes first, then a file, a preset, the defaults."""
+    from skeegformer._validation import check_one_of
+
+    check_one_of("preset", preset, tuple(PRESETS))
     network = ORIGINAL if preset.startswith(ORIGINAL) else "default"
     for name, value in (from_file | given).items():
         if value is not None and NETWORKS.get(name, network) != network:

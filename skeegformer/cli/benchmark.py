@@ -194,8 +194,8 @@ def _begin(folder, settings):
     claim_folder(folder)
     if any((folder / name).exists() for name in ("scores.csv", "table.md", "fits.jsonl")):
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            before = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError):
             before = {}
         differ = [name for name in settings if before.get(name) != settings[name]]
         if differ:

@@ -193,7 +193,7 @@ def _load_epochs(run, args):
         options["groups"] = args.groups
     if args.data:
         options |= {"data": args.data, "task": None, "subjects": None}
-        check_data_options(options | {"stages": None})  # the run may be of an export
+    check_data_options(options | {"stages": None})  # the run may be of an export
     return load_data(options)
 
 
@@ -235,6 +235,7 @@ def _write(path, explanation, epochs, faithfulness, title, args):
     base = str(path / args.method)
     values = pd.DataFrame(explanation.values, columns=explanation.channel_names)
     means = values.groupby(epochs["condition"].astype(str)).mean().T
+    means = means.rename(columns={name: f"class {name}" for name in ("all", "channel")})
     means.insert(0, "all", values.mean())
     write_table(Path(f"{base}-channels.csv"), means.rename_axis("channel").reset_index())
     front = [name for name in ("run_folder", "epoch", "subject", "trained_on") if name in epochs]

@@ -124,6 +124,8 @@ def _begin(args, given):
 
 def _resume(args, given):
     """Go on with a run."""
+    import numpy as np
+
     others = [FLAGS[name] for name in sorted(set(given) - {"device"})]
     others += [f"--{name}" for name in ("config", "name", "preset") if getattr(args, name)]
     if others:
@@ -138,11 +140,17 @@ def _resume(args, given):
         return 0
     preset = config.get("preset", "default")
     options = resolve(given, check_options(config["options"], run / folder.CONFIG), preset)
+    data.check_data_options(options)
     X, y, metadata = data.load_data(options)
     steps = make_steps(options, X)
     classifier = make_classifier(options, preset, not args.quiet, set(y.tolist()))
     data.tell(X, y, metadata)
     held_out = folder.read_split(run, y, metadata)
+    if not np.array_equal(held_out, classifier.held_out(y, metadata["subject"].to_numpy())):
+        raise ValueError(
+            f"{run / folder.SPLIT} holds out other epochs than the options of {folder.CONFIG} do: "
+            "one of them was changed since the run was started."
+        )
     tensorboard = args.tensorboard or (run / folder.TENSORBOARD).is_dir()
     return _train(run, X, y, metadata, steps, classifier, held_out, tensorboard)
 
