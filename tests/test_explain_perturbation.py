@@ -106,6 +106,16 @@ def test_permutation_of_a_baseline_on_epochs_finds_the_sources(simulated):
     assert result.names == X.ch_names[1:]
     found = dict(zip(result.names, result.importances_mean, strict=True))
     assert min(found["C3"], found["C4"]) > found["Oz"] + 0.2
+    adapting = EEGTransformerClassifier(n_heads=2, max_epochs=1, adapt=True, random_state=0)
+    adapting.fit(few := X.pick(["C3", "Cz", "C4"]), y)
+    nameless, array = few.copy(), few.get_data(units="uV")
+    nameless.metadata = None  # groups tell the classifier, too, whom it knows
+    one, *others = (
+        channel_permutation_importance(adapting, given, y, n_repeats=1, **options).importances
+        for given in (few, nameless, array)
+    )
+    for other in others:
+        np.testing.assert_array_equal(other, one)
     with pytest.raises(ValueError, match="X has shape"):
         channel_permutation_importance(baseline, X.get_data()[0], y)
 

@@ -1,9 +1,13 @@
 """How much a score falls when channels are permuted across epochs, for any classifier."""
 
+from inspect import signature
+
 import numpy as np
+import pandas as pd
 from sklearn.metrics import check_scoring
 from sklearn.utils import Bunch, check_random_state
 
+from skeegformer._utils.routing import routed_groups
 from skeegformer._validation import (
     as_epochs,
     check_count,
@@ -44,7 +48,7 @@ def channel_permutation_importance(
     n_repeats : int, default=5
         Number of permutations of each channel.
     groups : array-like of shape (n_epochs,) or None, default=None
-        Subjects, within which epochs are permuted.
+        Subjects, within which epochs are permuted, and which the estimator is told.
     random_state : int, RandomState instance or None, default=None
         Seed for the permutations.
 
@@ -80,14 +84,21 @@ def channel_permutation_importance(
     data = np.asarray(X, dtype=float) if epochs is None else epochs.get_data()
     if data.ndim != 3:
         raise ValueError(f"X has shape {data.shape}, but epochs are (n_epochs, n_chans, n_times).")
-    groups = validate_groups(groups, len(data))
+    scorer = check_scoring(estimator, scoring=scoring)
+    groups, known = validate_groups(groups, len(data)), {}
+    if groups is not None and epochs is not None:
+        epochs = epochs.copy()  # in whose metadata classifiers look for subjects
+        table = pd.DataFrame(index=range(len(data))) if epochs.metadata is None else epochs.metadata
+        epochs.metadata = table.assign(subject=groups)
+    elif groups is not None and scoring is None:
+        takes_groups = "groups" in signature(estimator.score).parameters
+        known = {"groups": groups} if takes_groups else routed_groups(estimator, "score", groups)
     picks = np.arange(data.shape[1]) if epochs is None else eeg_picks(epochs)
     names = [str(pick) if epochs is None else epochs.ch_names[pick] for pick in picks]
-    scorer = check_scoring(estimator, scoring=scoring)
 
     def score(changed):
         if epochs is None:
-            return scorer(estimator, changed, y)
+            return scorer(estimator, changed, y, **known)
         copy = epochs.copy()
         copy.get_data(copy=False)[:] = changed
         return scorer(estimator, copy, y)
