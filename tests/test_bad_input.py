@@ -18,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import joblib
+import matplotlib.pyplot as plt
 import mne
 import numpy as np
 import pandas as pd
@@ -135,6 +136,10 @@ def changed(s, factor, rows=slice(None)):
 def other(s, types="eeg", names=None, rate=160.0):
     names = names or [f"x{i}" for i in range(6)]
     return mne.EpochsArray(s.A * 1e-6, mne.create_info(names, rate, types), verbose="ERROR")
+
+
+def swapped(s):
+    return s.X.copy().rename_channels({"C3": "C4", "C4": "C3"})
 
 
 def text_in(s, name, text):
@@ -325,6 +330,8 @@ KINDS = [  # of X and y
                                                          [f"{then}{i}" for i in s.g]))
       for first, then in (("s", "S0"), ("", "0"), ("\xe9", " e\u0301"), ("a_", "a-"))
       for step in (adapted, aligned)),
+    ("By their positions, C4, C3 are elsewhere", lambda s: make(positions="electrode")
+     .fit(s.X, s.y).predict(swapped(s))),
     ("39 samples an epoch|41 samples", lambda s: s.clf.predict(s.X.copy().crop(0, 0.25))),
     ("signal of subject 1 is zero", lambda s: EuclideanAlignment().fit(0 * s.A, groups=s.g)),
 ]  # fmt: skip
@@ -623,7 +630,7 @@ ANALYSES = [
     ("no network", lambda s: record_attention(object()).__enter__()),
     ("no attention layers", lambda s: record_attention(torch.nn.Linear(2, 2)).__enter__()),
     ("'occlusion' knows no connections", explain(method="occlusion", connections=True)),
-    ("y holds None", explain(y=[None] * 40)),
+    ("y .*NoneType", explain(y=[None] * 40)),
     ("there is only one", explain(lambda s: s.X[:1], ["left"], method="occlusion")),
     ("'true' is the name of a class", lambda s: AttentionExplainer(
         "gradient-rollout", target="true").explain(
@@ -643,6 +650,14 @@ ANALYSES = [
     ("none where another one is", COMPARED(change={"info": ONE_PLACE})),
     ("label='up' is not one of", lambda s: s.explanation.select(label="up")),
     ("subject=99 is not one of 1, 2, 3, 4", lambda s: s.explanation.select(subject=99)),
+    *((f"{name} has masked entries", step) for name, step in (
+        ("y", explain(y=masked([0, 1] * 20))), ("by", ask("subject_means", masked([0, 1] * 20))))),
+    *((words, lambda s, make=make: s.explanation.plot_topomap(ax=make())) for words, make in (
+        ("neither 3-D nor polar", lambda: [plt.figure().add_subplot(projection="polar")] * 2),
+        ("2 panels, but 1 axes", lambda: [plt.figure().add_subplot()] * 2),
+        ("axes of one figure", lambda: [plt.figure().add_subplot() for _ in range(2)]))),
+    *((r"vlim=\(.* has to be", ask("plot_topomap", vlim=one)) for one in ((0, np.inf), (None, 1))),
+    ("faithfulness='x' is no", ask("to_report", faithfulness="x")),
     *((f"min_confidence={one!r} is not a prob", lambda s, one=one: s.explanation.select(
         min_confidence=one)) for one in (2, "2")),
     ("No epoch of 40 is left: the hi", lambda s: s.explanation.select(min_confidence=1.0)),
@@ -652,6 +667,8 @@ ANALYSES = [
     ("groups mixes int and str", joined(subjects=np.array(["1"] * 40))),
     ("without the column 'subject'", score(groups=pd.DataFrame({"who": np.ones(40)}))),
     ("each of them once", score(seeds=(0, 0))),
+    (r"cv=\[\] has no splits", score(cv=[])),
+    ("cv splits other epochs than these 40", score(cv=[([0], [99])])),
     (r"shape \(3,\), but 6 channels", lambda s: TopomapDisplay(np.ones(3), s.info).plot()),
     ("of real numbers", lambda s: TopomapDisplay(list("abcdef"), s.info).plot()),
     ("top=-1 is not", lambda s: ConnectionDisplay(np.eye(6), s.info).plot(top=-1)),
@@ -792,6 +809,8 @@ def test_epochs_that_were_processed_otherwise_are_told(s, tmp_path):
         "were re-referenced": average,
         "hold 0 to 80 Hz by their info, but others 0 to 30": low,
     }
+    with pytest.warns(UserWarning, match="By their positions, C4, C3 are elsewhere on the head"):
+        s.clf.predict(swapped(s))
     loaded = load_model(s.model)
     again = load_memmap(write_memmap(low, s.y, None, tmp_path))[0]
     for model in (s.clf, loaded, make(positions="electrode").fit(s.X, s.y)):

@@ -50,6 +50,8 @@ def to_report(self, path=None, *, title=None, faithfulness=None, overwrite=False
 
     if path is not None:
         path = check_output_file(path, (".html", ".htm"), overwrite)
+    if faithfulness is not None and not hasattr(faithfulness, "verdict"):
+        raise TypeError(f"faithfulness={faithfulness!r} is no result of evaluate.")
     title = title or f"Explanation by {METHODS[self.method].label}"
     report = mne.Report(title=title, img_max_width=None, verbose="ERROR")
     for section, name, content in _contents(self, faithfulness):

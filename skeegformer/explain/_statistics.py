@@ -5,9 +5,9 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 from scipy import stats
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_consistent_length, check_random_state
 
-from skeegformer._validation import check_count, check_one_of
+from skeegformer._validation import check_count, check_one_of, plain_labels
 
 # Differences below this share of the values are the rounding errors of means over epochs.
 ROUNDING = 1e-12
@@ -52,7 +52,7 @@ def subject_means(self, by="class"):
     if isinstance(by, str):
         y, known = self.labels(), self.classes.tolist()
     else:
-        y = column_or_1d(by)
+        y = plain_labels("by", by)
         check_consistent_length(y, self.subjects)
         known = np.unique(y).tolist()
     return {label: means(self.values, y == label) for label in known if (y == label).any()}

@@ -43,7 +43,9 @@ def colour_scale(values, *, signed, vlim=None):
     """Choose a colour map, and limits that include 0 (as white where values have signs)."""
     cmap = DIVERGING if signed else SEQUENTIAL
     if vlim is not None:
-        if np.shape(vlim) != (2,) or not vlim[0] < vlim[1]:
+        limits = np.asarray(vlim)
+        numbers = limits.dtype.kind in "iuf" and np.isfinite(limits).all()
+        if limits.shape != (2,) or not numbers or not limits[0] < limits[1]:
             raise ValueError(f"vlim={vlim!r} has to be a lower and a higher limit.")
         return cmap, tuple(vlim)
     low, high = min(float(np.nanmin(values)), 0.0), float(np.nanmax(values))
@@ -55,7 +57,7 @@ def colour_scale(values, *, signed, vlim=None):
     return cmap, (low, high)
 
 
-def open_axes(ax, n_axes, **kwargs):
+def open_axes(ax, n_axes, *, share_bar=False, **kwargs):
     """Return so many axes: those given, or the panels of a new figure in reading order."""
     if ax is None:
         import matplotlib.pyplot as plt
@@ -65,10 +67,15 @@ def open_axes(ax, n_axes, **kwargs):
             extra.remove()
         return grid.ravel()[:n_axes]
     axes = np.ravel(ax)
-    if not all(hasattr(one, "transData") for one in axes):
-        raise TypeError(f"ax={ax!r} is no matplotlib.axes.Axes, nor a sequence of them.")
-    if len(axes) != n_axes:
-        raise ValueError(f"There are {n_axes} panels, but {len(axes)} axes to draw on.")
+    if not all(getattr(one, "name", None) == "rectilinear" and one.figure for one in axes):
+        raise TypeError(
+            f"ax={ax!r} is no matplotlib.axes.Axes of a figure, neither 3-D nor polar, nor a "
+            "sequence of them."
+        )
+    if not len({*axes}) == len(axes) == n_axes:
+        raise ValueError(f"There are {n_axes} panels, but {len({*axes})} axes to draw on.")
+    if share_bar and len({one.figure for one in axes}) > 1:
+        raise ValueError("The maps share a colour bar: pass axes of one figure or subfigure.")
     return axes
 
 
