@@ -9,7 +9,14 @@ from sklearn.feature_selection import mutual_info_classif
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import check_count, remember_input, validate_eeg, validate_labels
+from skeegformer._validation import (
+    check_count,
+    plain_labels,
+    refuse_single_class,
+    remember_input,
+    validate_eeg,
+    validate_labels,
+)
 from skeegformer.preprocessing import BandPassFilter
 from skeegformer.preprocessing._base import known_rate
 
@@ -52,6 +59,8 @@ class ToMicrovolts(TransformerMixin, BaseEstimator):
         """
         eeg = validate_eeg(self, X, reset=True)
         remember_input(self, eeg, scale=True)
+        if y is not None:
+            refuse_single_class(np.unique(plain_labels("y", y)))  # later steps know no masks
         self._fit(eeg, y)
         return self
 
