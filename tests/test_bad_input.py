@@ -75,6 +75,7 @@ from skeegformer import (
 from skeegformer.baselines.braindecode import BraindecodeClassifier
 from skeegformer.datasets import MappedEpochs
 from skeegformer.datasets._channels import CH_NAMES
+from skeegformer.evaluation import summarize_scores
 from skeegformer.io._format import checksum, write_file
 from skeegformer.plotting import ConnectionDisplay, TopomapDisplay, plot_scores
 from skeegformer.preprocessing import mirror_pairs
@@ -395,6 +396,11 @@ PARAMETERS = [
     ("flat in every channel", lambda s: make_baseline("csp+lda").fit(0 * s.A, s.y)),
     ("flat in every channel", lambda s: make_baseline("mdm").fit(0 * s.A + 1, s.y)),
     ("Epochs of one sample", lambda s: make_baseline("ts+lr").fit(s.A[..., :1], s.y)),
+    *((words, lambda s, y=y, name=name: make_baseline(name).fit(s.X, y))
+      for name in ("csp+lda", "fbcsp", "mdm", "xdawn+ts+lr", "bandpower+lda")
+      for words, y in (("mixes int and str", [1, "a"] * 20), ("masked", masked([0, 1] * 20)),
+                       ("only the label 'a'", ["a"] * 40), ("nknown label", np.linspace(0, 1, 40)))
+      ),
     ("n_selected=-1", lambda s: make_baseline("fbcsp", sfreq=160)[0].set_params(n_selected=-1)
      .fit(s.A, s.y)),
     *((r"1 of 40 epochs \(from 0 on: 3\) are flat in every channel.* drop them",
@@ -574,6 +580,7 @@ REQUESTS = [
 
 ONE_PLACE = mne.create_info(NAMES, 160.0, "eeg").set_montage(
     mne.channels.make_dig_montage(dict.fromkeys(NAMES, (0.0, 0.0, 0.1))))  # fmt: skip
+SCORES = pd.DataFrame({"pipeline": "a", "subject": [1, np.nan], "balanced_accuracy": 0.5})
 COMPARED = partial(ask, "compare", "left", "right")
 EXPLANATIONS = [
     ("subjects are not known: pass groups", ask("subject_means", change={"subjects": None})),
@@ -673,6 +680,9 @@ ANALYSES = [
     ("of real numbers", lambda s: TopomapDisplay(list("abcdef"), s.info).plot()),
     ("top=-1 is not", lambda s: ConnectionDisplay(np.eye(6), s.info).plot(top=-1)),
     ("lack the columns", lambda s: plot_scores(pd.DataFrame())),
+    ("lack the columns", lambda s: plot_scores(None)),
+    *(("(some|rows) without a pipeline or a subject", lambda s, use=use: use(SCORES))
+      for use in (plot_scores, summarize_scores)),
     ("at least one", score({})),
     ("which cannot predict", score({"a": EEGTransformerClassifier})),
     ("(?s)Grid.* which cannot predict", score({"a": GridSearchCV(make(), {}, refit=False)})),

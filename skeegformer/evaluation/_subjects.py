@@ -31,7 +31,11 @@ def check_scores(scores, metric="balanced_accuracy", *, one=("protocol", "inform
     if missing or len(scores) == 0:
         what = f"lack the columns {', '.join(missing)}" if missing else "have no rows"
         raise ValueError(f"The scores {what}; a benchmark or cross_subject_scores makes them.")
-    scores = scores.reset_index(drop=True).astype({metric: float})  # of a table read as text
+    if scores[["pipeline", "subject"]].isna().any(axis=None):
+        raise ValueError("The scores have rows without a pipeline or a subject.")
+    numbers = [name for name in (*METRICS, "fit_seconds") if name in scores]
+    # They may be those of a table read as text.
+    scores = scores.reset_index(drop=True).astype(dict.fromkeys(numbers, float))
     for column in _CONDITIONS:
         scores[column] = scores[column].astype(str) if column in scores else ""
     for column in one:

@@ -41,12 +41,16 @@ def plot_scores(scores, metric="balanced_accuracy", *, ax=None):
     """
     import seaborn
 
-    missing = [name for name in ("pipeline", "subject", metric) if name not in scores]
+    columns = getattr(scores, "columns", ())
+    missing = [name for name in ("pipeline", "subject", metric) if name not in columns]
     if missing:
         raise ValueError(f"The scores lack the columns {', '.join(missing)}.")
+    if not len(scores) or scores[["pipeline", "subject"]].isna().any(axis=None):
+        raise ValueError("The scores have no rows, or some without a pipeline or a subject.")
     if "protocol" in scores and scores["protocol"].nunique() > 1:
         raise ValueError("The scores are of several protocols: draw one at a time.")
     scores = scores.assign(**{name: "" for name in _KEYS[:2] if name not in scores})
+    scores = scores.astype({metric: float})  # of a table read as text
     scores = scores.groupby(_KEYS, sort=False)[metric].mean().reset_index()
     order = scores.groupby("pipeline")[metric].mean().sort_values(ascending=False).index
     if any(word in metric for word in ("error", "loss", "brier")):
