@@ -41,6 +41,8 @@ from skeegformer._validation._parameters import (
     name_channels,
     optional_positive,
     positive,
+    refuse_slow,
     validate_ch_names,
 )
+from skeegformer._validation._processing import warn_of_unprocessed
 from skeegformer._validation._scale import in_other_unit, warn_of_odd_epochs
