@@ -116,13 +116,13 @@ def aligned(s, before, now):
     return EuclideanAlignment().fit(s.X, groups=before).transform(s.X, groups=now)
 
 
-def fit(X=None, y=None, groups=None, **params):
+def fit(X=None, y=None, groups=None, sample_weight=None, **params):
     """Make a step that fits; what is a function is made of the fixture."""
 
     def step(s):
         one, labels = (v(s) if callable(v) else v for v in (X, y))
         one, labels = s.X if one is None else one, s.y if labels is None else labels
-        return make(**params).fit(one, labels, groups)
+        return make(**params).fit(one, labels, groups, sample_weight)
 
     return step  # fmt: skip
 
@@ -305,8 +305,19 @@ KINDS = [  # of X and y
     ("Subject 0 has a single epoch", fit(groups=np.arange(40), adapt=True)),
     ("Subject '1' is not known, but 1", lambda s: s.adapted.predict(s.X, s.g.astype(str))),
     ("single epoch of the unknown subject 99", lambda s: s.adapted.predict(s.X[:1], [99])),
-    ("unexpected keyword argument 'sample_weight'",
-     lambda s: make().fit(s.X, s.y, sample_weight=np.ones(40))),
+    (r"Each of l_freq.* at least 0\.00\d+ Hz for a signal of .* but there is 1e-09 Hz",
+     lambda s: BandPassFilter(1e-9).fit(s.X)),
+    ("h_freq - l_freq has to be at least", lambda s: BandPassFilter(8, 8.0000001).fit(s.X)),
+    ("sfreq has to be at least", lambda s: Resampler(1e-9).fit(s.X)),
+    ("over 1000 times the 160 Hz of X", lambda s: Resampler(1e9).fit(s.X)),
+    ("Each of l_freq", lambda s: load_eegmmi("fist-imagination", [1], l_freq=1e-9)),
+    ("width has to be at least", lambda s: NotchFilter(50, width=1e-9).fit(s.X)),
+    ("sample_weight has 39 entries, but X 40 epochs", fit(sample_weight=np.ones(39))),
+    ("sample_weight has to hold finite numbers", fit(sample_weight=np.r_[-1, np.ones(39)])),
+    ("sample_weight has to hold finite numbers", fit(sample_weight=["a"] * 40)),
+    ("sample_weight has masked entries", fit(sample_weight=np.ma.masked_less(np.arange(40.0), 2))),
+    ("sample_weight has masked entries", lambda s: s.clf.score(
+        s.X, s.y, sample_weight=np.ma.masked_less(np.arange(40.0), 2))),
     ("one is in volts.* data of Epochs are volts", lambda s: s.clf.predict(changed(s, 1e6))),
     ("one is in volts", lambda s: s.of_arrays.predict(1e-6 * s.A)),
     ("at 80 Hz, but .* fitted at 160 Hz", lambda s: s.clf.predict(s.X.copy().decimate(2))),
@@ -603,6 +614,8 @@ EXPLANATIONS = [
         "info": lambda s: s.info.copy().set_channel_types(dict.fromkeys(NAMES, "ecog"))})),
     ("does not know its model", ask("evaluate", change={"source": None})),
     ("has only one epoch", lambda s: s.explanation.select([0]).evaluate()),
+    ("truth contains NaN", ask("evaluate", truth=masked(np.arange(6.0)))),
+    ("not compatible with arrays of bytes/strings", ask("evaluate", truth=list("abcdef"))),
     (r"truth has shape \(3,\), but there are 6 channels", ask("evaluate", truth=[1, 0, 0])),
     ("n_repeats=0 is not a whole number of at least 1", ask("evaluate", n_repeats=0)),
     ("by='class' gives: left, right", ask("plot_topomap", difference=("left", "up"))),
@@ -633,6 +646,8 @@ ANALYSES = [
     ("info is a str", lambda s: AttentionExplainer().explain(s.clf, s.X, info="C3")),
     ("groups has 2 entries", lambda s: AttentionExplainer().explain(s.clf, s.X, groups=[1, 2])),
     ("output='all' is not one of 'tokens'", lambda s: attention_rollout(STOCHASTIC, output="all")),
+    ("attn is no attention", lambda s: attention_rollout([[1.0], [1.0, 2.0]])),
+    ("attn has values that are NaN.* or masked", lambda s: attention_rollout(masked(STOCHASTIC))),
     (r"\(4, 4\), but has to be \(batch, n", lambda s: attention_rollout(STOCHASTIC[0, 0, 0])),
     ("no network", lambda s: record_attention(object()).__enter__()),
     ("no attention layers", lambda s: record_attention(torch.nn.Linear(2, 2)).__enter__()),
@@ -774,6 +789,12 @@ def test_odd_streams_are_told(s):
         predictor.push(signal * 0)  # as amplifiers begin; they tell nothing of the unit
     with pytest.raises(ValueError, match="one is in volts, the other in microvolts"):
         predictor.push(signal * 1e6)
+    predictor = StreamPredictor(s.clf)
+    with pytest.warns(UserWarning, match="6 samples of 6 channels: whether .* cannot be seen"):
+        predictor.push(signal[:, :6])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predictor.push(signal[:, 6:12])
 
 
 def test_what_is_done_without_being_asked_is_said(s, caplog):
@@ -823,8 +844,9 @@ def test_epochs_that_were_processed_otherwise_are_told(s, tmp_path):
         s.clf.predict(swapped(s))
     loaded = load_model(s.model)
     again = load_memmap(write_memmap(low, s.y, None, tmp_path))[0]
+    moved = {"is none, but that of others 0.00 to 0.10 s": s.X.copy().apply_baseline((0, 0.1))}
     for model in (s.clf, loaded, make(positions="electrode").fit(s.X, s.y)):
-        for match, other in words.items():
+        for match, other in (words | moved).items():
             with pytest.warns(UserWarning, match=match):
                 model.predict(other)
     with pytest.warns(UserWarning, match="0 to 30 Hz"):
@@ -841,7 +863,12 @@ def test_epochs_that_were_processed_otherwise_are_told(s, tmp_path):
         fitted = make().fit(average, s.y)
         fitted.predict(both)  # an average reference, too
         fitted.predict(average.copy().filter(0.3, None))
+        StreamPredictor(s.clf)
         make_pipeline(BandPassFilter(8.0, 30.0), make()).fit(s.X, s.y).predict(s.X)
+    with pytest.warns(UserWarning, match=r"have another reference .*; a stream is taken as it com"):
+        StreamPredictor(fitted)
+    with pytest.warns(UserWarning, match="have the projection 'Av.* applied, a baseline, which"):
+        StreamPredictor(make().fit(both.apply_baseline((0, 0.1)), s.y))
 
 
 def test_labels_and_subjects_keep_their_types(s):

@@ -19,6 +19,7 @@ from skeegformer._validation._labels import (
     rows_by_subject,
     validate_groups,
     validate_labels,
+    validate_weights,
 )
 from skeegformer._validation._memmap import (
     BATCH,
@@ -40,7 +41,8 @@ from skeegformer._validation._parameters import (
     name_channels,
     optional_positive,
     positive,
+    refuse_slow,
     validate_ch_names,
 )
-from skeegformer._validation._processing import other_places
+from skeegformer._validation._processing import other_places, warn_of_unprocessed
 from skeegformer._validation._scale import in_other_unit, warn_of_odd_epochs
