@@ -13,9 +13,7 @@ from skeegformer._validation._parameters import listed
 # Limits of filters in Hz that are closer than this, or than a tenth, are the same.
 _CLOSE = 0.5
 _AVERAGE = "Average EEG reference"  # MNE's name of the projection
-# Seen from about here in MNE's head frame, in metres, electrodes of one name at an angle with a
-# lower cosine, of more than 60 degrees, belong to different caps.
-_MIDDLE, _APART = (0.0, 0.0, 0.04), 0.5
+_APART = 0.08  # m; electrodes of one name are nearer to each other in all montages of one system
 
 
 def processing_of(info, baseline=()):
@@ -81,12 +79,9 @@ def other_places(before, now):
         return
     places = [{one["ch_name"]: one["loc"][:3] for one in info["chs"]} for info in (before, now)]
     names = [name for name in places[1] if name in places[0]]
-    known, ends = np.ones(len(names), bool), []
-    for place in places:
-        found = np.array([place[name] for name in names]).reshape(-1, 3)
-        known &= (np.abs(found) < 1).all(axis=1) & found.any(axis=1)  # in metres
-        ends.append((found - _MIDDLE) / np.linalg.norm(found - _MIDDLE, axis=1, keepdims=True))
-    apart = np.flatnonzero(known & ((ends[0] * ends[1]).sum(axis=1) < _APART))
+    both = np.array([[place[name] for name in names] for place in places]).reshape(2, -1, 3)
+    known = ((np.abs(both) < 1).all(axis=2) & both.any(axis=2)).all(axis=0)  # in metres
+    apart = np.flatnonzero(known & (np.linalg.norm(both[0] - both[1], axis=1) > _APART))
     if len(apart):
         yield (
             f"By their positions, {listed([names[k] for k in apart])} are elsewhere on the head "

@@ -9,14 +9,8 @@ from sklearn.feature_selection import mutual_info_classif
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import (
-    check_count,
-    plain_labels,
-    refuse_single_class,
-    remember_input,
-    validate_eeg,
-    validate_labels,
-)
+from skeegformer._validation import check_count, remember_input, validate_eeg
+from skeegformer._validation._labels import plain_labels, refuse_single_class, validate_labels
 from skeegformer.preprocessing import BandPassFilter
 from skeegformer.preprocessing._base import known_rate
 

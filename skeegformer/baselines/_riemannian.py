@@ -1,4 +1,4 @@
-"""Estimators of pyriemann, which takes labels for an array, and any values for labels."""
+"""Estimators of pyriemann, which takes any values for labels, and only arrays of them."""
 
 from pyriemann import classification, estimation
 
@@ -6,21 +6,16 @@ from skeegformer._validation import validate_labels
 
 
 class MDM(classification.MDM):
-    """Minimum distance to the Riemannian mean of each class."""
+    """Minimum distance to the mean of each class, whose labels are checked."""
 
     def fit(self, X, y, sample_weight=None):
-        """Fit to covariances of shape (n_epochs, n_chans, n_chans)."""
-        return super().fit(X, _as_array(self, X, y), sample_weight)
+        classes, codes = validate_labels(self, y, len(X))
+        return super().fit(X, classes[codes], sample_weight)
 
 
 class XdawnCovariances(estimation.XdawnCovariances):
-    """Covariances of epochs with the averages of the classes."""
+    """Covariances of epochs with the averages of the classes, whose labels are checked."""
 
     def fit(self, X, y):
-        """Fit to epochs of shape (n_epochs, n_chans, n_times)."""
-        return super().fit(X, _as_array(self, X, y))
-
-
-def _as_array(estimator, X, y):
-    classes, codes = validate_labels(estimator, y, len(X))
-    return classes[codes]
+        classes, codes = validate_labels(self, y, len(X))
+        return super().fit(X, classes[codes])

@@ -124,8 +124,6 @@ def _begin(args, given):
 
 def _resume(args, given):
     """Go on with a run."""
-    import numpy as np
-
     others = [FLAGS[name] for name in sorted(set(given) - {"device"})]
     others += [f"--{name}" for name in ("config", "name", "preset") if getattr(args, name)]
     if others:
@@ -146,7 +144,7 @@ def _resume(args, given):
     classifier = make_classifier(options, preset, not args.quiet, set(y.tolist()))
     data.tell(X, y, metadata)
     held_out = folder.read_split(run, y, metadata)
-    if not np.array_equal(held_out, classifier.held_out(y, metadata["subject"].to_numpy())):
+    if (held_out != classifier.held_out(y, metadata["subject"].to_numpy())).any():
         raise ValueError(
             f"{run / folder.SPLIT} holds out other epochs than the options of {folder.CONFIG} do: "
             "one of them was changed since the run was started."

@@ -91,10 +91,7 @@ def split_subjects(cv, y, groups):
             )
         cv = GroupKFold(int(cv)) if not one_class else _stratified(int(cv), y, groups)
     rows = np.arange(len(y))  # of which a splitter may give masks
-    try:
-        splits = [(rows[a], rows[b]) for a, b in check_cv(cv).split(rows, y, groups)]
-    except IndexError as error:
-        raise ValueError(f"cv splits other epochs than these {len(y)}: {error}.") from error
+    splits = [(rows[a], rows[b]) for a, b in check_cv(cv).split(rows, y, groups)]
     if not splits:
         raise ValueError(f"cv={cv!r} has no splits; give at least one, or a number of folds.")
     for train, test in splits:

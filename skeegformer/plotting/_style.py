@@ -57,7 +57,7 @@ def colour_scale(values, *, signed, vlim=None):
     return cmap, (low, high)
 
 
-def open_axes(ax, n_axes, *, share_bar=False, **kwargs):
+def open_axes(ax, n_axes, **kwargs):
     """Return so many axes: those given, or the panels of a new figure in reading order."""
     if ax is None:
         import matplotlib.pyplot as plt
@@ -68,14 +68,9 @@ def open_axes(ax, n_axes, *, share_bar=False, **kwargs):
         return grid.ravel()[:n_axes]
     axes = np.ravel(ax)
     if not all(getattr(one, "name", None) == "rectilinear" and one.figure for one in axes):
-        raise TypeError(
-            f"ax={ax!r} is no matplotlib.axes.Axes of a figure, neither 3-D nor polar, nor a "
-            "sequence of them."
-        )
+        raise TypeError(f"ax={ax!r} is no flat matplotlib.axes.Axes, nor a sequence of them.")
     if not len({*axes}) == len(axes) == n_axes:
         raise ValueError(f"There are {n_axes} panels, but {len({*axes})} axes to draw on.")
-    if share_bar and len({one.figure for one in axes}) > 1:
-        raise ValueError("The maps share a colour bar: pass axes of one figure or subfigure.")
     return axes
 
 

@@ -136,9 +136,8 @@ class ConnectionDisplay:
         n_maps = len(self.strengths_)
         n_columns = min(n_maps, 3)
         n_rows = -(-n_maps // n_columns)
-        shape = {"nrows": n_rows, "ncols": n_columns}
         size = 4.3 * n_columns + 1, 4.3 * n_rows
-        self.axes_ = open_axes(ax, n_maps, share_bar=True, **shape, figsize=size)
+        self.axes_ = open_axes(ax, n_maps, nrows=n_rows, ncols=n_columns, figsize=size)
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
         places = head_layout(self._info)

@@ -143,6 +143,5 @@ def _panels(ax, n_maps, n_columns):
     check_count("n_columns", n_columns, 1)
     n_rows = -(-n_maps // n_columns)
     size = 2.8 if n_maps <= 2 else 2.4 if n_maps <= 4 else 1.8
-    figsize = size * n_columns + 1.0, (size + 0.25) * n_rows
-    shape = {"nrows": n_rows, "ncols": n_columns, "figsize": figsize}
-    return open_axes(ax, n_maps, share_bar=True, **shape)
+    shape = {"nrows": n_rows, "ncols": n_columns}
+    return open_axes(ax, n_maps, **shape, figsize=(size * n_columns + 1.0, (size + 0.25) * n_rows))
