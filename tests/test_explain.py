@@ -400,7 +400,7 @@ def test_times_are_those_of_the_epochs(suppressed):
     data = 1e-6 * explanation.source.data[:2]
     X = mne.EpochsArray(data, classifier.info_, tmin=-0.2, verbose="ERROR")
     times = explanation.patterns(n_sources=1).times - 0.2
-    for epochs in (X, [X[:1], X[1:]]):  # a list is what scikit-learn makes of Epochs
+    for epochs in (X, [X[:1], X[1:]], (X[:1], X[1:])):  # as scikit-learn takes Epochs apart
         later = AttentionExplainer().explain(classifier, epochs).patterns(n_sources=1)
         np.testing.assert_allclose(later.times, times)
 

@@ -58,7 +58,7 @@ def test_the_right_channel_is_faithful(explained):
     assert result.figures["lerf_minus_morf"] > 0.1
     assert result.figures["balanced_accuracy"] > 0.9
     # Known truth becomes the oracle.
-    figures = right.evaluate(truth=truth, n_randomizations=0, random_state=0).figures
+    figures = right.evaluate(truth=truth.tolist(), n_randomizations=0, random_state=0).figures
     assert figures["deletion_score"] == pytest.approx(1, abs=0.05)
 
 

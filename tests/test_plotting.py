@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import matplotlib.pyplot as plt
 import mne
 import numpy as np
+import pandas as pd
 import pytest
 from explanation_factory import CH_NAMES, make_curves, make_explanation, make_info
 from scipy.interpolate import RegularGridInterpolator
@@ -71,7 +72,8 @@ def test_electrodes_without_a_place_neither_stop_nor_change_the_map(explanation)
     assert display.caption_ in display.figure_.get_supxlabel().replace("\n", " ")
     rest = [k for k, name in enumerate(CH_NAMES) if name not in names]
     np.testing.assert_array_equal(display.kept_, rest)
-    expected = TopomapDisplay(values[rest], mne.pick_info(info, rest)).plot()
+    named = pd.Series(values[rest], [CH_NAMES[k] for k in rest])[::-1]  # in an order of its own
+    expected = TopomapDisplay(named, mne.pick_info(info, rest)).plot()
     np.testing.assert_array_equal(display.images_[0].get_array(), expected.images_[0].get_array())
     assert display.images_[0].get_clim() == expected.images_[0].get_clim()
 

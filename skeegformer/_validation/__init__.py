@@ -37,6 +37,7 @@ from skeegformer._validation._parameters import (
     check_number,
     check_one_of,
     check_positive,
+    in_channel_order,
     listed,
     name_channels,
     optional_positive,

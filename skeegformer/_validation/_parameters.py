@@ -4,6 +4,7 @@ from numbers import Integral, Real
 
 import mne
 import numpy as np
+import pandas as pd
 
 # Filters of fewer cycles are singular, or take all memory.
 _LEAST_CYCLES = 1e-3
@@ -53,6 +54,14 @@ def name_channels(ch_names, n_chans):
     if len(names) != n_chans:
         raise ValueError(f"There are values of {n_chans} channels, but {len(names)} names.")
     return names
+
+
+def in_channel_order(values, names):
+    """Put a Series, or columns, that have the names of channels in their order, as arrays have."""
+    if not isinstance(values, pd.Series | pd.DataFrame) or names is None:
+        return values
+    own = values.columns if values.ndim == 2 else values.index
+    return values[list(names)] if set(own) == set(names) else values
 
 
 def validate_ch_names(ch_names, parameter):

@@ -178,8 +178,8 @@ class AttentionExplainer(BaseEstimator):
         y = check_labels(classifier, y, len(data))
         channels = channels_of(classifier, info)
         fields, means = self._attribute(classifier, data, y, subjects, channels)
-        first = X[0] if isinstance(X, list) and X else X  # a list of Epochs, as of scikit-learn
-        tmin = getattr(first, "tmin", 0.0)
+        # A list of Epochs, as of scikit-learn, or another sequence of them, has that of the first.
+        tmin = getattr(X if hasattr(X, "tmin") else next(iter(X), X), "tmin", 0.0)
         params = self.get_params()
         if not isinstance(self.random_state, int | np.integer | None):
             params["random_state"] = "RandomState"  # of a generator a file keeps the name

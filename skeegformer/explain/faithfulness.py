@@ -13,7 +13,7 @@ from sklearn.metrics import recall_score
 from sklearn.utils import check_array, check_random_state
 
 from skeegformer._utils.settings import usual_torch
-from skeegformer._validation import check_count, rows_by_subject
+from skeegformer._validation import check_count, in_channel_order, rows_by_subject
 from skeegformer.explain._curves import Curves
 from skeegformer.explain._model import batches
 from skeegformer.explain.methods import METHODS
@@ -163,7 +163,8 @@ def evaluate(
     mean_map = explanation.values.mean(axis=0)
     if truth is not None:
         truth = np.ma.filled(truth, np.nan) if np.ma.is_masked(truth) else truth
-        truth = check_array(truth, ensure_2d=False, input_name="truth")
+        truth = in_channel_order(truth, explanation.ch_names)
+        truth = check_array(truth, ensure_2d=False, input_name="truth", dtype=float)
         if truth.shape != mean_map.shape:
             raise ValueError(
                 f"truth has shape {truth.shape}, but there are {len(mean_map)} channels, one "

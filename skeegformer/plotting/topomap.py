@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 import mne
 import numpy as np
 
-from skeegformer._validation import check_count
+from skeegformer._validation import check_count, in_channel_order
 from skeegformer.plotting._electrodes import draw_map, head_layout, usable_electrodes
 from skeegformer.plotting._style import (
     as_maps,
@@ -103,7 +103,8 @@ class TopomapDisplay:
         check_count("names", names, 0)
         self.kept_, self.caption_ = usable_electrodes(self.info)
         n_chans = len(self.info["ch_names"])
-        maps, titles = as_maps(self.values, self.titles, (n_chans,))
+        values, mask = (in_channel_order(v, self.info["ch_names"]) for v in (self.values, mask))
+        maps, titles = as_maps(values, self.titles, (n_chans,))
         mask = np.zeros(n_chans, dtype=bool) if mask is None else np.asarray(mask)
         if mask.shape != (n_chans,) or mask.dtype != bool:
             raise ValueError(
