@@ -80,11 +80,9 @@ def describe(estimator):
 
 def _text(value):
     """Write a parameter down, with those of callbacks in it, of which ``repr`` tells nothing."""
-    text = repr(value)
-    for _, one in parts(value):
-        if hasattr(one, "get_params") and not hasattr(one, "fit") and not isinstance(one, type):
-            text += f" {one.get_params(deep=False)}"
-    return text
+    inner = [one for _, one in parts(value) if hasattr(one, "get_params") and type(one) is not type]
+    told = [one.get_params(deep=False) for one in inner if not hasattr(one, "fit")]
+    return f"{value!r} {told}" if told else repr(value)
 
 
 def digest(X, y, groups):

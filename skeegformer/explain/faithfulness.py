@@ -164,7 +164,7 @@ def evaluate(
     if truth is not None:
         truth = np.ma.filled(truth, np.nan) if np.ma.is_masked(truth) else truth
         truth = in_channel_order(truth, explanation.ch_names)
-        truth = check_array(truth, ensure_2d=False, input_name="truth", dtype=float)
+        truth = check_array(truth, ensure_2d=False, input_name="truth").astype(float)
         if truth.shape != mean_map.shape:
             raise ValueError(
                 f"truth has shape {truth.shape}, but there are {len(mean_map)} channels, one "
