@@ -40,7 +40,7 @@ def test_token_order_is_channel_major(n_time_tokens):
     first = network.encoder.encoder_layers[0]
     difference = _projected(network, x, first) - _projected(network, changed, first)
     difference = difference[0].abs().sum(dim=-1)
-    by_channel = network.tokens_to_channels(difference)
+    by_channel = tokens_to_channels(difference, 5, n_time_tokens)
     assert by_channel.shape == (5, n_time_tokens)
     assert difference[0] == 0  # the class token
     assert torch.nonzero(by_channel).tolist() == [[channel, segment]]

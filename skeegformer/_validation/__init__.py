@@ -37,7 +37,6 @@ from skeegformer._validation._parameters import (
     check_one_of,
     check_positive,
     listed,
-    name_channels,
     optional_positive,
     positive,
     validate_ch_names,

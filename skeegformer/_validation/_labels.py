@@ -57,8 +57,7 @@ def validate_groups(groups, n_epochs):
             f"groups is missing (NaN or None) for {len(missing)} of {n_epochs} epochs, the first "
             f"of them epoch {missing[0]}; say which subject it belongs to, or drop it."
         )
-    plain_labels("groups", groups)
-    spelt = {}
+    groups, spelt = plain_labels("groups", groups), {}
     for name in np.unique(groups).tolist():
         if (same := spelt.setdefault(_spelling(name), name)) != name:
             raise ValueError(f"groups has {same!a} and {name!a}: spell each subject in one way.")

@@ -3,7 +3,7 @@
 import copy
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
@@ -169,10 +169,8 @@ def versions():
     found = []
     packages = ("skeegformer", "torch", "scikit-learn", "mne", "moabb", "pyriemann", "braindecode")
     for name in packages:
-        try:
+        with suppress(PackageNotFoundError):  # of an extra
             found.append(f"{name} {version(name).partition('+')[0]}")
-        except PackageNotFoundError:  # an extra
-            continue
     return ", ".join(found)
 
 

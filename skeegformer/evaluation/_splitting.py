@@ -33,7 +33,7 @@ def check_epochs(X, y, groups, of_task=""):
     y = plain_labels("y", y)
     if len(y) != len(X):
         raise ValueError(f"X{of_task} has {len(X)} epochs, but y has {len(y)} labels.")
-    return X, y, plain_labels("groups", validate_groups(groups, len(X)))
+    return X, y, validate_groups(groups, len(X))
 
 
 def refuse_alignment(pipelines, reason):

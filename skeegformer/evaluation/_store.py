@@ -16,10 +16,9 @@ from skeegformer._validation import MappedEpochs, as_epochs, is_epochs
 
 
 class FitStore:
-    """A file to which a line is appended for each finished fit, by one write.
+    """A file to which a line is appended for each finished fit, by one write."""
 
-    Whoever is killed leaves at worst a line that is cut off, whose fit is run again.
-    """
+    # Whoever is killed leaves at worst a line that is cut off, whose fit is run again.
 
     def __init__(self, folder):
         folder = Path(folder).expanduser()

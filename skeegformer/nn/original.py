@@ -181,21 +181,6 @@ class OriginalTransformer(nn.Module):
         """
         return (self.mean + self.std * self.norm.running_mean)[:, None]
 
-    def tokens_to_channels(self, values):
-        """Turn one value per token of this network into one per channel and temporal token.
-
-        Parameters
-        ----------
-        values : Tensor or ndarray of shape (..., n_tokens) or (..., n_tokens - 1)
-            A value for each token, with the class token or without.
-
-        Returns
-        -------
-        Tensor or ndarray of shape (..., n_chans, n_time_tokens)
-            The values, channel by channel.
-        """
-        return tokens_to_channels(values, self.n_chans, self.n_time_tokens)
-
 
 def tokens_to_channels(values, n_chans, n_time_tokens=1):
     """Turn one value per token into one value per channel and temporal token.
@@ -295,10 +280,7 @@ class _Block(nn.Module):
 
 
 class _Attention(Recorded, nn.Module):
-    """Multi-head self-attention; its weights exist as a tensor only while something records them.
-
-    The recorder takes them, of shape (batch, n_heads, n_queries, n_tokens).
-    """
+    """Multi-head self-attention, whose weights exist as a tensor only while they are recorded."""
 
     def __init__(self, embed_dim, n_heads, drop_prob):
         super().__init__()
@@ -318,7 +300,7 @@ class _Attention(Recorded, nn.Module):
             gathered = F.scaled_dot_product_attention(q, k, v)
         else:
             weights = torch.softmax(q / q.shape[-1] ** 0.5 @ k.transpose(-2, -1), dim=-1)
-            self.recorder(weights)
+            self.recorder(weights)  # (batch, n_heads, n_queries, n_tokens)
             gathered = weights @ v
         return self.dropout(self.out(gathered.transpose(1, 2).flatten(2)))
 

@@ -8,12 +8,11 @@ from skeegformer._validation import positive, remember_input, validate_signal
 
 
 class SignalTransformer(TransformerMixin, BaseEstimator):
-    """Base of the transformers.
+    """Base of the transformers."""
 
-    A subclass checks its parameters against the signal in `_prepare` and computes in
-    `_transform_data`, on a float64 copy. It overrides `_transform_epochs` where more than the
-    values of EEG channels changes.
-    """
+    # A subclass checks its parameters against the signal in `_prepare` and computes in
+    # `_transform_data`, on a float64 copy. It overrides `_transform_epochs` where more than the
+    # values of EEG channels changes.
 
     def fit(self, X, y=None):
         """Check the parameters against X and remember its channels.
