@@ -235,14 +235,15 @@ class EEGTransformerClassifier(NetworkClassifier):
             "optimizer__weight_decay": _LITTLE_DECAY,
         }
 
-    def _dataset(self, data, codes, subjects):
+    def _dataset(self, data, codes, subjects, weights):
         if not self.adapt:
-            return EpochDataset(data, codes)
+            return EpochDataset(data, codes, weights=weights)
         if subjects is None:
             subjects = np.zeros(len(data))
         else:
             refuse_single_epochs(rows_by_subject(subjects, len(data)), learn=True, codes=codes)
-        return EpochDataset(data, codes, np.unique(subjects, return_inverse=True)[1])
+        subjects = np.unique(subjects, return_inverse=True)[1]
+        return EpochDataset(data, codes, subjects, weights)
 
     def _finish(self, eeg, subjects, train):
         network = self.net_.module_

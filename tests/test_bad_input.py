@@ -114,13 +114,13 @@ def aligned(s, before, now):
     return EuclideanAlignment().fit(s.X, groups=before).transform(s.X, groups=now)
 
 
-def fit(X=None, y=None, groups=None, **params):
+def fit(X=None, y=None, groups=None, sample_weight=None, **params):
     """Make a step that fits; what is a function is made of the fixture."""
 
     def step(s):
         one, labels = (v(s) if callable(v) else v for v in (X, y))
         one, labels = s.X if one is None else one, s.y if labels is None else labels
-        return make(**params).fit(one, labels, groups)
+        return make(**params).fit(one, labels, groups, sample_weight)
 
     return step  # fmt: skip
 
@@ -299,8 +299,12 @@ KINDS = [  # of X and y
     ("Subject 0 has a single epoch", fit(groups=np.arange(40), adapt=True)),
     ("Subject '1' is not known, but 1", lambda s: s.adapted.predict(s.X, s.g.astype(str))),
     ("single epoch of the unknown subject 99", lambda s: s.adapted.predict(s.X[:1], [99])),
-    ("unexpected keyword argument 'sample_weight'",
-     lambda s: make().fit(s.X, s.y, sample_weight=np.ones(40))),
+    ("sample_weight has 39 entries, but X 40 epochs", fit(sample_weight=np.ones(39))),
+    ("sample_weight has to hold finite numbers", fit(sample_weight=np.r_[-1, np.ones(39)])),
+    ("sample_weight has to hold finite numbers", fit(sample_weight=["a"] * 40)),
+    ("sample_weight has masked entries", fit(sample_weight=np.ma.masked_less(np.arange(40.0), 2))),
+    ("sample_weight has masked entries", lambda s: s.clf.score(
+        s.X, s.y, sample_weight=np.ma.masked_less(np.arange(40.0), 2))),
     ("one is in volts.* data of Epochs are volts", lambda s: s.clf.predict(changed(s, 1e6))),
     ("one is in volts", lambda s: s.of_arrays.predict(1e-6 * s.A)),
     ("at 80 Hz, but .* fitted at 160 Hz", lambda s: s.clf.predict(s.X.copy().decimate(2))),

@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy.special import softmax
 from scipy.stats import zscore
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import balanced_accuracy_score, log_loss
@@ -17,6 +18,7 @@ from skorch.callbacks import Callback
 
 from skeegformer import AttentionExplainer, EEGTransformerClassifier
 from skeegformer.classifier import _statistics
+from skeegformer.training._net import GroupCrossEntropy
 
 
 def _make(**params):
@@ -243,6 +245,35 @@ def test_every_parameter_arrives(toy):
     assert not decay
     assert {group["initial_lr"] for group in net.optimizer_.param_groups} == {3e-3}
     assert [len(batch) for batch, _ in net.get_iterator(net.get_dataset(X, y))] == [50, 50, 20]
+
+
+def test_weights_of_epochs_multiply_their_losses():
+    generator = torch.Generator().manual_seed(0)
+    logits, weights = torch.randn(6, 3, 2, generator=generator), torch.tensor([1, 2, 3, 0, 0.5, 1])
+    targets, of_class = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([1, 2, 0.5])
+    minus_log = -torch.log_softmax(logits, dim=1)[torch.arange(6), targets].mean(dim=1)
+    loss = GroupCrossEntropy(weight=of_class)(logits, targets, weights)
+    expected = (weights * of_class[targets] * minus_log).sum() / of_class[targets].sum()
+    torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+def test_wrong_labels_of_little_weight_do_little_and_of_none_nothing(toy, adapt):
+    X, y, groups = toy
+    wrong = np.arange(len(y)) % 5 < 2
+    labels = np.where(wrong, y[::-1], y)
+    classifier = _make(max_epochs=30, adapt=adapt)
+    scores = {
+        weight: clone(classifier)
+        .fit(X, labels, groups, sample_weight=np.where(wrong, weight, 1))
+        .score(X, y, groups=groups)
+        for weight in (1, 0.01)
+    }
+    assert scores[0.01] > scores[1] + 0.05, scores
+    without = clone(classifier).fit(X[~wrong], y[~wrong], groups[~wrong])
+    unused = clone(classifier).fit(X, labels, groups, sample_weight=~wrong)
+    expected = without.predict_proba(X, groups)
+    np.testing.assert_allclose(unused.predict_proba(X, groups), expected, atol=1e-3)
 
 
 def test_early_stopping_stops_and_returns_to_the_best_weights(toy):

@@ -42,9 +42,15 @@ ESTIMATORS = [
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 def test_scikit_learns_checks(estimator, report):
     assert estimator.__sklearn_tags__().input_tags.two_d_array
-    results = check_estimator(estimator, on_fail=None, on_skip=None)
+    expected = {}
+    if isinstance(estimator, NetworkClassifier):
+        why = "as of scikit-learn's SGDClassifier: other epochs in a batch give other weights"
+        expected = {"check_sample_weight_equivalence_on_dense_data": why}
+    results = check_estimator(
+        estimator, on_fail=None, on_skip=None, expected_failed_checks=expected
+    )
     counts = Counter(result["status"] for result in results)
     report(f"check_estimator({estimator!r}): {counts['passed']} of {len(results)} checks passed")
-    failed = [one for one in results if one["status"] != "passed"]
+    failed = [one for one in results if one["status"] not in ("passed", "xfail")]
     assert not [(one["check_name"], repr(one["exception"])) for one in failed]
     assert counts["passed"] > 40

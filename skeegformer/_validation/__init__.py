@@ -19,6 +19,7 @@ from skeegformer._validation._labels import (
     rows_by_subject,
     validate_groups,
     validate_labels,
+    validate_weights,
 )
 from skeegformer._validation._memmap import (
     BATCH,

@@ -47,6 +47,11 @@ class EEGData:
     subjects: np.ndarray | None = None
     feature_names: np.ndarray | None = None  # of the columns of a table
 
+    def take(self, rows):
+        """Take some of the epochs, but for those in ``epochs``."""
+        subjects = None if self.subjects is None else self.subjects[rows]
+        return replace(self, data=self.data[rows], subjects=subjects)
+
 
 def validate_eeg(estimator, X, *, reset, lazy=False):
     """Check epochs for a classifier and bring them into the form it was fitted with."""

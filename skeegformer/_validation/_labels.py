@@ -64,6 +64,23 @@ def validate_groups(groups, n_epochs):
     return groups
 
 
+def validate_weights(weights, n_epochs):
+    """Check weights of epochs in a loss or a score, and scale them to a mean of 1."""
+    if weights is None:
+        return None
+    weights = _column("sample_weight", weights)
+    if len(weights) != n_epochs:
+        raise ValueError(f"sample_weight has {len(weights)} entries, but X {n_epochs} epochs.")
+    try:
+        weights = weights.astype(np.float32)
+        total = weights.sum(dtype=np.float64) * (weights.min() >= 0)
+    except (TypeError, ValueError):
+        total = 0
+    if not 0 < total < np.inf:
+        raise ValueError("sample_weight has to hold finite numbers of at least 0, not only zeros.")
+    return weights * np.float32(n_epochs / total)
+
+
 def rows_by_subject(subjects, n_epochs):
     """Map each subject to its epochs; None to all where subjects are not known."""
     if subjects is None:

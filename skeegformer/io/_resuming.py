@@ -115,7 +115,7 @@ def _describe(net, X):
     for name, value in net.module_.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    for values in (getattr(X, "targets", None), getattr(X, "subjects", None)):
+    for values in (getattr(X, name, None) for name in ("targets", "subjects", "weights")):
         digest.update(b"" if values is None else values.tobytes())
     for block in batches_of(getattr(X, "data", ()), BATCH):
         digest.update(np.ascontiguousarray(block).tobytes())

@@ -83,31 +83,34 @@ def refuse_single_epochs(rows_of, learn, codes=()):
 class EpochDataset(Dataset):
     """Epochs, targets and subjects as torch's loaders want them, read batch by batch.
 
-    `targets` are zeros where there are none; `subjects` are given where the network wants to know.
+    `targets` are zeros where there are none; `subjects` are given where the network wants to know,
+    and `weights` where epochs count differently in the loss.
     """
 
-    def __init__(self, data, targets=None, subjects=None):
-        self.data, self.subjects = data, subjects
+    def __init__(self, data, targets=None, subjects=None, weights=None):
+        self.data, self.subjects, self.weights = data, subjects, weights
         self.targets = np.zeros(len(data), dtype=np.int64) if targets is None else targets
 
     def __len__(self):
         return len(self.data)
 
     def __getitems__(self, indices):
-        """Read a batch: epochs, targets, and subjects or None."""
+        """Read a batch: epochs, targets, and subjects and weights or None."""
         indices = np.asarray(indices)
-        subjects = None if self.subjects is None else self.subjects[indices]
-        return read_rows(self.data, indices), self.targets[indices], subjects
+        more = (None if one is None else one[indices] for one in (self.subjects, self.weights))
+        return read_rows(self.data, indices), self.targets[indices], *more
 
 
 def collate(batch):
     """Turn a batch of `EpochDataset` into what the network takes, and targets."""
-    data, targets, subjects = batch
-    x = torch.from_numpy(np.ascontiguousarray(data))
+    data, targets, subjects, weights = batch
+    x, more = torch.from_numpy(np.ascontiguousarray(data)), {}
     if subjects is not None:
         # Numbers of subjects who are not in the batch would only cost time.
-        x = {"x": x, "subject": torch.from_numpy(np.unique(subjects, return_inverse=True)[1])}
-    return x, torch.from_numpy(targets)
+        more["subject"] = torch.from_numpy(np.unique(subjects, return_inverse=True)[1])
+    if weights is not None:
+        more["weight"] = torch.from_numpy(weights)
+    return {"x": x, **more} if more else x, torch.from_numpy(targets)
 
 
 class MirrorSome:
@@ -120,7 +123,7 @@ class MirrorSome:
         self.pairs, self.swapped = pairs, swapped
 
     def __call__(self, batch):
-        data, targets, subjects = batch
+        data, targets, subjects, weights = batch
         if subjects is None:
             flips = torch.rand(len(data)).numpy() < 0.5
         else:
@@ -128,7 +131,8 @@ class MirrorSome:
             ranks, coin = torch.randperm(len(present)).numpy(), int(torch.randint(2, ()))
             flips = (ranks < (len(present) + coin) // 2)[whose]
         data = np.where(flips[:, None, None], data[:, self.pairs], data)
-        return collate((data, np.where(flips, self.swapped[targets], targets), subjects))
+        targets = np.where(flips, self.swapped[targets], targets)
+        return collate((data, targets, subjects, weights))
 
 
 class SubjectBatches(Sampler):

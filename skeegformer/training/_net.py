@@ -11,6 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EarlyStopping, InputShapeSetter, LRScheduler
 from torch import nn
+from torch.nn import functional as F
 
 from skeegformer._utils.settings import seeded_torch
 from skeegformer._validation import MappedEpochs
@@ -131,15 +132,32 @@ class GroupNet(NeuralNetClassifier):
             step["y_pred"] = step["y_pred"].mean(dim=-1)
         return step
 
+    def infer(self, x, **fit_params):
+        """Run the network, which does not take the weights of epochs."""
+        if isinstance(x, dict) and "weight" in x:
+            x = {name: value for name, value in x.items() if name != "weight"}
+            x = x if len(x) > 1 else x["x"]
+        return super().infer(x, **fit_params)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Compute the loss, in which epochs may have weights."""
+        if not isinstance(X, dict) or "weight" not in X:
+            return super().get_loss(y_pred, y_true, X=X, training=training)
+        weight = X["weight"].to(y_pred.device)
+        return self.criterion_(y_pred, y_true.to(y_pred.device), weight)
+
 
 class GroupCrossEntropy(nn.CrossEntropyLoss):
     """Cross-entropy, averaged over groups of heads where each gives logits."""
 
-    def forward(self, logits, targets):
+    def forward(self, logits, targets, sample_weight=None):
         """Compute the loss of logits (batch, n_outputs) or (batch, n_outputs, n_groups)."""
-        if logits.ndim == 2:
-            return super().forward(logits, targets)
-        return super().forward(logits, targets[:, None].expand(-1, logits.shape[2]))
+        each = targets if logits.ndim == 2 else targets[:, None].expand(-1, logits.shape[2])
+        if sample_weight is None:
+            return super().forward(logits, each)
+        losses = F.cross_entropy(logits, each, self.weight, reduction="none")
+        losses = sample_weight * losses.reshape(len(targets), -1).mean(dim=1)
+        return losses.sum() / (len(targets) if self.weight is None else self.weight[targets].sum())
 
 
 def check_callbacks(classifier):

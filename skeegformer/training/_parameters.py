@@ -3,9 +3,13 @@
 import inspect
 import re
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import dataclass_transform
 
 import numpy as np
+
+from skeegformer._validation import check_number
+from skeegformer.training._net import check_callbacks
 
 _ENTRY = re.compile(r"^(\w+(?:, \w+)*) :.*\n(?:^ .*\n|^\n(?= ))*", re.M)
 
@@ -47,6 +51,23 @@ def network_estimator(estimator_class):
             order = sorted(names.values(), key=lambda p: (p.kind, rank.get(p.name, np.inf)))
             cls.__init__.__signature__ = signature.replace(parameters=order)
     return cls
+
+
+def check_training(classifier):
+    """Refuse parameters of `NetworkClassifier` that torch would choke on, or take silently."""
+    for name in ("batch_size", "n_iter_no_change"):
+        check_number(classifier, name, Integral, 1)
+    if not isinstance(classifier.max_epochs, str) or classifier.max_epochs != "auto":
+        check_number(classifier, "max_epochs", Integral, 1, or_else="'auto'")
+    check_number(classifier, "validation_fraction", Real, 0, below=1)
+    for name in ("lr", "weight_decay"):
+        check_number(classifier, name, Real, 0)
+    if classifier.sfreq is not None:
+        check_number(classifier, "sfreq", Real, 1, or_else="None")
+    check_number(classifier, "verbose", (Integral, bool), 0)
+    if not isinstance(classifier.early_stopping, bool | np.bool_):
+        raise ValueError(f"early_stopping={classifier.early_stopping!r} is not True or False.")
+    check_callbacks(classifier)
 
 
 def _describe(cls, section):

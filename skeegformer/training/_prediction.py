@@ -5,7 +5,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from skeegformer._utils.settings import usual_torch
-from skeegformer._validation import batches_of, validate_eeg, validate_groups
+from skeegformer._validation import batches_of, validate_eeg, validate_groups, validate_weights
 from skeegformer.training._net import check_finite
 
 
@@ -89,7 +89,9 @@ class PredictionMixin:
         float
             Share of right predictions.
         """
-        return accuracy_score(y, self.predict(X, groups), sample_weight=sample_weight)
+        predicted = self.predict(X, groups)
+        weights = validate_weights(sample_weight, len(predicted))
+        return accuracy_score(y, predicted, sample_weight=weights)
 
     def _logits(self, X, groups=None):
         if not hasattr(self, "net_"):  # in no time, unlike what follows

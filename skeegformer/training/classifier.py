@@ -5,7 +5,6 @@ import inspect
 import warnings
 from dataclasses import field
 from functools import partial
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -17,25 +16,24 @@ from skorch.helper import predefined_split
 from skeegformer._utils.settings import seeded_torch
 from skeegformer._validation import (
     MappedEpochs,
-    check_number,
     refuse_single_class,
     remember_input,
     validate_eeg,
     validate_groups,
     validate_labels,
+    validate_weights,
 )
 from skeegformer.training._batches import EpochDataset, split_epochs
 from skeegformer.training._fine_tuning import FineTuningMixin
 from skeegformer.training._net import (
     WARMUP,
     StandardizedNetwork,
-    check_callbacks,
     copied,
     ctrl_c_ends_more_than_training,
     make_net,
     warm_up_and_come_down,
 )
-from skeegformer.training._parameters import network_estimator
+from skeegformer.training._parameters import check_training, network_estimator
 from skeegformer.training._prediction import PredictionMixin
 
 
@@ -156,7 +154,7 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
 
     _forgotten = ("net_",)  # what fitted attributes `fit` takes away before it begins
 
-    def fit(self, X, y, groups=None):
+    def fit(self, X, y, groups=None, sample_weight=None):
         """Train the network from newly initialised weights.
 
         Parameters
@@ -171,6 +169,8 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
             The subject of each epoch; `early_stopping` holds out whole subjects. None for the
             column ``subject`` of the metadata of Epochs, or the subjects of `MappedEpochs`, if
             known. In a Pipeline, use metadata routing: ``set_fit_request(groups=True)``.
+        sample_weight : array-like of shape (n_epochs,) or None, default=None
+            Weight of each epoch in the loss; only ratios matter. Epochs of weight 0 are left out.
 
         Returns
         -------
@@ -197,7 +197,13 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         _warn_of_bads(eeg.info)
         self.classes_, codes = validate_labels(self, y, len(eeg.data))
         refuse_single_class(self.classes_)
-        subjects = groups = validate_groups(groups, len(eeg.data))
+        groups = validate_groups(groups, len(eeg.data))
+        weights = validate_weights(sample_weight, len(eeg.data))
+        if weights is not None and not weights.all():
+            rows = np.flatnonzero(weights)
+            eeg, codes, weights = eeg.take(rows), codes[rows], weights[rows]
+            groups = groups if groups is None else groups[rows]
+        subjects = groups
         if groups is None and (self.early_stopping or self._uses_subjects):
             subjects = validate_groups(eeg.subjects, len(eeg.data))
             if subjects is not None and len(np.unique(subjects)) > 1:
@@ -206,7 +212,8 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         seed, train, held_out = self._plan(codes, self.classes_, groups)
 
         def dataset(data, rows):
-            return self._dataset(data, codes[rows], None if subjects is None else subjects[rows])
+            told = (None if one is None else one[rows] for one in (subjects, weights))
+            return self._dataset(data, codes[rows], *told)
 
         with seeded_torch(seed):
             network, params = self._make_network()
@@ -254,19 +261,7 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
 
     def _check_parameters(self):
         """Refuse parameters that torch would choke on, or take without a word."""
-        for name in ("batch_size", "n_iter_no_change"):
-            check_number(self, name, Integral, 1)
-        if not isinstance(self.max_epochs, str) or self.max_epochs != "auto":
-            check_number(self, "max_epochs", Integral, 1, or_else="'auto'")
-        check_number(self, "validation_fraction", Real, 0, below=1)
-        for name in ("lr", "weight_decay"):
-            check_number(self, name, Real, 0)
-        if self.sfreq is not None:
-            check_number(self, "sfreq", Real, 1, or_else="None")
-        check_number(self, "verbose", (Integral, bool), 0)
-        if not isinstance(self.early_stopping, bool | np.bool_):
-            raise ValueError(f"early_stopping={self.early_stopping!r} is not True or False.")
-        check_callbacks(self)
+        check_training(self)
 
     def _make_network(self):
         """Choose the class of the network and what it is made with; classes and input are known."""
@@ -309,9 +304,9 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         """Give each channel's partner and each class's, or None where nothing is mirrored."""
         return None
 
-    def _dataset(self, data, codes, subjects):
-        """Make what the network is trained on of epochs, classes and subjects."""
-        return EpochDataset(data, codes)
+    def _dataset(self, data, codes, subjects, weights):
+        """Make what the network is trained on of epochs, classes, subjects and weights."""
+        return EpochDataset(data, codes, weights=weights)
 
     def _finish(self, eeg, subjects, train):
         """Learn more from the trained network and the epochs of `fit`; `train` are trained on."""
