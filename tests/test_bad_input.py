@@ -299,6 +299,13 @@ KINDS = [  # of X and y
     ("Subject 0 has a single epoch", fit(groups=np.arange(40), adapt=True)),
     ("Subject '1' is not known, but 1", lambda s: s.adapted.predict(s.X, s.g.astype(str))),
     ("single epoch of the unknown subject 99", lambda s: s.adapted.predict(s.X[:1], [99])),
+    (r"Each of l_freq.* at least 0\.00\d+ Hz for a signal of .* but there is 1e-09 Hz",
+     lambda s: BandPassFilter(1e-9).fit(s.X)),
+    ("h_freq - l_freq has to be at least", lambda s: BandPassFilter(8, 8.0000001).fit(s.X)),
+    ("sfreq has to be at least", lambda s: Resampler(1e-9).fit(s.X)),
+    ("over 1000 times the 160 Hz of X", lambda s: Resampler(1e9).fit(s.X)),
+    ("Each of l_freq", lambda s: load_eegmmi("fist-imagination", [1], l_freq=1e-9)),
+    ("width has to be at least", lambda s: NotchFilter(50, width=1e-9).fit(s.X)),
     ("sample_weight has 39 entries, but X 40 epochs", fit(sample_weight=np.ones(39))),
     ("sample_weight has to hold finite numbers", fit(sample_weight=np.r_[-1, np.ones(39)])),
     ("sample_weight has to hold finite numbers", fit(sample_weight=["a"] * 40)),
@@ -751,6 +758,12 @@ def test_odd_streams_are_told(s):
         predictor.push(signal * 0)  # as amplifiers begin; they tell nothing of the unit
     with pytest.raises(ValueError, match="one is in volts, the other in microvolts"):
         predictor.push(signal * 1e6)
+    predictor = StreamPredictor(s.clf)
+    with pytest.warns(UserWarning, match="6 samples of 6 channels: whether .* cannot be seen"):
+        predictor.push(signal[:, :6])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predictor.push(signal[:, 6:12])
 
 
 def test_what_is_done_without_being_asked_is_said(s, caplog):
@@ -798,8 +811,9 @@ def test_epochs_that_were_processed_otherwise_are_told(s, tmp_path):
     }
     loaded = load_model(s.model)
     again = load_memmap(write_memmap(low, s.y, None, tmp_path))[0]
+    moved = {"is none, but that of others 0.00 to 0.10 s": s.X.copy().apply_baseline((0, 0.1))}
     for model in (s.clf, loaded, make(positions="electrode").fit(s.X, s.y)):
-        for match, other in words.items():
+        for match, other in (words | moved).items():
             with pytest.warns(UserWarning, match=match):
                 model.predict(other)
     with pytest.warns(UserWarning, match="0 to 30 Hz"):
@@ -816,7 +830,12 @@ def test_epochs_that_were_processed_otherwise_are_told(s, tmp_path):
         fitted = make().fit(average, s.y)
         fitted.predict(both)  # an average reference, too
         fitted.predict(average.copy().filter(0.3, None))
+        StreamPredictor(s.clf)
         make_pipeline(BandPassFilter(8.0, 30.0), make()).fit(s.X, s.y).predict(s.X)
+    with pytest.warns(UserWarning, match=r"have another reference .*; a stream is taken as it com"):
+        StreamPredictor(fitted)
+    with pytest.warns(UserWarning, match="have the projection 'Av.* applied, a baseline, which"):
+        StreamPredictor(make().fit(both.apply_baseline((0, 0.1)), s.y))
 
 
 def test_labels_and_subjects_keep_their_types(s):

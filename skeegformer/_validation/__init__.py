@@ -40,6 +40,8 @@ from skeegformer._validation._parameters import (
     listed,
     optional_positive,
     positive,
+    refuse_slow,
     validate_ch_names,
 )
+from skeegformer._validation._processing import warn_of_unprocessed
 from skeegformer._validation._scale import in_other_unit, warn_of_odd_epochs

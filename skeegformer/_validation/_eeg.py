@@ -46,6 +46,7 @@ class EEGData:
     is_flat: bool = False  # whether X was 2-D, so that samples are scikit-learn's features
     subjects: np.ndarray | None = None
     feature_names: np.ndarray | None = None  # of the columns of a table
+    baseline: tuple | None = ()  # see `processing_of`
 
     def take(self, rows):
         """Take some of the epochs, but for those in ``epochs``."""
@@ -78,11 +79,12 @@ def validate_eeg(estimator, X, *, reset, lazy=False):
             eeg = replace(eeg, data=eeg.data.copy())
     if reset:
         return eeg
-    info = eeg.info  # before channels are completed, to which that of `fit` belongs
+    # Before channels are completed, to which the info of `fit` belongs.
+    now = processing_of(eeg.info, eeg.baseline)
     if hasattr(estimator, "_complete"):
         eeg = estimator._complete(eeg)
     eeg = _agree(estimator, eeg, same_times=True)
-    warn_of_other_processing(estimator, info)
+    warn_of_other_processing(estimator, now)
     refuse_other_unit(estimator, eeg)
     return eeg
 
@@ -112,7 +114,7 @@ def validate_signal(estimator, X, *, reset, ch_names=None, sfreq=None, same_sfre
         eeg = replace(eeg, ch_names=ch_names, sfreq=sfreq)
     if reset:
         return eeg
-    warn_of_other_processing(estimator, eeg.info, other_projections)
+    warn_of_other_processing(estimator, processing_of(eeg.info), other_projections)
     return _agree(estimator, eeg, same_times=False, same_sfreq=same_sfreq)
 
 
@@ -121,7 +123,7 @@ def remember_input(estimator, eeg, *, scale=False):
     # With `scale` also the size of the signal, by which `validate_eeg` tells volts from microvolts.
     estimator.n_chans_, estimator.n_times_ = eeg.data.shape[1:]
     estimator.sfreq_, estimator.ch_names_, estimator.info_ = eeg.sfreq, eeg.ch_names, eeg.info
-    estimator._processing = processing_of(eeg.info)
+    estimator._processing = processing_of(eeg.info, eeg.baseline)
     estimator._fitted_flat = eeg.is_flat
     estimator.n_features_in_ = estimator.n_times_ if eeg.is_flat else estimator.n_chans_
     vars(estimator).pop("feature_names_in_", None)
@@ -145,7 +147,8 @@ def _open_epochs(X):
     info = mne.pick_info(epochs.info.copy(), picks, copy=False)
     known = epochs.metadata is not None and "subject" in epochs.metadata
     subjects = epochs.metadata["subject"].to_numpy() if known else None
-    return EEGData(data, ch_names, float(info["sfreq"]), info, epochs, subjects=subjects)
+    about = {"subjects": subjects, "baseline": epochs.baseline}
+    return EEGData(data, ch_names, float(info["sfreq"]), info, epochs, **about)
 
 
 def _open_array(estimator, X, *, reset, dtype):

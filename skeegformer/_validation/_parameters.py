@@ -5,6 +5,9 @@ from numbers import Integral, Real
 import mne
 import numpy as np
 
+# Filters of fewer cycles are singular, or take all memory.
+_LEAST_CYCLES = 1e-3
+
 
 def check_one_of(name, value, allowed):
     """Refuse a parameter that is none of its allowed values."""
@@ -84,7 +87,17 @@ def optional_positive(parameter, value, meaning_of_none):
         raise ValueError(f"{error} None means {meaning_of_none}.") from None
 
 
-def check_band(l_freq, h_freq, sfreq=None):
+def refuse_slow(what, freqs, seconds):
+    """Refuse frequencies, or widths of bands, far below one cycle in so many seconds."""
+    for freq in freqs:
+        if freq < _LEAST_CYCLES / seconds:
+            raise ValueError(
+                f"{what} has to be at least {_LEAST_CYCLES / seconds:.3g} Hz for a signal of "
+                f"{seconds:.3g} s, but there is {freq:.3g} Hz."
+            )
+
+
+def check_band(l_freq, h_freq, sfreq=None, seconds=None):
     """Refuse limits that are not above 0, leave nothing between them, or exceed any frequency."""
     # MNE would take an upper limit of 0 for another filter, and an empty band for a band stop.
     optional_positive("l_freq", l_freq, "no lower limit")
@@ -100,3 +113,8 @@ def check_band(l_freq, h_freq, sfreq=None):
                 f"{name} is {freq:.9g} Hz, but a signal sampled at {sfreq:g} Hz only has "
                 f"frequencies below {sfreq / 2:g} Hz; choose a lower one or None."
             )
+    if seconds is not None:
+        limits = [freq for freq in (l_freq, h_freq) if freq is not None]
+        refuse_slow(
+            "Each of l_freq, h_freq and h_freq - l_freq", [*limits, *np.diff(limits)], seconds
+        )

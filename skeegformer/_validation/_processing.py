@@ -14,8 +14,9 @@ _CLOSE = 0.5
 _AVERAGE = "Average EEG reference"  # MNE's name of the projection
 
 
-def processing_of(info):
+def processing_of(info, baseline=()):
     """List projections that were applied, whether there is another reference, and filters."""
+    # Of the baseline, an interval in s, None says that there is none, and () that nothing is known.
     if info is None:
         return None
     applied, (low, high) = applied_projections(info), pass_band(info)
@@ -24,6 +25,7 @@ def processing_of(info):
         "reference": bool(info["custom_ref_applied"] or _AVERAGE in applied),
         "highpass": low,
         "lowpass": high,
+        "baseline": baseline,
     }
 
 
@@ -52,6 +54,14 @@ def other_processing(before, now, whose="of fit"):
             f"{states[now['reference']]}: reference all alike (epochs.set_eeg_reference)."
         )
     yield from other_projections(before, now, whose)
+    spans = before.get("baseline", ()), now["baseline"]
+    if () not in spans:
+        first, second = ("{:.2f} to {:.2f} s".format(*one) if one else "none" for one in spans)
+        if first != second:
+            yield (
+                f"The baseline of the epochs {whose} is {first}, but that of others {second}: "
+                "correct all alike (epochs.apply_baseline)."
+            )
     bands = [(one["highpass"], one["lowpass"]) for one in (before, now)]
     if None not in bands[0] and not np.allclose(*bands, rtol=0.1, atol=_CLOSE):
         texts = [f"{low:g} to {high:g} Hz" for low, high in bands]
@@ -61,7 +71,24 @@ def other_processing(before, now, whose="of fit"):
         )
 
 
-def warn_of_other_processing(estimator, info, differences=other_processing):
+def warn_of_other_processing(estimator, now, differences=other_processing):
     """Warn where epochs to predict or to transform were not processed like those of `fit`."""
-    for text in differences(getattr(estimator, "_processing", None), processing_of(info)):
+    for text in differences(getattr(estimator, "_processing", None), now):
         warnings.warn(text, UserWarning, stacklevel=4)
+
+
+def warn_of_unprocessed(estimators):
+    """Warn of what the epochs of `fit` went through, and arrays of a stream may not have."""
+    known = [getattr(one, "_processing", None) or {} for one in estimators]
+    known = next(filter(None, reversed(known)), {"projections": [], "reference": False})
+    done = [f"the projection {name!r} applied" for name in known["projections"]]
+    if known["reference"] and _AVERAGE not in known["projections"]:
+        done.append("another reference than that of the recording")
+    if known.get("baseline") and known["highpass"] < _CLOSE:
+        done.append("a baseline, which a high-pass filter would do without")
+    if done:
+        warnings.warn(
+            f"The epochs of fit have {', '.join(done)}; a stream is taken as it comes, and has to "
+            "be processed alike.",
+            stacklevel=3,
+        )

@@ -128,7 +128,7 @@ def make_steps(tasks, tmin, tmax, window, band, resample, *, exact=False):
     # All epochs get the same length: that of a window for `exact` ones, or with windows at rest.
     at_rest = [task.is_rest for task in tasks]
     check_times(tmin, tmax, window, at_rest=at_rest == [True])
-    check_band(*band, SFREQ)
+    check_band(*band, SFREQ, seconds=60)
     optional_positive("resample", resample, "no change")
     codes = [event_id(task) for task in tasks]
     if at_rest == [True]:

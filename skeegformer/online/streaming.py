@@ -1,5 +1,6 @@
 """Predictions while the signal arrives."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from skeegformer._validation import (
     refuse_other_objects,
     validate_ch_names,
     warn_of_odd_epochs,
+    warn_of_unprocessed,
 )
 from skeegformer.io._frozen import freeze
 from skeegformer.online._causal import follow_channels, make_stages
@@ -143,6 +145,7 @@ class StreamPredictor:
             self._factor = VOLTS_TO_MICROVOLTS if is_volts else 1.0
         self._typical = getattr(classifier, "_input_scale", 0)
         self.classes_ = classifier.classes_
+        warn_of_unprocessed(estimators)
         self._device = next(self._network.parameters()).device
         self.reset()
 
@@ -247,6 +250,12 @@ class StreamPredictor:
             )
         if not np.issubdtype(chunk.dtype, np.number) or np.iscomplexobj(chunk):
             raise ValueError(f"chunk holds {chunk.dtype}, but a signal is of real numbers.")
+        if chunk.shape[1] == self._n_rows > 1 and not self._n_pushed:
+            warnings.warn(
+                f"The first chunk has {self._n_rows} samples of {self._n_rows} channels: whether "
+                "it is (n_chans, n_samples), as it has to be, cannot be seen.",
+                stacklevel=4,
+            )
         samples = chunk[self._rows].astype(np.float64)
         bad = ~np.isfinite(samples)
         if bad.any():

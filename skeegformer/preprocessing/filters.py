@@ -3,7 +3,7 @@
 import mne
 import numpy as np
 
-from skeegformer._validation import as_epochs, check_band, check_one_of, positive
+from skeegformer._validation import as_epochs, check_band, check_one_of, positive, refuse_slow
 from skeegformer.preprocessing._base import SignalTransformer, known_rate
 
 # Half of MNE's order rings for a shorter time, which short epochs need.
@@ -57,7 +57,8 @@ class BandPassFilter(SignalTransformer):
     def _prepare(self, eeg):
         check_one_of("method", self.method, ("iir", "fir"))
         is_idle = self.l_freq is None and self.h_freq is None
-        check_band(self.l_freq, self.h_freq, None if is_idle else known_rate(self, eeg))
+        n_times, sfreq = eeg.data.shape[-1], None if is_idle else known_rate(self, eeg)
+        check_band(self.l_freq, self.h_freq, sfreq, None if is_idle else n_times / sfreq)
 
     def _transform_data(self, data, eeg):
         if self.l_freq is None and self.h_freq is None:
@@ -127,6 +128,7 @@ class NotchFilter(SignalTransformer):
     def _prepare(self, eeg):
         half = positive("width", self.width) / 2
         nyquist = known_rate(self, eeg) / 2
+        refuse_slow("width", [self.width], eeg.data.shape[-1] / (2 * nyquist))
         base = self.freqs
         if base is None:
             base = None if eeg.info is None else eeg.info["line_freq"]

@@ -5,7 +5,7 @@ from fractions import Fraction
 import mne
 import numpy as np
 
-from skeegformer._validation import optional_positive
+from skeegformer._validation import optional_positive, refuse_slow
 from skeegformer.preprocessing._base import SignalTransformer, known_rate
 
 
@@ -45,7 +45,12 @@ class Resampler(SignalTransformer):
         optional_positive("sfreq", self.sfreq, "no change")
         optional_positive("input_sfreq", self.input_sfreq, "the rate of Epochs")
         if self.sfreq is not None:
-            known_rate(self, eeg, parameter="input_sfreq")
+            rate = known_rate(self, eeg, parameter="input_sfreq")
+            refuse_slow("sfreq", [self.sfreq], eeg.data.shape[-1] / rate)
+            if self.sfreq > 1000 * rate:
+                raise ValueError(
+                    f"sfreq={self.sfreq!r} Hz is over 1000 times the {rate:g} Hz of X."
+                )
 
     def _transform_data(self, data, eeg):
         if self.sfreq is None or np.isclose(self.sfreq, eeg.sfreq):
