@@ -1,8 +1,4 @@
-"""Epochs of every kind, checked, and in the form that an estimator was fitted with.
-
-Whatever a user or scikit-learn hands over (`mne.Epochs`, the list that scikit-learn makes of them,
-arrays, DataFrames, `MappedEpochs`) becomes an `EEGData`.
-"""
+"""Epochs of every kind, checked, and in the form that an estimator was fitted with."""
 
 import math
 from contextlib import contextmanager

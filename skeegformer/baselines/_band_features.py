@@ -17,7 +17,7 @@ from skeegformer._validation import (
     validate_labels,
 )
 from skeegformer.preprocessing import BandPassFilter
-from skeegformer.preprocessing._base import known_rate
+from skeegformer.preprocessing._base import EpochsMixin, known_rate
 
 CLASSICAL_BANDS = ((1.0, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 20.0), (20.0, 30.0))
 FILTER_BANK = tuple((float(low), float(low + 4)) for low in range(4, 40, 4))
@@ -26,7 +26,7 @@ _WINDOW = 1.0  # seconds, of Welch's method
 _LEAST_VARIANCE = 1e-11
 
 
-class ToMicrovolts(TransformerMixin, BaseEstimator):
+class ToMicrovolts(EpochsMixin, TransformerMixin, BaseEstimator):
     """Convert Epochs to arrays, for estimators that only accept arrays.
 
     Epochs are converted to microvolts, with the EEG channels only, in the order of `fit`; arrays
@@ -99,11 +99,6 @@ class ToMicrovolts(TransformerMixin, BaseEstimator):
                 f"{', '.join(f'{low:g}-{high:g}' for low, high in bands)} Hz; make it wider, or "
                 "None."
             )
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
 
 
 class LogBandPower(ToMicrovolts):

@@ -189,9 +189,8 @@ def one_thread():
     import torch
 
     before = torch.get_num_threads()
-    limits = limit_threads()
     try:
-        yield
+        with limit_threads():
+            yield
     finally:
-        limits.restore_original_limits()
         torch.set_num_threads(before)

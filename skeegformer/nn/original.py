@@ -15,6 +15,7 @@ from skeegformer.nn._recording import Recorded
 SHUFFLES = ("none", "channels", "temporal", "all")
 _MAX_TOKENS = 5000
 _OUTPUT_HIDDEN = 64
+_BATCH = 256  # epochs whose mean and standard deviation are averaged
 
 
 class OriginalTransformer(nn.Module):
@@ -120,17 +121,15 @@ class OriginalTransformer(nn.Module):
         )
 
     @torch.no_grad()
-    def learn_statistics(self, x, batch_size=256):
+    def learn_statistics(self, x):
         """Learn the mean and standard deviation, as averages over batches.
 
         Parameters
         ----------
         x : Tensor or MappedEpochs of shape (n_epochs, n_chans, n_times)
             Training epochs.
-        batch_size : int, default=256
-            Epochs in a batch.
         """
-        batches = (torch.as_tensor(batch) for batch in batches_of(x, batch_size))
+        batches = (torch.as_tensor(batch) for batch in batches_of(x, _BATCH))
         means, stds = zip(*((batch.mean(), batch.std()) for batch in batches), strict=True)
         self.mean.fill_(torch.stack(means).mean())
         # A signal that is constant has no size to divide by.

@@ -7,7 +7,16 @@ from sklearn.utils.validation import check_is_fitted
 from skeegformer._validation import positive, remember_input, validate_signal
 
 
-class SignalTransformer(TransformerMixin, BaseEstimator):
+class EpochsMixin:
+    """Tell scikit-learn that an estimator takes epochs."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+class SignalTransformer(EpochsMixin, TransformerMixin, BaseEstimator):
     """Base of the transformers."""
 
     # A subclass checks its parameters against the signal in `_prepare` and computes in
@@ -78,7 +87,6 @@ class SignalTransformer(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
