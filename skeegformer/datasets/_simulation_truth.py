@@ -91,7 +91,6 @@ def class_gain(design):
 
 def draw_channels(design, rng):
     """Draw channels to be replaced from those that see little of the sources."""
-    # They are in a dict, under the names of the parameters that ask for them.
     quiet = (class_gain(design) < _QUIET).all(axis=0) & ~np.isin(CH_NAMES, design.named)
     quiet = np.flatnonzero(quiet)
     kinds = ("n_distractors", "n_line_noise", "n_redundant", "n_suppressors")
