@@ -371,12 +371,17 @@ def _listening(network, take):
 
 
 def _check_attention(name, attn):
-    attn = torch.as_tensor(attn)
+    try:
+        attn = torch.as_tensor(np.ma.filled(attn, np.nan) if np.ma.is_masked(attn) else attn)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} is no attention, but has to be a tensor: {error}.") from error
     if attn.ndim != 5 or attn.shape[-1] != attn.shape[-2]:
         raise ValueError(
             f"{name} has shape {tuple(attn.shape)}, but has to be (batch, n_layers, n_heads, "
             "n_tokens, n_tokens)."
         )
+    if not attn.isfinite().all():
+        raise ValueError(f"{name} has values that are NaN, infinite or masked.")
     return attn
 
 

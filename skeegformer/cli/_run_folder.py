@@ -88,10 +88,20 @@ def read_split(run, y, metadata):
     return (table["part"] == "validation").to_numpy()
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, but for names that are given twice, of which it takes the last."""
+
+    def construct_mapping(self, node, deep=False):
+        names = [str(name.value) for name, _ in node.value]
+        if len(set(names)) < len(names):
+            raise yaml.YAMLError(f"{max(names, key=names.count)!r} is given twice")
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path):
     """Read a YAML file of plain values by name."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} cannot be read as YAML: {reason}.") from error

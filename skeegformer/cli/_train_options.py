@@ -187,7 +187,11 @@ def read_options(path):
 
 def check_options(options, path):
     """Read plain values as the command line would read them; None switches an option off."""
-    options = {_IN_FILES.get(name, name): value for name, value in options.items()}
+    given, options = options, {_IN_FILES.get(name, name): value for name, value in options.items()}
+    if len(options) < len(given):
+        raise ValueError(
+            f"{path} gives an option by two names: leave out one of {', '.join(given)}."
+        )
     words = []
     for name, value in options.items():
         if name not in OPTIONS and value is None:

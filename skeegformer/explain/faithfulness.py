@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from scipy.stats import spearmanr
 from sklearn.metrics import recall_score
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 
 from skeegformer._utils.settings import usual_torch
 from skeegformer._validation import check_count, rows_by_subject
@@ -155,11 +155,14 @@ def evaluate(
     if len(self) > max_epochs:
         explanation = self.select(_draw(self, max_epochs, rng))
     mean_map = explanation.values.mean(axis=0)
-    if truth is not None and np.shape(truth) != mean_map.shape:
-        raise ValueError(
-            f"truth has shape {np.shape(truth)}, but there are {len(mean_map)} channels, one "
-            "number each."
-        )
+    if truth is not None:
+        truth = np.ma.filled(truth, np.nan) if np.ma.is_masked(truth) else truth
+        truth = check_array(truth, ensure_2d=False, input_name="truth")
+        if truth.shape != mean_map.shape:
+            raise ValueError(
+                f"truth has shape {truth.shape}, but there are {len(mean_map)} channels, one "
+                "number each."
+            )
 
     curves = Curves(explanation, n_repeats, rng)
     points, figures = _compare_orders(explanation, curves, truth)
@@ -204,7 +207,7 @@ def _compare_orders(explanation, curves, truth):
     """Compute curves by the map's order, a random one and the oracle's, and their areas."""
     oracle = curves.drops
     if truth is not None:
-        oracle = np.broadcast_to(np.asarray(truth, dtype=float), oracle.shape)
+        oracle = np.broadcast_to(truth, oracle.shape)
     orders = {"explanation": explanation.values, "random": None, "oracle": oracle}
     areas, points, figures = {}, [], {}
     for name, values in orders.items():
