@@ -85,9 +85,8 @@ def rows_by_subject(subjects, n_epochs):
     """Map each subject to its epochs; None to all where subjects are not known."""
     if subjects is None:
         return {None: np.arange(n_epochs)}
-    return {
-        subject: np.flatnonzero(subjects == subject) for subject in np.unique(subjects).tolist()
-    }
+    names = np.unique(subjects).tolist()
+    return {subject: np.flatnonzero(subjects == subject) for subject in names}
 
 
 def refuse_other_spelling(known, new):

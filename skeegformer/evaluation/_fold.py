@@ -39,10 +39,9 @@ def score_fold(pipeline, X, y, groups, train, test, *, seed, information=None):
         X_test, block_groups = take(X, block), groups[block]
         if information == "strict":
             X_test, block_groups = without_metadata(X_test), None
+        routed = routed_groups(pipeline, "predict", block_groups)
         start = time.perf_counter()
-        predicted[block] = pipeline.predict(
-            X_test, **routed_groups(pipeline, "predict", block_groups)
-        )
+        predicted[block] = pipeline.predict(X_test, **routed)
         predict_seconds += time.perf_counter() - start
         if has_proba:
             routed = routed_groups(pipeline, "predict_proba", block_groups)

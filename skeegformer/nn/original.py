@@ -231,9 +231,8 @@ class _Encoder(nn.Module):
         self.in_proj = nn.Linear(token_length, embed_dim)
         self.pe = _Positions(embed_dim)
         self.class_token = nn.Parameter(torch.randn(embed_dim))
-        self.encoder_layers = nn.Sequential(
-            *(_Block(embed_dim, n_heads, drop_prob) for _ in range(n_layers))
-        )
+        blocks = [_Block(embed_dim, n_heads, drop_prob) for _ in range(n_layers)]
+        self.encoder_layers = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(embed_dim)
         self.dropout = nn.Dropout(drop_prob)
 
