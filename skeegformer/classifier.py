@@ -301,7 +301,7 @@ class EEGTransformerClassifier(NetworkClassifier):
             return super()._logits_of(data, subjects)
         network = self.net_.module_.eval()
         tokens = self._centred(self._raw_tokens(data), subjects).to(network.scale.device)
-        return check_finite(network.read_out(tokens).cpu()).numpy()
+        return check_finite(network.read_out(tokens).cpu().numpy())
 
     @torch.no_grad()
     def _raw_tokens(self, data):

@@ -73,7 +73,7 @@ def _medians(sizes, axis):
 
 def warn_of_odd_epochs(typical, size, sizes, ch_names):
     """Name epochs and channels that fluctuate by far more than is typical of fit, or by less."""
-    if not typical:
+    if not typical or typical / _FAR <= sizes.min() <= sizes.max() <= typical * _FAR:
         return
     odd = np.flatnonzero(~((size >= typical / _FAR) & (size <= typical * _FAR)))
     if len(odd):

@@ -195,8 +195,8 @@ def warm_up_and_come_down(step, *, n_steps, n_warmup):
 
 
 def check_finite(logits):
-    """Refuse logits (n_epochs, n_outputs) of which some are NaN or infinite."""
-    lost = ~logits.isfinite().all(dim=1)
+    """Refuse logits, an ndarray of shape (n_epochs, n_outputs), of which some are no numbers."""
+    lost = ~np.isfinite(logits).all(axis=1)
     if lost.any():
         raise ValueError(
             f"There is no prediction for {int(lost.sum())} of {len(logits)} epochs: X holds "

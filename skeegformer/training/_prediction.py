@@ -116,4 +116,4 @@ class PredictionMixin:
         for x in batches_of(data, self.net_.batch_size):
             signal = torch.as_tensor(x).contiguous()  # else the last bits depend on the layout
             logits.append(network(signal.to(device)).cpu())
-        return check_finite(torch.cat(logits)).numpy()
+        return check_finite(torch.cat(logits).numpy())
