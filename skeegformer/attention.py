@@ -192,9 +192,7 @@ class SignedAttentionValues:
         return torch.einsum("eih,ihc,ihd->ecd", self.source_shares, shares, shares)
 
 
-def attention_rollout(
-    attn, head_fusion="mean", residual=True, convention="abnar-zuidema", output="tokens"
-):
+def attention_rollout(attn, head_fusion="mean", convention="abnar-zuidema", output="tokens"):
     r"""Compute attention rollout: how much each token takes from each input token.
 
     For an `EEGTransformer`, whose weights are signed, attention is measured by the size of what it
@@ -214,8 +212,6 @@ def attention_rollout(
         Recorded attention, from `record_attention`.
     head_fusion : {"mean", "max", "min"}, default="mean"
         How heads are fused.
-    residual : bool, default=True
-        Whether to include the residual connection.
     convention : {"abnar-zuidema", "eeg-transformer"}, default="abnar-zuidema"
         "eeg-transformer" reproduces the values of eeg-transformer, whose own default was
         ``head_fusion="max"``: layers in reverse order (``A_1 A_2 ... A_L``), no residual, rows not
@@ -255,9 +251,8 @@ def attention_rollout(
     if not is_original:
         if head_fusion != "mean":  # a mean of rows that sum to 1 sums to 1
             layers = layers / layers.sum(dim=-1, keepdim=True)
-        if residual:
-            layers = layers / 2
-            layers.diagonal(dim1=-2, dim2=-1).add_(0.5)
+        layers = layers / 2
+        layers.diagonal(dim1=-2, dim2=-1).add_(0.5)
         layers = layers.flip(1)
     first, *others = layers.unbind(dim=1)
     # The class token's row of a product follows from its row of the first factor.

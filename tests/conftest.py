@@ -27,23 +27,18 @@ def simulated():
 
 @pytest.fixture(scope="session")
 def recorded_subjects():
-    """Subjects of EEGMMI whose imagery and baseline recordings lie where MNE_DATA points."""
+    """Subjects of EEGMMI whose recordings lie where MNE_DATA points."""
+    from skeegformer.datasets._files import recording_path
+
     folder = Path(os.environ.get("MNE_DATA", Path.home() / "mne_data"))
-    folder = folder / "MNE-eegbci-data" / "files" / "eegmmidb" / "1.0.0"
-    found = [
-        subject
-        for subject in RECORDED_SUBJECTS
-        if all(
-            (folder / f"S{subject:03d}" / f"S{subject:03d}R{run:02d}.edf").exists()
-            for run in (1, 2, 4, 6, 8, 10, 12, 14)
-        )
-    ]
-    if len(found) < len(RECORDED_SUBJECTS):
+    runs = [(subject, run) for subject in RECORDED_SUBJECTS for run in (1, 2, 4, 6, 8, 10, 12, 14)]
+    runs += [(1, run) for run in (3, 5, 7, 9, 11, 13)]  # movements, of the first alone
+    if not all(recording_path(folder, *one).is_file() for one in runs):
         pytest.skip(
             f"needs EEGMMI recordings of subjects {', '.join(map(str, RECORDED_SUBJECTS))} where "
             "MNE_DATA points"
         )
-    return found
+    return list(RECORDED_SUBJECTS)
 
 
 @pytest.fixture(autouse=True)

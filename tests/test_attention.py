@@ -296,7 +296,7 @@ def _weights(batch=3, n_layers=3, n_heads=2, n_tokens=4, seed=0):
     return torch.softmax(2 * torch.randn(shape, generator=generator, dtype=torch.float64), dim=-1)
 
 
-def _sum_over_paths(fused, residual):
+def _sum_over_paths(fused):
     """Rollout from its meaning: the weight of every path through the layers, added up."""
     n_layers, n_tokens = fused.shape[:2]
     total = np.zeros((n_tokens, n_tokens))
@@ -305,21 +305,20 @@ def _sum_over_paths(fused, residual):
         for layer in range(n_layers):  # from the input, path[0], up to the output, path[-1]
             source, target = path[layer], path[layer + 1]
             step = fused[layer, target, source]
-            weight *= 0.5 * step + 0.5 * (source == target) if residual else step
+            weight *= 0.5 * step + 0.5 * (source == target)
         total[path[-1], path[0]] += weight
     return total
 
 
-@pytest.mark.parametrize("residual", [True, False])
 @pytest.mark.parametrize("head_fusion", ["mean", "max", "min"])
-def test_rollout_is_the_sum_over_paths(head_fusion, residual):
-    attn, options = _weights(), {"head_fusion": head_fusion, "residual": residual}
-    rollout = attention_rollout(attn.numpy(), **options)
+def test_rollout_is_the_sum_over_paths(head_fusion):
+    attn = _weights()
+    rollout = attention_rollout(attn.numpy(), head_fusion)
     fused = getattr(np, head_fusion)(attn.numpy(), axis=2)
     fused /= fused.sum(axis=-1, keepdims=True)
-    expected = [_sum_over_paths(one, residual) for one in fused]
+    expected = [_sum_over_paths(one) for one in fused]
     np.testing.assert_allclose(rollout, expected, rtol=1e-10)
-    row = attention_rollout(attn, output="class", **options)
+    row = attention_rollout(attn, head_fusion, output="class")
     torch.testing.assert_close(row, rollout[:, 0, 1:])
 
 

@@ -8,11 +8,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from test_preprocessing import TRANSFORMERS
 from torch import nn
 
-from skeegformer import (
-    EEGTransformerClassifier,
-    NetworkClassifier,
-    OriginalTransformerClassifier,
-)
+from skeegformer import EEGTransformerClassifier, NetworkClassifier, OriginalTransformerClassifier
 from skeegformer.preprocessing import MirroredClassifier
 from skeegformer.selection import ChannelSelector
 

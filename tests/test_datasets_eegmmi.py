@@ -14,25 +14,11 @@ from skeegformer.datasets import EyesParadigm, PhysionetEyes, load_eegmmi
 from skeegformer.datasets._channels import CH_NAMES
 
 LAYOUT = Path("MNE-eegbci-data", "files", "eegmmidb", "1.0.0")
-SUBJECTS = [1, 2, 3, 4, 5, 6, 7, 8, 56, 58, 60, 62]
 ROOT = Path(os.environ.get("MNE_DATA", "~/mne_data")).expanduser()
 
 
 def edf(subject, run, root=ROOT):
     return root / LAYOUT / f"S{subject:03d}" / f"S{subject:03d}R{run:02d}.edf"
-
-
-def needs(*recordings):
-    """Skip a test whose recordings are not on this machine; nothing is downloaded for tests."""
-    missing = [edf(*pair).name for pair in recordings if not edf(*pair).is_file()]
-    return pytest.mark.skipif(
-        bool(missing), reason=f"EEGMMIDB recordings not below MNE_DATA: {', '.join(missing[:3])}"
-    )
-
-
-needs_rest = needs(*[(subject, run) for subject in SUBJECTS for run in (1, 2)])
-needs_imagery = needs(*[(s, run) for s in SUBJECTS for run in (4, 8, 12, 6, 10, 14)])
-needs_first = needs(*[(1, run) for run in range(1, 15)])
 
 
 def read(subject, run):
@@ -59,11 +45,10 @@ def no_network(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def rest():
-    return load_eegmmi("baseline-eyes", SUBJECTS)
+def rest(recorded_subjects):
+    return load_eegmmi("baseline-eyes", recorded_subjects)
 
 
-@needs_rest
 def test_rest_windows_are_the_recording_cut_without_overlap(rest):
     X, y, metadata = rest
     assert len(y) == len(metadata) == 12 * 60
@@ -75,7 +60,6 @@ def test_rest_windows_are_the_recording_cut_without_overlap(rest):
         assert_allclose(X.get_data()[mine], windows, rtol=1e-12, atol=0)
 
 
-@needs_rest
 def test_alpha_is_stronger_with_closed_eyes_in_every_subject(rest):
     X, y, metadata = rest
     f = np.fft.rfftfreq(320, 1 / 160.0)
@@ -84,17 +68,16 @@ def test_alpha_is_stronger_with_closed_eyes_in_every_subject(rest):
     alpha = (abs(np.fft.rfft(tapered)[..., (f >= 8) & (f <= 13)]) ** 2).mean(axis=(1, 2))
     means = pd.Series(alpha).groupby([metadata["subject"], y]).mean().unstack()
     assert (means["eyes-closed"] > means["eyes-open"]).all()
-    assert len(means) == len(SUBJECTS)
+    assert len(means) == 12
 
 
-@needs_rest
-def test_events_metadata_and_channels_belong_to_the_epochs(rest):
+def test_events_metadata_and_channels_belong_to_the_epochs(recorded_subjects, rest):
     X, y, metadata = rest
     names = {code: name for name, code in X.event_id.items()}
     assert [names[code] for code in X.events[:, 2]] == y.tolist()
     assert X.metadata.equals(metadata)
     assert list(metadata.columns) == ["subject", "session", "run", "task"]
-    assert metadata["subject"].unique().tolist() == SUBJECTS
+    assert metadata["subject"].unique().tolist() == recorded_subjects
     assert set(metadata["task"]) == {"baseline-eyes"}
     assert X.ch_names == list(CH_NAMES)
     assert set(X.get_channel_types()) == {"eeg"}
@@ -102,18 +85,17 @@ def test_events_metadata_and_channels_belong_to_the_epochs(rest):
     assert len({tuple(np.round(positions[name], 6)) for name in CH_NAMES}) == 64
 
 
-@needs_imagery
-@needs_first
 @pytest.mark.parametrize(
-    "task, runs, labels, subjects",
+    "task, runs, labels",
     [
-        ("fist-imagination", (4, 8, 12), ("left-fist-imag", "right-fist-imag"), SUBJECTS),
-        ("fist_feet-imagination", (6, 10, 14), ("fists-imag", "feet-imag"), SUBJECTS),
-        ("fist-motion", (3, 7, 11), ("left-fist-move", "right-fist-move"), [1]),
-        ("fist_feet-motion", (5, 9, 13), ("fists-move", "feet-move"), [1]),
+        ("fist-imagination", (4, 8, 12), ("left-fist-imag", "right-fist-imag")),
+        ("fist_feet-imagination", (6, 10, 14), ("fists-imag", "feet-imag")),
+        ("fist-motion", (3, 7, 11), ("left-fist-move", "right-fist-move")),
+        ("fist_feet-motion", (5, 9, 13), ("fists-move", "feet-move")),
     ],
 )
-def test_trials_are_those_of_the_annotations(task, runs, labels, subjects):
+def test_trials_are_those_of_the_annotations(recorded_subjects, task, runs, labels):
+    subjects = recorded_subjects if "imagination" in task else [1]
     X, y, metadata = load_eegmmi(task, subjects)
     data = X.get_data()
     assert data.shape[1:] == (64, 481)
@@ -132,8 +114,7 @@ def test_trials_are_those_of_the_annotations(task, runs, labels, subjects):
     assert k == len(y)
 
 
-@needs_first
-def test_samples_and_labels_are_those_of_moabb(tmp_path, monkeypatch):
+def test_samples_and_labels_are_those_of_moabb(recorded_subjects, tmp_path, monkeypatch):
     """MOABB's own dataset and paradigm give the same trials."""
     from moabb.datasets import PhysionetMI
     from moabb.paradigms import MotorImagery
@@ -151,9 +132,8 @@ def test_samples_and_labels_are_those_of_moabb(tmp_path, monkeypatch):
     assert [label.replace("_hand", "-fist-imag") for label in labels] == y.tolist()
 
 
-@needs_first
 @pytest.mark.parametrize("tmin", [0.5, 0.503125, -0.334])
-def test_all_tasks_together_have_windows_of_one_length(tmin):
+def test_all_tasks_together_have_windows_of_one_length(recorded_subjects, tmin):
     """Also where they start between samples."""
     X, y, metadata = load_eegmmi("all", np.array([1, 1]), tmin=tmin)
     assert X.get_data().shape == (60 + 4 * 45, 64, 320)
@@ -166,8 +146,7 @@ def test_all_tasks_together_have_windows_of_one_length(tmin):
         assert_array_equal(X.get_data()[mine], alone.get_data()[:, :, :320])
 
 
-@needs_first
-def test_window_and_range_of_rest_are_to_the_sample():
+def test_window_and_range_of_rest_are_to_the_sample(recorded_subjects):
     data, _ = read(1, 2)
     X, y, _ = load_eegmmi("baseline-eyes", 1, window=0.75, tmin=10.0, tmax=20.0)
     closed = X.get_data()[y == "eyes-closed"]
@@ -176,8 +155,7 @@ def test_window_and_range_of_rest_are_to_the_sample():
     assert_allclose(closed[12], data[:, 1600 + 12 * 120 : 1600 + 13 * 120], rtol=1e-12, atol=0)
 
 
-@needs_first
-def test_padding_at_the_end_of_a_recording_is_no_data():
+def test_padding_at_the_end_of_a_recording_is_no_data(recorded_subjects):
     data, _ = read(1, 1)
     assert (data[:, 9640:] == data[:, -1:]).all()
     X, y, _ = load_eegmmi("baseline-eyes", 1, window=1.0)
@@ -185,8 +163,7 @@ def test_padding_at_the_end_of_a_recording_is_no_data():
     assert X.get_data().std(axis=-1).min() > 1e-7
 
 
-@needs_first
-def test_filter_acts_on_the_recording_before_it_is_cut():
+def test_filter_acts_on_the_recording_before_it_is_cut(recorded_subjects):
     X, y, _ = load_eegmmi("baseline-eyes", 1, l_freq=8.0, h_freq=13.0)
     raw = mne.io.read_raw_edf(edf(1, 2), preload=True, verbose="ERROR").crop(tmax=9631 / 160)
     raw.filter(8.0, 13.0, verbose="ERROR")
@@ -194,8 +171,7 @@ def test_filter_acts_on_the_recording_before_it_is_cut():
     assert_allclose(X.get_data()[y == "eyes-closed"], windows, atol=2e-7)
 
 
-@needs_first
-def test_dataset_and_paradigm_alone():
+def test_dataset_and_paradigm_alone(recorded_subjects):
     from moabb.datasets import PhysionetMI
 
     dataset = PhysionetEyes(subjects=[1])
@@ -208,8 +184,9 @@ def test_dataset_and_paradigm_alone():
         dataset.data_path(2)
 
 
-@needs_first
-def test_path_wins_over_settings_and_none_is_written(tmp_path, monkeypatch, no_network):
+def test_path_wins_over_settings_and_none_is_written(
+    recorded_subjects, tmp_path, monkeypatch, no_network
+):
     """A configuration folder of its own, so that a written setting would be seen."""
     for name, setting in (("home", "_MNE_FAKE_HOME_DIR"), ("elsewhere", "MNE_DATA")):
         (tmp_path / name).mkdir()
@@ -257,7 +234,6 @@ def test_folders_that_do_not_exist_are_named(tmp_path, monkeypatch):
             load_eegmmi("baseline-eyes", 1, **options)
 
 
-@needs_first
 @pytest.mark.parametrize(
     "damage",
     [
@@ -268,7 +244,7 @@ def test_folders_that_do_not_exist_are_named(tmp_path, monkeypatch):
     ],
     ids=["page", "header only", "short", "long"],
 )
-def test_damaged_files_are_refused_by_name(tmp_path, damage):
+def test_damaged_files_are_refused_by_name(recorded_subjects, tmp_path, damage):
     first, second = (edf(1, run, tmp_path) for run in (1, 2))
     first.parent.mkdir(parents=True)
     first.write_bytes(edf(1, 1).read_bytes())

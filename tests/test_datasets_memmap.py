@@ -9,13 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skeegformer import (
-    export_memmap,
-    load_eegmmi,
-    load_memmap,
-    make_simulated_eeg,
-    write_memmap,
-)
+from skeegformer import export_memmap, load_eegmmi, load_memmap, make_simulated_eeg, write_memmap
 
 NAMES = ["C3", "C4", "O1"]
 

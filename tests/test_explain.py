@@ -15,12 +15,13 @@ from sklearn.pipeline import make_pipeline
 
 from skeegformer import (
     AttentionExplainer,
+    BandPassFilter,
+    ChannelDropper,
     EEGTransformerClassifier,
     EuclideanAlignment,
     OriginalTransformerClassifier,
     attention_rollout,
     concatenate_explanations,
-    make_eeg_pipeline,
     make_simulated_eeg,
     record_attention,
 )
@@ -40,14 +41,16 @@ def _original(**params):
 @pytest.fixture(scope="module")
 def fitted(simulated):
     X, y, _, _ = simulated
-    return make_eeg_pipeline(drop=RIM, **SMALL, max_epochs=5).fit(X, y)
+    classifier = EEGTransformerClassifier(**SMALL, max_epochs=5)
+    return make_pipeline(ChannelDropper(RIM), BandPassFilter(None, 30.0), classifier).fit(X, y)
 
 
 @pytest.fixture(scope="module")
 def original(simulated):
     """Two blocks, and two temporal tokens of each channel."""
     X, y, _, _ = simulated
-    return make_eeg_pipeline(_original(n_time_tokens=2), drop=RIM).fit(X, y)
+    steps = ChannelDropper(RIM), BandPassFilter(None, 30.0), _original(n_time_tokens=2)
+    return make_pipeline(*steps).fit(X, y)
 
 
 @pytest.fixture(scope="module")

@@ -56,10 +56,6 @@ def quick(people):
     return _make(max_epochs=2).fit(X[subjects <= 4], y[subjects <= 4])
 
 
-def _accuracy(classifier, X, y, groups=None):
-    return np.mean(classifier.predict(X, groups=groups) == y)
-
-
 def _before_and_after(classifier, people, stranger, report, what):
     """Accuracies of the stranger and of other new people, each before and after 20 epochs."""
     X, y, subjects = people
@@ -68,8 +64,8 @@ def _before_and_after(classifier, people, stranger, report, what):
     tuned = copy.deepcopy(classifier)
     assert tuned.fine_tune(X_new[:20], y_new[:20], groups=new[:20]) is tuned
     own, population = (
-        [_accuracy(one, *data) for one in (classifier, tuned)]
-        for data in ((X_new[20:], y_new[20:], new[20:]), (X[others], y[others]))
+        [np.mean(one.predict(Z, groups=groups) == labels) for one in (classifier, tuned)]
+        for Z, labels, groups in ((X_new[20:], y_new[20:], new[20:]), (X[others], y[others], None))
     )
     report(
         f"fine-tuning {what}: {own[0]:.3f} to {own[1]:.3f}, other new people "

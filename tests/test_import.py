@@ -19,6 +19,7 @@ def _run(code):
     [
         ("skeegformer", {"torch", "mne", "moabb", "matplotlib", "skorch", "sklearn"}),
         ("skeegformer.datasets", {"torch", "moabb", "matplotlib"}),
+        ("skeegformer.cli; skeegformer.cli._parser()", {"torch", "mne", "moabb", "sklearn"}),
     ],
 )
 def test_import_is_light(imported, heavy):

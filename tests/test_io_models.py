@@ -22,7 +22,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 from skorch.callbacks import EpochScoring
-from torch import nn
+from test_training import LogPower
 
 from skeegformer import (
     AttentionExplainer,
@@ -453,19 +453,12 @@ def test_loading_leaves_the_global_random_state(path):
     assert (torch.rand(3) == expected).all()
 
 
-class Linear(nn.Sequential):
-    """A network of somebody else."""
-
-    def __init__(self, n_chans, n_outputs, n_times):
-        super().__init__(nn.Flatten(), nn.Linear(n_chans * n_times, n_outputs))
-
-
 def test_a_network_of_somebody_else_is_given_to_who_loads(tmp_path):
     X, y = np.random.default_rng(0).normal(size=(20, 3, 40)), np.arange(20) % 2
-    fitted = NetworkClassifier(Linear, max_epochs=1, random_state=0).fit(X, y)
+    fitted = NetworkClassifier(LogPower, max_epochs=1, random_state=0).fit(X, y)
     path = save_model(fitted, tmp_path / "model.safetensors")
-    loaded = load_model(path, modules=[Linear])
+    loaded = load_model(path, modules=[LogPower])
     np.testing.assert_array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
-    assert loaded.module is Linear
+    assert loaded.module is LogPower
     with pytest.raises(ValueError, match=r"load_model\(path, modules=\["):
         load_model(path)

@@ -10,11 +10,7 @@ import pytest
 import torch
 from skorch.callbacks import Callback, GradientNormClipping
 
-from skeegformer import (
-    EEGTransformerClassifier,
-    OriginalTransformerClassifier,
-    ResumableTraining,
-)
+from skeegformer import EEGTransformerClassifier, OriginalTransformerClassifier, ResumableTraining
 from skeegformer.io._encoding import Decoder
 from skeegformer.io._format import read_file
 

@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 import pandas as pd
@@ -269,15 +270,9 @@ def test_transformed_while_written(mapped, tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs /proc of Linux")
 def test_training_takes_a_fraction_of_the_data(tmp_path, report):
-    import importlib.util
-
-    script = Path(__file__).parent.parent / "benchmarks" / "memory.py"
-    spec = importlib.util.spec_from_file_location("memory", script)
-    memory = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(memory)
-    path = memory.simulate(tmp_path, 100)
-    params = {**QUICK, "max_epochs": 1}
-    found = memory.measure(path, "file", params)
+    memory = run_path(Path(__file__).parent.parent / "benchmarks" / "memory.py")
+    path = memory["simulate"](tmp_path, 100)
+    found = memory["measure"](path, "file", {**QUICK, "max_epochs": 1})
     share = found["peak"] / path.stat().st_size
     report(f"training on a file of 100 MB: peak of memory {share:.2f} of its size")
     assert share < 1.0  # as an array they would be there as a whole, and batches beside them

@@ -232,30 +232,6 @@ def test_statistics():
     assert network.scale[:, 0].tolist() == [1, 0, 1, 1, 1, 1]  # 1e-10 is what a filter rounds to
 
 
-def test_gathering_is_linear_and_adds_up_over_the_channels():
-    network = _double(_network(pairs=PAIRS, swapped=SWAPPED))
-    one, other = _noise(2, 4, 5, 160, dtype=torch.double)
-    expected = 3 * network.gather(one) - 0.5 * network.gather(other)
-    torch.testing.assert_close(network.gather(3 * one - 0.5 * other), expected)
-    alone = [network.gather(one[:, [channel]], [channel]) for channel in range(5)]
-    torch.testing.assert_close(sum(alone), network.gather(one))
-    some = [0, 3]
-    torch.testing.assert_close(network.gather(one[:, some], some), alone[0] + alone[3])
-    assert min(part.abs().max() for part in alone) > 0.1
-
-
-def test_a_change_of_some_channels_is_prepared_as_epochs_are():
-    for n_times, sfreq, drifts in ((320, 160.0, False), (320, 160.0, True), (30, 80.0, True)):
-        network = _double(_network(n_times, sfreq, drifts=drifts))
-        x = 2 + _noise(4, 5, n_times, dtype=torch.double)
-        change = _noise(4, 2, n_times, seed=2, dtype=torch.double)
-        changed = x.clone()
-        changed[:, [1, 4]] += change
-        added = network.prepare(changed) - network.prepare(x)
-        torch.testing.assert_close(network.prepare_change(change, [1, 4]), added[:, [1, 4]])
-        assert added[:, [0, 2, 3]].abs().max() < 1e-12
-
-
 @pytest.mark.parametrize("n_samples", [3, 160])
 def test_splitting_weighs_what_each_channel_adds(n_samples):
     """Against a convolution of each channel, and the sources that they add up to."""

@@ -31,8 +31,7 @@ def info():
 
 @pytest.fixture
 def matrices():
-    rng = np.random.default_rng(0)
-    return rng.random((2, N, N))
+    return np.random.default_rng(0).random((2, N, N))
 
 
 def arrows(axes):

@@ -171,10 +171,7 @@ def without_position(X, names, place=np.nan):
         ),
         (lambda X: X.pick(EIGHT).set_montage(None), "none for F3, F4, C3, .*; set a montage"),
         (lambda X: without_position(X.pick(EIGHT), ["P4"]), "there are none for P4; set a montage"),
-        (
-            lambda X: X.pick(EIGHT).get_data(),
-            "8 channels, .* with 64, and X is an array, which",
-        ),
+        (lambda X: X.pick(EIGHT).get_data(), "8 channels, .* with 64, and X is an array, which"),
         (lambda X: X.pick(EIGHT).crop(0, 0.5), "samples an epoch"),
     ],
 )

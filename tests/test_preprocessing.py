@@ -1,9 +1,7 @@
 """The transformers do to a signal what they say, to Epochs and arrays alike."""
 
-import os
 import pickle
 import warnings
-from pathlib import Path
 
 import mne
 import numpy as np
@@ -15,6 +13,7 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.pipeline import make_pipeline
 
 from skeegformer._utils.info import electrode_montage
+from skeegformer.datasets._files import data_root, recording_path
 from skeegformer.preprocessing import (
     BandPassFilter,
     ChannelDropper,
@@ -416,11 +415,8 @@ def test_metadata_says_who_is_who():
     assert list(EuclideanAlignment().fit(epochs, groups=["a"] * 8).references_) == ["a"]
 
 
-def test_real_recording():
-    root = os.environ.get("MNE_DATA", "")
-    file = Path(root) / "MNE-eegbci-data/files/eegmmidb/1.0.0/S001/S001R01.edf"
-    if not root or not file.is_file():
-        pytest.skip("MNE_DATA has no recording of EEGMMIDB (S001R01.edf)")
+def test_real_recording(recorded_subjects):
+    file = recording_path(data_root(), recorded_subjects[0], 1)
     raw = mne.io.read_raw_edf(file, preload=True, verbose="ERROR")
     mne.datasets.eegbci.standardize(raw)
     raw.set_eeg_reference("average", verbose="ERROR")

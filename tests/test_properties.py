@@ -1,13 +1,14 @@
 """What has to hold whatever the data: tried on random epochs, montages, labels and sizes."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
+import test_surroundings
 from sklearn.base import clone
 
 from skeegformer import (
-    EEGTransformerClassifier,
-    OriginalTransformerClassifier,
     StreamPredictor,
     load_memmap,
     load_model,
@@ -16,18 +17,10 @@ from skeegformer import (
     write_memmap,
 )
 
-KINDS = {
-    "ours": lambda **p: EEGTransformerClassifier(n_heads=3, max_epochs=2, **p),
-    "adapting": lambda **p: EEGTransformerClassifier(n_heads=3, max_epochs=2, adapt=True, **p),
-    "original": lambda **p: OriginalTransformerClassifier(
-        embed_dim=8, n_heads=2, n_layers=1, n_time_tokens=2, max_epochs=1, early_stopping=False, **p
-    ),
-}
+KINDS = "ours", "adapting", "original"
 
 
-@pytest.fixture(
-    scope="module", params=[(kind, seed) for kind in KINDS for seed in range(3)], ids=str
-)
+@pytest.fixture(scope="module", params=product(KINDS, range(3)), ids=str)
 def drawn(request):
     """Fit a classifier to random epochs of random channels; the random numbers go on."""
     kind, seed = request.param
@@ -36,7 +29,7 @@ def drawn(request):
     X, y, metadata, _ = make_simulated_eeg(3, n_epochs, duration=duration, random_state=seed)
     names = rng.permutation(["C3", "C4", "Cz", *rng.choice(["Pz", "Fz", "Oz", "CPz"], 2, False)])
     X = X.pick(names.tolist()).reorder_channels(names.tolist())
-    classifier = KINDS[kind](random_state=seed).fit(X, y)
+    classifier = test_surroundings.KINDS[kind]().set_params(random_state=seed).fit(X, y)
     return classifier, X, y, metadata, rng
 
 

@@ -52,7 +52,6 @@ def replacing(path):
 @contextmanager
 def writing(path):
     """Open a new file for bytes; it takes the place of `path` when all of it is on the disk."""
-    # `path` stays as it was if the block ends with an exception.
     with replacing(path) as temporary, temporary.open("xb") as file:
         yield file
         file.flush()

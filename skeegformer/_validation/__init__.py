@@ -1,8 +1,4 @@
-"""The one door through which epochs, labels and parameters enter the package.
-
-Functions here return what they have checked and change nothing; estimators remember what `fit` has
-to know of its input by `remember_input`.
-"""
+"""The one door through which all input enters: what is checked is returned, nothing is changed."""
 
 from skeegformer._validation._eeg import (
     EEGData,
@@ -39,7 +35,6 @@ from skeegformer._validation._parameters import (
     check_positive,
     in_channel_order,
     listed,
-    name_channels,
     optional_positive,
     positive,
     refuse_slow,

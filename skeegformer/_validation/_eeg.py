@@ -1,8 +1,4 @@
-"""Epochs of every kind, checked, and in the form that an estimator was fitted with.
-
-Whatever a user or scikit-learn hands over (`mne.Epochs`, the list that scikit-learn makes of them,
-arrays, DataFrames, `MappedEpochs`) becomes an `EEGData`.
-"""
+"""Epochs of every kind, checked, and in the form that an estimator was fitted with."""
 
 import math
 from contextlib import contextmanager
@@ -35,11 +31,9 @@ from skeegformer._validation._scale import refuse_other_unit, remember_scale
 
 @dataclass(frozen=True)
 class EEGData:
-    """Checked epochs and what is known about their channels.
+    """Checked epochs and what is known about their channels."""
 
-    Names, rate (in Hz) and info are None where neither X nor the estimator tells.
-    """
-
+    # Names, rate (in Hz) and info are None where neither X nor the estimator tells.
     data: np.ndarray | MappedEpochs  # (n_epochs, n_chans, n_times)
     ch_names: list[str] | None = None
     sfreq: float | None = None
@@ -57,12 +51,10 @@ class EEGData:
 
 
 def validate_eeg(estimator, X, *, reset, lazy=False):
-    """Check epochs for a classifier and bring them into the form it was fitted with.
-
-    Epochs become microvolts, without channels other than EEG; arrays are taken as they are, at the
-    rate that the parameter ``sfreq`` gives. Its method ``_complete`` makes the channels of `fit` of
-    others. Unless this is `fit` (`reset`), X has to agree with what `remember_input` remembered.
-    """
+    """Check epochs for a classifier and bring them into the form it was fitted with."""
+    # Epochs become microvolts, without channels other than EEG; arrays are taken as they are, at
+    # the rate that the parameter ``sfreq`` gives. Its method ``_complete`` makes the channels of
+    # `fit` of others. Unless this is `fit` (`reset`), X has to agree with what was remembered.
     sfreq = getattr(estimator, "sfreq", None)
     if is_epochs(X):
         eeg = _open_epochs(X)
@@ -94,14 +86,10 @@ def validate_eeg(estimator, X, *, reset, lazy=False):
 
 
 def validate_signal(estimator, X, *, reset, ch_names=None, sfreq=None, same_sfreq=True):
-    """Check epochs for a transformer and keep their kind, unit and precision.
-
-    As `validate_eeg`, but another number of samples than in `fit` is no error, and another rate is
-    none unless `same_sfreq`. `ch_names` and `sfreq` are those of arrays, and Epochs have to agree.
-
-    For Epochs ``epochs`` is set, and the data of their EEG channels are in volts as MNE has them.
-    Neither may be written to: both may be the user's own.
-    """
+    """Check epochs for a transformer and keep their kind, unit and precision."""
+    # As `validate_eeg`, but another number of samples than in `fit` is no error, and another rate
+    # is none unless `same_sfreq`. `ch_names` and `sfreq` are those of arrays; Epochs have to agree.
+    # Of Epochs, `epochs` and their EEG in volts, neither may be written to: both may be the user's.
     name = type(estimator).__name__
     X = in_memory(X)
     if ch_names is not None:
@@ -149,8 +137,7 @@ def _open_epochs(X):
     picks = eeg_picks(epochs)
     every = len(picks) == len(epochs.ch_names)
     data = epochs.get_data(copy=False) if every else epochs.get_data(picks=picks, copy=False)
-    if np.iscomplexobj(data):
-        _refuse_complex()
+    _refuse_complex(data)
     ch_names = [epochs.ch_names[pick] for pick in picks]
     # A copy, since what MNE does to an Info for a moment, other threads would see.
     info = mne.pick_info(epochs.info.copy(), picks, copy=False)
@@ -184,8 +171,7 @@ def _open_array(estimator, X, *, reset, dtype):
             f"X has shape {X.shape}, but epochs are (n_epochs, n_chans, n_times), or "
             "(n_epochs, n_times) for a single channel."
         )
-    if np.iscomplexobj(X):
-        _refuse_complex()
+    _refuse_complex(X)
     if X.dtype.kind in "fiub":  # scikit-learn's check would take as long as a prediction
         kinds = dtype if isinstance(dtype, tuple) else (dtype,)
         with np.errstate(over="ignore"):  # what gets infinite is refused below
@@ -260,10 +246,11 @@ def refuse_other_objects(name, X):
         ) from error
 
 
-def _refuse_complex():
-    raise ValueError(
-        "Complex data not supported: X is complex. Pass the signal itself, or its magnitude."
-    )
+def _refuse_complex(X):
+    if np.iscomplexobj(X):
+        raise ValueError(
+            "Complex data not supported: X is complex. Pass the signal itself, or its magnitude."
+        )
 
 
 def _refuse_bad_values(data, ch_names):

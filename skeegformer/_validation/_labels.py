@@ -57,8 +57,7 @@ def validate_groups(groups, n_epochs):
             f"groups is missing (NaN or None) for {len(missing)} of {n_epochs} epochs, the first "
             f"of them epoch {missing[0]}; say which subject it belongs to, or drop it."
         )
-    plain_labels("groups", groups)
-    spelt = {}
+    groups, spelt = plain_labels("groups", groups), {}
     for name in np.unique(groups).tolist():
         if (same := spelt.setdefault(_spelling(name), name)) != name:
             raise ValueError(f"groups has {same!a} and {name!a}: spell each subject in one way.")
@@ -86,9 +85,8 @@ def rows_by_subject(subjects, n_epochs):
     """Map each subject to its epochs; None to all where subjects are not known."""
     if subjects is None:
         return {None: np.arange(n_epochs)}
-    return {
-        subject: np.flatnonzero(subjects == subject) for subject in np.unique(subjects).tolist()
-    }
+    names = np.unique(subjects).tolist()
+    return {subject: np.flatnonzero(subjects == subject) for subject in names}
 
 
 def refuse_other_spelling(known, new):

@@ -46,16 +46,6 @@ def check_number(estimator, name, kind, least, *, below=np.inf, or_else=None):
     )
 
 
-def name_channels(ch_names, n_chans):
-    """Make a list of the names of channels; "channel 0" and so on where `ch_names` is None."""
-    if ch_names is None:
-        return [f"channel {i}" for i in range(n_chans)]
-    names = [str(name) for name in ch_names]
-    if len(names) != n_chans:
-        raise ValueError(f"There are values of {n_chans} channels, but {len(names)} names.")
-    return names
-
-
 def in_channel_order(values, names):
     """Put a Series, or columns, that have the names of channels in their order, as arrays have."""
     if not isinstance(values, pd.Series | pd.DataFrame) or names is None:

@@ -9,10 +9,10 @@ from sklearn.feature_selection import mutual_info_classif
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.utils.validation import check_is_fitted
 
-from skeegformer._validation import check_count, remember_input, validate_eeg
+from skeegformer._validation import check_count, listed, remember_input, validate_eeg
 from skeegformer._validation._labels import plain_labels, refuse_single_class, validate_labels
 from skeegformer.preprocessing import BandPassFilter
-from skeegformer.preprocessing._base import known_rate
+from skeegformer.preprocessing._base import EpochsMixin, known_rate
 
 CLASSICAL_BANDS = ((1.0, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 20.0), (20.0, 30.0))
 FILTER_BANK = tuple((float(low), float(low + 4)) for low in range(4, 40, 4))
@@ -21,7 +21,7 @@ _WINDOW = 1.0  # seconds, of Welch's method
 _LEAST_VARIANCE = 1e-11
 
 
-class ToMicrovolts(TransformerMixin, BaseEstimator):
+class ToMicrovolts(EpochsMixin, TransformerMixin, BaseEstimator):
     """Convert Epochs to arrays, for estimators that only accept arrays.
 
     Epochs are converted to microvolts, with the EEG channels only, in the order of `fit`; arrays
@@ -84,7 +84,7 @@ class ToMicrovolts(TransformerMixin, BaseEstimator):
         return data
 
     def _choose_bands(self, bands, eeg):
-        """Keep the bands that the signal has."""
+        """Keep the bands that the signal has, which lie wholly inside its pass band."""
         nyquist = known_rate(self, eeg) / 2
         low, high = self.pass_band or (None, None)
         low, high = low or 0.0, high or np.inf
@@ -97,17 +97,9 @@ class ToMicrovolts(TransformerMixin, BaseEstimator):
                 "None."
             )
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
-
 
 class LogBandPower(ToMicrovolts):
-    """Logarithm of the power of each channel in the classical bands, by Welch's method.
-
-    Bands that are not wholly inside the pass band of X, in Hz, are left out.
-    """
+    """Logarithm of the power of each channel in the classical bands, by Welch's method."""
 
     def __init__(self, *, pass_band=None, sfreq=None):
         self.pass_band = pass_band
@@ -140,12 +132,11 @@ class LogBandPower(ToMicrovolts):
 
 
 class FilterBankCSP(ToMicrovolts):
-    """Common spatial patterns in bands of 4 Hz, and a choice among their log powers.
+    """Common spatial patterns in bands of 4 Hz, and a choice among their log powers."""
 
-    Features are chosen by their mutual information with the classes; with two classes the partner
-    of each, the filter from the other end of the eigenvalues, is taken as well. Where channels
-    depend on each other, as after interpolation, filters are found in the space that they span.
-    """
+    # Features are chosen by their mutual information with the classes; with two classes the partner
+    # of each, the filter from the other end of the eigenvalues, is taken as well. Where channels
+    # depend on each other, as after interpolation, filters are found in the space that they span.
 
     def __init__(self, n_components=4, n_selected=4, *, pass_band=None, sfreq=None):
         self.n_components = n_components
@@ -203,8 +194,7 @@ def _refuse_flat(data):
         raise ValueError("Epochs of one sample (n_features=1) have no power: pass longer ones.")
     flat = np.flatnonzero(~np.ptp(data, axis=2).any(axis=1))
     if len(flat):
-        first = ", ".join(map(str, flat[:5].tolist())) + (", ..." if len(flat) > 5 else "")
         raise ValueError(
-            f"{len(flat)} of {len(data)} epochs (from 0 on: {first}) are flat in every channel, "
-            "and have no power to take the logarithm of; drop them (epochs.drop_bad)."
+            f"{len(flat)} of {len(data)} epochs (from 0 on: {listed(flat)}) are flat in every "
+            "channel, and have no power to take the logarithm of; drop them (epochs.drop_bad)."
         )

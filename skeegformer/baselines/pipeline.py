@@ -5,11 +5,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from skeegformer.classifier import EEGTransformerClassifier
-from skeegformer.preprocessing import BandPassFilter, ChannelDropper, EuclideanAlignment, Resampler
+from skeegformer.preprocessing import BandPassFilter, EuclideanAlignment, Resampler
 
 
 def make_eeg_pipeline(
-    classifier=None, *, drop=(), l_freq=None, h_freq=30.0, resample=None, align=False, **params
+    classifier=None, *, l_freq=None, h_freq=30.0, resample=None, align=False, **params
 ):
     """Make a Pipeline with a filter, optional resampling and alignment, and a classifier.
 
@@ -17,9 +17,6 @@ def make_eeg_pipeline(
     ----------
     classifier : estimator or None, default=None
         The last step; None for an `EEGTransformerClassifier`.
-    drop : sequence of str, default=()
-        Channels to drop, such as ``("T9", "T10", "Iz")``, which record neck and jaw muscles at the
-        edge of the EEGMMI montage.
     l_freq, h_freq : float or None, default=None and 30.0
         Cutoff frequencies in Hz; see `BandPassFilter`.
     resample : float or None, default=None
@@ -50,8 +47,6 @@ def make_eeg_pipeline(
             f"{type(classifier).__name__} was passed; set its parameters where you make it."
         )
     steps = [BandPassFilter(l_freq, h_freq)]
-    if len(drop):
-        steps.insert(0, ChannelDropper(tuple(drop)))
     if resample is not None:
         steps.append(Resampler(resample))
     # A request can only be made while routing is on; it does no harm where it is off.

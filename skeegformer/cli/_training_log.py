@@ -11,11 +11,9 @@ _COLUMNS = ("epoch", "train_loss", "valid_loss", "train_acc", "valid_acc", "lr",
 
 
 class TrainingLog(Callback):
-    """Record accuracy and learning rate as well, and keep ``history.csv`` up to date.
+    """Record accuracy and learning rate as well, and keep ``history.csv`` up to date."""
 
-    With a folder `tensorboard` the same is logged there, by steps that begin anew when a training
-    is resumed.
-    """
+    # With a folder `tensorboard` the same is logged there, anew when a training is resumed.
 
     def __init__(self, path, tensorboard=None):
         self.path = path

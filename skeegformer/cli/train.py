@@ -2,9 +2,7 @@
 
 import secrets
 import shutil
-import sys
 from contextlib import contextmanager
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -79,6 +77,8 @@ def run(args):
 
 def _begin(args, given):
     """Begin a run."""
+    from skeegformer.io._format import versions
+
     from_file, preset = read_options(args.config) if args.config else ({}, None)
     preset = args.preset or preset or "default"
     options = resolve(given, from_file, preset)
@@ -104,13 +104,12 @@ def _begin(args, given):
     data.tell(X, y, metadata)
     after_data = "-".join(options["task"] or [Path(options["data"][0]).stem.removeprefix("raw-")])
     run = folder.create_run(args.output, args.name or after_data or "run")
-    packages = ("skeegformer", "torch", "skorch", "scikit-learn", "mne", "numpy")
     config = {
         "command": "skeegformer train",
         "preset": preset,
         "options": options,
         "data": data.describe(X, y, metadata),
-        "versions": {"python": sys.version.split()[0], **{p: version(p) for p in packages}},
+        "versions": versions(),
     }
     try:
         folder.write_split(run, y, metadata, held_out)

@@ -279,18 +279,16 @@ class _Session:
         peak = _ALPHA_FREQUENCY + self.subject.frequency - self.design.mean_frequency
         level = self._level(self.design.alpha_snr, _ALPHA, peak)
         shape = len(self.y), len(_ALPHA), self.design.n_times
-        self.data += (field * level) @ rhythm(
-            peak, *shape, self.design.sfreq, self.streams["alpha"]
-        )
+        waves = rhythm(peak, *shape, self.design.sfreq, self.streams["alpha"])
+        self.data += (field * level) @ waves
 
     def add_blinks(self):
         """Add blinks at random times, of 150 microvolts at the forehead, and weak elsewhere."""
         design, rng, train = self.design, self.streams["blinks"], np.zeros_like(self.data[:, 0])
         n_times, sfreq = design.n_times, design.sfreq
         t = np.arange(n_times) / sfreq
-        for wave, count in zip(
-            train, rng.poisson(design.blink_rate / 60 * n_times / sfreq, len(train)), strict=True
-        ):
+        counts = rng.poisson(design.blink_rate / 60 * n_times / sfreq, len(train))
+        for wave, count in zip(train, counts, strict=True):
             for peak in rng.uniform(0, n_times / sfreq, count):
                 width = np.where(t < peak, *_BLINK_WIDTHS)
                 lid = np.exp(-0.5 * ((t - peak) / width) ** 2)
@@ -302,9 +300,8 @@ class _Session:
         """Put other things in place of what some electrodes see."""
         design, streams, channels = self.design, self.streams, self.channels
         loud = self._noise(len(channels["n_distractors"]), streams["distractors"])
-        self.data[:, channels["n_distractors"]] = (
-            _DISTRACTOR_GAIN * _BACKGROUND * self.subject.amplitude * loud
-        )
+        level = _DISTRACTOR_GAIN * _BACKGROUND * self.subject.amplitude
+        self.data[:, channels["n_distractors"]] = level * loud
 
         mains = channels["n_line_noise"]
         if len(mains):

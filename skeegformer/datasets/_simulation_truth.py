@@ -91,7 +91,6 @@ def class_gain(design):
 
 def draw_channels(design, rng):
     """Draw channels to be replaced from those that see little of the sources."""
-    # They are in a dict, under the names of the parameters that ask for them.
     quiet = (class_gain(design) < _QUIET).all(axis=0) & ~np.isin(CH_NAMES, design.named)
     quiet = np.flatnonzero(quiet)
     kinds = ("n_distractors", "n_line_noise", "n_redundant", "n_suppressors")
@@ -149,17 +148,13 @@ def _class_difference(design):
     if design.snr > 0:
         for k, (label, names) in enumerate(design.sources.items()):
             if names:
-                shares = _with_rest(_rhythm_bands(design, label))
+                shares = _rhythm_bands(design, label)
                 powers[k] = np.outer(shares, _relative(_rhythm_power(names)))
     # Potentials are compared before they are squared: opposite ones have the same power.
     potential = np.ptp([_evoked_field(peaks) for peaks in design.evoked.values()], axis=0)
     difference = np.ptp(powers, axis=0)
-    difference += np.outer(_with_rest(_evoked_bands()), _relative(potential**2))
+    difference += np.outer(_evoked_bands(), _relative(potential**2))
     return pd.DataFrame(difference, index=[*BANDS, "rest"], columns=list(CH_NAMES))
-
-
-def _with_rest(shares):
-    return np.append(shares, 1 - shares.sum())
 
 
 def _rhythm_power(names):
@@ -177,19 +172,19 @@ def _relative(values):
 
 
 def _rhythm_bands(design, label):
-    """Return which share of a rhythm's power lies in each band, over all subjects."""
+    """Return which share of a rhythm's power lies in each band and outside, over all subjects."""
     f = np.arange(0.05, 100, 0.1)
     width = np.hypot(BANDWIDTH, SPREAD_FREQUENCY)
     return _shares(f, rhythm_spectrum(design.frequency[label], width)(f))
 
 
 def _evoked_bands():
-    """Return which share of an evoked potential's power lies in each band."""
+    """Return which share of an evoked potential's power lies in each band and outside."""
     # What is slower than 1 Hz is left out: no band has it, and filters take it from EEG.
     f = np.arange(1.05, 100, 0.1)
     return _shares(f, np.exp(-((2 * np.pi * EVOKED_WIDTH * f) ** 2)))
 
 
 def _shares(f, power):
-    total = power.sum()
-    return np.array([power[(f >= low) & (f < high)].sum() / total for low, high in BANDS.values()])
+    bands = [power[(f >= low) & (f < high)].sum() for low, high in BANDS.values()] / power.sum()
+    return np.append(bands, 1 - bands.sum())

@@ -44,10 +44,8 @@ BENCHMARK_TASKS = {
 }
 STANDARD_TASKS = tuple(BENCHMARK_TASKS)[:4]
 
-_CODES = {
-    label: code
-    for code, label in enumerate((label for task in TASKS.values() for label in task.labels), 1)
-}
+_LABELS = [label for task in TASKS.values() for label in task.labels]
+_CODES = {label: code for code, label in enumerate(_LABELS, 1)}
 
 
 def event_id(task):

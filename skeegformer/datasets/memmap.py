@@ -186,10 +186,8 @@ def write_memmap(
     <MappedEpochs | 20 epochs, 64 channels, 320 samples at 160 Hz, 1.64 MB in ...simulated.dat>
     >>> folder.cleanup()
     """
-    channels = {
-        "ch_names": None if ch_names is None else list(ch_names),
-        "sfreq": sfreq and float(sfreq),
-    }
+    ch_names = None if ch_names is None else list(ch_names)
+    channels = {"ch_names": ch_names, "sfreq": sfreq and float(sfreq)}
     unit, tmin = "as given", 0.0
     if is_epochs(X):
         X = as_epochs(X)
@@ -263,7 +261,6 @@ def _table(n_epochs, y, metadata):
         raise ValueError("There are no epochs to write.")
     unknown = {"subject": int(UNKNOWN), "stage": UNKNOWN}
     # In NumPy's types, also categories of numbers and what pandas has of its own.
-    labels = pd.DataFrame(
-        {name: values.to_numpy() for name, values in metadata.items()}, index=range(n_epochs)
-    ).assign(condition=y)
+    columns = {name: values.to_numpy() for name, values in metadata.items()}
+    labels = pd.DataFrame(columns, index=range(n_epochs)).assign(condition=y)
     return labels.assign(**{k: v for k, v in unknown.items() if k not in labels})

@@ -157,9 +157,8 @@ def make_simulated_eeg(
     channels = draw_channels(design, streams["distractors"])
     subjects = draw_subjects(design, rng)
     data, y = record(design, channels, subjects, rng, streams)
-    metadata = pd.DataFrame(
-        {"subject": np.repeat(subjects.index.to_numpy(), n_epochs), "session": "0", "run": "0"}
-    )
+    who = np.repeat(subjects.index.to_numpy(), n_epochs)
+    metadata = pd.DataFrame({"subject": who, "session": "0", "run": "0"})
     info = mne.create_info(list(CH_NAMES), sfreq, "eeg").set_montage(electrode_montage())
     labels, codes = np.unique(y, return_inverse=True)
     X = mne.EpochsArray(

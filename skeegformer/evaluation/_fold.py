@@ -3,7 +3,7 @@
 import copy
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
@@ -39,10 +39,9 @@ def score_fold(pipeline, X, y, groups, train, test, *, seed, information=None):
         X_test, block_groups = take(X, block), groups[block]
         if information == "strict":
             X_test, block_groups = without_metadata(X_test), None
+        routed = routed_groups(pipeline, "predict", block_groups)
         start = time.perf_counter()
-        predicted[block] = pipeline.predict(
-            X_test, **routed_groups(pipeline, "predict", block_groups)
-        )
+        predicted[block] = pipeline.predict(X_test, **routed)
         predict_seconds += time.perf_counter() - start
         if has_proba:
             routed = routed_groups(pipeline, "predict_proba", block_groups)
@@ -169,10 +168,8 @@ def versions():
     found = []
     packages = ("skeegformer", "torch", "scikit-learn", "mne", "moabb", "pyriemann", "braindecode")
     for name in packages:
-        try:
+        with suppress(PackageNotFoundError):  # of an extra
             found.append(f"{name} {version(name).partition('+')[0]}")
-        except PackageNotFoundError:  # an extra
-            continue
     return ", ".join(found)
 
 
@@ -191,9 +188,8 @@ def one_thread():
     import torch
 
     before = torch.get_num_threads()
-    limits = limit_threads()
     try:
-        yield
+        with limit_threads():
+            yield
     finally:
-        limits.restore_original_limits()
         torch.set_num_threads(before)

@@ -33,7 +33,7 @@ def check_epochs(X, y, groups, of_task=""):
     y = plain_labels("y", y)
     if len(y) != len(X):
         raise ValueError(f"X{of_task} has {len(X)} epochs, but y has {len(y)} labels.")
-    return X, y, plain_labels("groups", validate_groups(groups, len(X)))
+    return X, y, validate_groups(groups, len(X))
 
 
 def refuse_alignment(pipelines, reason):
@@ -89,7 +89,10 @@ def split_subjects(cv, y, groups):
                 f"cv={cv}: there have to be at least 2 folds, and as many subjects"
                 f"{' of each class' * one_class} as folds, but there are {min(counts)}."
             )
-        cv = GroupKFold(int(cv)) if not one_class else _stratified(int(cv), y, groups)
+        n_folds, cv = int(cv), GroupKFold(int(cv))
+        if one_class:  # every fold tests the same share of every class
+            folds = StratifiedKFold(n_folds).split(subjects, y[first])
+            cv = [[np.flatnonzero(np.isin(groups, subjects[k])) for k in sides] for sides in folds]
     rows = np.arange(len(y))  # of which a splitter may give masks
     splits = [(rows[a], rows[b]) for a, b in check_cv(cv).split(rows, y, groups)]
     if not splits:
@@ -123,10 +126,3 @@ def cv_name(cv):
     if isinstance(cv, GroupKFold | StratifiedGroupKFold) and not cv.shuffle:
         return f"{cv.n_splits}-fold" + ", stratified" * isinstance(cv, StratifiedGroupKFold)
     return str(cv) if hasattr(cv, "split") else "splits as given"
-
-
-def _stratified(n_folds, y, groups):
-    """Split subjects of one class each: every fold tests the same share of every class."""
-    subjects, first = np.unique(groups, return_index=True)
-    for sides in StratifiedKFold(n_folds).split(subjects, y[first]):
-        yield tuple(np.flatnonzero(np.isin(groups, subjects[side])) for side in sides)

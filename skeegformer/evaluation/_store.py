@@ -17,10 +17,9 @@ from skeegformer.evaluation._splitting import parts
 
 
 class FitStore:
-    """A file to which a line is appended for each finished fit, by one write.
+    """A file to which a line is appended for each finished fit, by one write."""
 
-    Whoever is killed leaves at worst a line that is cut off, whose fit is run again.
-    """
+    # Whoever is killed leaves at worst a line that is cut off, whose fit is run again.
 
     def __init__(self, folder):
         folder = Path(folder).expanduser()

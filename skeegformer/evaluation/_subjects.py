@@ -56,10 +56,8 @@ def check_scores(scores, metric="balanced_accuracy", *, one=("protocol", "inform
 
 def subject_table(scores, metric):
     """Average each subject of one task over seeds and folds: subjects x pipelines, as they come."""
-    table = (
-        scores.groupby(["subject", "pipeline"], sort=False, observed=True)[metric].mean().unstack()
-    )
-    table = table[list(dict.fromkeys(scores["pipeline"]))]
+    groups = scores.groupby(["subject", "pipeline"], sort=False, observed=True)
+    table = groups[metric].mean().unstack()[list(dict.fromkeys(scores["pipeline"]))]
     subjects = list(dict.fromkeys(scores["subject"]))
     if all(isinstance(subject, (int, np.integer)) for subject in subjects):
         subjects = sorted(subjects)

@@ -36,9 +36,3 @@ def find_adjacency(info, what):
         ) from error
     order = [names.index(name) for name in info.ch_names]
     return adjacency.toarray().astype(bool)[np.ix_(order, order)]
-
-
-def neighborhoods(info):
-    """List for each electrode the indices of itself and its neighbours."""
-    adjacency = find_adjacency(info, "A set of neighbours") | np.eye(len(info.ch_names), dtype=bool)
-    return [np.flatnonzero(row).tolist() for row in adjacency]

@@ -39,7 +39,7 @@ def save(self, path, *, overwrite=False):
     encoder, settings = Encoder(), _SettingsEncoder()
     settings.arrays = encoder.arrays
     content = {}
-    for name in _names(self):
+    for name in [field.name for field in fields(self) if field.name != "source"]:
         try:
             encode = (settings if name == "settings" else encoder).encode
             content[name] = encode(getattr(self, name))
@@ -100,10 +100,6 @@ def to_dataframe(self):
         known = None if values is None else values[frame["epoch"].to_numpy()]
         frame.insert(place, name, known)
     return frame
-
-
-def _names(explanation):
-    return [part.name for part in fields(explanation) if part.name != "source"]
 
 
 class _SettingsEncoder(Encoder):

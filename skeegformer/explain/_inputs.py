@@ -95,13 +95,3 @@ def channels_of(classifier, info):
             "classifier; pick the same ones, for example with mne.pick_info."
         )
     return {"ch_names": list(info.ch_names), "info": info}
-
-
-def check_alike(explanations, names, what):
-    """Refuse explanations that differ in one of these, or none at all."""
-    if not explanations:
-        raise ValueError(f"There are no explanations to be {what}.")
-    for name in names:
-        found = [getattr(explanation, name) for explanation in explanations]
-        if any(not np.array_equal(value, found[0]) for value in found):
-            raise ValueError(f"The explanations differ in {name}, and cannot be {what}.")

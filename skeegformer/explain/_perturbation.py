@@ -128,10 +128,8 @@ def make_parts(kind, network, sfreq, bands=None):
     """Divide signals into temporal tokens, or bands: functions that take what belongs to each."""
     if kind == "band":
         limits = _check_bands(bands, sfreq).items()
-        return {
-            name: partial(_band_pass, sfreq=sfreq, low=low, high=high)
-            for name, (low, high) in limits
-        }
+        cut = partial(_band_pass, sfreq=sfreq)
+        return {name: partial(cut, low=low, high=high) for name, (low, high) in limits}
     names = part_names(network, sfreq)
     if len(names) == 1:
         return {names[0]: lambda signal: signal}
@@ -177,6 +175,5 @@ def _check_bands(bands, sfreq):
 
 def _band_pass(signal, sfreq, low, high):
     options = {"method": "iir", "verbose": "ERROR"}
-    return mne.filter.filter_data(signal.astype(float), sfreq, low, high, **options).astype(
-        signal.dtype
-    )
+    found = mne.filter.filter_data(signal.astype(float), sfreq, low, high, **options)
+    return found.astype(signal.dtype)

@@ -1,7 +1,6 @@
 """The method of `Explanation` that puts everything on one page."""
 
 import html
-import platform
 from importlib.metadata import version
 
 import mne
@@ -11,6 +10,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from skeegformer._utils.files import check_output_file, replacing
 from skeegformer.explain.methods import METHODS
+from skeegformer.io._format import versions
 
 _READING = {
     "attention": "where the model looks, whether or not it matters: loud channels draw attention.",
@@ -18,7 +18,6 @@ _READING = {
     "class alone.",
     "perturbation": "what the model needs: what its output loses without a channel.",
 }
-_PACKAGES = ("skeegformer", "torch", "skorch", "scikit-learn", "mne", "moabb", "numpy")
 _LONGEST = 300  # letters of a setting
 
 
@@ -106,8 +105,7 @@ def _contents(explanation, faithfulness):
     yield "Settings", "Explainer", one.settings
     if one.source is not None:
         yield "Settings", "Classifier", one.source.classifier.get_params(deep=False)
-    versions = {package: version(package) for package in _PACKAGES}
-    yield "Settings", "Versions", {"python": platform.python_version()} | versions
+    yield "Settings", "Versions", versions() | {"moabb": version("moabb")}
 
 
 def _scores(explanation):

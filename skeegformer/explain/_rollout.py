@@ -10,7 +10,7 @@ from skeegformer.attention import (
     record_attention,
 )
 from skeegformer.explain._model import BATCH_SIZE, batches, log_odds, predict, tokens_of
-from skeegformer.nn import EEGTransformer
+from skeegformer.nn import EEGTransformer, tokens_to_channels
 
 # All attention weights of an OriginalTransformer take some megabytes an epoch: few fit into caches.
 _SMALL_BATCH = 4
@@ -98,11 +98,12 @@ def signed_gradient_rollout(network, data, codes, means=None, *, batch_size=BATC
 
 def by_channel(network, rows, matrices=()):
     """Turn the class token's rows into shares, and matrices of tokens into those of channels."""
-    found = {"token_values": network.tokens_to_channels(_shares(rows))}
+    shape = network.n_chans, network.n_time_tokens
+    found = {"token_values": tokens_to_channels(_shares(rows), *shape)}
     if len(matrices):
         # Rows are averaged over the temporal tokens of a channel, and columns summed.
-        between = network.tokens_to_channels(matrices[:, 1:]).sum(axis=-1)
-        between = network.tokens_to_channels(between.swapaxes(1, 2)).mean(axis=-1)
+        between = tokens_to_channels(matrices[:, 1:], *shape).sum(axis=-1)
+        between = tokens_to_channels(between.swapaxes(1, 2), *shape).mean(axis=-1)
         found["connections"] = between.swapaxes(1, 2)
     return found
 

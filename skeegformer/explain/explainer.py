@@ -1,6 +1,7 @@
 """The explainer: from a fitted classifier and epochs to an explanation."""
 
 import copy
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from sklearn.utils import check_random_state
 from skeegformer._utils.settings import usual_torch
 from skeegformer._validation import check_count, check_one_of
 from skeegformer.attention import CONVENTIONS, HEAD_FUSIONS
-from skeegformer.explain._electrodes import neighborhoods
+from skeegformer.explain._electrodes import find_adjacency
 from skeegformer.explain._gradients import explain_integrated_gradients
 from skeegformer.explain._inputs import channels_of, check_labels, read_epochs, target_codes
 from skeegformer.explain._model import predict
@@ -31,6 +32,7 @@ from skeegformer.explain.explanation import Explanation, Source
 from skeegformer.explain.methods import METHODS
 
 
+@dataclass(eq=False, repr=False)
 class AttentionExplainer(BaseEstimator):
     """Attribute the predictions of a transformer to channels.
 
@@ -111,32 +113,18 @@ class AttentionExplainer(BaseEstimator):
     (80, 64)
     """
 
-    def __init__(
-        self,
-        method="rollout",
-        *,
-        target="predicted",
-        parts="time",
-        bands=None,
-        replacement="swap",
-        neighbors=False,
-        n_repeats=5,
-        head_fusion="mean",
-        convention="abnar-zuidema",
-        connections=False,
-        random_state=None,
-    ):
-        self.method = method
-        self.target = target
-        self.parts = parts
-        self.bands = bands
-        self.replacement = replacement
-        self.neighbors = neighbors
-        self.n_repeats = n_repeats
-        self.head_fusion = head_fusion
-        self.convention = convention
-        self.connections = connections
-        self.random_state = random_state
+    method: str = "rollout"
+    _: KW_ONLY
+    target: object = "predicted"
+    parts: str = "time"
+    bands: dict | None = None
+    replacement: str = "swap"
+    neighbors: bool = False
+    n_repeats: int = 5
+    head_fusion: str = "mean"
+    convention: str = "abnar-zuidema"
+    connections: bool = False
+    random_state: object = None
 
     @usual_torch()
     @torch.inference_mode(False)  # in which there would be no gradients
@@ -226,7 +214,8 @@ class AttentionExplainer(BaseEstimator):
         task = (network, data, codes, means)
         sets = [[channel] for channel in range(network.n_chans)]
         if self.neighbors and method in ("occlusion", "permutation"):
-            sets = neighborhoods(info)
+            near = find_adjacency(info, "A set of neighbours") | np.eye(network.n_chans, dtype=bool)
+            sets = [np.flatnonzero(row).tolist() for row in near]
         if method == "gradient-rollout":
             found = explain_gradient_rollout(*task, self.connections)
         elif method == "integrated-gradients":

@@ -6,14 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from skeegformer._validation import check_one_of, choose, name_channels, validate_groups
-from skeegformer.explain._figures import (
-    plot_connections,
-    plot_patterns,
-    plot_topomap,
-)
+from skeegformer._validation import check_one_of, choose, validate_groups
+from skeegformer.explain._figures import plot_connections, plot_patterns, plot_topomap
 from skeegformer.explain._files import load, save, to_dataframe
-from skeegformer.explain._inputs import check_alike
 from skeegformer.explain._report import to_report
 from skeegformer.explain._statistics import confidence_intervals, subject_means
 from skeegformer.explain.clusters import compare
@@ -168,7 +163,9 @@ class Explanation:
     @property
     def channel_names(self):
         """Names of the channels, or their numbers if names are unknown: list of str."""
-        return name_channels(self.ch_names, self.token_values.shape[1])
+        if self.ch_names is None:
+            return [f"channel {i}" for i in range(self.token_values.shape[1])]
+        return [str(name) for name in self.ch_names]
 
     @property
     def positions(self):
@@ -322,7 +319,12 @@ def concatenate_explanations(explanations):
     `Explanation.class_means` and maps, give it more weight.
     """
     explanations = list(explanations)
-    check_alike(explanations, ("method", "ch_names", "parts", "part_kind", "classes"), "joined")
+    if not explanations:
+        raise ValueError("There are no explanations to be joined.")
+    for name in ("method", "ch_names", "parts", "part_kind", "classes"):
+        first, *others = (getattr(one, name) for one in explanations)
+        if not all(np.array_equal(first, other) for other in others):
+            raise ValueError(f"The explanations differ in {name}, and cannot be joined.")
     for name in _MEANING:
         found = [one.settings[name] for one in explanations if name in one.settings]
         if any(value != found[0] for value in found):

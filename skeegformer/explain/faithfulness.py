@@ -90,13 +90,7 @@ class Faithfulness:
 
 @usual_torch()
 def evaluate(
-    self,
-    *,
-    truth=None,
-    n_repeats=3,
-    n_randomizations=3,
-    max_epochs=100,
-    random_state=None,
+    self, *, truth=None, n_repeats=3, n_randomizations=3, max_epochs=100, random_state=None
 ):
     """Test how faithful the explanation is to its model.
 

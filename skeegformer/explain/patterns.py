@@ -74,12 +74,11 @@ class SourcePatterns:
 
     def __repr__(self):
         peaks = self.frequencies[self.spectra.argmax(axis=1)]
+        sources = zip(self.shares, peaks, self.tokens, self.classes, strict=True)
         lines = [
             f"  {share:.1%}, spectrum highest at {peak:.0f} Hz: "
             f"more {token} is evidence for {label}"
-            for share, peak, token, label in zip(
-                self.shares, peaks, self.tokens, self.classes, strict=True
-            )
+            for share, peak, token, label in sources
         ]
         return "\n".join([f"{len(lines)} sources, with their shares of the attention:", *lines])
 

@@ -21,14 +21,7 @@ from skeegformer.explain._perturbation import shuffled_orders
 
 
 def channel_permutation_importance(
-    estimator,
-    X,
-    y,
-    *,
-    scoring=None,
-    n_repeats=5,
-    groups=None,
-    random_state=None,
+    estimator, X, y, *, scoring=None, n_repeats=5, groups=None, random_state=None
 ):
     """Measure how much a score decreases when a channel is permuted across epochs.
 

@@ -34,7 +34,7 @@ def write_file(path, kind, content, arrays):
     header = {
         "format": f"skeegformer-{kind}",
         "version": VERSION,
-        "saved_with": _versions(),
+        "saved_with": versions(),
         kind: content,
     }
     header["checksum"] = checksum(arrays, header)
@@ -49,7 +49,8 @@ def write_file(path, kind, content, arrays):
 
 
 @cache
-def _versions():
+def versions():
+    """Name the versions that decide on what a file holds."""
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
 
 

@@ -15,10 +15,9 @@ _CLASSIFIERS = EEGTransformerClassifier, OriginalTransformerClassifier
 
 
 class FrozenNetwork(torch.nn.Module):
-    """Epochs of shape (batch, n_chans, n_times) to probabilities of shape (batch, n_classes).
+    """A copy of a classifier's weights, from epochs (batch, n_chans, n_times) to probabilities."""
 
-    It has a copy of a classifier's weights. Log powers are centred on ``means`` if not None.
-    """
+    # Log powers are centred on ``means`` if not None.
 
     def __init__(self, classifier, temperature, means, device):
         super().__init__()

@@ -14,10 +14,8 @@ from skeegformer.training._net import (
     pick_device,
 )
 
-_NETWORKS = {
-    network.__name__: network
-    for network in (EEGTransformer, OriginalTransformer, StandardizedNetwork)
-}
+_KINDS = EEGTransformer, OriginalTransformer, StandardizedNetwork
+_NETWORKS = {network.__name__: network for network in _KINDS}
 _OPTIONS = ("max_epochs", "batch_size", "lr")
 # What predictions ask of a classifier beside its net.
 _NEEDED = ("classes_", "n_chans_", "n_times_", "sfreq_", "ch_names_", "info_", "_fitted_flat")

@@ -15,6 +15,7 @@ from skeegformer.nn._recording import Recorded
 SHUFFLES = ("none", "channels", "temporal", "all")
 _MAX_TOKENS = 5000
 _OUTPUT_HIDDEN = 64
+_BATCH = 256  # epochs whose mean and standard deviation are averaged
 
 
 class OriginalTransformer(nn.Module):
@@ -120,17 +121,15 @@ class OriginalTransformer(nn.Module):
         )
 
     @torch.no_grad()
-    def learn_statistics(self, x, batch_size=256):
+    def learn_statistics(self, x):
         """Learn the mean and standard deviation, as averages over batches.
 
         Parameters
         ----------
         x : Tensor or MappedEpochs of shape (n_epochs, n_chans, n_times)
             Training epochs.
-        batch_size : int, default=256
-            Epochs in a batch.
         """
-        batches = (torch.as_tensor(batch) for batch in batches_of(x, batch_size))
+        batches = (torch.as_tensor(batch) for batch in batches_of(x, _BATCH))
         means, stds = zip(*((batch.mean(), batch.std()) for batch in batches), strict=True)
         self.mean.fill_(torch.stack(means).mean())
         # A signal that is constant has no size to divide by.
@@ -180,21 +179,6 @@ class OriginalTransformer(nn.Module):
             The mean of each channel over the training epochs.
         """
         return (self.mean + self.std * self.norm.running_mean)[:, None]
-
-    def tokens_to_channels(self, values):
-        """Turn one value per token of this network into one per channel and temporal token.
-
-        Parameters
-        ----------
-        values : Tensor or ndarray of shape (..., n_tokens) or (..., n_tokens - 1)
-            A value for each token, with the class token or without.
-
-        Returns
-        -------
-        Tensor or ndarray of shape (..., n_chans, n_time_tokens)
-            The values, channel by channel.
-        """
-        return tokens_to_channels(values, self.n_chans, self.n_time_tokens)
 
 
 def tokens_to_channels(values, n_chans, n_time_tokens=1):
@@ -247,9 +231,8 @@ class _Encoder(nn.Module):
         self.in_proj = nn.Linear(token_length, embed_dim)
         self.pe = _Positions(embed_dim)
         self.class_token = nn.Parameter(torch.randn(embed_dim))
-        self.encoder_layers = nn.Sequential(
-            *(_Block(embed_dim, n_heads, drop_prob) for _ in range(n_layers))
-        )
+        blocks = [_Block(embed_dim, n_heads, drop_prob) for _ in range(n_layers)]
+        self.encoder_layers = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(embed_dim)
         self.dropout = nn.Dropout(drop_prob)
 
@@ -295,10 +278,7 @@ class _Block(nn.Module):
 
 
 class _Attention(Recorded, nn.Module):
-    """Multi-head self-attention; its weights exist as a tensor only while something records them.
-
-    The recorder takes them, of shape (batch, n_heads, n_queries, n_tokens).
-    """
+    """Multi-head self-attention, whose weights exist as a tensor only while they are recorded."""
 
     def __init__(self, embed_dim, n_heads, drop_prob):
         super().__init__()
@@ -318,7 +298,7 @@ class _Attention(Recorded, nn.Module):
             gathered = F.scaled_dot_product_attention(q, k, v)
         else:
             weights = torch.softmax(q / q.shape[-1] ** 0.5 @ k.transpose(-2, -1), dim=-1)
-            self.recorder(weights)
+            self.recorder(weights)  # (batch, n_heads, n_queries, n_tokens)
             gathered = weights @ v
         return self.dropout(self.out(gathered.transpose(1, 2).flatten(2)))
 

@@ -172,9 +172,8 @@ class EEGTransformer(Recorded, nn.Module):
         self.drop = nn.Dropout(drop_prob)
         # What the class token attends to: log powers, then means, of sources in windows.
         n_tokens = 2 * n_heads * self.n_windows
-        self.class_weight = nn.Parameter(
-            (2 * torch.rand(n_outputs, 2, self.n_sources, self.n_windows) - 1) / n_tokens**0.5
-        )
+        weight = 2 * torch.rand(n_outputs, 2, self.n_sources, self.n_windows) - 1
+        self.class_weight = nn.Parameter(weight / n_tokens**0.5)
         self.class_bias = nn.Parameter(torch.zeros(n_outputs, n_groups))
         n_images = 1 if pairs is None else 2
         usual = torch.zeros(n_images, 2, self.n_sources, self.n_windows)

@@ -11,9 +11,8 @@ _SHOWN = 2  # groups that are shown at first
 
 def connections_figure(heads, places, names, titles, *, title, caption, label, directed, colours):
     """Make the figure."""
-    # `heads` has for each head its connections (query, key, strength), the strongest first,
-    # `places` the electrodes on a sphere of radius 1, `colours` those of strengths, and their
-    # limits.
+    # `heads` has for each its connections (query, key, strength), the strongest first, `places` the
+    # electrodes on a sphere of radius 1, `colours` those of strengths, and their limits.
     try:
         import plotly.graph_objects as go
         from plotly.subplots import make_subplots

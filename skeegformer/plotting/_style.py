@@ -104,12 +104,6 @@ def write_names(ax, names, places, *, offset, halo, outward=False, **look):
         )
 
 
-def write_beside(ax, text, **look):
-    """Write text on the left of axes, from bottom to top."""
-    place = {"transform": ax.transAxes, "rotation": 90, "ha": "right", "va": "center"}
-    ax.text(-0.1, 0.5, text, ma="center", parse_math=False, **place, **look)
-
-
 def is_dark(ax):
     """Tell whether a figure has a dark background."""
     from matplotlib.colors import to_rgb

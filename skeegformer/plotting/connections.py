@@ -9,14 +9,7 @@ from skeegformer._utils.files import check_output_file, replacing
 from skeegformer._validation import check_count
 from skeegformer.plotting._connections_html import connections_figure
 from skeegformer.plotting._electrodes import head_layout, on_sphere, usable_electrodes
-from skeegformer.plotting._style import (
-    as_maps,
-    ink,
-    is_dark,
-    open_axes,
-    write_caption,
-    write_names,
-)
+from skeegformer.plotting._style import as_maps, ink, is_dark, open_axes, write_caption, write_names
 
 _DIRECTED = (
     "Arrows run from the key, the channel that is attended to, to the query, the channel "

@@ -10,7 +10,6 @@ from skeegformer.plotting._style import (
     colour_scale,
     open_axes,
     tidy,
-    write_beside,
     write_caption,
 )
 
@@ -47,7 +46,9 @@ def draw_patterns(sources, info, titles, ax=None):
             draw_map(panel, one, places, colour_scale(one, signed=True))
             for panel, one in zip(row[:2], pair, strict=True)
         ]
-        write_beside(row[0], f"{title}\nfor {name}", color=colours[name], weight="bold")
+        place = {"transform": row[0].transAxes, "rotation": 90, "ha": "right", "va": "center"}
+        look = {"color": colours[name], "weight": "bold", "ma": "center", "parse_math": False}
+        row[0].text(-0.1, 0.5, f"{title}\nfor {name}", **place, **look)
     _draw_spectra(axes[:, 2], sources)
     _draw_weights(axes[:, 3], sources)
     for panel, heading in zip(axes[0], _COLUMNS, strict=True):

@@ -8,13 +8,7 @@ import numpy as np
 
 from skeegformer._validation import check_count, in_channel_order
 from skeegformer.plotting._electrodes import draw_map, head_layout, usable_electrodes
-from skeegformer.plotting._style import (
-    as_maps,
-    colour_scale,
-    open_axes,
-    write_caption,
-    write_names,
-)
+from skeegformer.plotting._style import as_maps, colour_scale, open_axes, write_caption, write_names
 
 _MOST_COLUMNS = 6
 

@@ -7,13 +7,21 @@ from sklearn.utils.validation import check_is_fitted
 from skeegformer._validation import positive, remember_input, validate_signal
 
 
-class SignalTransformer(TransformerMixin, BaseEstimator):
-    """Base of the transformers.
+class EpochsMixin:
+    """Tell scikit-learn that an estimator takes epochs."""
 
-    A subclass checks its parameters against the signal in `_prepare` and computes in
-    `_transform_data`, on a float64 copy. It overrides `_transform_epochs` where more than the
-    values of EEG channels changes.
-    """
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+class SignalTransformer(EpochsMixin, TransformerMixin, BaseEstimator):
+    """Base of the transformers."""
+
+    # A subclass checks its parameters against the signal in `_prepare` and computes in
+    # `_transform_data`, on a float64 copy. It overrides `_transform_epochs` where more than the
+    # values of EEG channels changes.
 
     def fit(self, X, y=None):
         """Check the parameters against X and remember its channels.
@@ -79,7 +87,6 @@ class SignalTransformer(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

@@ -129,7 +129,6 @@ def mirror_classes(classes):
 
 def find_mirror_image(mirror, classes, ch_names, info):
     """Find each channel's partner and what each label becomes, or None where none is mirrored."""
-    # `mirror` is the parameter of `EEGTransformerClassifier`.
     asked = not isinstance(mirror, str) or mirror != "auto"
     swap = mirror if asked else None
     if not asked:

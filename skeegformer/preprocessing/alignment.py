@@ -173,10 +173,9 @@ class EuclideanAlignment(SignalTransformer):
         shrinkage = self._shrinkage(directions.T @ samples)
         variances = (1 - shrinkage) * variances + shrinkage * variances.mean()
 
+        covariance = directions * variances @ directions.T * scales * scales[:, np.newaxis]
         reference = np.zeros((n_chans, n_chans))
-        reference[np.ix_(live, live)] = (
-            directions * variances @ directions.T * scales * scales[:, np.newaxis]
-        )
+        reference[np.ix_(live, live)] = covariance
         variances, directions = np.linalg.eigh(reference)
         variances, directions = variances[-in_range.sum() :], directions[:, -in_range.sum() :]
         return reference, directions / np.sqrt(variances) @ directions.T

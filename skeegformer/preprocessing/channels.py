@@ -29,9 +29,8 @@ class _ChannelSelector(SignalTransformer):
         epochs = eeg.epochs.copy()
         if self.kept_ch_names_ is None:  # fitted on an array without names, all of whose stay
             return epochs
-        return epochs.reorder_channels(
-            [name for name in self.kept_ch_names_ if name in epochs.ch_names]
-        )
+        kept = [name for name in self.kept_ch_names_ if name in epochs.ch_names]
+        return epochs.reorder_channels(kept)
 
 
 class ChannelDropper(_ChannelSelector):

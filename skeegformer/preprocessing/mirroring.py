@@ -14,7 +14,7 @@ from skeegformer._validation import (
     validate_labels,
     validate_signal,
 )
-from skeegformer.preprocessing._base import like_input, working_copy
+from skeegformer.preprocessing._base import EpochsMixin, like_input, working_copy
 from skeegformer.preprocessing._sides import (
     check_swap,
     is_own_image,
@@ -24,7 +24,7 @@ from skeegformer.preprocessing._sides import (
 )
 
 
-class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class MirroredClassifier(EpochsMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Train a classifier on epochs and their mirror images, and average predictions over both.
 
     The mirror image of an epoch has left and right channels exchanged. That of an imagined
@@ -201,8 +201,3 @@ class MirroredClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _mirrored(self, eeg):
         return like_input(eeg, working_copy(eeg)[:, self.mirror_pairs_])
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
