@@ -410,8 +410,7 @@ PARAMETERS = [
     *((words, lambda s, y=y, name=name: make_baseline(name).fit(s.X, y))
       for name in ("csp+lda", "fbcsp", "mdm", "xdawn+ts+lr", "bandpower+lda")
       for words, y in (("mixes int and str", [1, "a"] * 20), ("masked", masked([0, 1] * 20)),
-                       ("only the label 'a'", ["a"] * 40), ("nknown label", np.linspace(0, 1, 40)))
-      ),
+                       ("only the label", ["a"] * 40), ("nknown label", np.linspace(0, 1, 40)))),
     ("n_selected=-1", lambda s: make_baseline("fbcsp", sfreq=160)[0].set_params(n_selected=-1)
      .fit(s.A, s.y)),
     *((r"1 of 40 epochs \(from 0 on: 3\) are flat in every channel.* drop them",
@@ -620,7 +619,7 @@ EXPLANATIONS = [
     ("n_repeats=0 is not a whole number of at least 1", ask("evaluate", n_repeats=0)),
     ("by='class' gives: left, right", ask("plot_topomap", difference=("left", "up"))),
     ("compares 'left' with itself", ask("plot_topomap", difference=("left", "left"))),
-    ("give explain groups=", ask("plot_topomap", by="subject", change={"subjects": None})),
+    ("pass groups to explain", ask("plot_topomap", by="subject", change={"subjects": None})),
     ("lower and a higher limit", ask("plot_topomap", vlim=(1, 1))),
     ("names='C3' is not a whole number", ask("plot_topomap", names="C3")),
     ("ax=3 is no flat matplotlib.axes.Axes", ask("plot_topomap", ax=3)),
@@ -692,8 +691,7 @@ ANALYSES = [
     (r"shape \(3,\), but 6 channels", lambda s: TopomapDisplay(np.ones(3), s.info).plot()),
     ("of real numbers", lambda s: TopomapDisplay(list("abcdef"), s.info).plot()),
     ("top=-1 is not", lambda s: ConnectionDisplay(np.eye(6), s.info).plot(top=-1)),
-    ("lack the columns", lambda s: plot_scores(pd.DataFrame())),
-    ("lack the columns", lambda s: plot_scores(None)),
+    *(("lack the columns", lambda s, one=one: plot_scores(one)) for one in (None, pd.DataFrame())),
     *(("(some|rows) without a pipeline or a subject", lambda s, use=use: use(SCORES))
       for use in (plot_scores, summarize_scores)),
     ("at least one", score({})),

@@ -178,7 +178,7 @@ STRICT = MIXED[MIXED["information"] == "strict"]
         ({"scores": pd.DataFrame({"pipeline": ["a"]})}, "lack the columns subject, balanced_acc"),
         ({"scores": two([0.1])}, "of a single subject"),
         ({"scores": two([0.1, np.nan])}, "'other' has no balanced accuracy of S1 .* or it is NaN"),
-        ({"reference": "CSP"}, "reference='CSP' is no pipeline in the scores; there are 'ref"),
+        ({"reference": "CSP"}, "reference='CSP' is not one of .*'ref"),
         ({"metric": "kappa"}, "metric='kappa' is not one of 'balanced_accuracy'"),
     ],
 )

@@ -68,11 +68,7 @@ _SINCE_2022 = {
     "batch_size": 64,
 }
 _ALWAYS = {"h_freq": None, "filter_method": "fir", "noise": 0.2}
-PRESETS = {
-    "default": {},
-    ORIGINAL: _ALWAYS | _SINCE_2022,
-    f"{ORIGINAL}-2022": _ALWAYS,
-}
+PRESETS = {"default": {}, ORIGINAL: _ALWAYS | _SINCE_2022, f"{ORIGINAL}-2022": _ALWAYS}
 _DATA = [
     Option("data", "export (raw-....dat), or Epochs (*-epo.fif ...)", "--data-path", many=True),
     Option("task", "tasks of EEGMMI to load, or all", many=True),

@@ -107,20 +107,17 @@ def _explain_all(args):
 
 def _refuse_unlike(runs, models):
     """Refuse runs whose explanations cannot be joined, before anything is computed."""
-    kinds = []
-    for model in models:
+    first = {}
+    for run, model in zip(runs, models, strict=True):
         classifier = model[-1] if hasattr(model, "steps") else model
-        kinds.append(
-            {
-                "networks": type(classifier).__name__,
-                "channels": classifier.ch_names_ or classifier.n_chans_,
-                "numbers of samples": classifier.n_times_,
-                "classes": classifier.classes_.tolist(),
-            }
-        )
-    for run, kind in zip(runs, kinds, strict=True):
+        kind = {
+            "networks": type(classifier).__name__,
+            "channels": classifier.ch_names_ or classifier.n_chans_,
+            "numbers of samples": classifier.n_times_,
+            "classes": classifier.classes_.tolist(),
+        }
         for name, value in kind.items():
-            if value != kinds[0][name]:
+            if first.setdefault(name, value) != value:
                 raise ValueError(
                     f"{runs[0]} and {run} have different {name}, and cannot be joined; explain "
                     "them one by one."

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from skeegformer._validation import check_one_of
 from skeegformer.evaluation._subjects import (
     METRICS,
     check_scores,
@@ -94,11 +95,7 @@ def compare_pipelines(scores, reference, *, metric="balanced_accuracy"):
             )
         tables[task] = table = subject_table(rows, metric).mul(subject_weights(rows), axis=0)
         of_task = f" of {task}" if task else ""
-        if reference not in table:
-            raise ValueError(
-                f"reference={reference!r} is no pipeline in the scores{of_task}; there are "
-                f"{', '.join(map(repr, table.columns))}."
-            )
+        check_one_of("reference", reference, tuple(table))
         if len(table) < 2:
             raise ValueError(
                 f"The scores{of_task} are of a single subject, which tells nothing of others: "

@@ -140,11 +140,7 @@ def scores_table(
     check_one_of("format", format, tuple(_FORMATS))
     scores = check_scores(scores, metric, one=())
     names = dict.fromkeys(scores["pipeline"])
-    if reference not in (None, "auto", *names):
-        raise ValueError(
-            f"reference={reference!r} is no pipeline in the scores; there are "
-            f"{', '.join(map(repr, names))}."
-        )
+    check_one_of("reference", reference, (None, "auto", *names))
     reference = "CSP+LDA" if reference == "auto" else reference
     parts, heads = [], set()
     mark = {"markdown": "`", "rst": "``", "text": ""}[format]

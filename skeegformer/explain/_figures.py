@@ -135,10 +135,7 @@ def _means(explanation, values, by, difference=None):
     else:
         labels = explanation.labels() if by == "class" else explanation.subjects
         if labels is None:
-            raise ValueError(
-                "by='subject' needs to know the subject of each epoch, and this explanation does "
-                "not: give explain groups=, or Epochs whose metadata have a column 'subject'."
-            )
+            raise ValueError("The subjects are not known: pass groups to explain.")
         names = explanation.classes if by == "class" else np.unique(labels)
         means = {str(name): values[labels == name].mean(axis=0) for name in names if name in labels}
         if by == "subject":
