@@ -312,6 +312,8 @@ KINDS = [  # of X and y
     ("over 1000 times the 160 Hz of X", lambda s: Resampler(1e9).fit(s.X)),
     ("Each of l_freq", lambda s: load_eegmmi("fist-imagination", [1], l_freq=1e-9)),
     ("width has to be at least", lambda s: NotchFilter(50, width=1e-9).fit(s.X)),
+    ("batch_size=0 has to be a whole number",
+     lambda s: make().fit(s.X, s.y).set_params(batch_size=0).fine_tune(s.X, s.y)),
     ("sample_weight has 39 entries, but X 40 epochs", fit(sample_weight=np.ones(39))),
     ("sample_weight has to hold finite numbers", fit(sample_weight=np.r_[-1, np.ones(39)])),
     ("sample_weight has to hold finite numbers", fit(sample_weight=["a"] * 40)),

@@ -76,7 +76,7 @@ def test_probabilities_of_epochs_and_arrays(few_channels, name):
     X, y, _ = few_channels
     options = {"input_ch_names": X.ch_names} if "mirror" in name else {}
     array = X.get_data(units="uV")
-    expected = make_baseline(name).fit(X, y.tolist()).predict_proba(X)
+    expected = make_baseline(name).fit(X, y).predict_proba(X)
     np.testing.assert_allclose(expected.sum(axis=1), 1.0)
     with sklearn.config_context(transform_output="pandas"):
         of_array = make_baseline(name, sfreq=X.info["sfreq"], **options).fit(array, y)

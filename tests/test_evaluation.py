@@ -371,6 +371,9 @@ def test_the_fixed_split_is_a_splitter_of_scikit_learn(under_other_numbers):
     search = GridSearchCV(baseline, {"csp__n_components": [6]}, cv=FixedSplit())
     search.fit(data, y, groups=subjects)
     assert scores.tolist() == [search.best_score_]
+    with sklearn.config_context(enable_metadata_routing=True):
+        routed = cross_val_score(baseline, data, y, params={"groups": subjects}, cv=FixedSplit())
+    assert scores.tolist() == routed.tolist()
 
 
 @pytest.mark.parametrize(

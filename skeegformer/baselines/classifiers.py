@@ -153,10 +153,9 @@ def _classical_steps(name, random_state, sfreq, pass_band):
         return ToMicrovolts(allow_flat=False), CSP(n_components=6), LinearDiscriminantAnalysis()
     if name == "chance":
         return ToMicrovolts(), DummyClassifier(random_state=random_state)
-    from pyriemann.estimation import Covariances  # takes long to import
+    from pyriemann.classification import MDM  # takes long to import
+    from pyriemann.estimation import Covariances, XdawnCovariances
     from pyriemann.tangentspace import TangentSpace
-
-    from skeegformer.baselines._riemannian import MDM, XdawnCovariances
 
     if name == "mdm":
         return ToMicrovolts(allow_flat=False), Covariances("oas"), MDM()

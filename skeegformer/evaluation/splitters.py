@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+from sklearn.model_selection import BaseCrossValidator
 
 from skeegformer._validation import validate_groups
 from skeegformer.evaluation._subjects import name_subjects
@@ -10,7 +11,7 @@ from skeegformer.evaluation._subjects import name_subjects
 _TRAIN, _TEST = range(1, 71), range(90, 110)
 
 
-class FixedSplit:
+class FixedSplit(BaseCrossValidator):
     """A single predefined split into training and test subjects.
 
     The default is the split on which EEG foundation models are compared for the four-class imagery
@@ -25,7 +26,7 @@ class FixedSplit:
     Raises
     ------
     ValueError
-        If a subject is in both sets, or a set is empty.
+        If a subject is in both sets or a set is empty, also of the subjects that `split` is given.
 
     References
     ----------
@@ -40,6 +41,8 @@ class FixedSplit:
     [2 3] [0]
     """
 
+    __metadata_request__split = {"groups": True}  # noqa: RUF012
+
     def __init__(self, train=_TRAIN, test=_TEST):
         self.train, self.test = list(dict.fromkeys(train)), list(dict.fromkeys(test))
         both = [subject for subject in self.train if subject in self.test]
@@ -49,40 +52,11 @@ class FixedSplit:
             raise ValueError("The split needs subjects to train on and subjects to test.")
 
     def get_n_splits(self, X=None, y=None, groups=None):
-        """Return the number of splits.
-
-        Parameters
-        ----------
-        X, y, groups : object
-            Ignored.
-
-        Returns
-        -------
-        int
-            1.
-        """
+        """Return 1, the number of splits."""
         return 1
 
     def split(self, X, y=None, groups=None):
-        """Split epochs.
-
-        Parameters
-        ----------
-        X, y : object
-            Ignored.
-        groups : array-like of shape (n_epochs,)
-            The subject of each epoch.
-
-        Yields
-        ------
-        train, test : ndarray of int
-            Indices of the training and the test epochs, once.
-
-        Raises
-        ------
-        ValueError
-            If all subjects of a set are missing. If only some are, a warning is raised.
-        """
+        """Give the indices of training and test epochs, of which `groups` names the subjects."""
         if groups is None:
             raise ValueError("FixedSplit needs groups: the subject of each epoch.")
         groups = validate_groups(groups, len(groups))

@@ -5,30 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Method:
-    """How to read the values of a method.
-
-    Parameters
-    ----------
-    label : str
-        Name for figures.
-    family : {"attention", "gradient", "perturbation"}
-        By what it attributes.
-    unit : str
-        Unit of the values; shares are of 1.
-    reference : str
-        The paper.
-    signed : bool
-        Whether a value may be negative: the channel speaks against the class.
-    class_specific : bool
-        Whether values belong to one class; the others are the same for every class.
-    """
+    """How to read the values of a method."""
 
     label: str
-    family: str
-    unit: str
-    reference: str
-    signed: bool = False
-    class_specific: bool = True
+    family: str  # what it attributes: "attention", "gradient" or "perturbation"
+    unit: str  # shares are of 1
+    reference: str  # the paper
+    signed: bool = False  # whether a value may be negative: the channel speaks against the class
+    class_specific: bool = True  # whether values belong to one class, or are the same for all
 
 
 METHODS = {

@@ -122,13 +122,7 @@ class OriginalTransformer(nn.Module):
 
     @torch.no_grad()
     def learn_statistics(self, x):
-        """Learn the mean and standard deviation, as averages over batches.
-
-        Parameters
-        ----------
-        x : Tensor or MappedEpochs of shape (n_epochs, n_chans, n_times)
-            Training epochs.
-        """
+        """Learn mean and standard deviation of training epochs, as averages over batches."""
         batches = (torch.as_tensor(batch) for batch in batches_of(x, _BATCH))
         means, stds = zip(*((batch.mean(), batch.std()) for batch in batches), strict=True)
         self.mean.fill_(torch.stack(means).mean())
@@ -171,13 +165,7 @@ class OriginalTransformer(nn.Module):
         return self.outnet(self.encoder(tokens))
 
     def average_epoch(self):
-        """Return the signal that is standardised to zero.
-
-        Returns
-        -------
-        Tensor of shape (n_chans, 1)
-            The mean of each channel over the training epochs.
-        """
+        """Return the mean of each channel over the training epochs, (n_chans, 1)."""
         return (self.mean + self.std * self.norm.running_mean)[:, None]
 
 

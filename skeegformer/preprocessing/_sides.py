@@ -7,7 +7,7 @@ from contextlib import suppress
 import numpy as np
 
 from skeegformer._utils.info import electrode_montage
-from skeegformer._validation import check_info, validate_ch_names
+from skeegformer._validation import check_info, listed, validate_ch_names
 from skeegformer.preprocessing._interpolation import has_position, positions
 
 # What recordings put around the name of an electrode: "EEG C3-Ref", "EEG C3-LE", "C3..".
@@ -156,7 +156,7 @@ def find_mirror_image(mirror, classes, ch_names, info):
         if swap and asked:
             raise ValueError(
                 f"mirror={mirror!r} cannot exchange left and right of channels that are all on "
-                f"the midline ({', '.join(ch_names)}): each epoch would be trained with both "
+                f"the midline ({listed(ch_names)}): each epoch would be trained with both "
                 "labels. Pass channels of both sides, or mirror=None."
             )
         return None, None
@@ -221,14 +221,14 @@ def _pairs_by_name(names, places):
     alone = [name for name, partner in pairs.items() if partner is None]
     if alone:
         have = "has" if len(alone) == 1 else "have"
-        return pairs, f"{', '.join(alone)} {have} no partner on the other side by name"
+        return pairs, f"{listed(alone)} {have} no partner on the other side by name"
     rows = {}
     for region, number, half in electrodes:
         rows.setdefault(region + half, set()).add(number)
     # Rows of a grid, shafts and regions of a BioSemi cap are named like this, and not by sides.
     is_counted = all(row == {str(n + 1) for n in range(len(row))} for row in rows.values())
     if is_counted and max(map(len, rows.values())) > 3 and len(places) < len(names):
-        return pairs, f"{', '.join(names)} may as well be contacts of a grid, without sides"
+        return pairs, f"{listed(names)} may as well be contacts of a grid, without sides"
     for (_, number, _), name in electrodes.items():
         if name not in places or pairs[name] not in places:
             continue
@@ -256,7 +256,7 @@ def _pairs_by_position(names, positions):
     if not found.all():
         alone = [name for name, is_found in zip(names, found, strict=True) if not is_found]
         raise ValueError(
-            f"{', '.join(alone)} {'has' if len(alone) == 1 else 'have'} no partner on the other "
+            f"{listed(alone)} {'has' if len(alone) == 1 else 'have'} no partner on the other "
             f"side: neither by name, nor an electrode within {100 * _REACH:g} cm of the mirror "
             "image of the position; drop these channels."
         )

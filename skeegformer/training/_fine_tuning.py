@@ -86,6 +86,7 @@ class FineTuningMixin:
         (5, 55)
         """
         check_is_fitted(self, "net_")
+        self._check_parameters()
         check_count("n_steps", n_steps, 1)
         lr = LR_FACTOR * self.lr if lr is None else lr
         check_positive("lr", lr)

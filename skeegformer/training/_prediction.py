@@ -6,10 +6,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from skeegformer._utils.settings import usual_torch
 from skeegformer._validation import batches_of, validate_eeg, validate_groups, validate_weights
+from skeegformer.preprocessing._base import EpochsMixin
 from skeegformer.training._net import check_finite
 
 
-class PredictionMixin:
+class PredictionMixin(EpochsMixin):
     """Logits, probabilities and labels, perhaps of subjects that the network is told."""
 
     # Only who adapts to subjects wants to know whom the epochs to predict come from, and says so.

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import check_random_state
 from skorch.helper import predefined_split
 
 from skeegformer._utils.settings import seeded_torch
 from skeegformer._validation import (
     MappedEpochs,
+    plain_labels,
     refuse_single_class,
     remember_input,
     validate_eeg,
@@ -254,7 +255,7 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
             call if `random_state` is an int.
         """
         self._check_parameters()
-        y = column_or_1d(y)
+        y = plain_labels("y", y)
         classes, codes = validate_labels(self, y, len(y))
         held_out = self._plan(codes, classes, validate_groups(groups, len(codes)))[-1]
         return np.isin(np.arange(len(codes)), [] if held_out is None else held_out)
@@ -328,11 +329,6 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
             without.callbacks = None
             clone = super(NetworkClassifier, without).__sklearn_clone__()
             return clone.set_params(callbacks=[copied(one) for one in self.callbacks])
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
 
 
 def _warn_of_bads(info):
