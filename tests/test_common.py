@@ -36,19 +36,17 @@ ESTIMATORS = [
         **{"warmup_steps": 5, "early_stopping": False},
     ),
 ]
+# As of scikit-learn's SGDClassifier: a repeated epoch is in other batches than one of weight 2.
+UNEQUAL = {"check_sample_weight_equivalence_on_dense_data": "training in batches"}
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda one: type(one).__name__)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 def test_scikit_learns_checks(estimator, report):
     assert estimator.__sklearn_tags__().input_tags.two_d_array
-    expected = {}
-    if isinstance(estimator, NetworkClassifier):
-        why = "as of scikit-learn's SGDClassifier: other epochs in a batch give other weights"
-        expected = {"check_sample_weight_equivalence_on_dense_data": why}
-    results = check_estimator(
-        estimator, on_fail=None, on_skip=None, expected_failed_checks=expected
-    )
+    expected = UNEQUAL if isinstance(estimator, NetworkClassifier) else {}
+    options = {"on_fail": None, "on_skip": None, "expected_failed_checks": expected}
+    results = check_estimator(estimator, **options)
     counts = Counter(result["status"] for result in results)
     report(f"check_estimator({estimator!r}): {counts['passed']} of {len(results)} checks passed")
     failed = [one for one in results if one["status"] not in ("passed", "xfail")]
