@@ -372,7 +372,7 @@ def _listening(network, take):
 
 def _check_attention(name, attn):
     try:
-        attn = torch.as_tensor(np.ma.filled(attn, np.nan) if np.ma.is_masked(attn) else attn)
+        is_masked, attn = np.ma.is_masked(attn), torch.as_tensor(attn)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{name} is no attention, but has to be a tensor: {error}.") from error
     if attn.ndim != 5 or attn.shape[-1] != attn.shape[-2]:
@@ -380,7 +380,7 @@ def _check_attention(name, attn):
             f"{name} has shape {tuple(attn.shape)}, but has to be (batch, n_layers, n_heads, "
             "n_tokens, n_tokens)."
         )
-    if not attn.isfinite().all():
+    if is_masked or not attn.isfinite().all():
         raise ValueError(f"{name} has values that are NaN, infinite or masked.")
     return attn
 

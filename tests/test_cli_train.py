@@ -444,7 +444,7 @@ def test_files_of_options(tmp_path):
         ("yaml: - a", "has to hold lines"),
         ("yaml: a: [", "cannot be read as YAML"),
         ("yaml: lr: 0.1\nlr: 0.2", "'lr' is given twice"),
-        ("yaml: seed: 1\nrandom_state: 2", "gives an option by two names"),
+        ("yaml: seed: 1\nrandom_state: 2", "gives one option by several names: seed, random_state"),
         ("yaml: data: !!python/object/apply:os.system [x]", "cannot be read as YAML"),
         ("yaml: max_epoch: 3", "is no option; there are data"),
         ("yaml: adapt: 'no'", "adapt is 'no'; write true or false"),

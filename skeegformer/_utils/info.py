@@ -65,6 +65,11 @@ def applied_projections(info):
     return sorted({*known, *(proj["desc"] for proj in info["projs"] if proj["active"])})
 
 
+def is_restored(info):
+    """Tell whether `make_info` made this, and so whether there may have been more than it tells."""
+    return isinstance(info.get("temp"), dict) and _PROJECTIONS in info["temp"]
+
+
 def pass_band(info):
     """List the limits of the filters that a recording went through, in Hz."""
     return [float(info["highpass"] or 0.0), float(info["lowpass"] or info["sfreq"] / 2)]

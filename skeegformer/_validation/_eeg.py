@@ -75,8 +75,7 @@ def validate_eeg(estimator, X, *, reset, lazy=False):
             eeg = replace(eeg, data=eeg.data.copy())
     if reset:
         return eeg
-    # Before channels are completed, to which the info of `fit` belongs.
-    info, now = eeg.info, processing_of(eeg.info, eeg.baseline)
+    info, now = eeg.info, processing_of(eeg.info, eeg.baseline)  # before channels are completed
     if hasattr(estimator, "_complete"):
         eeg = estimator._complete(eeg)
     eeg = _agree(estimator, eeg, same_times=True)

@@ -70,15 +70,12 @@ def validate_weights(weights, n_epochs):
         return None
     weights = _column("sample_weight", weights)
     if len(weights) != n_epochs:
-        raise ValueError(f"sample_weight has {len(weights)} entries, but X {n_epochs} epochs.")
-    try:
-        weights = weights.astype(np.float32)
-        total = weights.sum(dtype=np.float64) * (weights.min() >= 0)
-    except (TypeError, ValueError):
-        total = 0
-    if not 0 < total < np.inf:
+        raise ValueError(f"sample_weight has {len(weights)} entries, but X has {n_epochs} epochs.")
+    is_number = weights.dtype.kind in "biuf"
+    if not (is_number and weights.min() >= 0 and 0 < weights.max() < np.inf):
         raise ValueError("sample_weight has to hold finite numbers of at least 0, not only zeros.")
-    return weights * np.float32(n_epochs / total)
+    weights = weights / weights.max()
+    return weights * (n_epochs / weights.sum())
 
 
 def rows_by_subject(subjects, n_epochs):

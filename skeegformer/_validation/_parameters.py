@@ -51,7 +51,11 @@ def in_channel_order(values, names):
     if not isinstance(values, pd.Series | pd.DataFrame) or names is None:
         return values
     own = values.columns if values.ndim == 2 else values.index
-    return values[list(names)] if set(own) == set(names) else values
+    if set(own) == set(names):
+        return values[list(names)]
+    if all(isinstance(name, str) for name in own):
+        raise ValueError(f"Values of {listed(list(own))} are not those of {listed(list(names))}.")
+    return values
 
 
 def validate_ch_names(ch_names, parameter):
@@ -124,6 +128,5 @@ def check_band(l_freq, h_freq, sfreq=None, seconds=None):
             )
     if seconds is not None:
         limits = [freq for freq in (l_freq, h_freq) if freq is not None]
-        refuse_slow(
-            "Each of l_freq, h_freq and h_freq - l_freq", [*limits, *np.diff(limits)], seconds
-        )
+        limits += np.diff(limits).tolist()
+        refuse_slow("Each of l_freq, h_freq and h_freq - l_freq", limits, seconds)

@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from skeegformer._utils.info import applied_projections, pass_band
+from skeegformer._utils.info import applied_projections, is_restored, pass_band
 from skeegformer._validation._parameters import listed
 
 # Limits of filters in Hz that are closer than this, or than a tenth, are the same.
@@ -22,6 +22,8 @@ def processing_of(info, baseline=()):
     if info is None:
         return None
     applied, (low, high) = applied_projections(info), pass_band(info)
+    if baseline is None and is_restored(info):
+        baseline = ()
     return {
         "projections": applied,
         "reference": bool(info["custom_ref_applied"] or _AVERAGE in applied),
@@ -57,8 +59,9 @@ def other_processing(before, now, whose="of fit"):
         )
     yield from other_projections(before, now, whose)
     spans = before.get("baseline", ()), now["baseline"]
-    if () not in spans:
-        first, second = ("{:.2f} to {:.2f} s".format(*one) if one else "none" for one in spans)
+    if () not in spans and min(before["highpass"], now["highpass"]) < _CLOSE:
+        spans = [np.round(one, 2) + 0.0 if one else () for one in spans]
+        first, second = ("{:g} to {:g} s".format(*one) if len(one) else "none" for one in spans)
         if first != second:
             yield (
                 f"The baseline of the epochs {whose} is {first}, but that of others {second}: "
@@ -105,7 +108,9 @@ def warn_of_unprocessed(estimators):
     if known["reference"] and _AVERAGE not in known["projections"]:
         done.append("another reference than that of the recording")
     if known.get("baseline") and known["highpass"] < _CLOSE:
-        done.append("a baseline, which a high-pass filter would do without")
+        done.append(
+            "a baseline correction, for which a high-pass filter in the Pipeline could stand"
+        )
     if done:
         warnings.warn(
             f"The epochs of fit have {', '.join(done)}; a stream is taken as it comes, and has to "

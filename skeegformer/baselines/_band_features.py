@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.utils.validation import check_is_fitted
 
 from skeegformer._validation import check_count, listed, remember_input, validate_eeg
-from skeegformer._validation._labels import refuse_single_class, validate_labels
+from skeegformer._validation._labels import plain_labels, refuse_single_class, validate_labels
 from skeegformer.preprocessing import BandPassFilter
 from skeegformer.preprocessing._base import EpochsMixin, known_rate
 
@@ -53,9 +53,8 @@ class ToMicrovolts(EpochsMixin, TransformerMixin, BaseEstimator):
         """
         eeg = validate_eeg(self, X, reset=True)
         remember_input(self, eeg, scale=True)
-        if y is not None:
-            # Later steps know no masks.
-            refuse_single_class(validate_labels(self, y, len(eeg.data))[0])
+        if y is not None and np.ndim(y) == 1:
+            refuse_single_class(np.unique(plain_labels("y", y)))  # later steps know no masks
         self._fit(eeg, y)
         return self
 

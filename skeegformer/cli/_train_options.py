@@ -186,11 +186,11 @@ def read_options(path):
 
 def check_options(options, path):
     """Read plain values as the command line would read them; None switches an option off."""
-    given, options = options, {_IN_FILES.get(name, name): value for name, value in options.items()}
-    if len(options) < len(given):
-        raise ValueError(
-            f"{path} gives an option by two names: leave out one of {', '.join(given)}."
-        )
+    names = [_IN_FILES.get(name, name) for name in options]
+    twice = [name for name, own in zip(options, names, strict=True) if names.count(own) > 1]
+    if twice:
+        raise ValueError(f"{path} gives one option by several names: {', '.join(twice)}.")
+    options = dict(zip(names, options.values(), strict=True))
     words = []
     for name, value in options.items():
         if name not in OPTIONS and value is None:

@@ -32,8 +32,9 @@ def add_options(parser):
 
 def run(args):
     """Run the command."""
-    if len(args.subjects) < 4:
-        raise ValueError(f"--subjects names {len(args.subjects)}, and the demo needs at least 4.")
+    n_subjects = len(args.subjects)
+    if n_subjects < 4:
+        raise ValueError(f"--subjects names {n_subjects}, and the demo needs at least 4.")
     csv, png = args.output / "scores.csv", args.output / "topomap.png"
     if csv.exists() or png.exists():
         raise ValueError(
@@ -60,12 +61,10 @@ def run(args):
         # Rhythms like those of imagined movements. Labels name sides, so that mirror images count.
         task, csp = "fist-imagination", "csp+lda+mirror"
         how = "; trained on mirror images of the epochs, too, apart from chance"
-        X, y, metadata, _ = make_simulated_eeg(len(args.subjects), random_state=0)
+        X, y, metadata, _ = make_simulated_eeg(n_subjects, random_state=0)
     subjects = metadata["subject"]
     counts = ", ".join(f"{(y == label).sum()} {label}" for label in sorted(set(y)))
-    print(
-        f"{args.dataset}: {len(y)} epochs of {len(args.subjects)} subjects ({counts})", flush=True
-    )
+    print(f"{args.dataset}: {len(y)} epochs of {n_subjects} subjects ({counts})", flush=True)
 
     l_freq, h_freq = task_pass_band(task)
     filtered = partial(make_eeg_pipeline, l_freq=l_freq, h_freq=h_freq)
@@ -76,7 +75,7 @@ def run(args):
         "EEGTransformer": transformer,
     }
     print(f"Filtered to {l_freq:g}-{h_freq:g} Hz{how}", flush=True)
-    options = {"cv": min(4, len(args.subjects) // 2), "n_jobs": args.jobs, "verbose": 1}
+    options = {"cv": min(4, n_subjects // 2), "n_jobs": args.jobs, "verbose": 1}
     scores = cross_subject_scores(pipelines, X, y, subjects, **options)
     print("\n" + scores_table(scores, format="text"), flush=True)
 

@@ -34,8 +34,8 @@ def check_scores(scores, metric="balanced_accuracy", *, one=("protocol", "inform
     if scores[["pipeline", "subject"]].isna().any(axis=None):
         raise ValueError("The scores have rows without a pipeline or a subject.")
     numbers = [name for name in (*METRICS, "fit_seconds") if name in scores]
-    # They may be those of a table read as text.
-    scores = scores.reset_index(drop=True).astype(dict.fromkeys(numbers, float))
+    scores = scores.reset_index(drop=True)
+    scores[numbers] = scores[numbers].replace("", np.nan).astype(float)  # of a table read as text
     for column in _CONDITIONS:
         scores[column] = scores[column].astype(str) if column in scores else ""
     for column in one:

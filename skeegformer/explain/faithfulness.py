@@ -156,7 +156,7 @@ def evaluate(
         explanation = self.select(_draw(self, max_epochs, rng))
     mean_map = explanation.values.mean(axis=0)
     if truth is not None:
-        truth = np.ma.filled(truth, np.nan) if np.ma.is_masked(truth) else truth
+        truth = np.ma.filled(truth.astype(float), np.nan) if np.ma.is_masked(truth) else truth
         truth = in_channel_order(truth, explanation.ch_names)
         truth = check_array(truth, ensure_2d=False, input_name="truth").astype(float)
         if truth.shape != mean_map.shape:

@@ -41,7 +41,8 @@ def channel_permutation_importance(
     n_repeats : int, default=5
         Number of permutations of each channel.
     groups : array-like of shape (n_epochs,) or None, default=None
-        Subjects, within which epochs are permuted, and which the estimator is told.
+        Subjects, within which epochs are permuted. The estimator is told them, too, but of arrays
+        only if `scoring` is None.
     random_state : int, RandomState instance or None, default=None
         Seed for the permutations.
 

@@ -254,7 +254,7 @@ class StreamPredictor:
             warnings.warn(
                 f"The first chunk has {self._n_rows} samples of {self._n_rows} channels: whether "
                 "it is (n_chans, n_samples), as it has to be, cannot be seen.",
-                stacklevel=4,
+                stacklevel=5,
             )
         samples = chunk[self._rows].astype(np.float64)
         bad = ~np.isfinite(samples)

@@ -48,9 +48,7 @@ class Resampler(SignalTransformer):
             rate = known_rate(self, eeg, parameter="input_sfreq")
             refuse_slow("sfreq", [self.sfreq], eeg.data.shape[-1] / rate)
             if self.sfreq > 1000 * rate:
-                raise ValueError(
-                    f"sfreq={self.sfreq!r} Hz is over 1000 times the {rate:g} Hz of X."
-                )
+                raise ValueError(f"sfreq={self.sfreq!r} is over 1000 times the {rate:g} Hz of X.")
 
     def _transform_data(self, data, eeg):
         if self.sfreq is None or np.isclose(self.sfreq, eeg.sfreq):

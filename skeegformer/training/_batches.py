@@ -26,7 +26,7 @@ def split_epochs(codes, classes, groups, fraction, random_state):
                 f"{groups.tolist()[0]!r}; pass more groups, none at all, or early_stopping=False."
             )
         splitter = GroupShuffleSplit(1, **options)
-    elif np.bincount(codes).min() >= 2:
+    elif np.bincount(codes)[codes].min() >= 2:
         splitter = StratifiedShuffleSplit(1, **options)
     else:
         splitter = ShuffleSplit(1, **options)

@@ -143,7 +143,7 @@ class GroupNet(NeuralNetClassifier):
         """Compute the loss, in which epochs may have weights."""
         if not isinstance(X, dict) or "weight" not in X:
             return super().get_loss(y_pred, y_true, X=X, training=training)
-        weight = X["weight"].to(y_pred.device)
+        weight = X["weight"].to(y_pred)
         return self.criterion_(y_pred, y_true.to(y_pred.device), weight)
 
 

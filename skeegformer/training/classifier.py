@@ -197,13 +197,13 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         eeg = validate_eeg(self, X, reset=True, lazy=True)
         _warn_of_bads(eeg.info)
         self.classes_, codes = validate_labels(self, y, len(eeg.data))
-        refuse_single_class(self.classes_)
         groups = validate_groups(groups, len(eeg.data))
         weights = validate_weights(sample_weight, len(eeg.data))
         if weights is not None and not weights.all():
             rows = np.flatnonzero(weights)
             eeg, codes, weights = eeg.take(rows), codes[rows], weights[rows]
             groups = groups if groups is None else groups[rows]
+        refuse_single_class(self.classes_[np.unique(codes)])
         subjects = groups
         if groups is None and (self.early_stopping or self._uses_subjects):
             subjects = validate_groups(eeg.subjects, len(eeg.data))
@@ -251,8 +251,8 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
         Returns
         -------
         ndarray of bool of shape (n_epochs,)
-            Mask of the held-out epochs; all False with ``early_stopping=False``. The same in every
-            call if `random_state` is an int.
+            Mask of the held-out epochs, of a `fit` without `sample_weight`; all False with
+            ``early_stopping=False``. The same in every call if `random_state` is an int.
         """
         self._check_parameters()
         y = plain_labels("y", y)
