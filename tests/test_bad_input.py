@@ -286,9 +286,9 @@ KINDS = [  # of X and y
     ("elements have different shapes", fit(lambda s: [s.A[0], s.A[1, :2]])),
     ("NaN in 40 of 40 epochs; the first is epoch 0, channel F3", fit(lambda s: changed(s, np.nan))),
     ("only the label '(left|right)'.*at least two", lambda s: make().fit(s.X[:1], s.y[:1])),
-    ("y mixes int and str", fit(y=[1, "a"] * 20)),
-    ("y mixes NoneType and str", fit(y=["a", None] * 20)),
-    ("y mixes float and str", fit(y=["a", np.nan] * 20)),
+    ("y has labels of type int and str", fit(y=[1, "a"] * 20)),
+    ("y has labels of type NoneType and str", fit(y=["a", None] * 20)),
+    ("y has labels of type float and str", fit(y=["a", np.nan] * 20)),
     ("contains NaN", fit(y=np.array([1, np.nan] * 20))),
     ("masked entries", fit(y=masked([0, 1] * 20))),
     ("Unknown label type", fit(y=np.linspace(0, 1, 40))),
@@ -298,7 +298,7 @@ KINDS = [  # of X and y
     ("X has 40 epochs, y has 3 labels", fit(y=[0, 1, 0])),
     ("requires y to be passed", lambda s: make().fit(s.X, None)),
     ("groups has 2 entries", fit(groups=[1, 2], adapt=True)),
-    ("groups mixes int and str", fit(groups=[1, "a"] * 20, adapt=True)),
+    ("groups has labels of type int and str", fit(groups=[1, "a"] * 20, adapt=True)),
     ("groups should be a 1d array .* got a str", fit(groups="subject", adapt=True)),
     ("missing .* for 1 of 40 epochs", fit(groups=np.r_[np.nan, np.ones(39)], adapt=True)),
     ("missing .* for 1 of 40 epochs", fit(groups=["nan"] + ["s1", "s2", "s3"] * 13, adapt=True)),
@@ -411,7 +411,7 @@ PARAMETERS = [
     ("Epochs of one sample", lambda s: make_baseline("ts+lr").fit(s.A[..., :1], s.y)),
     *((words, lambda s, y=y, name=name: make_baseline(name).fit(s.X, y))
       for name in ("csp+lda", "fbcsp", "mdm", "xdawn+ts+lr", "bandpower+lda")
-      for words, y in (("mixes int and str", [1, "a"] * 20), ("masked", masked([0, 1] * 20)),
+      for words, y in (("of type int and str", [1, "a"] * 20), ("masked", masked([0, 1] * 20)),
                        ("only the label", ["a"] * 40))),
     ("n_selected=-1", lambda s: make_baseline("fbcsp", sfreq=160)[0].set_params(n_selected=-1)
      .fit(s.A, s.y)),
@@ -686,7 +686,7 @@ ANALYSES = [
     ("classes of the explanation does not fit", lambda s: replace(s.explanation, classes=["a"])),
     ("made with different replacement, 'mean' and 'swap'", joined(
         settings={"replacement": "mean"})),
-    ("groups mixes int and str", joined(subjects=np.array(["1"] * 40))),
+    ("groups has labels of type int and str", joined(subjects=np.array(["1"] * 40))),
     ("without the column 'subject'", score(groups=pd.DataFrame({"who": np.ones(40)}))),
     ("each of them once", score(seeds=(0, 0))),
     (r"cv=\[\] has no splits", score(cv=[])),

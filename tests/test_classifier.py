@@ -139,7 +139,7 @@ def test_early_stopping_reads_subjects_from_the_metadata(simulated):
     names.loc[3, "subject"] = "S7"
     odd.metadata = names
     _make(sfreq=None, max_epochs=1).fit(odd, y)
-    with pytest.raises(ValueError, match="groups mixes int and str"):
+    with pytest.raises(ValueError, match="groups has labels of type int and str"):
         classifier.fit(odd, y)
 
 

@@ -148,8 +148,8 @@ def _column(name, values, is_complete=True):
     try:
         np.unique(values if is_complete else ())
     except TypeError as error:  # text beside numbers has no order
-        kinds = sorted({type(label).__name__ for label in values})
+        kinds = " and ".join(sorted({type(label).__name__ for label in values}))
         raise ValueError(
-            f"{name} mixes {' and '.join(kinds)}; give labels of a single type, none missing."
+            f"{name} has labels of type {kinds}; give labels of a single type, none missing."
         ) from error
     return values
