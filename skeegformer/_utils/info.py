@@ -60,14 +60,14 @@ def describe_info(info):
 
 def applied_projections(info):
     """List the projections that a recording went through, by name."""
-    temp = info.get("temp")  # in which others keep what they like
-    known = temp.get(_PROJECTIONS, ()) if isinstance(temp, dict) else ()
+    known = restored_projections(info) or ()
     return sorted({*known, *(proj["desc"] for proj in info["projs"] if proj["active"])})
 
 
-def is_restored(info):
-    """Tell whether `make_info` made this, and so whether there may have been more than it tells."""
-    return isinstance(info.get("temp"), dict) and _PROJECTIONS in info["temp"]
+def restored_projections(info):
+    """List the projections that `make_info` was told; None for an Info that it did not make."""
+    temp = info.get("temp")  # in which others keep what they like
+    return temp.get(_PROJECTIONS) if isinstance(temp, dict) else None
 
 
 def pass_band(info):

@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from skeegformer._utils.info import applied_projections, is_restored, pass_band
+from skeegformer._utils.info import applied_projections, pass_band, restored_projections
 from skeegformer._validation._parameters import listed
 
 # Limits of filters in Hz that are closer than this, or than a tenth, are the same.
@@ -22,8 +22,8 @@ def processing_of(info, baseline=()):
     if info is None:
         return None
     applied, (low, high) = applied_projections(info), pass_band(info)
-    if baseline is None and is_restored(info):
-        baseline = ()
+    if baseline is None and restored_projections(info) is not None:
+        baseline = ()  # which no file tells
     return {
         "projections": applied,
         "reference": bool(info["custom_ref_applied"] or _AVERAGE in applied),
@@ -108,9 +108,7 @@ def warn_of_unprocessed(estimators):
     if known["reference"] and _AVERAGE not in known["projections"]:
         done.append("another reference than that of the recording")
     if known.get("baseline") and known["highpass"] < _CLOSE:
-        done.append(
-            "a baseline correction, for which a high-pass filter in the Pipeline could stand"
-        )
+        done.append("a baseline correction (unnecessary with a high-pass filter)")
     if done:
         warnings.warn(
             f"The epochs of fit have {', '.join(done)}; a stream is taken as it comes, and has to "

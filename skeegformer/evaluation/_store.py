@@ -79,8 +79,9 @@ def describe(estimator):
 
 def _text(value):
     """Write a parameter down, with those of callbacks in it, of which ``repr`` tells nothing."""
-    inner = [one for _, one in parts(value) if hasattr(one, "get_params") and type(one) is not type]
-    told = [one.get_params(deep=False) for one in inner if not hasattr(one, "fit")]
+    inner = [one for _, one in parts(value) if not isinstance(one, type)]
+    some = [one for one in inner if hasattr(one, "get_params") and not hasattr(one, "fit")]
+    told = [one.get_params(deep=False) for one in some]
     return f"{value!r} {told}" if told else repr(value)
 
 

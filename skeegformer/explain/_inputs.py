@@ -3,7 +3,6 @@
 import mne
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from skeegformer._utils.routing import routed_groups
@@ -12,9 +11,9 @@ from skeegformer._validation import (
     check_info,
     check_one_of,
     is_epochs,
-    plain_labels,
     validate_eeg,
     validate_groups,
+    validate_labels,
 )
 from skeegformer.nn import EEGTransformer, OriginalTransformer
 
@@ -52,8 +51,8 @@ def check_labels(classifier, y, n_epochs):
     """Check that there is one of the classifier's labels for each epoch."""
     if y is None:
         return None
-    y = plain_labels("y", y)
-    check_consistent_length(y, range(n_epochs))
+    classes, codes = validate_labels(classifier, y, n_epochs)
+    y = classes[codes]
     known = classifier.classes_.tolist()
     unknown = [label for label in y.tolist() if label not in known]
     if unknown:

@@ -57,8 +57,9 @@ class BandPassFilter(SignalTransformer):
     def _prepare(self, eeg):
         check_one_of("method", self.method, ("iir", "fir"))
         is_idle = self.l_freq is None and self.h_freq is None
-        n_times, sfreq = eeg.data.shape[-1], None if is_idle else known_rate(self, eeg)
-        check_band(self.l_freq, self.h_freq, sfreq, None if is_idle else n_times / sfreq)
+        sfreq = None if is_idle else known_rate(self, eeg)
+        seconds = None if is_idle else eeg.data.shape[-1] / sfreq
+        check_band(self.l_freq, self.h_freq, sfreq, seconds)
 
     def _transform_data(self, data, eeg):
         if self.l_freq is None and self.h_freq is None:

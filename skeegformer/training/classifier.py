@@ -16,7 +16,6 @@ from skorch.helper import predefined_split
 from skeegformer._utils.settings import seeded_torch
 from skeegformer._validation import (
     MappedEpochs,
-    plain_labels,
     refuse_single_class,
     remember_input,
     validate_eeg,
@@ -255,8 +254,7 @@ class NetworkClassifier(PredictionMixin, FineTuningMixin, ClassifierMixin, BaseE
             ``early_stopping=False``. The same in every call if `random_state` is an int.
         """
         self._check_parameters()
-        y = plain_labels("y", y)
-        classes, codes = validate_labels(self, y, len(y))
+        classes, codes = validate_labels(self, y, np.size(y))
         held_out = self._plan(codes, classes, validate_groups(groups, len(codes)))[-1]
         return np.isin(np.arange(len(codes)), [] if held_out is None else held_out)
 
