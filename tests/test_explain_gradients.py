@@ -220,7 +220,7 @@ def test_contributions_of_two_classes_against_a_computation_by_hand(n_times, dri
 def test_contributions_are_complete(n_outputs, mirrored, adapted):
     """In single precision, as the networks of classifiers compute."""
     network = _network(n_outputs, mirrored=mirrored).float()
-    network.class_weight.data *= 12  # as sure of itself as after training
+    network.class_weight.data *= 24  # as sure of itself as after training
     x, codes = _epochs().float(), np.arange(20) % n_outputs
     means = _means(network).astype(np.float32) if adapted else None
     found, errors = source_contributions(network, x.numpy(), codes, means)

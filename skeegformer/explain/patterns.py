@@ -38,8 +38,8 @@ class SourcePatterns:
     frequencies : ndarray of shape (n_freqs,)
         Frequencies in Hz.
     responses : ndarray of shape (n_sources, n_freqs)
-        Amplitude response of the temporal filter; its maximum is 1. The filter is only a tenth of a
-        second long, so the peak of its response is not the frequency of a rhythm.
+        Amplitude response of the temporal filter; its maximum is 1. The filter is only a quarter
+        of a second long, so its peaks are some Hz wide.
     spectra : ndarray of shape (n_sources, n_freqs)
         Amplitude spectrum of the source in these epochs; its maximum is 1.
     times : ndarray of shape (n_windows,)

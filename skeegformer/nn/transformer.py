@@ -18,6 +18,7 @@ token reads out the logits. Nothing else reaches the logits.
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.fft import next_fast_len
 from scipy.linalg import convolution_matrix
 from scipy.signal import firwin
 from torch import nn
@@ -29,8 +30,10 @@ from skeegformer.nn.signed_attention import SignedAttention
 RATE = 80.0
 # Samples of the lower rate that are computed at once.
 BLOCK = 16
+# Fewer epochs are filtered sample by sample, and others by products of their spectra.
+FEW_EPOCHS = 8
 # Lengths in seconds: of a temporal filter, of a window, and from one window to the next.
-FILTER, WINDOW, STRIDE = 0.11, 0.3, 0.0625
+FILTER, WINDOW, STRIDE = 0.25, 0.3, 0.0625
 LEAST_WINDOWS = 4
 # By at most how many seconds windows of log powers are shifted in training.
 SHIFT = 0.1
@@ -258,7 +261,11 @@ class EEGTransformer(Recorded, nn.Module):
     def gather(self, signal, channels=slice(None)):
         """Gather sources from the signal of all or some channels, a part of each from each."""
         kernel = self.kernel()[:, channels]
-        sources = F.conv1d(signal, kernel, padding=kernel.shape[-1] // 2)
+        # ONNX has no products of spectra, and for few epochs they take longer.
+        if torch.compiler.is_exporting() or len(signal) < FEW_EPOCHS:
+            sources = F.conv1d(signal, kernel, padding=kernel.shape[-1] // 2)
+        else:
+            sources = _by_spectra(signal, kernel)
         return sources.unflatten(1, (-1, self.n_sources))
 
     def split(self, weights, signal):
@@ -358,6 +365,16 @@ def _decimate(x, decimation, blocks):
     own, following = blocks[:step], blocks[step:]
     signal = x[..., :-1, :] @ own + x[..., 1:, : len(following)] @ following
     return signal.flatten(-2)[..., :n_samples]
+
+
+def _by_spectra(signal, kernel):
+    """Do as `torch.nn.functional.conv1d`, silent at both ends, by products of spectra."""
+    n_samples, half = signal.shape[-1], kernel.shape[-1] // 2
+    size = next_fast_len(n_samples + 2 * half, real=True)
+    spectra = torch.fft.rfft(signal, n=size).permute(2, 1, 0)
+    filters = torch.fft.rfft(kernel.flip(-1), n=size).permute(2, 0, 1)
+    sources = torch.fft.irfft((filters @ spectra).permute(2, 1, 0), n=size)
+    return sources[..., half : half + n_samples]
 
 
 def _subject_means(tokens, subject):
