@@ -79,8 +79,7 @@ class EEGTransformerClassifier(NetworkClassifier):
         not marked as bad, while the others keep their signal. `fit` and X must be Epochs with a
         montage, and X must have at least 4 electrodes, spread over the head.
     n_groups : int, default=2
-        Number of groups of heads, each of which learns to classify on its own; their logits are
-        averaged.
+        Number of groups of heads, which learn to classify on their own; logits are averaged.
     n_heads : int, default=20
         Number of attention heads, and therefore of sources, in each group.
     n_filters : int, default=4
@@ -88,8 +87,7 @@ class EEGTransformerClassifier(NetworkClassifier):
     drop_prob : float, default=0.5
         Dropout probability of the tokens.
     batch_size : int, default=32
-        Number of EEG epochs in a training step; with ``adapt=True``, 8 from each of several
-        subjects.
+        Number of epochs in a training step; with ``adapt=True``, 8 from each of several subjects.
     lr : float, default=4e-3
         Peak learning rate of AdamW.
     weight_decay : float, default=1.0

@@ -96,8 +96,7 @@ class ChannelSelector(SignalTransformer, auto_wrap_output_keys=None):
         ------
         ValueError
             If a parameter is out of range, `n_channels` exceeds the number of channels, the
-            estimator has no importances or not one for each channel of X, or X and y are invalid
-            for it.
+            estimator has not one importance for each channel, or X and y are invalid for it.
         """
         self._fit(X, y, groups)
         return self

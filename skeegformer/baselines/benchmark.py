@@ -50,8 +50,7 @@ def benchmark_pipelines(information, *, task):
         Unless "strict", every pipeline aligns each subject (`EuclideanAlignment`) or, for the last
         one, adapts to it (``adapt=True``).
     task : str
-        Determines the pass band: 1 to 40 Hz for ``"baseline-eyes"``, 8 to 30 Hz for movement and
-        imagery tasks.
+        Determines the pass band: 1 to 40 Hz for ``"baseline-eyes"``, 8 to 30 Hz for movements.
 
     Returns
     -------

@@ -117,8 +117,7 @@ def write_memmap(
 ):
     """Write existing epochs to a memory-mapped file.
 
-    The files have the format of eeg-transformer's ``download_data.py`` [1]_, whose code can read
-    them.
+    The format is that of eeg-transformer's ``download_data.py`` [1]_, whose code can read them.
 
     Parameters
     ----------

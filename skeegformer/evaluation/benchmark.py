@@ -73,8 +73,7 @@ def run_benchmark(
         Number of folds over subjects, or a scikit-learn splitter that respects groups, such as
         ``LeaveOneGroupOut()``, or `FixedSplit`.
     information : str or sequence of str, default=("strict",)
-        What is known about the test subjects: "strict", "transductive" or "calibrated"; see the
-        notes.
+        What is known about test subjects: "strict", "transductive" or "calibrated"; see the notes.
     seeds : sequence of int, default=(0,)
         Values of ``random_state`` with which everything is repeated; pipelines without this
         parameter are run once, with the first seed.
@@ -83,8 +82,7 @@ def run_benchmark(
     store : path-like or None, default=None
         Folder in which finished fits are saved as ``fits.jsonl``; None to save nothing.
     n_jobs : int, default=1
-        Number of processes; -1 for one per core. Each fit uses one thread, so scores do not depend
-        on `n_jobs`.
+        Number of processes; -1 for one per core. Scores do not depend on it: a fit has one thread.
     verbose : int, default=0
         1 shows a progress bar.
 

@@ -66,8 +66,7 @@ class AttentionExplainer(BaseEstimator):
         Whether values are for the temporal tokens of an `OriginalTransformer` (an `EEGTransformer`
         has none) or, with "occlusion" only, for frequency bands.
     bands : dict of str to tuple of float, or None, default=None
-        Lower and upper frequency in Hz by name. None: delta 1-4, theta 4-8, alpha 8-13,
-        beta 13-30 Hz.
+        Lower and upper frequency in Hz by name. None: delta 1-4, theta 4-8, alpha 8-13, beta 13-30.
     replacement : {"swap", "interpolate", "mean", "zero"}, default="swap"
         What "occlusion" inserts for the channel: the same channel of another epoch (of the same
         subject if known), a spherical spline interpolation from the other electrodes, the average

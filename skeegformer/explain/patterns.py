@@ -29,8 +29,7 @@ class SourcePatterns:
     Parameters
     ----------
     shares : ndarray of shape (n_sources,)
-        Share of the source and its mirror image in the attention of the class token, averaged over
-        epochs.
+        Share of the source and its mirror image in the class token's attention, mean of epochs.
     filters : ndarray of shape (n_sources, n_chans)
         Channel weights, per unit of the signal; the source has variance 1 in training.
     patterns : ndarray of shape (n_sources, n_chans)

@@ -26,8 +26,7 @@ class ResumableTraining(Callback):
     ----------
     path : str or pathlib.Path
         File for the state, with the extension ``.safetensors``, in an existing folder. It is
-        replaced atomically after each training epoch and kept at the end: delete it when the model
-        is saved.
+        replaced atomically after each training epoch and kept: delete it when the model is saved.
 
     Raises
     ------

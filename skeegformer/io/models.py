@@ -36,8 +36,7 @@ def save_model(model, path, *, overwrite=False):
         If the model is or contains an estimator of another package, such as CSP, or was given
         another network.
     ValueError, OSError
-        If the extension is different, or the file exists and may not be replaced or cannot be
-        written.
+        If the extension differs, or the file exists and may not be replaced or cannot be written.
 
     Warns
     -----

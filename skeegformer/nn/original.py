@@ -49,8 +49,7 @@ class OriginalTransformer(nn.Module):
         Number of consecutive samples of an epoch to use, in training from a random start, otherwise
         the first ones. None uses all.
     noise : float, default=0.0
-        Standard deviation of the white noise added in training, to channels of standard
-        deviation 1.
+        Standard deviation of the white noise added in training; that of channels is 1.
     shuffle_tokens : {"none", "channels", "temporal", "all"}, default="none"
         What to shuffle in each epoch of a training batch before positions are added: the channels
         (with all their segments), the segments (in the same order for all channels), or both.

@@ -40,8 +40,7 @@ class EuclideanAlignment(SignalTransformer):
     ----------
     references_ : dict of {group: ndarray of shape (n_chans, n_chans)}
         Reference covariance of each subject in `fit`, after shrinkage, in squared microvolts for
-        Epochs and in the squared unit of X for arrays. If subjects are unknown in `fit`, the only
-        key is None.
+        Epochs and the squared unit of X for arrays. If subjects are unknown, the only key is None.
     whiteners_ : dict of {group: ndarray of shape (n_chans, n_chans)}
         Inverse square roots of the references.
 

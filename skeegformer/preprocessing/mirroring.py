@@ -96,8 +96,7 @@ class MirroredClassifier(EpochsMixin, ClassifierMixin, MetaEstimatorMixin, BaseE
         Raises
         ------
         ValueError
-            If a channel has no partner or no name, or `swap` is not compatible with channels or
-            classes.
+            If a channel has no partner or no name, or `swap` does not fit the channels or classes.
         """
         if isinstance(self.classifier, type) or not hasattr(self.classifier, "predict_proba"):
             raise ValueError(
