@@ -177,8 +177,10 @@ class SignedAttentionValues:
 
     @property
     def source_shares(self):
-        """Shares of the squared contributions: (n_epochs, n_images, n_sources)."""
-        return _shares(self.contributions.square().sum(dim=-1), dims=(1, 2))
+        """Shares of contributions that agree with their sum: (n_epochs, n_images, n_sources)."""
+        parts = self.contributions
+        agreement = (parts * parts.sum(dim=(1, 2), keepdim=True)).sum(dim=-1)
+        return _shares(agreement.clamp_min(0), dims=(1, 2))
 
     @property
     def channel_shares(self):
@@ -195,13 +197,12 @@ class SignedAttentionValues:
 def attention_rollout(attn, head_fusion="mean", convention="abnar-zuidema", output="tokens"):
     r"""Compute attention rollout: how much each token takes from each input token.
 
-    For an `EEGTransformer`, whose weights are signed, attention is measured by the size of what it
-    passes on [2]_. The class token takes from source h the share :math:`\rho_h` of the squared
-    contributions of all sources to the logits, relative to the average epoch (see
-    `SignedAttentionValues.within_subjects`); on average, it is a share of the variance of the
-    logits. The source takes from channel c the share :math:`\varepsilon_{hc}` of the root mean
-    squares of the channels' contributions over the training epochs. The rollout of channel c is
-    :math:`\sum_h \rho_h \varepsilon_{hc}`; the other parameters have no effect.
+    For an `EEGTransformer`, whose weights are signed, attention is measured by what it passes on
+    [2]_. The class token takes from source h the share :math:`\rho_h` of the contributions to the
+    logits, relative to the average epoch (see `SignedAttentionValues.within_subjects`), that agree
+    with their sum. The source takes from channel c the share :math:`\varepsilon_{hc}` of the root
+    mean squares of the channels' contributions over the training epochs. The rollout of channel c
+    is :math:`\sum_h \rho_h \varepsilon_{hc}`; the other parameters have no effect.
 
     For an `OriginalTransformer`, it follows Abnar and Zuidema [1]_: heads are fused, the residual
     connection enters as half an identity, rows are normalised, and layers are multiplied in order.

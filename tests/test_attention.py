@@ -189,16 +189,16 @@ def test_rollout_of_signed_attention_is_what_it_says(signed):
     orders = [[0, 1, 2]] if network.pairs is None else [[0, 1, 2], SWAPPED]
     expected, tokens = np.zeros((7, 5)), (values.tokens - network.usual_tokens).numpy()
     for epoch in range(7):
-        sizes, shares = [], []
+        parts, shares = [], []
         for image, classes in enumerate(orders):
             for source in range(6):
                 unusual = tokens[epoch, image, :, source]
                 said = np.array([(unusual * weights[one, :, source]).sum() for one in classes])
-                sizes.append(((said - said.mean()) ** 2).sum())
+                parts.append(said - said.mean())
                 amounts = values.amounts[image, source].double().numpy()
                 shares.append(amounts / amounts.sum())
-        for size, share in zip(np.array(sizes) / sum(sizes), shares, strict=True):
-            expected[epoch] += size * share
+        agreement = np.maximum(np.array(parts) @ np.sum(parts, axis=0), 0)
+        expected[epoch] = agreement / agreement.sum() @ np.array(shares)
     np.testing.assert_allclose(rollout, expected, rtol=1e-4)
     assert np.ptp(expected, axis=1).max() > 0.05
 
