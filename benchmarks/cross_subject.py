@@ -51,6 +51,7 @@ SHOWN = (
     "EEGNet",
     "ShallowFBCSPNet mirrored",
     "EEGNet mirrored",
+    "EEG Conformer mirrored",
     "eeg-transformer",
     OURS,
 )

@@ -43,8 +43,7 @@ class MappedEpochs:
     Raises
     ------
     FileNotFoundError, ValueError
-        If the file does not exist, or its size, or the number of names or subjects, does not match
-        `shape`.
+        If there is no file, or its size or the number of names or subjects does not match `shape`.
 
     Examples
     --------

@@ -19,9 +19,9 @@ _CAPTION = (
     "large weight only because it removes noise. Pattern: how strongly the source shows at each "
     "channel (Haufe et al. 2014); only this can be compared with anatomy. The signs of a filter "
     "and its pattern are arbitrary and change together, and the sign of the mean with them. Each "
-    "map has its own scale, symmetric about 0. Frequencies: the response is that of a short, and "
-    "therefore broad, temporal filter; the frequency of a rhythm is read from the spectrum of the "
-    "source. Weights above 0 speak for the class named on the left."
+    "map has its own scale, symmetric about 0. Frequencies: response of the temporal filter, which "
+    "is short and therefore broad, and spectrum of the source, which shows the frequency of a "
+    "rhythm. Weights above 0 speak for the class named on the left."
 )
 
 
@@ -65,8 +65,8 @@ def draw_patterns(sources, info, titles, ax=None):
 def _draw_spectra(axes, sources):
     frequencies = sources.frequencies
     curves = {
-        "response of the filter": (sources.responses, "--"),
-        "spectrum of the source": (sources.spectra, "-"),
+        "filter": (sources.responses, "--"),
+        "source": (sources.spectra, "-"),
     }
     for row, panel in enumerate(axes):
         for label, (values, line) in curves.items():
