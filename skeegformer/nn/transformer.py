@@ -261,8 +261,8 @@ class EEGTransformer(Recorded, nn.Module):
     def gather(self, signal, channels=slice(None)):
         """Gather sources from the signal of all or some channels, a part of each from each."""
         kernel = self.kernel()[:, channels]
-        # ONNX has no products of spectra, and for few epochs they take longer.
-        if torch.compiler.is_exporting() or len(signal) < FEW_EPOCHS:
+        # Products of spectra take longer for few epochs, and exported networks have none.
+        if torch.compiler.is_compiling() or len(signal) < FEW_EPOCHS:
             sources = F.conv1d(signal, kernel, padding=kernel.shape[-1] // 2)
         else:
             sources = _by_spectra(signal, kernel)
