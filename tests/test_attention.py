@@ -155,7 +155,7 @@ def test_a_channel_without_attention_is_a_silent_one(signed, channel):
     attention[..., channel] = 0
     kernels = torch.einsum("ihfc,hft->ihct", attention, network.temporal.detach())
     signal = network.prepare(x)
-    sources = torch.nn.functional.conv1d(signal, kernels.flatten(0, 1), padding=10)
+    sources = torch.nn.functional.conv1d(signal, kernels.flatten(0, 1), padding="same")
     tokens = network.tokens(sources.unflatten(1, (-1, 6)))
     masked = torch.einsum("eikhw,iokhw->eo", tokens, values.class_weight) + values.class_bias
     silent = x.clone()

@@ -139,10 +139,10 @@ def patterns(self, n_sources=5):
     largest = seen.gather(1, seen.abs().argmax(dim=1, keepdim=True))
     sign = torch.where(largest < 0, -1.0, 1.0)
 
-    weights = values.class_weight[0].clone()[:, :, order].transpose(0, 2)  # source, kind, class
+    weights = values.class_weight[0].double()[:, :, order].transpose(0, 2)  # source, kind, class
     weights = weights * len(values.class_weight)  # of the source, not of both images
     weights[:, 1] *= sign[:, :, None].to(weights.dtype)
-    unusual = (values.tokens - values.usual_tokens)[:, 0, :, order].transpose(1, 2)
+    unusual = (values.tokens - values.usual_tokens)[:, 0, :, order].double().transpose(1, 2)
     unusual[:, :, 1] *= sign.to(weights.dtype)
     weights = weights - weights.mean(dim=2, keepdim=True)
     added = torch.einsum("ehkw,hkcw->ehkc", unusual, weights)

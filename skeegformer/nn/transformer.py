@@ -31,7 +31,7 @@ RATE = 80.0
 # Samples of the lower rate that are computed at once.
 BLOCK = 16
 # Fewer epochs are filtered sample by sample, and others by products of their spectra.
-FEW_EPOCHS = 8
+LEAST_FOR_SPECTRA = 8
 # Lengths in seconds: of a temporal filter, of a window, and from one window to the next.
 FILTER, WINDOW, STRIDE = 0.25, 0.3, 0.0625
 LEAST_WINDOWS = 4
@@ -262,7 +262,7 @@ class EEGTransformer(Recorded, nn.Module):
         """Gather sources from the signal of all or some channels, a part of each from each."""
         kernel = self.kernel()[:, channels]
         # Products of spectra take longer for few epochs, and exported networks have none.
-        if torch.compiler.is_compiling() or len(signal) < FEW_EPOCHS:
+        if torch.compiler.is_compiling() or len(signal) < LEAST_FOR_SPECTRA:
             sources = F.conv1d(signal, kernel, padding=kernel.shape[-1] // 2)
         else:
             sources = _by_spectra(signal, kernel)
