@@ -40,6 +40,11 @@ class FreeWeights(nn.Module):
         """Give the weights."""
         return self.weight
 
+    def softmaxes(self):
+        """Give what is added and what is subtracted, in place of softmaxes."""
+        weight = self.forward()
+        return torch.stack([weight.clamp_min(0), (-weight).clamp_min(0)])
+
 
 class OneSoftmax(FreeWeights):
     """Attention without signs."""
@@ -98,9 +103,6 @@ class _Ablated(EEGTransformerClassifier):
 
     def _make_network(self):
         return self.network, super()._make_network()[1]
-
-    def _importances(self, tokens, subjects):
-        """Leave out what is told of a network as a whole."""
 
 
 class _FreeWeights(_Ablated):

@@ -99,7 +99,7 @@ class _AttentionRecord:
         softmaxes = network.attention.softmaxes()
         values = SignedAttentionValues(
             *torch.stack([softmaxes[..., channels] for channels, _ in images], dim=1),
-            network.amounts(),
+            torch.stack([network.channel_shares[:, channels] for channels, _ in images]),
             tokens,
             network.usual_tokens,
             weight / (len(images) * network.n_groups),
@@ -116,9 +116,8 @@ class SignedAttentionValues:
     ----------
     positive, negative : Tensor of shape (n_images, n_sources, n_filters, n_chans)
         Both softmaxes of the attention over channels, for each head and its mirror image, if any.
-    amounts : Tensor of shape (n_images, n_sources, n_chans)
-        Root mean square of each channel's contribution to a source over the training epochs,
-        relative to that of the source.
+    channel_shares : Tensor of shape (n_images, n_sources, n_chans)
+        Shares of the channels in what each source contributed to the logits of training epochs.
     tokens : Tensor of shape (n_epochs, n_images, 2, n_sources, n_windows)
         Log powers and means of the sources, as the class token attends to them.
     usual_tokens : Tensor of shape (n_images, 2, n_sources, n_windows) or (n_epochs, ...)
@@ -131,7 +130,7 @@ class SignedAttentionValues:
 
     positive: torch.Tensor
     negative: torch.Tensor
-    amounts: torch.Tensor
+    channel_shares: torch.Tensor
     tokens: torch.Tensor
     usual_tokens: torch.Tensor
     class_weight: torch.Tensor
@@ -181,11 +180,6 @@ class SignedAttentionValues:
         parts = self.contributions
         agreement = (parts * parts.sum(dim=(1, 2), keepdim=True)).sum(dim=-1)
         return _shares(agreement.clamp_min(0), dims=(1, 2))
-
-    @property
-    def channel_shares(self):
-        """Shares of the channels in each source: (n_images, n_sources, n_chans)."""
-        return _shares(self.amounts, dims=(2,))
 
     @property
     def connections(self):

@@ -13,6 +13,7 @@ from skeegformer._validation import (
     check_number,
     check_one_of,
     listed,
+    read_rows,
     refuse_other_spelling,
     rows_by_subject,
 )
@@ -23,7 +24,7 @@ from skeegformer.preprocessing._interpolation import can_complete, check_positio
 from skeegformer.preprocessing._sides import find_mirror_image, partner_order
 from skeegformer.training import NetworkClassifier, network_estimator
 from skeegformer.training._batches import EpochDataset, refuse_single_epochs
-from skeegformer.training._evidence import token_gains
+from skeegformer.training._evidence import MOST_EPOCHS, token_gains
 from skeegformer.training._net import check_finite
 
 _LOGGER = logging.getLogger("skeegformer")
@@ -33,7 +34,7 @@ _BATCH = 64
 # many electrodes; and, in units of what is usual, at least with contact.
 _USUALLY_SHARED, _LEAST_SHARED = 0.3, 0.2
 # How many times as loud an electrode without contact counts at most; and a ridge, for stability.
-_ISOLATED, _RIDGE = 5.0, 1e-3
+_ISOLATED, _RIDGE = 3.5, 1e-3
 # Weight decay of all weights but those of the class token.
 _LITTLE_DECAY = 0.01
 
@@ -262,24 +263,38 @@ class EEGTransformerClassifier(NetworkClassifier):
         subjects = None if subjects is None else subjects[rows]
         tokens = self._centred(tokens[rows], subjects)
         network.usual_tokens.copy_(tokens.double().mean(dim=0))
+        self._learn_channel_shares(eeg.data, train, tokens, subjects)
         if not eeg.is_flat:  # else the features are the samples of one channel
             self.feature_importances_ = self._importances(tokens, subjects)
 
+    def _learn_channel_shares(self, data, train, tokens, subjects):
+        """Let the network learn what channels add to its sources from some training epochs."""
+        rows, codes = torch.randperm(len(tokens))[:MOST_EPOCHS].sort().values.numpy(), None
+        if subjects is not None:
+            codes = torch.from_numpy(np.unique(subjects[rows], return_inverse=True)[1])
+        contributions = self._recorded(tokens, subjects, rows).contributions
+        batches = batches_of(read_rows(data, train[rows]), _BATCH)
+        self.net_.module_.learn_channel_shares(batches, contributions, codes)
+
     def _importances(self, tokens, subjects):
         """Average the rollout of attention over epochs, subject by subject where they are known."""
-        network, total = self.net_.module_, 0
+        total = 0
         if subjects is None:
             batches = torch.arange(len(tokens)).split(_BATCH)
         else:
             batches = rows_by_subject(subjects, len(tokens)).values()
         for rows in batches:
-            with record_attention(network) as attention:
-                network.recorder(tokens[rows])
-            values = attention.values()
-            if subjects is not None:
-                values = values.within_subjects(subjects[rows])
+            values = self._recorded(tokens, subjects, rows)
             total = total + attention_rollout(values).double().sum(dim=0)
         return (total / total.sum()).numpy()
+
+    def _recorded(self, tokens, subjects, rows):
+        """Give what is recorded of some epochs, compared within subjects where they are known."""
+        network = self.net_.module_
+        with record_attention(network) as attention:
+            network.recorder(tokens[rows])
+        values = attention.values()
+        return values if subjects is None else values.within_subjects(subjects[rows])
 
     def _tunable(self, network, data, subjects):
         # Neither the powers of sources are learnt anew, nor are their windows shifted.
@@ -350,7 +365,7 @@ def _statistics(data):
 
 
 def _isolation(products):
-    """Compute how much louder channels count that share little with others: from 1 to 5."""
+    """Compute how much louder channels count that share little with others: from 1 to 3.5."""
     # `products` are sums over samples of products of channels, (n_chans, n_chans).
     size = np.sqrt(np.diag(products).clip(min=np.finfo(float).tiny))
     correlation = products / np.outer(size, size)

@@ -14,8 +14,9 @@ from sklearn.utils import check_array, check_random_state
 
 from skeegformer._utils.settings import usual_torch
 from skeegformer._validation import check_count, in_channel_order, rows_by_subject
+from skeegformer.attention import record_attention
 from skeegformer.explain._curves import Curves
-from skeegformer.explain._model import batches
+from skeegformer.explain._model import batches, predict_logits
 from skeegformer.explain.methods import METHODS
 from skeegformer.nn import EEGTransformer
 from skeegformer.plotting.faithfulness import draw_curves
@@ -239,7 +240,7 @@ def _compare_orders(explanation, curves, truth):
 
 def randomize_parameters(network, data, random_state):
     """Copy a network and draw every parameter anew, with the mean and spread of its tensor."""
-    # What an `EEGTransformer` has learnt of its sources, powers and usual tokens, is measured anew.
+    # What an `EEGTransformer` has learnt of its sources is measured anew.
     rng = check_random_state(random_state)
     network = copy.deepcopy(network).eval()
     with torch.no_grad():
@@ -252,8 +253,11 @@ def randomize_parameters(network, data, random_state):
             return network
         network.source_power.fill_(1)
         network.learn_powers(batches(network, data))
-        sources = (network.gather(network.prepare(x)) for x in batches(network, data))
-        network.usual_tokens.copy_(torch.cat(list(map(network.tokens, sources))).mean(dim=0))
+        with record_attention(network) as attention:
+            predict_logits(network, data)
+        network.usual_tokens.copy_(attention.values().tokens.mean(dim=0))
+        contributions = attention.values().contributions
+        network.learn_channel_shares(batches(network, data), contributions)
     return network
 
 

@@ -18,7 +18,6 @@ token reads out the logits. Nothing else reaches the logits.
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.fft import next_fast_len
 from scipy.linalg import convolution_matrix
 from scipy.signal import firwin
 from torch import nn
@@ -30,13 +29,11 @@ from skeegformer.nn.signed_attention import SignedAttention
 RATE = 80.0
 # Samples of the lower rate that are computed at once.
 BLOCK = 16
-# Fewer epochs are filtered sample by sample, and others by products of their spectra.
-LEAST_FOR_SPECTRA = 8
 # Lengths in seconds: of a temporal filter, of a window, and from one window to the next.
-FILTER, WINDOW, STRIDE = 0.25, 0.3, 0.0625
+FILTER, WINDOW, STRIDE = 0.16, 0.3, 0.0625
 LEAST_WINDOWS = 4
 # By at most how many seconds windows of log powers are shifted in training.
-SHIFT = 0.1
+SHIFT = 0.2
 # Epochs are centred one by one where their levels differ by more than this, in units of what
 # varies within them: then they are offsets of an amplifier.
 DRIFT = 1.0
@@ -46,8 +43,8 @@ FREQUENCIES = (4.0, 30.0)
 POWER_GAIN = 0.3
 # Least power, in units of a source's variance, whose logarithm is told from that of silence.
 SILENCE = 1e-6
-# A channel that is this many times as loud in an epoch as usual counts as no louder.
-LOUD = 10.0
+# What differs from the mean by more than so many times the median counts as no more.
+OUTLYING = 3.0
 # Of the running mean of sources' powers, what a batch counts; and the least power to divide by.
 MOMENTUM, LEAST_POWER = 0.1, 1e-12
 # Of the standard deviation of other channels: what varies less has been rounded by a filter.
@@ -166,10 +163,6 @@ class EEGTransformer(Recorded, nn.Module):
         self.temporal = nn.Parameter(_wavelets(self.n_sources, n_filters, self.rate))
         # Of each source over the training epochs; its tokens are in units of it.
         self.register_buffer("source_power", torch.ones(self.n_sources))
-        # Of each channel over the training epochs; as long as it is not known, that of white noise.
-        usual = torch.zeros(n_chans, self.temporal.shape[-1])
-        usual[:, 0] = 1.0
-        self.register_buffer("autocorrelation", usual)
         # Of log powers and means; see `token_gains`.
         self.register_buffer("gains", torch.ones(2))
         self.drop = nn.Dropout(drop_prob)
@@ -181,6 +174,8 @@ class EEGTransformer(Recorded, nn.Module):
         n_images = 1 if pairs is None else 2
         usual = torch.zeros(n_images, 2, self.n_sources, self.n_windows)
         self.register_buffer("usual_tokens", usual)
+        shares = torch.full((self.n_sources, n_chans), 1 / n_chans)
+        self.register_buffer("channel_shares", shares)
         self.register_buffer("pairs", None if pairs is None else torch.as_tensor(pairs))
         self.register_buffer("swapped", None if swapped is None else torch.as_tensor(swapped))
 
@@ -235,7 +230,7 @@ class EEGTransformer(Recorded, nn.Module):
             return self.forward(x[None], means=means)[0]
         tokens = self.tokens(self.gather(self.prepare(x)))
         if subject is not None:
-            means = _subject_means(tokens, subject)[subject]
+            means = _subject_means(tokens[:, :, 0], subject)[subject]
         if means is not None:
             tokens = self.centre(tokens, means)
         return self.read_out(tokens)
@@ -261,11 +256,7 @@ class EEGTransformer(Recorded, nn.Module):
     def gather(self, signal, channels=slice(None)):
         """Gather sources from the signal of all or some channels, a part of each from each."""
         kernel = self.kernel()[:, channels]
-        # Products of spectra take longer for few epochs, and exported networks have none.
-        if torch.compiler.is_compiling() or len(signal) < LEAST_FOR_SPECTRA:
-            sources = F.conv1d(signal, kernel, padding=kernel.shape[-1] // 2)
-        else:
-            sources = _by_spectra(signal, kernel)
+        sources = F.conv1d(signal, kernel, padding=kernel.shape[-1] // 2)
         return sources.unflatten(1, (-1, self.n_sources))
 
     def split(self, weights, signal):
@@ -283,36 +274,52 @@ class EEGTransformer(Recorded, nn.Module):
 
     @torch.no_grad()
     def learn_powers(self, batches):
-        """Learn the powers of sources to begin with, and what `amounts` knows of the channels."""
-        powers, products = [], []
+        """Learn the powers of sources to begin with."""
+        powers = []
         for x in batches:
             signal = self.prepare(torch.as_tensor(x).to(self.scale.device))
             powers.append(self.gather(signal)[:, 0].square().mean(dim=-1))
-            products.append(self._autocorrelate(signal) / signal.shape[-1])
         self.source_power.copy_(torch.cat(powers).mean(dim=0).clamp_min(LEAST_POWER))
-        products = torch.cat(products)
-        of_epochs = products[..., :1]
-        most = LOUD**2 * of_epochs.median(dim=0).values
-        damping = (most / of_epochs.clamp_min(LEAST_POWER)).clamp_max(1.0)
-        self.autocorrelation.copy_((products * damping).mean(dim=0))
 
-    def _autocorrelate(self, x):
-        """Sum the products of samples at each distance that a temporal filter spans."""
-        n_taps, n_samples = self.temporal.shape[-1], x.shape[-1]
-        lags = range(min(n_taps, n_samples))
-        found = [(x[..., lag:] * x[..., : n_samples - lag]).sum(dim=-1) for lag in lags]
-        return F.pad(torch.stack(found, dim=-1), (0, n_taps - len(found)))
+    @torch.no_grad()
+    def learn_channel_shares(self, batches, contributions, subject=None):
+        """Learn what each channel adds to the contributions of a source, as shares.
 
-    def amounts(self):
-        """Compute how much channels add to sources: (n_images, n_sources, n_chans).
-
-        That is the root mean square, over the training epochs, of what the channel adds, in units
-        of the source's.
+        A share is proportional to the geometric mean of two numbers: the standard deviation, over
+        training epochs, of what the channel adds to a contribution to first order, and its absolute
+        covariance with the contribution. Contributions are those of
+        `skeegformer.attention.SignedAttentionValues`, and subjects those of `forward`.
         """
-        products = self._autocorrelate(self.kernel()) * self.autocorrelation
-        power = 2 * products.sum(dim=-1) - products[..., 0]  # lags of both signs
-        power = power.unflatten(0, (-1, self.n_sources)) / self.source_power[:, None]
-        return power.clamp_min(0).sqrt()
+        added = torch.cat([self._added(torch.as_tensor(x)) for x in batches])
+        subject = torch.zeros(len(added), dtype=torch.long) if subject is None else subject
+        added = added - _subject_means(added, subject)[subject]
+        most = OUTLYING * added.abs().median(dim=0).values
+        added = added.clamp(-most, most)
+        contributions = contributions - _subject_means(contributions, subject)[subject]
+        products = torch.einsum("eihoc,eiho->ihc", added, contributions[..., : added.shape[3]])
+        squares = added.square().sum(dim=(0, 3))
+        if self.pairs is not None:  # a mirror image of a head sees mirror images of epochs
+            products = products[:1] + products[1:, :, self.pairs]
+            squares = squares[:1] + squares[1:, :, self.pairs]
+        sizes = (squares[0].sqrt() * products[0].abs()).sqrt()
+        sizes = sizes + torch.finfo(sizes.dtype).tiny  # equal where all are 0
+        self.channel_shares.copy_(sizes / sizes.sum(dim=1, keepdim=True))
+
+    def _added(self, x):
+        """Compute what channels add to contributions, to first order."""
+        signal = self.prepare(x.to(self.scale.device))
+        sources = self.gather(signal)
+        power = self.source_power[:, None]
+        weight = self.class_weight - self.class_weight.mean(dim=0)
+        weight = weight[None] if self.pairs is None else torch.stack([weight, weight[self.swapped]])
+        if self.n_outputs == 2:  # those of the other class are the same, with another sign
+            weight = weight[:, :1]
+        of_powers, of_means = (weight @ self.windows.T).unbind(dim=2)
+        of_powers = of_powers * self.gains[0] * POWER_GAIN / power
+        of_means = of_means * self.gains[1] / power.sqrt()
+        classes = zip(of_powers.unbind(dim=1), of_means.unbind(dim=1), strict=True)
+        added = [self.split(sources * square + linear, signal) for square, linear in classes]
+        return torch.stack(added, dim=3).cpu()
 
     def tokens(self, sources):
         """Describe sources in windows of time, by log powers and means, times a gain each."""
@@ -330,8 +337,7 @@ class EEGTransformer(Recorded, nn.Module):
 
     def channel_tokens(self, signal):
         """Describe channels as `tokens` does sources: (batch, 2, n_chans, n_windows)."""
-        power = self.autocorrelation[:, 0].clamp_min(LEAST_POWER)
-        return self._in_windows(signal, signal.square(), power)
+        return self._in_windows(signal, signal.square(), torch.ones_like(self.scale[:, 0]))
 
     def _in_windows(self, signal, squares, power):
         """Compute log powers, times a constant, and means, both in units of the power."""
@@ -367,22 +373,11 @@ def _decimate(x, decimation, blocks):
     return signal.flatten(-2)[..., :n_samples]
 
 
-def _by_spectra(signal, kernel):
-    """Do as `torch.nn.functional.conv1d`, silent at both ends, by products of spectra."""
-    n_samples, half = signal.shape[-1], kernel.shape[-1] // 2
-    size = next_fast_len(n_samples + 2 * half, real=True)
-    spectra = torch.fft.rfft(signal, n=size).permute(2, 1, 0)
-    filters = torch.fft.rfft(kernel.flip(-1), n=size).permute(2, 0, 1)
-    sources = torch.fft.irfft((filters @ spectra).permute(2, 1, 0), n=size)
-    return sources[..., half : half + n_samples]
-
-
-def _subject_means(tokens, subject):
-    """Average log powers over subjects: (n_subjects, n_images, n_sources, n_windows)."""
-    powers = tokens[:, :, 0]
-    whose = F.one_hot(subject).to(powers.dtype)
+def _subject_means(values, subject):
+    """Average values of epochs, along the first axis, for each subject."""
+    whose = F.one_hot(subject).to(values.dtype)
     share = whose / whose.sum(dim=0).clamp_min(1)
-    return torch.einsum("bs,bihw->sihw", share, powers)
+    return torch.einsum("bs,b...->s...", share, values)
 
 
 def _wavelets(n_heads, n_filters, rate):

@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 from skeegformer._validation import read_rows
 
 # More epochs cost time and change little: what is asked for is a ratio.
-_MOST_EPOCHS, _BATCH = 512, 64
+MOST_EPOCHS, _BATCH = 512, 64
 _PENALTIES = np.logspace(-3, 3, 7)
 # By chance, ridge regression seems to explain about so much, divided by the number of epochs.
 _CHANCE = 2.0
@@ -20,7 +20,7 @@ def token_gains(network, data, codes):
     # A ridge regression of the classes on the tokens of channels, one kind at a time, predicts
     # epochs that are left out; gains go as the variance that it explains. So what a task does not
     # need, such as the mean of a rhythm, has little to say from the start.
-    rows, tokens = torch.randperm(len(codes))[:_MOST_EPOCHS].sort().values.numpy(), []
+    rows, tokens = torch.randperm(len(codes))[:MOST_EPOCHS].sort().values.numpy(), []
     for some in np.split(rows, range(_BATCH, len(rows), _BATCH)):
         signal = network.prepare(torch.as_tensor(read_rows(data, some)).to(network.scale.device))
         # Neighbouring windows share most of their samples.
