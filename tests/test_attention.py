@@ -1,6 +1,5 @@
 """Recording attention, and rollout against independent computations."""
 
-import dataclasses
 import itertools
 
 import numpy as np
@@ -28,9 +27,8 @@ def _signed(pairs=None, **params):
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         network.usual_tokens.normal_(generator=generator)
-        network.autocorrelation[:, 0].uniform_(0.5, 2.0, generator=generator)
-        if pairs is not None:
-            network.autocorrelation += network.autocorrelation[pairs].clone()
+        network.channel_shares.uniform_(0.5, 2.0, generator=generator)
+        network.channel_shares /= network.channel_shares.sum(dim=1, keepdim=True)
     return network
 
 
@@ -165,18 +163,6 @@ def test_a_channel_without_attention_is_a_silent_one(signed, channel):
     torch.testing.assert_close(values.signed[0], network.attention().detach())
 
 
-def test_what_each_channel_adds_is_recorded(signed):
-    """Sizes of filtered signals over the epochs, channel by channel, in units of the source's."""
-    network, x = signed
-    network.learn_powers([x])
-    values = _record(network, x)
-    signal = network.prepare(x)
-    for channel in range(5):
-        alone = network.gather(signal[:, [channel]], [channel]).detach()
-        size = alone.square().mean(dim=(0, 3)).sqrt() / network.source_power.sqrt()
-        torch.testing.assert_close(values.amounts[..., channel], size, rtol=0.15, atol=0)
-
-
 def test_rollout_of_signed_attention_is_what_it_says(signed):
     """Shares of the sources times shares of the channels, number by number."""
     network, x = signed
@@ -195,8 +181,8 @@ def test_rollout_of_signed_attention_is_what_it_says(signed):
                 unusual = tokens[epoch, image, :, source]
                 said = np.array([(unusual * weights[one, :, source]).sum() for one in classes])
                 parts.append(said - said.mean())
-                amounts = values.amounts[image, source].double().numpy()
-                shares.append(amounts / amounts.sum())
+                of_channels = network.channel_shares[source].double().numpy()
+                shares.append(of_channels[PAIRS] if image else of_channels)
         agreement = np.maximum(np.array(parts) @ np.sum(parts, axis=0), 0)
         expected[epoch] = agreement / agreement.sum() @ np.array(shares)
     np.testing.assert_allclose(rollout, expected, rtol=1e-4)
@@ -238,7 +224,8 @@ def test_rollout_of_signed_attention_follows_a_permutation_of_the_channels(signe
     permuted, state = _signed(pairs=pairs), dict(network.state_dict())
     for name in ("attention.positive", "attention.negative"):
         state[name] = state[name][..., order]
-    state |= {name: state[name][order] for name in ("mean", "scale", "autocorrelation")}
+    state |= {name: state[name][order] for name in ("mean", "scale")}
+    state["channel_shares"] = state["channel_shares"][:, order]
     if pairs is not None:
         state["pairs"] = torch.tensor(pairs)
     permuted.load_state_dict(state)
@@ -251,21 +238,19 @@ def test_rollout_of_signed_attention_follows_a_permutation_of_the_channels(signe
         torch.testing.assert_close(found, attention_rollout(_record(network, x))[:, PAIRS])
 
 
-def test_rollout_of_what_attends_to_nothing_is_even():
-    """An epoch as usual as can be, and channels that were silent in training."""
+def test_rollout_of_what_is_usual_is_even_over_sources():
     network = _signed()
-    values = _record(network, _noise(3, 5, 160))
-    silent = _record(_signed(), _noise(2, 5, 160))
-    silent = dataclasses.replace(silent, amounts=torch.zeros_like(silent.amounts))
-    torch.testing.assert_close(silent.channel_shares, torch.full((1, 6, 5), 1 / 5))
-    torch.testing.assert_close(attention_rollout(silent), torch.full((2, 5), 1 / 5))
-    network.usual_tokens.copy_(values.tokens[1])
+    network.usual_tokens.copy_(_record(network, _noise(3, 5, 160)).tokens[1])
     usual = _record(network, _noise(3, 5, 160))
     torch.testing.assert_close(usual.source_shares[1], torch.full((1, 6), 1 / 6))
     np.testing.assert_allclose(attention_rollout(usual).sum(dim=1), 1.0, rtol=1e-5)
-    # No head attends to a channel, which has no share.
+
+
+def test_a_channel_that_no_head_attends_to_has_no_share():
+    network, x = _signed(), _noise(9, 5, 160)
     network.attention.positive.data[..., 3] = network.attention.negative.data[..., 3] = -30.0
-    rollout = attention_rollout(_record(network, _noise(4, 5, 160)))
+    network.learn_channel_shares([x], _record(network, x).contributions)
+    rollout = attention_rollout(_record(network, x))
     assert rollout[:, 3].max() < 1e-6
     assert rollout[:, [0, 1, 2, 4]].min() > 0.01
 

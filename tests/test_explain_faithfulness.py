@@ -153,7 +153,7 @@ def test_every_parameter_is_really_randomized(explained):
     for name, parameter in changed.named_parameters():
         assert (parameter != names[name]).float().mean() > 0.99, name
     for name, before in network.named_buffers():
-        is_reset = name in ("autocorrelation", "source_power", "usual_tokens")
+        is_reset = name in ("channel_shares", "source_power", "usual_tokens")
         assert torch.equal(before, dict(changed.named_buffers())[name]) != is_reset, name
     with torch.no_grad():
         sources = changed.gather(changed.prepare(torch.from_numpy(data)))

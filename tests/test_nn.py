@@ -129,7 +129,7 @@ def _logits_by_hand(network, tokens):
 def test_every_step_is_what_it_says(n_times, sfreq, n_windows, drifts, pairs):
     options = {"drifts": drifts, "pairs": pairs, "swapped": pairs and SWAPPED}
     network = _double(_network(n_times, sfreq, **options))
-    x = 2 + 3 * _noise(12, 5, n_times, dtype=torch.double)  # by products of spectra
+    x = 2 + 3 * _noise(12, 5, n_times, dtype=torch.double)
     signal, rate = _signal_by_hand(network, x.numpy(), sfreq or 80.0)
     assert network.rate == pytest.approx(rate)
     found = network.prepare(x)
@@ -196,7 +196,8 @@ def test_short_and_flat_epochs(n_times, sfreq, n_chans):
             assert parameter.grad.isfinite().all()
             assert parameter.grad.any() or epochs is not x
     network.learn_powers([x])
-    assert network.amounts().isfinite().all()
+    network.learn_channel_shares([x], _noise(6, 1, network.n_sources, 3))
+    torch.testing.assert_close(network.channel_shares.sum(dim=1), torch.ones(network.n_sources))
 
 
 @pytest.mark.parametrize("sfreq", [160.0, 250.0, 512.0])
@@ -250,46 +251,87 @@ def test_splitting_weighs_what_each_channel_adds(n_samples):
     torch.testing.assert_close(found.sum(dim=-1), total)
 
 
+def _added_by_hand(network, signal, image):
+    """Compute what channels add to first order: (epochs, sources, classes, channels)."""
+    order, classes = (range(5), [0, 1, 2]) if image == 0 else (PAIRS, SWAPPED)
+    kernels = np.einsum(
+        "hfc,hft->hct", _attention_by_hand(network)[..., list(order)], network.temporal.numpy()
+    )
+    added = _filtered_by_hand(signal.numpy()[:, None], kernels)
+    sources, total = added.sum(axis=2), 0
+    weight = network.class_weight.numpy()[classes]
+    weight = weight - weight.mean(axis=0)
+    power, gains = network.source_power.numpy()[:, None], network.gains.numpy()
+    for window in range(network.n_windows):
+        inside = slice(window * network.stride, window * network.stride + network.window)
+        x, s = added[..., inside], sources[:, :, None, inside]
+        kinds = 0.3 * (x * s).mean(axis=-1) / power, x.mean(axis=-1) / np.sqrt(power)
+        for kind in (0, 1):
+            by_class = gains[kind] * weight[:, kind, :, window].T[None, :, :, None]
+            total = total + by_class * kinds[kind][:, :, None]
+    return total
+
+
+@pytest.mark.parametrize("subject", [None, [1, 0, 0, 1, 0, 2, 1, 0, 1]])
 @pytest.mark.parametrize("n_samples", [5, 160])
-def test_amounts_are_the_sizes_of_what_channels_add(n_samples):
-    """The size of the whole filtered signals, which is close to their deviation in the epochs."""
-    network = _double(_network(n_samples, pairs=PAIRS, swapped=SWAPPED))
-    signal = _noise(4, 5, n_samples, dtype=torch.double)
-    signal = signal * torch.arange(1.0, 6.0)[:, None]
-    network.mean.zero_()
-    network.scale.fill_(1.0)
-    network.learn_powers(signal.split(3))
-    found = network.amounts().detach().numpy()
-    assert found.shape == (2, 6, 5)
-    attention, power = _attention_by_hand(network), network.source_power.numpy()
-    inside = np.empty_like(found)
-    for image, order in enumerate((range(5), PAIRS)):
-        kernels = np.einsum("hfc,hft->hct", attention[..., list(order)], network.temporal.numpy())
-        half = kernels.shape[-1] // 2  # as far as a signal reaches beyond its epoch when filtered
-        padded = np.pad(signal, [(0, 0), (0, 0), (half, half)])[:, None]
-        whole = np.square(_filtered_by_hand(padded, kernels)).sum(axis=(0, 3))
-        sizes = np.sqrt(whole / 4 / n_samples / power[:, None])
-        np.testing.assert_allclose(found[image], sizes, rtol=1e-4)
-        added = _filtered_by_hand(signal.numpy()[:, None], kernels)
-        inside[image] = np.sqrt((added**2).mean(axis=(0, 3)) / power[:, None])
-        if image == 0:
-            gathered = added.sum(axis=2)
-            np.testing.assert_allclose(power, (gathered**2).mean(axis=(0, 2)), rtol=1e-4)
-    if n_samples == 160:
-        np.testing.assert_allclose(found, inside, rtol=0.1)
+@pytest.mark.parametrize("pairs", [None, PAIRS])
+def test_channel_shares_are_of_what_channels_add_to_contributions(n_samples, pairs, subject):
+    network = _double(_network(n_samples, pairs=pairs, swapped=pairs and SWAPPED))
+    x = _noise(9, 5, n_samples, dtype=torch.double) * torch.arange(1.0, 6.0)[:, None]
+    n_images = 1 if pairs is None else 2
+    contributions = _noise(9, n_images, 6, 3, seed=2, dtype=torch.double)
+    contributions -= contributions.mean(dim=-1, keepdim=True)
+    codes = None if subject is None else torch.tensor(subject)
+    network.learn_channel_shares(x.split(4), contributions, codes)
+    whose, products, squares = np.array([0] * 9 if subject is None else subject), 0, 0
+    for image in range(n_images):
+        added = _added_by_hand(network, network.prepare(x), image)
+        for rows in (whose == one for one in set(whose)):  # of two numbers, torch has the lower
+            added[rows] -= np.quantile(added[rows], 0.5, axis=0, method="lower")
+        most = 3 * np.median(np.abs(added), axis=0)
+        added = np.clip(added, -most, most)
+        added -= added.mean(axis=0)
+        order = [range(5), PAIRS][image]
+        said = contributions[:, image].numpy()
+        products = products + np.einsum("ehkc,ehk->hc", added, said)[:, list(order)]
+        squares = squares + (added**2).sum(axis=(0, 2))[:, list(order)]
+    sizes = np.sqrt(np.sqrt(squares) * np.abs(products))
+    assert sizes.min() > 0
+    expected = sizes / sizes.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(network.channel_shares, expected, rtol=1e-6)
 
 
-def test_a_loud_epoch_counts_as_one_that_is_ten_times_as_loud_as_usual():
-    network, x = _network(), _noise(1, 5, 160).repeat(9, 1, 1)
-    network.mean.zero_()
-    x[:, 3] = 0.0
-    network.learn_powers([x])
-    usual = network.amounts() * network.source_power[:, None].sqrt()
-    assert not usual[..., 3].any()
-    x[4, 2] *= 1000
-    network.learn_powers([x])
-    growth = (network.amounts() * network.source_power[:, None].sqrt())[..., 2] / usual[..., 2]
-    torch.testing.assert_close(growth, torch.full_like(growth, (108 / 9) ** 0.5))
+def test_of_two_classes_one_says_all():
+    """As three outputs would, of which the third is always in the middle of both."""
+    two, three = (_double(_network(n_outputs=n)) for n in (2, 3))
+    x, said = _noise(9, 5, 160, dtype=torch.double), _noise(9, 1, 6, 1, seed=2, dtype=torch.double)
+    weight = _noise(*two.class_weight[0].shape, seed=3, dtype=torch.double)
+    two.class_weight.copy_(torch.stack([weight, -weight]))
+    three.load_state_dict(
+        two.state_dict()
+        | {
+            "class_weight": torch.stack([weight, -weight, 0 * weight]),
+            "class_bias": torch.zeros(3, 2),
+        }
+    )
+    two.learn_channel_shares([x], torch.cat([said, -said], dim=-1))
+    three.learn_channel_shares([x], torch.cat([said, -said, 0 * said], dim=-1))
+    torch.testing.assert_close(two.channel_shares, three.channel_shares)
+    assert two.channel_shares.std(dim=1).min() > 0.01
+
+
+def test_a_loud_epoch_counts_little_in_channel_shares():
+    network, x, said = _network(), _noise(60, 5, 160), _noise(60, 1, 6, 3, seed=2)
+    found = []
+    for factor in (1.0, 1e4, 1e5):
+        loud = x.clone()
+        loud[4, 2] *= factor
+        network.learn_channel_shares([loud], said)
+        found.append(network.channel_shares.clone())
+    torch.testing.assert_close(found[1], found[2], rtol=0.02, atol=0)
+    assert (found[1] - found[0]).abs().max() < 0.1
+    network.learn_channel_shares([torch.zeros_like(x)], said)
+    torch.testing.assert_close(network.channel_shares, torch.full((6, 5), 0.2))
 
 
 def test_in_training_there_are_no_mirror_images():

@@ -43,7 +43,7 @@ FREQUENCIES = (4.0, 30.0)
 POWER_GAIN = 0.3
 # Least power, in units of a source's variance, whose logarithm is told from that of silence.
 SILENCE = 1e-6
-# What differs from the mean by more than so many times the median counts as no more.
+# What differs from the median by more than so many median deviations counts as no more.
 OUTLYING = 3.0
 # Of the running mean of sources' powers, what a batch counts; and the least power to divide by.
 MOMENTUM, LEAST_POWER = 0.1, 1e-12
@@ -230,7 +230,7 @@ class EEGTransformer(Recorded, nn.Module):
             return self.forward(x[None], means=means)[0]
         tokens = self.tokens(self.gather(self.prepare(x)))
         if subject is not None:
-            means = _subject_means(tokens[:, :, 0], subject)[subject]
+            means = _subject_means(tokens, subject)[subject]
         if means is not None:
             tokens = self.centre(tokens, means)
         return self.read_out(tokens)
@@ -288,14 +288,16 @@ class EEGTransformer(Recorded, nn.Module):
         A share is proportional to the geometric mean of two numbers: the standard deviation, over
         training epochs, of what the channel adds to a contribution to first order, and its absolute
         covariance with the contribution. Contributions are those of
-        `skeegformer.attention.SignedAttentionValues`, and subjects those of `forward`.
+        `skeegformer.attention.SignedAttentionValues`, within subjects if these are known, and
+        subjects are numbers as in `forward`.
         """
         added = torch.cat([self._added(torch.as_tensor(x)) for x in batches])
-        subject = torch.zeros(len(added), dtype=torch.long) if subject is None else subject
-        added = added - _subject_means(added, subject)[subject]
+        subject = torch.zeros(len(added)) if subject is None else subject
+        for rows in (subject == one for one in subject.unique()):
+            added[rows] -= added[rows].median(dim=0).values
         most = OUTLYING * added.abs().median(dim=0).values
         added = added.clamp(-most, most)
-        contributions = contributions - _subject_means(contributions, subject)[subject]
+        added = added - added.mean(dim=0)
         products = torch.einsum("eihoc,eiho->ihc", added, contributions[..., : added.shape[3]])
         squares = added.square().sum(dim=(0, 3))
         if self.pairs is not None:  # a mirror image of a head sees mirror images of epochs
@@ -373,11 +375,12 @@ def _decimate(x, decimation, blocks):
     return signal.flatten(-2)[..., :n_samples]
 
 
-def _subject_means(values, subject):
-    """Average values of epochs, along the first axis, for each subject."""
-    whose = F.one_hot(subject).to(values.dtype)
+def _subject_means(tokens, subject):
+    """Average log powers over subjects: (n_subjects, n_images, n_sources, n_windows)."""
+    powers = tokens[:, :, 0]
+    whose = F.one_hot(subject).to(powers.dtype)
     share = whose / whose.sum(dim=0).clamp_min(1)
-    return torch.einsum("bs,b...->s...", share, values)
+    return torch.einsum("bs,bihw->sihw", share, powers)
 
 
 def _wavelets(n_heads, n_filters, rate):
