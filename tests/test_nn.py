@@ -320,20 +320,6 @@ def test_of_two_classes_one_says_all():
     assert two.channel_shares.std(dim=1).min() > 0.01
 
 
-def test_a_loud_epoch_counts_little_in_channel_shares():
-    network, x, said = _network(), _noise(60, 5, 160), _noise(60, 1, 6, 3, seed=2)
-    found = []
-    for factor in (1.0, 1e4, 1e5):
-        loud = x.clone()
-        loud[4, 2] *= factor
-        network.learn_channel_shares([loud], said)
-        found.append(network.channel_shares.clone())
-    torch.testing.assert_close(found[1], found[2], rtol=0.02, atol=0)
-    assert (found[1] - found[0]).abs().max() < 0.1
-    network.learn_channel_shares([torch.zeros_like(x)], said)
-    torch.testing.assert_close(network.channel_shares, torch.full((6, 5), 0.2))
-
-
 def test_in_training_there_are_no_mirror_images():
     network = _network(drop_prob=0.0, pairs=PAIRS, swapped=SWAPPED).train()
     without = _network(drop_prob=0.0).train()
@@ -375,20 +361,20 @@ def test_powers_of_sources_are_learnt_while_training():
 
 
 def test_log_powers_are_shifted_in_training_and_means_are_not():
-    """By at most 0.1 s, all alike in a batch; what leaves on one side comes in on the other."""
+    """By at most 0.2 s, all alike in a batch; what leaves on one side comes in on the other."""
     network = _double(_network(drop_prob=0.0))
     sources = network.gather(network.prepare(_noise(8, 5, 160, dtype=torch.double)))
     network.source_power.copy_(sources[:, 0].square().mean(dim=(0, 2)))
-    expected = {s: network.tokens(sources.roll(s, dims=-1)) for s in range(-10, 11)}
+    expected = {s: network.tokens(sources.roll(s, dims=-1)) for s in range(-18, 19)}
     seen = set()
     network.train()
-    for _ in range(150):
+    for _ in range(400):
         found = network.tokens(sources)
         torch.testing.assert_close(found[:, :, 1], expected[0][:, :, 1])
         shifts = [s for s in expected if torch.allclose(found[:, :, 0], expected[s][:, :, 0])]
         assert len(shifts) == 1
         seen.update(shifts)
-    assert seen == set(range(-8, 9))
+    assert seen == set(range(-16, 17))
 
 
 @pytest.mark.parametrize("pairs", [None, PAIRS])
