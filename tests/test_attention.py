@@ -27,7 +27,7 @@ def _signed(pairs=None, **params):
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         network.usual_tokens.normal_(generator=generator)
-        network.channel_shares.uniform_(0.5, 2.0, generator=generator)
+        network.channel_shares.uniform_(0.1, 2.0, generator=generator)
         network.channel_shares /= network.channel_shares.sum(dim=1, keepdim=True)
     return network
 
