@@ -13,7 +13,6 @@ from skeegformer._validation import (
     check_number,
     check_one_of,
     listed,
-    read_rows,
     refuse_other_spelling,
     rows_by_subject,
 )
@@ -26,6 +25,7 @@ from skeegformer.training import NetworkClassifier, network_estimator
 from skeegformer.training._batches import EpochDataset, refuse_single_epochs
 from skeegformer.training._evidence import MOST_EPOCHS, token_gains
 from skeegformer.training._net import check_finite
+from skeegformer.training._shares import channel_shares
 
 _LOGGER = logging.getLogger("skeegformer")
 # Epochs worked on at once in prediction.
@@ -263,18 +263,12 @@ class EEGTransformerClassifier(NetworkClassifier):
         subjects = None if subjects is None else subjects[rows]
         tokens = self._centred(tokens[rows], subjects)
         network.usual_tokens.copy_(tokens.double().mean(dim=0))
-        self._learn_channel_shares(eeg.data, train, tokens, subjects)
+        some = torch.randperm(len(tokens))[:MOST_EPOCHS].sort().values.numpy()
+        said = self._recorded(tokens, subjects, some).contributions
+        whose = None if subjects is None else subjects[some]
+        network.channel_shares.copy_(channel_shares(network, eeg.data, train[some], said, whose))
         if not eeg.is_flat:  # else the features are the samples of one channel
             self.feature_importances_ = self._importances(tokens, subjects)
-
-    def _learn_channel_shares(self, data, train, tokens, subjects):
-        """Let the network learn what channels add to its sources from some training epochs."""
-        rows, codes = torch.randperm(len(tokens))[:MOST_EPOCHS].sort().values.numpy(), None
-        if subjects is not None:
-            codes = torch.from_numpy(np.unique(subjects[rows], return_inverse=True)[1])
-        contributions = self._recorded(tokens, subjects, rows).contributions
-        batches = batches_of(read_rows(data, train[rows]), _BATCH)
-        self.net_.module_.learn_channel_shares(batches, contributions, codes)
 
     def _importances(self, tokens, subjects):
         """Average the rollout of attention over epochs, subject by subject where they are known."""

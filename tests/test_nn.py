@@ -11,6 +11,7 @@ from scipy.special import softmax
 
 from skeegformer import EEGTransformerClassifier
 from skeegformer.nn import EEGTransformer
+from skeegformer.training._shares import channel_shares
 
 PAIRS = [1, 0, 2, 4, 3]  # two pairs, and a channel on the midline
 SWAPPED = [1, 0, 2]
@@ -196,8 +197,8 @@ def test_short_and_flat_epochs(n_times, sfreq, n_chans):
             assert parameter.grad.isfinite().all()
             assert parameter.grad.any() or epochs is not x
     network.learn_powers([x])
-    network.learn_channel_shares([x], _noise(6, 1, network.n_sources, 3))
-    torch.testing.assert_close(network.channel_shares.sum(dim=1), torch.ones(network.n_sources))
+    shares = channel_shares(network, x, np.arange(6), _noise(6, 1, network.n_sources, 3))
+    torch.testing.assert_close(shares.sum(dim=1), torch.ones(network.n_sources))
 
 
 @pytest.mark.parametrize("sfreq", [160.0, 250.0, 512.0])
@@ -249,75 +250,6 @@ def test_splitting_weighs_what_each_channel_adds(n_samples):
         np.testing.assert_allclose(found[:, image], expected, rtol=1e-6, atol=1e-9)
     total = (weights * network.gather(signal)).sum(dim=-1)
     torch.testing.assert_close(found.sum(dim=-1), total)
-
-
-def _added_by_hand(network, signal, image):
-    """Compute what channels add to first order: (epochs, sources, classes, channels)."""
-    order, classes = (range(5), [0, 1, 2]) if image == 0 else (PAIRS, SWAPPED)
-    kernels = np.einsum(
-        "hfc,hft->hct", _attention_by_hand(network)[..., list(order)], network.temporal.numpy()
-    )
-    added = _filtered_by_hand(signal.numpy()[:, None], kernels)
-    sources, total = added.sum(axis=2), 0
-    weight = network.class_weight.numpy()[classes]
-    weight = weight - weight.mean(axis=0)
-    power, gains = network.source_power.numpy()[:, None], network.gains.numpy()
-    for window in range(network.n_windows):
-        inside = slice(window * network.stride, window * network.stride + network.window)
-        x, s = added[..., inside], sources[:, :, None, inside]
-        kinds = 0.3 * (x * s).mean(axis=-1) / power, x.mean(axis=-1) / np.sqrt(power)
-        for kind in (0, 1):
-            by_class = gains[kind] * weight[:, kind, :, window].T[None, :, :, None]
-            total = total + by_class * kinds[kind][:, :, None]
-    return total
-
-
-@pytest.mark.parametrize("subject", [None, [1, 0, 0, 1, 0, 2, 1, 0, 1]])
-@pytest.mark.parametrize("n_samples", [5, 160])
-@pytest.mark.parametrize("pairs", [None, PAIRS])
-def test_channel_shares_are_of_what_channels_add_to_contributions(n_samples, pairs, subject):
-    network = _double(_network(n_samples, pairs=pairs, swapped=pairs and SWAPPED))
-    x = _noise(9, 5, n_samples, dtype=torch.double) * torch.arange(1.0, 6.0)[:, None]
-    n_images = 1 if pairs is None else 2
-    contributions = _noise(9, n_images, 6, 3, seed=2, dtype=torch.double)
-    contributions -= contributions.mean(dim=-1, keepdim=True)
-    codes = None if subject is None else torch.tensor(subject)
-    network.learn_channel_shares(x.split(4), contributions, codes)
-    whose, products, squares = np.array([0] * 9 if subject is None else subject), 0, 0
-    for image in range(n_images):
-        added = _added_by_hand(network, network.prepare(x), image)
-        for rows in (whose == one for one in set(whose)):  # of two numbers, torch has the lower
-            added[rows] -= np.quantile(added[rows], 0.5, axis=0, method="lower")
-        most = 3 * np.median(np.abs(added), axis=0)
-        added = np.clip(added, -most, most)
-        added -= added.mean(axis=0)
-        order = [range(5), PAIRS][image]
-        said = contributions[:, image].numpy()
-        products = products + np.einsum("ehkc,ehk->hc", added, said)[:, list(order)]
-        squares = squares + (added**2).sum(axis=(0, 2))[:, list(order)]
-    sizes = np.sqrt(np.sqrt(squares) * np.abs(products))
-    assert sizes.min() > 0
-    expected = sizes / sizes.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(network.channel_shares, expected, rtol=1e-6)
-
-
-def test_of_two_classes_one_says_all():
-    """As three outputs would, of which the third is always in the middle of both."""
-    two, three = (_double(_network(n_outputs=n)) for n in (2, 3))
-    x, said = _noise(9, 5, 160, dtype=torch.double), _noise(9, 1, 6, 1, seed=2, dtype=torch.double)
-    weight = _noise(*two.class_weight[0].shape, seed=3, dtype=torch.double)
-    two.class_weight.copy_(torch.stack([weight, -weight]))
-    three.load_state_dict(
-        two.state_dict()
-        | {
-            "class_weight": torch.stack([weight, -weight, 0 * weight]),
-            "class_bias": torch.zeros(3, 2),
-        }
-    )
-    two.learn_channel_shares([x], torch.cat([said, -said], dim=-1))
-    three.learn_channel_shares([x], torch.cat([said, -said, 0 * said], dim=-1))
-    torch.testing.assert_close(two.channel_shares, three.channel_shares)
-    assert two.channel_shares.std(dim=1).min() > 0.01
 
 
 def test_in_training_there_are_no_mirror_images():

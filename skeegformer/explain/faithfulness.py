@@ -20,6 +20,7 @@ from skeegformer.explain._model import batches, predict_logits
 from skeegformer.explain.methods import METHODS
 from skeegformer.nn import EEGTransformer
 from skeegformer.plotting.faithfulness import draw_curves
+from skeegformer.training._shares import channel_shares
 
 # Rank correlations from here on: maps of a model that has learnt nothing are like the map, and
 # the order of single channels' effects agrees with it.
@@ -256,8 +257,8 @@ def randomize_parameters(network, data, random_state):
         with record_attention(network) as attention:
             predict_logits(network, data)
         network.usual_tokens.copy_(attention.values().tokens.mean(dim=0))
-        contributions = attention.values().contributions
-        network.learn_channel_shares(batches(network, data), contributions)
+        said, rows = attention.values().contributions, np.arange(len(data))
+        network.channel_shares.copy_(channel_shares(network, data, rows, said))
     return network
 
 

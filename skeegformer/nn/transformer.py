@@ -43,8 +43,6 @@ FREQUENCIES = (4.0, 30.0)
 POWER_GAIN = 0.3
 # Least power, in units of a source's variance, whose logarithm is told from that of silence.
 SILENCE = 1e-6
-# What differs from the median by more than so many median deviations counts as no more.
-OUTLYING = 3.0
 # Of the running mean of sources' powers, what a batch counts; and the least power to divide by.
 MOMENTUM, LEAST_POWER = 0.1, 1e-12
 # Of the standard deviation of other channels: what varies less has been rounded by a filter.
@@ -174,6 +172,7 @@ class EEGTransformer(Recorded, nn.Module):
         n_images = 1 if pairs is None else 2
         usual = torch.zeros(n_images, 2, self.n_sources, self.n_windows)
         self.register_buffer("usual_tokens", usual)
+        # Of channels in what a source contributes to the logits of the training epochs.
         shares = torch.full((self.n_sources, n_chans), 1 / n_chans)
         self.register_buffer("channel_shares", shares)
         self.register_buffer("pairs", None if pairs is None else torch.as_tensor(pairs))
@@ -280,48 +279,6 @@ class EEGTransformer(Recorded, nn.Module):
             signal = self.prepare(torch.as_tensor(x).to(self.scale.device))
             powers.append(self.gather(signal)[:, 0].square().mean(dim=-1))
         self.source_power.copy_(torch.cat(powers).mean(dim=0).clamp_min(LEAST_POWER))
-
-    @torch.no_grad()
-    def learn_channel_shares(self, batches, contributions, subject=None):
-        """Learn what each channel adds to the contributions of a source, as shares.
-
-        A share is proportional to the geometric mean of two numbers: the standard deviation, over
-        training epochs, of what the channel adds to a contribution to first order, and its absolute
-        covariance with the contribution. Contributions are those of
-        `skeegformer.attention.SignedAttentionValues`, within subjects if these are known, and
-        subjects are numbers as in `forward`.
-        """
-        added = torch.cat([self._added(torch.as_tensor(x)) for x in batches])
-        subject = torch.zeros(len(added)) if subject is None else subject
-        for rows in (subject == one for one in subject.unique()):
-            added[rows] -= added[rows].median(dim=0).values
-        most = OUTLYING * added.abs().median(dim=0).values
-        added = added.clamp(-most, most)
-        added = added - added.mean(dim=0)
-        products = torch.einsum("eihoc,eiho->ihc", added, contributions[..., : added.shape[3]])
-        squares = added.square().sum(dim=(0, 3))
-        if self.pairs is not None:  # a mirror image of a head sees mirror images of epochs
-            products = products[:1] + products[1:, :, self.pairs]
-            squares = squares[:1] + squares[1:, :, self.pairs]
-        sizes = (squares[0].sqrt() * products[0].abs()).sqrt()
-        sizes = sizes + torch.finfo(sizes.dtype).tiny  # equal where all are 0
-        self.channel_shares.copy_(sizes / sizes.sum(dim=1, keepdim=True))
-
-    def _added(self, x):
-        """Compute what channels add to contributions, to first order."""
-        signal = self.prepare(x.to(self.scale.device))
-        sources = self.gather(signal)
-        power = self.source_power[:, None]
-        weight = self.class_weight - self.class_weight.mean(dim=0)
-        weight = weight[None] if self.pairs is None else torch.stack([weight, weight[self.swapped]])
-        if self.n_outputs == 2:  # those of the other class are the same, with another sign
-            weight = weight[:, :1]
-        of_powers, of_means = (weight @ self.windows.T).unbind(dim=2)
-        of_powers = of_powers * self.gains[0] * POWER_GAIN / power
-        of_means = of_means * self.gains[1] / power.sqrt()
-        classes = zip(of_powers.unbind(dim=1), of_means.unbind(dim=1), strict=True)
-        added = [self.split(sources * square + linear, signal) for square, linear in classes]
-        return torch.stack(added, dim=3).cpu()
 
     def tokens(self, sources):
         """Describe sources in windows of time, by log powers and means, times a gain each."""
