@@ -194,9 +194,9 @@ def attention_rollout(attn, head_fusion="mean", convention="abnar-zuidema", outp
     For an `EEGTransformer`, whose weights are signed, attention is measured by what it passes on
     [2]_. The class token takes from source h the share :math:`\rho_h` of the contributions to the
     logits, relative to the average epoch (see `SignedAttentionValues.within_subjects`), that agree
-    with their sum. The source takes from channel c the share :math:`\varepsilon_{hc}` of the root
-    mean squares of the channels' contributions over the training epochs. The rollout of channel c
-    is :math:`\sum_h \rho_h \varepsilon_{hc}`; the other parameters have no effect.
+    with their sum. The source takes from channel c the share :math:`\varepsilon_{hc}` of what
+    channels added to its contributions in training. The rollout of channel c is
+    :math:`\sum_h \rho_h \varepsilon_{hc}`; the other parameters have no effect.
 
     For an `OriginalTransformer`, it follows Abnar and Zuidema [1]_: heads are fused, the residual
     connection enters as half an identity, rows are normalised, and layers are multiplied in order.
