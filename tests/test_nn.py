@@ -147,7 +147,7 @@ def test_every_step_is_what_it_says(n_times, sfreq, n_windows, drifts, pairs):
     assert np.ptp(expected, axis=0).min() > 0.1  # or else anything would agree
     np.testing.assert_allclose(network.read_out(torch.from_numpy(tokens)), expected, rtol=1e-6)
     np.testing.assert_allclose(network(x), expected, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(network(x[2]), expected[2], rtol=1e-3, atol=1e-3)  # by a convolution
+    np.testing.assert_allclose(network(x[2]), expected[2], rtol=1e-3, atol=1e-3)
     softmaxes = network.attention.softmaxes()  # a part of each is the empty token's
     np.testing.assert_allclose(softmaxes[0] - softmaxes[1], _attention_by_hand(network), atol=1e-6)
     assert (softmaxes.sum(dim=-1) < 1).all()
