@@ -236,14 +236,17 @@ class EEGTransformer(Recorded, nn.Module):
 
     def prepare(self, x):
         """Standardise epochs, and bring them to the rate of the sources."""
-        return self.prepare_change(x - self.mean)
+        return self._prepare(x, self.mean, self.scale)
 
     def prepare_change(self, x, channels=slice(None)):
         """Prepare what is added to some channels, (batch, n_some_chans, n_times)."""
+        return self._prepare(x, torch.zeros_like(self.mean[channels]), self.scale[channels])
+
+    def _prepare(self, x, level, scale):
         # Not `if`, which an exported network would not have.
-        x = x - torch.where(self.drifts, x.mean(dim=-1, keepdim=True), 0.0)
-        x = x * self.scale[channels]
-        return x if self.decimation == 1 else _decimate(x, self.decimation, self.blocks)
+        x = x - torch.where(self.drifts, x.mean(dim=-1, keepdim=True), level)
+        x = x if self.decimation == 1 else _decimate(x, self.decimation, self.blocks)
+        return x * scale
 
     def kernel(self):
         """Compose attention and temporal filters: (n_images * n_sources, n_chans, n_taps)."""
@@ -291,14 +294,10 @@ class EEGTransformer(Recorded, nn.Module):
             # The onset of a rhythm differs between epochs.
             most = min(round(SHIFT * self.rate), squares.shape[-1] - 1)
             squares = squares.roll(int(torch.randint(-most, most + 1, ())), dims=-1)
-        tokens = self._in_windows(flat, squares, power) * self.gains[:, None, None]
+        tokens = self.in_windows(flat, squares, power) * self.gains[:, None, None]
         return tokens.unflatten(0, sources.shape[:2])
 
-    def channel_tokens(self, signal):
-        """Describe channels as `tokens` does sources: (batch, 2, n_chans, n_windows)."""
-        return self._in_windows(signal, signal.square(), torch.ones_like(self.scale[:, 0]))
-
-    def _in_windows(self, signal, squares, power):
+    def in_windows(self, signal, squares, power):
         """Compute log powers, times a constant, and means, both in units of the power."""
         powers = squares @ self.windows / power[:, None]
         means = signal @ self.windows / power[:, None].sqrt()

@@ -23,8 +23,9 @@ def token_gains(network, data, codes):
     rows, tokens = torch.randperm(len(codes))[:MOST_EPOCHS].sort().values.numpy(), []
     for some in np.split(rows, range(_BATCH, len(rows), _BATCH)):
         signal = network.prepare(torch.as_tensor(read_rows(data, some)).to(network.scale.device))
+        kinds = network.in_windows(signal, signal.square(), torch.ones_like(network.scale[:, 0]))
         # Neighbouring windows share most of their samples.
-        tokens.append(network.channel_tokens(signal)[..., ::2].flatten(2).cpu())
+        tokens.append(kinds[..., ::2].flatten(2).cpu())
     # What is too large for its square is left to the training, which says so.
     kinds = torch.cat(tokens).nan_to_num().transpose(0, 1).numpy()
     shares = np.array([_explained(kind, codes[rows]) for kind in kinds]) + _CHANCE / len(rows)
