@@ -84,5 +84,7 @@ def test_a_loud_epoch_counts_little_in_channel_shares():
         found.append(channel_shares(network, loud, rows, said))
     torch.testing.assert_close(found[1], found[2], rtol=0.02, atol=1e-4)
     assert (found[1] - found[0]).abs().max() < 0.1
+    x[:40, 3] = network.mean[3]  # silent in most epochs
+    assert (channel_shares(network, x, rows, said)[:, 3] > 0.2 * found[0][:, 3]).all()
     silent = channel_shares(network, torch.zeros_like(x), rows, said)
     torch.testing.assert_close(silent, torch.full((6, 5), 0.2))

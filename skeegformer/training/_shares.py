@@ -27,7 +27,9 @@ def channel_shares(network, data, rows, contributions, subjects=None):
         # Midhinges: of two classes far apart, the median is in one.
         values, quarter = added[own].sort(dim=0).values, int(own.sum()) // 4
         added[own] -= (values[quarter] + values[-1 - quarter]) / 2
-    most = _OUTLYING * added.abs().median(dim=0).values
+    sizes = added.abs()
+    sizes[sizes == 0] = torch.nan  # a channel that is silent in most epochs counts in the others
+    most = _OUTLYING * sizes.nanmedian(dim=0).values.nan_to_num()
     added = added.clamp(-most, most)
     added -= added.mean(dim=0)
     products = torch.einsum("eihoc,eiho->ihc", added, contributions[..., : added.shape[3]])
