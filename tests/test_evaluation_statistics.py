@@ -256,6 +256,14 @@ def test_tasks_and_kinds_of_information_have_tables_of_their_own():
     assert len(cells(scores_table(scores, by_subject=False))) == 4
 
 
+def test_a_package_is_named_once_with_all_its_versions():
+    scores = make_scores(2, 6)
+    is_chance = scores["pipeline"] == "chance"
+    both = "skeegformer 0.2, torch 2.13", "skeegformer 0.1, torch 2.13 on NVIDIA H100"
+    text = scores_table(scores.assign(versions=np.where(is_chance, *both)))
+    assert "skeegformer 0.1, 0.2; torch 2.13; in part on NVIDIA H100." in " ".join(text.split())
+
+
 def test_bare_scores_need_no_other_columns():
     scores = make_scores(2, 4)[["pipeline", "subject", "balanced_accuracy"]]
     table, _ = cells(scores_table(scores))

@@ -247,8 +247,20 @@ def _joint_note(scores, columns, format):
     if "fit s" in columns:
         note.append("fit s: seconds of a fit")
     if "versions" in scores:
-        note.append("; ".join(scores["versions"].astype(str).unique()))
+        note.append(_joint_versions(scores["versions"].astype(str).unique()))
     return ". ".join(note) + "." if note else ""
+
+
+def _joint_versions(texts):
+    """List each package once, with all its versions, and the devices on which some were run."""
+    found, devices = {}, {}
+    for packages, _, device in (text.partition(" on ") for text in texts):
+        devices |= {device: None} if device else {}
+        for package in packages.split(", "):
+            name, _, number = package.rpartition(" ")
+            found.setdefault(name, set()).add(number)
+    said = "; ".join(f"{name} {', '.join(sorted(numbers))}" for name, numbers in found.items())
+    return f"{said}; in part on {', '.join(devices)}" if devices else said
 
 
 def _number(value, n_digits):
