@@ -179,7 +179,8 @@ class SignedAttentionValues:
         """Shares of contributions that agree with their sum: (n_epochs, n_images, n_sources)."""
         parts = self.contributions
         agreement = (parts * parts.sum(dim=(1, 2), keepdim=True)).sum(dim=-1)
-        return _shares(agreement.clamp_min(0), dims=(1, 2))
+        agreement = agreement.clamp_min(torch.finfo(agreement.dtype).tiny)  # even where all are 0
+        return agreement / agreement.sum(dim=(1, 2), keepdim=True)
 
     @property
     def connections(self):
@@ -378,10 +379,3 @@ def _check_attention(name, attn):
     if is_masked or not attn.isfinite().all():
         raise ValueError(f"{name} has values that are NaN, infinite or masked.")
     return attn
-
-
-def _shares(values, dims):
-    """Divide values by their sum over some axes; where all are 0, each has the same share."""
-    total = values.sum(dim=dims, keepdim=True)
-    n = torch.ones_like(values).sum(dim=dims, keepdim=True)
-    return torch.where(total > 0, values / total.clamp_min(torch.finfo(values.dtype).tiny), 1 / n)

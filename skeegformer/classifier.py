@@ -272,12 +272,8 @@ class EEGTransformerClassifier(NetworkClassifier):
 
     def _importances(self, tokens, subjects):
         """Average the rollout of attention over epochs, subject by subject where they are known."""
-        total = 0
-        if subjects is None:
-            batches = torch.arange(len(tokens)).split(_BATCH)
-        else:
-            batches = rows_by_subject(subjects, len(tokens)).values()
-        for rows in batches:
+        parts, total = np.arange(len(tokens)) // _BATCH if subjects is None else subjects, 0
+        for rows in rows_by_subject(parts, len(tokens)).values():
             values = self._recorded(tokens, subjects, rows)
             total = total + attention_rollout(values).double().sum(dim=0)
         return (total / total.sum()).numpy()

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from skeegformer._validation import read_rows
+from skeegformer._validation import read_rows, rows_by_subject
 from skeegformer.nn.transformer import POWER_GAIN
 
 # What is larger than so many times the median size counts as no larger.
@@ -22,10 +22,9 @@ def channel_shares(network, data, rows, contributions, subjects=None):
     """
     parts = np.split(rows, range(_BATCH, len(rows), _BATCH))
     added = torch.cat([_added(network, read_rows(data, some)) for some in parts])
-    subjects = np.zeros(len(rows)) if subjects is None else subjects
-    for own in (torch.from_numpy(subjects == one) for one in np.unique(subjects)):
+    for own in rows_by_subject(subjects, len(rows)).values():
         # Midhinges: of two classes far apart, the median is in one.
-        values, quarter = added[own].sort(dim=0).values, int(own.sum()) // 4
+        values, quarter = added[own].sort(dim=0).values, len(own) // 4
         added[own] -= (values[quarter] + values[-1 - quarter]) / 2
     sizes = added.abs()
     sizes[sizes == 0] = torch.nan  # a channel that is silent in most epochs counts in the others
