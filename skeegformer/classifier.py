@@ -23,7 +23,7 @@ from skeegformer.preprocessing._interpolation import can_complete, check_positio
 from skeegformer.preprocessing._sides import find_mirror_image, partner_order
 from skeegformer.training import NetworkClassifier, network_estimator
 from skeegformer.training._batches import EpochDataset, refuse_single_epochs
-from skeegformer.training._evidence import MOST_EPOCHS, token_gains
+from skeegformer.training._evidence import draw_rows, token_gains
 from skeegformer.training._net import check_finite
 from skeegformer.training._shares import channel_shares
 
@@ -263,7 +263,7 @@ class EEGTransformerClassifier(NetworkClassifier):
         subjects = None if subjects is None else subjects[rows]
         tokens = self._centred(tokens[rows], subjects)
         network.usual_tokens.copy_(tokens.double().mean(dim=0))
-        some = torch.randperm(len(tokens))[:MOST_EPOCHS].sort().values.numpy()
+        some = draw_rows(len(tokens))
         said = self._recorded(tokens, subjects, some).contributions
         whose = None if subjects is None else subjects[some]
         network.channel_shares.copy_(channel_shares(network, eeg.data, train[some], said, whose))

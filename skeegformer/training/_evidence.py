@@ -7,8 +7,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skeegformer._validation import read_rows
 
-# More epochs cost time and change little: what is asked for is a ratio.
-MOST_EPOCHS, _BATCH = 512, 64
+# More epochs cost time and change little: what is asked for are ratios.
+_MOST_EPOCHS, _BATCH = 512, 64
 _PENALTIES = np.logspace(-3, 3, 7)
 # By chance, ridge regression seems to explain about so much, divided by the number of epochs.
 _CHANCE = 2.0
@@ -20,9 +20,8 @@ def token_gains(network, data, codes):
     # A ridge regression of the classes on the tokens of channels, one kind at a time, predicts
     # epochs that are left out; gains go as the variance that it explains. So what a task does not
     # need, such as the mean of a rhythm, has little to say from the start.
-    rows, tokens = torch.randperm(len(codes))[:MOST_EPOCHS].sort().values.numpy(), []
-    for some in np.split(rows, range(_BATCH, len(rows), _BATCH)):
-        signal = network.prepare(torch.as_tensor(read_rows(data, some)).to(network.scale.device))
+    rows, tokens = draw_rows(len(codes)), []
+    for signal in signals(network, data, rows):
         kinds = network.in_windows(signal, signal.square(), torch.ones_like(network.scale[:, 0]))
         # Neighbouring windows share most of their samples.
         tokens.append(kinds[..., ::2].flatten(2).cpu())
@@ -30,6 +29,17 @@ def token_gains(network, data, codes):
     kinds = torch.cat(tokens).nan_to_num().transpose(0, 1).numpy()
     shares = np.array([_explained(kind, codes[rows]) for kind in kinds]) + _CHANCE / len(rows)
     return torch.from_numpy(shares / shares.max()).float()
+
+
+def draw_rows(n_epochs):
+    """Draw some of all epochs, and keep their order."""
+    return torch.randperm(n_epochs)[:_MOST_EPOCHS].sort().values.numpy()
+
+
+def signals(network, data, rows):
+    """Go through some epochs, as the network prepares them, batch by batch."""
+    for some in np.split(rows, range(_BATCH, len(rows), _BATCH)):
+        yield network.prepare(torch.as_tensor(read_rows(data, some)).to(network.scale.device))
 
 
 def _explained(features, codes):

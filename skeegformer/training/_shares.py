@@ -1,14 +1,13 @@
 """What channels add to what the sources of a trained network contribute, as shares."""
 
-import numpy as np
 import torch
 
-from skeegformer._validation import read_rows, rows_by_subject
+from skeegformer._validation import rows_by_subject
 from skeegformer.nn.transformer import POWER_GAIN
+from skeegformer.training._evidence import signals
 
 # What is larger than so many times the median size counts as no larger.
 _OUTLYING = 3.0
-_BATCH = 64
 
 
 @torch.no_grad()
@@ -20,8 +19,7 @@ def channel_shares(network, data, rows, contributions, subjects=None):
     order, and its absolute covariance with the contribution, within subjects if these are known.
     Deviations also show channels that add noise, and covariances hardly those that cancel it.
     """
-    parts = np.split(rows, range(_BATCH, len(rows), _BATCH))
-    added = torch.cat([_added(network, read_rows(data, some)) for some in parts])
+    added = torch.cat([_added(network, signal) for signal in signals(network, data, rows)])
     for own in rows_by_subject(subjects, len(rows)).values():
         # Midhinges: of two classes far apart, the median is in one.
         values, quarter = added[own].sort(dim=0).values, len(own) // 4
@@ -42,9 +40,8 @@ def channel_shares(network, data, rows, contributions, subjects=None):
     return sizes / sizes.sum(dim=1, keepdim=True)
 
 
-def _added(network, x):
+def _added(network, signal):
     """Compute what channels add: (n_epochs, n_images, n_sources, n_outputs, n_chans)."""
-    signal = network.prepare(torch.as_tensor(x).to(network.scale.device))
     sources, power = network.gather(signal), network.source_power[:, None]
     weight = network.class_weight - network.class_weight.mean(dim=0)
     images = [weight] if network.pairs is None else [weight, weight[network.swapped]]
