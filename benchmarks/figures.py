@@ -2,7 +2,8 @@
 
 Models are trained on some subjects of EEGMMI and explained on the others; they adapt to those
 (``adapt=True``) by their unlabelled epochs. Maps are of all subjects, in four folds: open or closed
-eyes in the alpha band, and imagined movement of the left or right fist in the mu and beta bands.
+eyes in the alpha band, and imagined movement of the left or right fist in the mu and beta bands,
+from 0.5 s after the cue, when eyes have moved to it.
 Patterns are of one model, for the fists, on the last four subjects. That of the quickstart is of
 simulated people.
 """
@@ -26,15 +27,15 @@ from skeegformer.plotting import TopomapDisplay
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 PANELS = {
-    "baseline-eyes": ("Open or closed eyes\n8-13 Hz", (8.0, 13.0), {}),
-    "fist-imagination": ("Left or right fist, imagined\n8-30 Hz", (8.0, 30.0), "auto"),
+    "baseline-eyes": ("Open or closed eyes\n8-13 Hz", (8.0, 13.0), {}, 0.0),
+    "fist-imagination": ("Left or right fist, imagined\n8-30 Hz", (8.0, 30.0), "auto", 0.5),
 }
 
 
-def explain(task, band, mirror, splits):
+def explain(task, band, mirror, start, splits):
     """Explain subjects by models that were trained without them: an explanation for each split."""
     X, y, metadata = load_eegmmi(task, subjects=SUBJECTS)
-    X = X.filter(*band, method="iir", verbose="ERROR").resample(80.0, verbose="ERROR")
+    X = X.filter(*band, method="iir", verbose="ERROR").resample(80.0, verbose="ERROR").crop(start)
     for train, test in splits(y, y, metadata["subject"]):
         classifier = EEGTransformerClassifier(mirror=mirror, adapt=True, random_state=0)
         classifier.fit(X[train], y[train])
@@ -67,8 +68,8 @@ def main():
     matplotlib.use("Agg")
     quickstart()
     maps, titles = [], []
-    for task, (title, band, mirror) in PANELS.items():
-        parts = list(explain(task, band, mirror, GroupKFold(4).split))
+    for task, (title, *how) in PANELS.items():
+        parts = list(explain(task, *how, GroupKFold(4).split))
         explanation = concatenate_explanations(parts)
         score = balanced_accuracy_score(explanation.y, explanation.predictions)
         n_subjects = len(np.unique(explanation.subjects))
@@ -78,7 +79,7 @@ def main():
     display = TopomapDisplay(maps, explanation.info, titles).plot(names=6)
     IMAGES.mkdir(exist_ok=True)
     display.figure_.savefig(IMAGES / "attention_topomaps.png", dpi=120)
-    (explanation,) = explain("fist-imagination", (8.0, 30.0), "auto", last_four)
+    (explanation,) = explain("fist-imagination", *PANELS["fist-imagination"][1:], last_four)
     axes = explanation.plot_patterns(n_sources=3)
     axes[0, 0].figure.savefig(IMAGES / "patterns.png", dpi=100, bbox_inches="tight")
 

@@ -2,15 +2,17 @@
 
 Cues appear on one side of the screen, and whoever looks there moves the eyes: a classifier could
 tell left from right by them, from the electrodes around. The scores of the benchmark once more,
-without these electrodes, and with them alone.
+without these electrodes, and with them alone; of whole epochs, and without their first 0.5 s, in
+which eyes move to the cue.
 
 Puts rows in place of older ones of the same tasks and seeds into
 ``benchmarks/results/near_eyes.csv``, and makes ``near_eyes.md`` of all rows::
 
-    python benchmarks/near_eyes.py --jobs 2
+    python benchmarks/near_eyes.py --seeds 0 1 2
 """
 
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 from prepared import prepared, unprepared_pipelines
@@ -19,29 +21,28 @@ from variants import parser, renew, run_folds
 TABLE = Path(__file__).parent / "results" / "near_eyes.csv"
 NEAR_EYES = ["Fp1", "Fpz", "Fp2", "AF7", "AF3", "AFz", "AF4", "AF8"]
 NEAR_EYES += ["F7", "F5", "F6", "F8", "FT7", "FT8"]
-CAPS = {
-    "all 64": lambda names: names,
-    f"without {len(NEAR_EYES)} near the eyes": lambda names: [
-        n for n in names if n not in NEAR_EYES
-    ],
-    "those alone": lambda names: NEAR_EYES,
-}
+STARTS = {"": 0.0, ", from 0.5 s": 0.5}
+CAPS = ("all 64", f"without {len(NEAR_EYES)} near the eyes", "those alone")
+VARIANTS = [cap + start for start in STARTS for cap in CAPS]
 PIPELINES = ("CSP+LDA mirrored", "skeegformer")
 
 
 def score(task, args):
     """Score both pipelines with each set of electrodes."""
     X, y, groups = prepared(task, args.subjects)
-    for name, choose in CAPS.items():
-        cap = X.copy().pick(choose(X.ch_names))
-        pipelines = partial(unprepared_pipelines, names=PIPELINES)
+    others = [name for name in X.ch_names if name not in NEAR_EYES]
+    pipelines = partial(unprepared_pipelines, names=PIPELINES)
+    for name, (start, kept) in zip(
+        VARIANTS, product(STARTS.values(), (X.ch_names, others, NEAR_EYES)), strict=True
+    ):
+        cap = X.copy().pick(kept).crop(start)
         yield name, run_folds(pipelines, lambda task, cap=cap: (cap, y, groups), task, args)
 
 
 def main():
-    args = parser(__doc__).parse_args()
+    args = parser(__doc__, tasks=("fist-imagination",)).parse_args()
     note = f"Near the eyes: {', '.join(NEAR_EYES)}."
-    renew(TABLE, "electrodes", list(CAPS), partial(score, args=args), args, lambda scores: note)
+    renew(TABLE, "electrodes", VARIANTS, partial(score, args=args), args, lambda scores: note)
 
 
 if __name__ == "__main__":
