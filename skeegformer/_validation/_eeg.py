@@ -260,7 +260,7 @@ def _refuse_bad_values(data, ch_names):
     for block in batches_of(data, BATCH if isinstance(data, MappedEpochs) else len(data)):
         # A sum is one pass without a temporary of X's size; only a bad one is looked into.
         with np.errstate(over="ignore", invalid="ignore"):
-            is_fine = np.isfinite(block.sum())
+            is_fine = math.isfinite(block.sum())
         if not is_fine:
             bad = ~np.isfinite(block)
             broken = np.flatnonzero(bad.any(axis=(1, 2)))
