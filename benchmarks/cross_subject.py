@@ -18,6 +18,9 @@ With ``--docs`` the tables also replace those in README.md and in the documentat
     python benchmarks/cross_subject.py --table benchmarks/results/fists.csv \
         --tasks fist-imagination --subjects 1 2 3 --pipelines skeegformer "EEGNet mirrored"
 
+With ``--start 0.5``, the first half second of epochs, in which eyes move to the cue of a movement,
+is left out after the filter.
+
 Finished fits are kept in ``--store``: killed and started again, it goes on where it was.
 """
 
@@ -61,7 +64,8 @@ KEY = ["task", "protocol", "information", "pipeline", "seed"]
 def run(args):
     """Score the pipelines that are named."""
     pipelines = partial(unprepared_pipelines, names=args.pipelines)
-    return run_folds(pipelines, partial(prepared, subjects=args.subjects), args.tasks, args)
+    load = partial(prepared, subjects=args.subjects, start=args.start)
+    return run_folds(pipelines, load, args.tasks, args)
 
 
 def merge(scores, table):
@@ -139,6 +143,7 @@ def main():
     pipelines = BENCHMARK_PIPELINES
     options.add_argument("--pipelines", nargs="*", default=pipelines, help="none: only tables")
     options.add_argument("--table", type=Path, default=TABLE, help="CSV of all rows")
+    options.add_argument("--start", type=float, default=0.0, help="of epochs, seconds")
     options.add_argument("--docs", action="store_true", help="renew README.md and docs as well")
     args = options.parse_args()
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")  # reaches the processes that train

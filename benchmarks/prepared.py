@@ -3,14 +3,14 @@
 SUBJECTS = (1, 2, 3, 4, 5, 6, 7, 8, 56, 58, 60, 62)
 
 
-def prepared(task, subjects):
-    """Load a task, filter and resample it: epochs, labels, the subject of each epoch."""
+def prepared(task, subjects, start=0.0):
+    """Load a task, filter, resample and crop it: epochs, labels, the subject of each epoch."""
     from skeegformer.baselines import benchmark_pipelines
     from skeegformer.evaluation.tasks import load_benchmark_task
 
     X, y, metadata = load_benchmark_task(task, subjects)
     preparation = benchmark_pipelines("strict", task=task)["chance"][:2]
-    return preparation.fit_transform(X), y, metadata["subject"].to_numpy()
+    return preparation.fit_transform(X).crop(start), y, metadata["subject"].to_numpy()
 
 
 def unprepared(pipeline):
