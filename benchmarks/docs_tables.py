@@ -16,6 +16,7 @@ PAGES = {
     "event_related": "benchmark.rst",
     "ablation": "benchmark.rst",
     "ablation_fists": "benchmark.rst",
+    "near_eyes": "benchmark.rst",
     "recorded_maps": "explanations.rst",
 }
 

@@ -42,7 +42,8 @@ def score(task, args):
 def main():
     args = parser(__doc__, tasks=("fist-imagination",)).parse_args()
     note = f"Near the eyes: {', '.join(NEAR_EYES)}."
-    renew(TABLE, "electrodes", VARIANTS, partial(score, args=args), args, lambda scores: note)
+    scored = partial(score, args=args)
+    renew(TABLE, "electrodes", VARIANTS, scored, args, lambda scores: note, as_rows=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import argparse
 import os
 from functools import partial
+from itertools import compress
 from pathlib import Path
 
 import pandas as pd
@@ -119,9 +120,12 @@ def _means(scores, column, names, note, as_rows):
     ]
     head = f"{'. '.join(said)}. {note}".rstrip()
     if as_rows:
-        means = means.droplevel("pipeline").T
-        means.columns = [", ".join(labels) for labels in means.columns]
-        means = means.assign(mean=means.mean(axis=1)).reset_index()
+        several = [len(means.index.unique(name)) > 1 for name in rows]
+        means = means.T
+        means.columns = [", ".join(compress(labels, several)) for labels in means.columns]
+        if not several[rows.index("pipeline")]:
+            means["mean"] = means.mean(axis=1)
+        means = means.reset_index()
     else:
         means = means.reset_index()
     cells = means.map(lambda cell: cell if isinstance(cell, str) else digits(cell))
