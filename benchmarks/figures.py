@@ -28,7 +28,10 @@ from skeegformer.plotting import TopomapDisplay
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 PANELS = {
     "baseline-eyes": ("Open or closed eyes\n8-13 Hz", (8.0, 13.0), {}, 0.0),
-    "fist-imagination": ("Left or right fist, imagined\n8-30 Hz, from 0.5 s", (8.0, 30.0), "auto", 0.5),
+    "fist-imagination": (
+        "Left or right fist, imagined\n8-30 Hz, from 0.5 s",
+        *((8.0, 30.0), "auto", 0.5),
+    ),
 }
 
 

@@ -61,8 +61,9 @@ def test_scores_to_expect_are_those_of_the_results():
     results = ROOT / "benchmarks" / "results"
     scores = pd.read_csv(results / "cross_subject.csv")
     fists = {"fists of more people": "fists", "without eye movements": "fists_late"}
-    tables = [pd.read_csv(results / f"{name}.csv").assign(task=task) for task, name in fists.items()]
-    scores = pd.concat([scores, *tables], ignore_index=True)
+    for task, name in fists.items():
+        more = pd.read_csv(results / f"{name}.csv").assign(task=task)
+        scores = pd.concat([scores, more], ignore_index=True)
     keys = ["task", "information", "pipeline"]
     means = scores.groupby([*keys, "subject"])["balanced_accuracy"].mean().groupby(keys).mean()
     ours = scores[(scores["pipeline"] == "skeegformer") & (scores["information"] != "calibrated")]
