@@ -149,8 +149,14 @@ VARIANTS = {
 }
 
 
-# Rows of the code at commit 7822c42, by its ``cross_subject.py`` and ``nested_choice.py``.
-FORMER = ["0.1", "0.1, transformer alone"]
+# Rows of the code at commit 7822c42, by its ``cross_subject.py`` and ``nested_choice.py``, and with
+# two changes that ``results/model_search.md`` gives.
+FORMER = [
+    "0.1",
+    "0.1, transformer alone",
+    "0.1, linear rule alone",
+    "0.1, covariance tokens, signed attention",
+]
 
 
 def score(task, args):
