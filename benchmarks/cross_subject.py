@@ -65,7 +65,10 @@ def run(args):
     """Score the pipelines that are named."""
     pipelines = partial(unprepared_pipelines, names=args.pipelines)
     load = partial(prepared, subjects=args.subjects, start=args.start)
-    return run_folds(pipelines, load, args.tasks, args)
+    scores = run_folds(pipelines, load, args.tasks, args)
+    if args.start:  # another protocol, whose rows do not take the place of others
+        scores["protocol"] += f", from {args.start:g} s"
+    return scores
 
 
 def merge(scores, table):
