@@ -19,7 +19,8 @@ With ``--docs`` the tables also replace those in README.md and in the documentat
         --tasks fist-imagination --subjects 1 2 3 --pipelines skeegformer "EEGNet mirrored"
 
 With ``--start 0.5``, the first half second of epochs, in which eyes move to the cue of a movement,
-is left out after the filter.
+is left out after the filter; such rows belong into a table of their own,
+``benchmarks/results/fists_late.csv``.
 
 Finished fits are kept in ``--store``: killed and started again, it goes on where it was.
 """

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from prepared import SUBJECTS
+from prepared import SUBJECTS, in_band
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold
 
@@ -21,7 +21,6 @@ from skeegformer import (
     AttentionExplainer,
     EEGTransformerClassifier,
     concatenate_explanations,
-    load_eegmmi,
 )
 from skeegformer.plotting import TopomapDisplay
 
@@ -30,16 +29,17 @@ PANELS = {
     "baseline-eyes": ("Open or closed eyes\n8-13 Hz", (8.0, 13.0), {}, 0.0),
     "fist-imagination": (
         "Left or right fist, imagined\n8-30 Hz, from 0.5 s",
-        *((8.0, 30.0), "auto", 0.5),
+        (8.0, 30.0),
+        "auto",
+        0.5,
     ),
 }
 
 
 def explain(task, band, mirror, start, splits):
     """Explain subjects by models that were trained without them: an explanation for each split."""
-    X, y, metadata = load_eegmmi(task, subjects=SUBJECTS)
-    X = X.filter(*band, method="iir", verbose="ERROR").resample(80.0, verbose="ERROR").crop(start)
-    for train, test in splits(y, y, metadata["subject"]):
+    X, y, subjects = in_band(task, band, start)
+    for train, test in splits(y, y, subjects):
         classifier = EEGTransformerClassifier(mirror=mirror, adapt=True, random_state=0)
         classifier.fit(X[train], y[train])
         yield AttentionExplainer("rollout").explain(classifier, X[test], y[test])

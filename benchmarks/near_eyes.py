@@ -12,7 +12,6 @@ Puts rows in place of older ones of the same tasks and seeds into
 """
 
 from functools import partial
-from itertools import product
 from pathlib import Path
 
 from prepared import prepared, unprepared_pipelines
@@ -21,8 +20,8 @@ from variants import parser, renew, run_folds
 TABLE = Path(__file__).parent / "results" / "near_eyes.csv"
 NEAR_EYES = ["Fp1", "Fpz", "Fp2", "AF7", "AF3", "AFz", "AF4", "AF8"]
 NEAR_EYES += ["F7", "F5", "F6", "F8", "FT7", "FT8"]
-STARTS = {"": 0.0, ", from 0.5 s": 0.5}
 CAPS = ("all 64", f"without {len(NEAR_EYES)} near the eyes", "those alone")
+STARTS = {"": 0.0, ", from 0.5 s": 0.5}
 VARIANTS = [cap + start for start in STARTS for cap in CAPS]
 PIPELINES = ("CSP+LDA mirrored", "skeegformer")
 
@@ -32,15 +31,15 @@ def score(task, args):
     X, y, groups = prepared(task, args.subjects)
     others = [name for name in X.ch_names if name not in NEAR_EYES]
     pipelines = partial(unprepared_pipelines, names=PIPELINES)
-    for name, (start, kept) in zip(
-        VARIANTS, product(STARTS.values(), (X.ch_names, others, NEAR_EYES)), strict=True
-    ):
-        cap = X.copy().pick(kept).crop(start)
-        yield name, run_folds(pipelines, lambda task, cap=cap: (cap, y, groups), task, args)
+    for name, kept in zip(CAPS, (X.ch_names, others, NEAR_EYES), strict=True):
+        for late, start in STARTS.items():
+            cap = X.copy().pick(kept).crop(start)
+            scores = run_folds(pipelines, lambda task, cap=cap: (cap, y, groups), task, args)
+            yield name + late, scores
 
 
 def main():
-    args = parser(__doc__, tasks=("fist-imagination",)).parse_args()
+    args = parser(__doc__).parse_args()
     note = f"Near the eyes: {', '.join(NEAR_EYES)}."
     scored = partial(score, args=args)
     renew(TABLE, "electrodes", VARIANTS, scored, args, lambda scores: note, as_rows=True)

@@ -13,6 +13,15 @@ def prepared(task, subjects, start=0.0):
     return preparation.fit_transform(X).crop(start), y, metadata["subject"].to_numpy()
 
 
+def in_band(task, band, start=0.0):
+    """Load a task of those subjects, in one band, for maps: epochs, labels, subjects."""
+    from skeegformer import load_eegmmi
+
+    X, y, metadata = load_eegmmi(task, subjects=SUBJECTS)
+    X = X.filter(*band, method="iir", verbose="ERROR").resample(80.0, verbose="ERROR").crop(start)
+    return X, y, metadata["subject"].to_numpy()
+
+
 def unprepared(pipeline):
     """Take the steps of a pipeline of the table that come after that preparation."""
     return pipeline[2:]

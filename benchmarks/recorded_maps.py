@@ -19,16 +19,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from prepared import SUBJECTS
+from prepared import SUBJECTS, in_band
 from scipy.stats import sem, spearmanr, t
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
-from skeegformer import (
-    AttentionExplainer,
-    EEGTransformerClassifier,
-    load_eegmmi,
-)
+from skeegformer import AttentionExplainer, EEGTransformerClassifier
 from skeegformer._utils.files import replacing
 
 RESULT = Path(__file__).parent / "results" / "recorded_maps.md"
@@ -45,9 +41,7 @@ N_OCCLUDED = 10  # epochs of each person, since occlusion takes long
 def explain(task, start, adapt, seed, n_folds):
     """Explain everybody by a model of others: the mean absolute map of each subject, by method."""
     band, mirror, _, _ = TASKS[task]
-    X, y, metadata = load_eegmmi(task, subjects=SUBJECTS)
-    X = X.filter(*band, method="iir", verbose="ERROR").resample(80.0, verbose="ERROR").crop(start)
-    subjects = metadata["subject"].to_numpy()
+    X, y, subjects = in_band(task, band, start)
     found = {method: [] for method in METHODS}
     for train, test in GroupKFold(n_folds).split(y, y, subjects):
         classifier = EEGTransformerClassifier(mirror=mirror, adapt=adapt, random_state=seed)
